@@ -1,0 +1,65 @@
+# Two commands: `make demo` and `make test`. Each gets the interpreters it needs (tools/python).
+
+ENVS = py313t,py314t,py313,py314,lint,typing
+TOX_ARGS =
+DEMO_ARGS =
+TOX_VERSION = 4.67.15
+
+DEMO = .venv/demo
+TOX = .venv/tox
+PIP = -m pip install --quiet --disable-pip-version-check
+SOURCES = pyproject.toml README.md LICENSE $(shell find src -type f -not -name '*.pyc')
+
+# $(call run-tox,interpreters,environments): one environment after the other, since races are
+# timed and two cores are few. The interpreters stand on PATH as links, because a t-build's own
+# bin folder has a `python3` and a `python3.13` that would shadow the others.
+run-tox = tools/python --link .interpreters $(1) \
+	&& PATH="$(CURDIR)/.interpreters:$$PATH" $(TOX)/bin/python -m tox run -e $(2) $(TOX_ARGS)
+
+.DELETE_ON_ERROR:
+.PHONY: help demo test stress bench lint clean
+
+help:
+	@echo 'make demo    run the demo on 3.13t                       DEMO_ARGS="--path DIR"'
+	@echo 'make test    tests on four interpreters, lint, typing    ENVS=py313t,lint TOX_ARGS="-- -x"'
+	@echo 'make stress  the hammers on 3.13t and 3.14t              COUNT=1000'
+	@echo 'make bench   the benchmarks on 3.13t and 3.14t'
+	@echo 'make lint    ruff check and ruff format --check'
+	@echo 'make clean   remove all of it; cached interpreters stay'
+
+demo: $(DEMO)/.installed
+	$(DEMO)/bin/python -m threadpool_mb demo $(DEMO_ARGS)
+
+test: $(TOX)/.tox-$(TOX_VERSION)
+	$(call run-tox,3.13t 3.14t 3.13 3.14,$(ENVS))
+
+stress: $(TOX)/.tox-$(TOX_VERSION)
+	$(call run-tox,3.13t 3.14t 3.13,py313t-stress$(,)py314t-stress)
+
+bench: $(TOX)/.tox-$(TOX_VERSION)
+	$(call run-tox,3.13t 3.14t 3.13,py313t-bench$(,)py314t-bench)
+
+lint: $(TOX)/.tox-$(TOX_VERSION)
+	$(call run-tox,3.13,lint)
+
+clean:
+	rm -rf .venv .tox .interpreters build dist
+	rm -rf .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+, := ,
+
+# A venv's python is a link, and a link to an interpreter that is gone counts as missing.
+$(DEMO)/bin/python:
+	python=$$(tools/python 3.13t) && "$$python" -m venv --clear $(DEMO)
+
+$(DEMO)/.installed: $(DEMO)/bin/python $(SOURCES)
+	$(DEMO)/bin/python $(PIP) --force-reinstall .
+	touch $@
+
+$(TOX)/bin/python:
+	python=$$(tools/python 3.13) && "$$python" -m venv --clear $(TOX)
+
+$(TOX)/.tox-$(TOX_VERSION): $(TOX)/bin/python
+	$(TOX)/bin/python $(PIP) tox==$(TOX_VERSION)
+	touch $@

@@ -1,0 +1,77 @@
+"""Arguments checked where they are written, with the value in the error's text; and deadlines.
+
+A *timeout* is a user's word: seconds, `0` for not at all, `None` for ever. A *deadline* is made of it
+once per public call and passed down, so that a call which waits in several places waits its timeout
+once.
+"""
+
+import math
+import threading
+import time
+from typing import Final, final
+
+__all__ = ["Deadline", "check_limit", "check_timeout"]
+
+
+def check_limit(limit: object, name: str = "limit") -> int:
+    """Return `limit` if it is an `int` of at least 1 (and no `bool`).
+
+    Raises:
+        ValueError: if it is not, with the value in the text.
+    """
+    if isinstance(limit, bool) or not isinstance(limit, int) or limit < 1:
+        msg = f"{name} must be an int of at least 1, not {limit!r}"
+        raise ValueError(msg)
+    return limit
+
+
+def check_timeout(timeout: object, name: str = "timeout") -> float | None:
+    """Return `timeout` in seconds, `None` for ever, if it is a number of seconds or `None`.
+
+    Infinity and what is longer than the platform can wait (`threading.TIMEOUT_MAX`) mean for ever.
+
+    Raises:
+        ValueError: if it is negative, not a number, or of another type, with the value in the text.
+    """
+    if timeout is None:
+        return None
+    if (
+        isinstance(timeout, bool)
+        or not isinstance(timeout, (int, float))
+        or math.isnan(timeout)
+        or timeout < 0
+    ):
+        msg = f"{name} must be seconds of at least 0 or None (for ever), not {timeout!r}"
+        raise ValueError(msg)
+    return None if timeout >= threading.TIMEOUT_MAX else float(timeout)
+
+
+@final
+class Deadline:
+    """The moment a call's timeout runs out, fixed once."""
+
+    __slots__ = ("_at",)
+
+    def __init__(self, timeout: float | None) -> None:
+        """Fix the moment `timeout` seconds from now; `None` is never.
+
+        Raises:
+            ValueError: if the timeout is no number of seconds.
+        """
+        seconds = check_timeout(timeout)
+        self._at: Final = None if seconds is None else time.monotonic() + seconds
+
+    def remaining(self) -> float | None:
+        """Return the seconds that are left, at least 0; `None` if there is no end."""
+        return None if self._at is None else max(0.0, self._at - time.monotonic())
+
+    def acquire(self, lock: "threading.Lock") -> bool:
+        """Acquire `lock` before the moment comes.
+
+        Blocks: until the lock is free or the moment has come.
+
+        Returns:
+            `True` if the lock is now held.
+        """
+        remaining = self.remaining()
+        return lock.acquire(timeout=-1 if remaining is None else remaining)

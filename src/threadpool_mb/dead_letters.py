@@ -1,0 +1,123 @@
+"""Messages that will not be handled: counted, handed to a hook, otherwise logged.
+
+**Guarantees.** Every dead letter is counted once. It goes to the hook if there is one; without a hook
+the first of a kind is logged at WARNING, and those that follow within a second are summed up in the
+next line (or in the last one, when the owner ends). A hook that raises is logged and changes nothing
+else. The hook is called on the thread on which the message died, with no lock held.
+"""
+
+import collections
+import dataclasses
+import enum
+import logging
+import threading
+import time
+from collections.abc import Callable, Mapping
+from typing import Final, final
+
+from threadpool_mb.describing import describe
+from threadpool_mb.markers import Missing
+
+__all__ = ["DeadLetter", "DeadLetterOffice", "DeadLetterReason"]
+
+_logger = logging.getLogger(__name__)
+
+_LOG_INTERVAL: Final = 1.0
+"""Seconds between two log lines of one reason."""
+
+
+class DeadLetterReason(enum.StrEnum):
+    """Why a message was not handled."""
+
+    UNKNOWN_KEY = "unknown key"
+    """No worker had the key."""
+    REFUSED = "refused by the limit"
+    """The worker's mailbox was full."""
+    WORKER_REMOVED = "worker removed"
+    """The worker was removed, or overflowed its mailbox, before it took the message."""
+    WORKER_ENDED = "worker ended"
+    """The worker returned before it took the message."""
+    WORKER_FAILED = "worker failed"
+    """The worker raised, or was never started, before it took the message."""
+    POOL_CLOSED = "pool closed"
+    """The pool or broker was cancelled, or ended, before the message was taken."""
+    DUPLICATE_INITIALIZE = "duplicate initialize"
+    """The message came with an `initialize` of a key that has a worker."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class DeadLetter[K, M]:
+    """A message that will not be handled."""
+
+    key: K | Missing
+    """Whom it was for; `MISSING` where a broker ended before it had asked for the key."""
+    message: M
+    """The message itself."""
+    reason: DeadLetterReason
+    """Why it will not be handled."""
+
+
+@final
+class DeadLetterOffice[K, M]:
+    """Counts the dead letters of one owner and passes them on.
+
+    Threads: internally synchronized.
+    """
+
+    __slots__ = ("_counts", "_hook", "_lock", "_now", "_owner", "_quiet_until", "_unlogged")
+
+    def __init__(
+        self,
+        owner: str,
+        hook: Callable[[DeadLetter[K, M]], object] | None = None,
+        *,
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Make an office for `owner` (its repr in log lines); `now` is a clock in seconds."""
+        self._owner: Final = owner
+        self._hook: Final = hook
+        self._now: Final = now
+        # Guards the three tables below. Nobody waits for it but for the time of a few dict accesses.
+        self._lock: Final = threading.Lock()
+        self._counts: Final = collections.Counter[DeadLetterReason]()
+        self._quiet_until: Final[dict[DeadLetterReason, float]] = {}
+        self._unlogged: Final = collections.Counter[DeadLetterReason]()
+
+    def take(self, key: K | Missing, message: M, reason: DeadLetterReason) -> None:
+        """Count one dead letter and pass it on.
+
+        Blocks: as long as the hook does.
+        """
+        more = 0
+        with self._lock:
+            self._counts[reason] += 1
+            if self._hook is None:
+                now = self._now()
+                if now < self._quiet_until.get(reason, now):
+                    self._unlogged[reason] += 1
+                    return
+                self._quiet_until[reason] = now + _LOG_INTERVAL
+                more = self._unlogged.pop(reason, 0)
+        if self._hook is None:
+            before = f" ({more} more before it)" if more else ""
+            _logger.warning(
+                "%s: dead letter for key %s: %s%s", self._owner, describe(key), reason, before
+            )
+            return
+        try:
+            self._hook(DeadLetter(key, message, reason))
+        except Exception:
+            _logger.exception("%s: on_dead_letter raised", self._owner)
+
+    def flush(self) -> None:
+        """Log the sum of what rate limiting has kept back."""
+        with self._lock:
+            unlogged = dict(self._unlogged)
+            self._unlogged.clear()
+        for reason, more in unlogged.items():
+            _logger.warning("%s: %d more dead letters: %s", self._owner, more, reason)
+
+    def counts(self) -> Mapping[DeadLetterReason, int]:
+        """Return how many there were of each reason; a snapshot."""
+        with self._lock:
+            return dict(self._counts)

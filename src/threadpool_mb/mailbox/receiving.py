@@ -1,0 +1,185 @@
+"""The receiving half that all kinds share: waiting, ending, cancelling, claims.
+
+**Guarantees.** Each message is returned once. `Cancelled` is raised before the next message is
+taken. A closed mailbox gives out all it holds, then raises `MailboxClosed` for ever.
+
+**Assumes.** One thread receives (futures may be awaited by others: they take turns, see `claims`).
+What `sending` says of `SimpleQueue`.
+"""
+
+import queue
+from collections.abc import Iterator
+from typing import Final, cast
+
+from threadpool_mb.arguments import Deadline, check_limit
+from threadpool_mb.errors import Cancelled, MailboxClosed, MailboxEmpty
+from threadpool_mb.mailbox.claims import ClaimedMessage, Claims
+from threadpool_mb.mailbox.protocols import MailboxStats, MessageFuture
+from threadpool_mb.mailbox.sending import End, SendingEnd
+
+__all__ = ["ReceivingEnd"]
+
+
+class ReceivingEnd[T]:
+    """Where messages come out; every kind's mailbox derives from it."""
+
+    __slots__ = (
+        "_cancelled",
+        "_claims",
+        "_ending",
+        "_get",
+        "_plain",
+        "_queue",
+        "_sending",
+        "_waits",
+    )
+
+    def __init__(self, sending: SendingEnd[T]) -> None:
+        """Receive what goes into `sending`."""
+        self._sending: Final = sending
+        self._queue: Final = sending.queue
+        self._get: Final = sending.queue.get
+        self._claims: Claims[T] | None = None
+        # True while `receive` may take the short way: nothing was closed, cancelled or claimed that
+        # the receiver knows of. Once False, it stays so.
+        self._plain = True
+        # The end marker was taken: nothing more to wait for, only to be emptied.
+        self._ending = False
+        self._cancelled = False
+
+    @property
+    def closed(self) -> bool:
+        """Whether the mailbox takes no more messages."""
+        return self._sending.closed
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether the receiver was asked to stop. Long computations may look at it."""
+        return self._cancelled
+
+    def __len__(self) -> int:
+        """Return the number of messages that wait; other threads may change it at once."""
+        end_marker = self._sending.closed and not self._ending
+        return max(0, self._queue.qsize() - end_marker)
+
+    def stats(self) -> MailboxStats:
+        """Return a snapshot of the mailbox."""
+        return MailboxStats(
+            messages=len(self),
+            senders_waiting=self._sending.waiting,
+            closed=self.closed,
+            cancelled=self._cancelled,
+        )
+
+    def close(self) -> None:
+        """Take no more messages; what is in the mailbox can still be received.
+
+        Blocks: never. Senders that wait for room wake and raise `MailboxClosed`.
+        """
+        self._sending.shut()
+
+    def cancel(self) -> None:
+        """Take no more messages and ask the receiver to stop.
+
+        Its next `receive` raises `Cancelled`, also when messages wait, and also when it already
+        waits itself.
+
+        Blocks: never.
+        """
+        self._cancelled = True
+        self._plain = False
+        self._sending.shut()
+
+    def abandon(self) -> None:
+        """Say that nobody will receive any more: what is in the mailbox becomes dead letters.
+
+        For the owner of the mailbox, once its receiver has ended. The mailbox is closed with it.
+
+        Blocks: as long as the dead-letter function does.
+        """
+        self._sending.shut()
+        self._sending.finish()
+        self._sending.sweep()
+
+    def receive(self, *, timeout: float | None = None) -> T:
+        """Take the oldest message; see `Mailbox.receive`."""
+        return self._receive(Deadline(timeout))
+
+    def receive_many(self, max_messages: int, *, timeout: float | None = None) -> list[T]:
+        """Take at least one and at most `max_messages` messages; see `Mailbox.receive_many`."""
+        check_limit(max_messages, "max_messages")
+        messages = [self.receive(timeout=timeout)]
+        get = self._queue.get_nowait
+        # Nobody else takes messages out, so that those which are there will stay there.
+        for _ in range(min(max_messages - 1, len(self)) if self._plain else 0):
+            message = get()
+            if message is End:
+                self._take_end()
+                break
+            messages.append(cast("T", message))
+        return messages
+
+    def __iter__(self) -> Iterator[T]:
+        """Receive message after message; see `Mailbox.__iter__`."""
+        receive = self.receive
+        try:
+            while True:
+                # No name here holds the message while the next one is waited for.
+                yield receive()
+        except MailboxClosed:
+            return
+
+    def try_receive(self) -> MessageFuture[T]:
+        """Claim the next message that is not claimed yet; see `Mailbox.try_receive`."""
+        if self._claims is None:
+            self._claims = Claims(self._sending.give_back)
+        self._plain = False
+        return self._claims.new(self._take)
+
+    def _receive(self, deadline: Deadline) -> T:
+        """Take the oldest message that no living future claims."""
+        if self._claims is None or not self._claims.any():
+            return self._take(deadline)
+        future = self._claims.new(self._take)
+        try:
+            return future.wait(deadline)
+        except BaseException:
+            # Another thread that waits for a future may have filled this one since.
+            if self._claims.withdraw(future):
+                raise
+            return future.wait(deadline)
+
+    def _take(self, deadline: Deadline) -> T:
+        """Take the oldest message, whoever claims it."""
+        while True:
+            if self._cancelled:
+                msg = "the receiver was asked to stop"
+                raise Cancelled(msg)
+            message = self._last() if self._ending else self._next(deadline)
+            if message is not End:
+                return cast("T", message)
+            self._take_end()
+
+    def _take_end(self) -> None:
+        self._ending = True
+        self._plain = False
+
+    def _next(self, deadline: Deadline) -> "T | type[End]":
+        """Wait for what comes next."""
+        try:
+            return self._get(timeout=deadline.remaining())
+        except queue.Empty:
+            msg = "no message came within the timeout"
+            raise MailboxEmpty(msg) from None
+
+    def _last(self) -> "T | type[End]":
+        """Take what is left behind the end marker; step 3 of the interleaving in `sending`."""
+        try:
+            return self._queue.get_nowait()
+        except queue.Empty:
+            self._sending.finish()
+        try:
+            return self._queue.get_nowait()
+        except queue.Empty:
+            msg = "the mailbox is closed, and all it held were received"
+            raise MailboxClosed(msg) from None
