@@ -1,0 +1,42 @@
+"""Keyed worker pools: in order per key, parallel across keys, nothing lost."""
+
+# Layers; imports point down only (tests/test_layers.py):
+#
+#   demo, __main__            the command line
+#   pool, broker              workers by key, resources by key
+#   scheduling                threads, closing at interpreter exit
+#   mailbox                   the protocols and the five kinds
+#   messages, dead_letters    what pools and brokers share
+#   errors, markers, arguments, describing
+#
+# No `NullHandler`: with it the log lines of lost messages and failed workers would be silent in a
+# program that does not configure logging; without it Python prints warnings and errors to stderr.
+
+from threadpool_mb.dead_letters import DeadLetter as DeadLetter
+from threadpool_mb.dead_letters import DeadLetterReason as DeadLetterReason
+from threadpool_mb.errors import Cancelled as Cancelled
+from threadpool_mb.errors import MailboxClosed as MailboxClosed
+from threadpool_mb.errors import MailboxEmpty as MailboxEmpty
+from threadpool_mb.errors import PoolClosed as PoolClosed
+from threadpool_mb.errors import ThreadRefused as ThreadRefused
+from threadpool_mb.mailbox.bounded import Blocking as Blocking
+from threadpool_mb.mailbox.bounded import NonBlocking as NonBlocking
+from threadpool_mb.mailbox.bounded import Waiting as Waiting
+from threadpool_mb.mailbox.catch_all import CatchAll as CatchAll
+from threadpool_mb.mailbox.protocols import Input as Input
+from threadpool_mb.mailbox.protocols import Mailbox as Mailbox
+from threadpool_mb.mailbox.protocols import MailboxConfig as MailboxConfig
+from threadpool_mb.mailbox.protocols import MailboxStats as MailboxStats
+from threadpool_mb.mailbox.protocols import MessageFuture as MessageFuture
+from threadpool_mb.mailbox.unlimited import Unlimited as Unlimited
+from threadpool_mb.mailbox.using import handle_message as handle_message
+from threadpool_mb.markers import MISSING as MISSING
+from threadpool_mb.markers import Missing as Missing
+from threadpool_mb.messages import Dispatch as Dispatch
+from threadpool_mb.messages import Initialize as Initialize
+from threadpool_mb.messages import Remove as Remove
+from threadpool_mb.pool.pool import Pool as Pool
+from threadpool_mb.pool.reports import DrainReport as DrainReport
+from threadpool_mb.pool.reports import PoolStats as PoolStats
+from threadpool_mb.pool.reports import UnfinishedWorker as UnfinishedWorker
+from threadpool_mb.pool.reports import WorkerExit as WorkerExit

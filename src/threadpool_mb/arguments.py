@@ -1,8 +1,8 @@
 """Arguments checked where they are written, with the value in the error's text; and deadlines.
 
-A *timeout* is a user's word: seconds, `0` for not at all, `None` for ever. A *deadline* is made of it
-once per public call and passed down, so that a call which waits in several places waits its timeout
-once.
+A *timeout* is a user's word: seconds, `0` for not at all, `None` for ever. A *deadline* is made of
+it once per public call and passed down, so that a call which waits in several places waits its
+timeout once.
 """
 
 import math

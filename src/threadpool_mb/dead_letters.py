@@ -1,9 +1,9 @@
 """Messages that will not be handled: counted, handed to a hook, otherwise logged.
 
-**Guarantees.** Every dead letter is counted once. It goes to the hook if there is one; without a hook
-the first of a kind is logged at WARNING, and those that follow within a second are summed up in the
-next line (or in the last one, when the owner ends). A hook that raises is logged and changes nothing
-else. The hook is called on the thread on which the message died, with no lock held.
+**Guarantees.** Every dead letter is counted once. It goes to the hook if there is one; without a
+hook the first of a kind is logged at WARNING, and those that follow within a second are summed up
+in the next line (or in the last one, when the owner ends). A hook that raises is logged and changes
+nothing else. The hook is called on the thread on which the message died, with no lock held.
 """
 
 import collections
@@ -77,8 +77,9 @@ class DeadLetterOffice[K, M]:
         self._owner: Final = owner
         self._hook: Final = hook
         self._now: Final = now
-        # Guards the three tables below. Nobody waits for it but for the time of a few dict accesses.
-        self._lock: Final = threading.Lock()
+        # Guards the three tables below. Nobody waits for it but for the time of a few dict
+        # accesses.
+        self._lock: Final = threading.RLock()
         self._counts: Final = collections.Counter[DeadLetterReason]()
         self._quiet_until: Final[dict[DeadLetterReason, float]] = {}
         self._unlogged: Final = collections.Counter[DeadLetterReason]()

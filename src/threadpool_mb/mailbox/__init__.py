@@ -1,1 +1,1 @@
-"""Mailboxes: a config creates a mailbox (the receiving end), which creates inputs (the sending ends)."""
+"""Mailboxes: a config creates a mailbox, the receiving end, which creates inputs to send into."""

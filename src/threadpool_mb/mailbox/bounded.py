@@ -1,40 +1,33 @@
 """`Blocking`, `NonBlocking`, `Waiting`: mailboxes with a limit.
 
-A `SimpleQueue` holds the messages. A sender holds a lock while it looks at the queue's size and puts,
-so that the limit is exact; the receiver takes messages without that lock, as in an unlimited
-mailbox, and only looks whether a sender waits.
+Two `SimpleQueue`s: one of messages, one of *free slots*. A sender takes a slot before it puts a
+message; the receiver puts a slot back after it took one. Slots are issued when they are first
+needed, so that a limit of a million costs nothing until a million messages wait.
 
-**Guarantees.** Never more than `limit` messages wait (a message that a dropped future gives back may
-be one more). A sender that waits for room gets it as soon as there is some, in the order of waiting
-unless a running sender comes first; closing wakes all. After `shut` has returned no message comes in,
-not even late.
+**Guarantees.** Never more than `limit` messages wait (one that a dropped future gives back may come
+on top). Room wakes the sender that has waited longest. Closing wakes every sender.
 
-**Assumes.** What `sending` says of `SimpleQueue`; `deque.popleft` is atomic.
+**Assumes.** What `sending` says of `SimpleQueue`. A `KeyboardInterrupt` that hits the main thread
+between taking a slot and putting its message costs the mailbox that slot.
 
-Why no wake-up is lost:
+Why no wake-up is lost: a slot is not a signal but a thing. One that nobody waits for stays in the
+queue; a sender that times out or is interrupted has not taken one. Closing puts one more slot, and
+each sender that finds the mailbox closed with a slot in its hand puts the slot back, for the next
+sender that waits.
 
-1. The sender, under the lock, finds the queue full.
-2. It joins `_waiters`, and looks at the queue's size again.
-3. The receiver takes a message, then looks at `_waiters`.
-
-The queue's own lock puts the look of 2 and the taking of 3 in an order. If the look comes first, the
-sender has joined before the receiver looks, and is woken. If the taking comes first, the sender sees
-the room. A woken sender that does not use the room (it timed out, was interrupted, or another sender
-was faster) wakes the next if there is still room.
-
-The designs that were tried, and their figures: `docs/performance.md`, `benchmarks/bounded_designs.py`.
+The other designs that were tried, and their figures: `docs/performance.md`.
 """
 
-import collections
 import dataclasses
+import queue
 import threading
-from collections.abc import Callable, Iterator
-from typing import Final, final
+from collections.abc import Callable
+from typing import Final, cast, final
 
-from threadpool_mb.arguments import Deadline, check_limit, check_timeout
+from threadpool_mb.arguments import check_limit, check_timeout
 from threadpool_mb.mailbox.protocols import Input, Mailbox
 from threadpool_mb.mailbox.receiving import ReceivingEnd
-from threadpool_mb.mailbox.sending import End, SendingEnd
+from threadpool_mb.mailbox.sending import End, SendingEnd, refuse
 
 __all__ = ["Blocking", "NonBlocking", "Waiting"]
 
@@ -93,7 +86,7 @@ class Waiting:
     deliver_timeout: float | None
     """Seconds that `deliver` waits for room; `None` for ever."""
     receive_timeout: float | None = None
-    """Seconds that `receive` waits for a message where it is called without a timeout; `None` for ever."""
+    """Seconds that `receive` waits where it is called without a timeout; `None` for ever."""
 
     def __post_init__(self) -> None:
         """Check the limit and the timeouts."""
@@ -134,7 +127,7 @@ class Waiting:
 
 @final
 class _BoundedInput[T](SendingEnd[T]):
-    __slots__ = ("_limit", "_lock", "_size", "_timeout", "waiters")
+    __slots__ = ("_free", "_limit", "_lock", "_take_free", "_timeout", "_unissued")
 
     def __init__(
         self,
@@ -144,18 +137,12 @@ class _BoundedInput[T](SendingEnd[T]):
     ) -> None:
         super().__init__(on_dead_letter)
         self._limit: Final = limit
-        self._timeout: Final = timeout
-        self._size: Final = self.queue.qsize
-        # Guards putting and shutting: a sender holds it from looking at the size to putting.
-        self._lock: Final = threading.Lock()
-        # One locked lock for each sender that waits, oldest first. Senders add under the lock; whoever
-        # makes room takes one off and releases it, which wakes its sender. Never used twice.
-        self.waiters: Final[collections.deque[threading.Lock]] = collections.deque()
-
-    @property
-    def waiting(self) -> int:
-        """The number of threads that wait for room."""
-        return len(self.waiters)
+        self._timeout: Final = check_timeout(timeout)
+        self._free: Final[queue.SimpleQueue[None]] = queue.SimpleQueue()
+        self._take_free: Final = self._free.get_nowait
+        # Guards the number of slots that were never issued, and `waiting`. Nobody waits under it.
+        self._lock: Final = threading.RLock()
+        self._unissued = limit
 
     def deliver(self, message: T, /) -> bool:
         """Put one message into the mailbox.
@@ -169,30 +156,85 @@ class _BoundedInput[T](SendingEnd[T]):
         Raises:
             MailboxClosed: if the mailbox was closed, before or during the wait.
         """
+        try:
+            self._take_free()
+        except queue.Empty:
+            if not self._issue() and not self._wait():
+                return False
+        try:
+            self.put(message)
+        except BaseException:
+            self.free_slot()
+            raise
+        if self.done:
+            self.sweep()
+        return True
+
+    def free_slot(self) -> None:
+        """Make room for one message."""
+        self._free.put(None)
+
+    def shut(self) -> None:
+        super().shut()
+        self.free_slot()
+
+    def _issue(self) -> bool:
+        """Issue slots that were never used, as many as there are already, and keep one of them."""
         with self._lock:
-            if self._size() < self._limit or self.closed:
-                self._put(message)
-                return True
-        return self._timeout != 0 and self._deliver_when_room(message)
+            if not self._unissued:
+                return False
+            batch = min(self._unissued, max(1, self._limit - self._unissued))
+            self._unissued -= batch
+        for _ in range(batch - 1):
+            self.free_slot()
+        return True
 
-    def _deliver_when_room(self, message: T) -> bool:
-        deadline = Deadline(self._timeout)
-        while True:
-            waiter = threading.Lock()
-            waiter.acquire()
+    def _wait(self) -> bool:
+        """Wait for a slot; `False` if none came in time."""
+        if not self.closed and self._timeout == 0:
+            return False
+        try:
             with self._lock:
-                self.waiters.append(waiter)
-                if self._size() < self._limit or self.closed:
-                    self._leave_locked(waiter)
-                    self._put(message)
-                    return True
-            try:
-                woken = deadline.acquire(waiter)
-            except BaseException:
-                with self._lock:
-                    self._leave_locked(waiter)
-                raise
-            if not woken:
-                return self._deliver_at_last(message, waiter)
+                self.waiting += 1
+            if not self.closed:
+                self._free.get(timeout=self._timeout)
+                return True
+        except queue.Empty:
+            if not self.closed:
+                return False
+        finally:
+            with self._lock:
+                self.waiting -= 1
+        # The slot that `shut` has put is in another sender's hand just now.
+        return refuse(None)
 
-    ...
+
+@final
+class _BoundedMailbox[T](ReceivingEnd[T]):
+    __slots__ = ("_free_slot", "_input", "_timeout")
+
+    def __init__(self, sending: _BoundedInput[T], receive_timeout: float | None) -> None:
+        super().__init__(sending)
+        self._input: Final = sending
+        self._free_slot: Final = sending.free_slot
+        self._timeout: Final = receive_timeout
+
+    def new_input(self) -> Input[T]:
+        """Return a sending end; see `Mailbox.new_input`."""
+        return self._input
+
+    def receive(self, *, timeout: float | None = None) -> T:
+        """Take the oldest message; see `Mailbox.receive`."""
+        if timeout is None:
+            if self._timeout is None and self._plain:
+                message = self._get()
+                if message is not End:
+                    self._free_slot()
+                    return cast("T", message)
+                self._take_end()
+            timeout = self._timeout
+        return super().receive(timeout=timeout)
+
+    def _taken(self, count: int) -> None:
+        for _ in range(count):
+            self._free_slot()

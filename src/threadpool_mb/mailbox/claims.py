@@ -5,16 +5,16 @@ dropped unfilled is passed over; one that is dropped filled but unread puts its 
 end of the mailbox. No message is lost either way.
 
 **How.** Nobody fills a future when a message is delivered: senders know nothing of claims. Of the
-threads that wait for a future one at a time *leads*: it takes messages from the mailbox and fills the
-oldest claims with them, until its own is filled. The others wait until theirs is filled or nobody
-leads.
+threads that wait for a future one at a time *leads*: it takes messages from the mailbox and fills
+the oldest claims with them, until its own is filled. The others wait until theirs is filled or
+nobody leads.
 """
 
 import collections
 import threading
 import weakref
 from collections.abc import Callable
-from typing import Final, final
+from typing import Final, cast, final
 
 from threadpool_mb.arguments import Deadline
 from threadpool_mb.errors import Cancelled, MailboxClosed, MailboxEmpty
@@ -52,8 +52,7 @@ class ClaimedMessage[T]:
         if self.message is MISSING:
             self._claims.wait(self, deadline, self._take)
         self._read = True
-        assert self.message is not MISSING
-        return self.message
+        return cast("T", self.message)
 
     def done(self) -> bool:
         """Return whether the message is there; see `MessageFuture.done`."""
@@ -88,9 +87,9 @@ class Claims[T]:
         self.give_back: Final = give_back
         self._open: Final[collections.deque[weakref.ref[ClaimedMessage[T]]]] = collections.deque()
         self._leading = False
-        # Guards the two above and the filling of futures. Notified by the leader, when it has filled
-        # a future and when it stops leading.
-        self._changed: Final = threading.Condition(threading.Lock())
+        # Guards the two above and the filling of futures. Notified by the leader, when it has
+        # filled a future and when it stops leading.
+        self._changed: Final = threading.Condition(threading.RLock())
 
     def new(self, take: Callable[[Deadline], T]) -> ClaimedMessage[T]:
         """Return a future behind all that are there."""

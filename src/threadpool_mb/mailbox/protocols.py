@@ -48,9 +48,9 @@ class Input[T](Protocol):
 class MessageFuture[T](Protocol):
     """A claim on the next message of a mailbox, from `Mailbox.try_receive`.
 
-    Futures are filled in the order in which they were taken, and remember their message. One that is
-    dropped unfilled gives its claim back; one that is dropped filled but unread puts its message back
-    at the end of the mailbox.
+    Futures are filled in the order in which they were taken, and remember their message. One that
+    is dropped unfilled gives its claim back; one that is dropped filled but unread puts its message
+    back at the end of the mailbox.
 
     From the original's `Future`, which loses the message in both cases.
     """

@@ -13,7 +13,7 @@ from typing import Final, cast
 
 from threadpool_mb.arguments import Deadline, check_limit
 from threadpool_mb.errors import Cancelled, MailboxClosed, MailboxEmpty
-from threadpool_mb.mailbox.claims import ClaimedMessage, Claims
+from threadpool_mb.mailbox.claims import Claims
 from threadpool_mb.mailbox.protocols import MailboxStats, MessageFuture
 from threadpool_mb.mailbox.sending import End, SendingEnd
 
@@ -117,6 +117,7 @@ class ReceivingEnd[T]:
                 self._take_end()
                 break
             messages.append(cast("T", message))
+        self._taken(len(messages) - 1)
         return messages
 
     def __iter__(self) -> Iterator[T]:
@@ -157,8 +158,12 @@ class ReceivingEnd[T]:
                 raise Cancelled(msg)
             message = self._last() if self._ending else self._next(deadline)
             if message is not End:
+                self._taken(1)
                 return cast("T", message)
             self._take_end()
+
+    def _taken(self, count: int) -> None:
+        """Make room for as many messages as were just taken."""
 
     def _take_end(self) -> None:
         self._ending = True

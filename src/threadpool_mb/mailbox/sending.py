@@ -13,7 +13,8 @@ wrote before its call is seen by the thread whose call on the same queue comes a
 The words:
 
 - *shut*: `put` was replaced by a function that raises, and the end marker was put into the queue.
-- *done*: the receiver has found the queue empty behind the end marker, or has ended; it takes no more.
+- *done*: the receiver has found the queue empty behind the end marker, or has ended; it takes no
+  more.
 - *sweep*: take all that is in the queue and make dead letters of it. Any thread may.
 
 The interleaving that must not lose a message:
@@ -25,8 +26,8 @@ The interleaving that must not lose a message:
 4. The sender puts its message.
 5. The sender reads `done`.
 
-If 4 comes before the receiver's last look, that look finds the message. If it comes after, so does 5,
-and `done` was written before that look: the sender sees it and sweeps. Nothing is swept before
+If 4 comes before the receiver's last look, that look finds the message. If it comes after, so does
+5, and `done` was written before that look: the sender sees it and sweeps. Nothing is swept before
 `done`, so that no message that was delivered before the mailbox was shut is stolen from a receiver
 that is still draining. `tests/model/test_closing_model.py` runs through every interleaving of it.
 """
@@ -43,7 +44,7 @@ __all__ = ["End", "SendingEnd", "refuse", "sweep"]
 
 _logger = logging.getLogger(__name__)
 
-_shutting: Final = threading.Lock()
+_shutting: Final = threading.RLock()
 """Makes shutting happen once for each mailbox.
 
 Guards the step from open to shut; nobody waits under it. One for all mailboxes: it is held for some
@@ -54,8 +55,8 @@ ten nanoseconds in a mailbox's life, and a lock each would cost 48 bytes a mailb
 class End:
     """The end marker, the class itself: "look at the flags, the mailbox was closed or cancelled".
 
-    A class, because reading a module's global object from two threads makes them share its reference
-    count on t-builds, which classes and functions are spared.
+    A class, because reading a module's global object from two threads makes them share its
+    reference count on t-builds, which classes and functions are spared.
     """
 
 

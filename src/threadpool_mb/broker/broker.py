@@ -1,0 +1,235 @@
+"""`Broker`: the handle of a thread that owns a table of resources."""
+
+import _thread
+import contextlib
+import itertools
+import threading
+import warnings
+from collections.abc import Callable
+from types import TracebackType
+from typing import Final, Self, final
+
+from threadpool_mb.arguments import Deadline
+from threadpool_mb.broker.config import BrokerConfig, check_callback
+from threadpool_mb.broker.loop import BrokerLoop
+from threadpool_mb.dead_letters import DeadLetter, DeadLetterOffice, DeadLetterReason
+from threadpool_mb.describing import describe
+from threadpool_mb.errors import Cancelled, ThreadRefused
+from threadpool_mb.mailbox.protocols import Input, Mailbox, MailboxConfig
+from threadpool_mb.mailbox.unlimited import Unlimited
+from threadpool_mb.mailbox.using import check_mailbox_config
+from threadpool_mb.markers import MISSING
+from threadpool_mb.scheduling.exit_hook import close_at_exit
+
+__all__ = ["Broker"]
+
+_UNLIMITED: Final = Unlimited()
+
+_numbers: Final = itertools.count(1)
+"""Numbers for names; `next` of a `count` is atomic (`tests/test_assumptions.py`)."""
+
+
+@final
+class Broker[M, K, W, R]:
+    """One thread that owns a table of resources: connections, files, whatever has a key.
+
+    A message from `input` is demultiplexed to a key. `Initialize` creates the key's resource,
+    `Dispatch` hands a message to it, and `handle` says what becomes of it; see `BrokerConfig`. The
+    thread runs from the construction on, until the broker is closed, cancelled, or stopped by an
+    error; then every resource that is left is cleaned, in ascending order of the keys (in the order
+    of creation if they have none), and what was not handled becomes a dead letter.
+
+    As a context manager it cancels and joins at the block's end. A broker that is still open when
+    the interpreter exits is closed. One that is garbage-collected open warns `ResourceWarning` and
+    is closed; so keep the broker, not only its `input`.
+
+    From the original's `spawnBroker`. In the place of its asynchronous exceptions stand `cancel`,
+    which takes effect before the next message, and exceptions of the four functions that are no
+    `Exception`.
+    """
+
+    __slots__ = ("__weakref__", "_input", "_loop", "_name", "_thread")
+
+    def __init__(
+        self,
+        config: BrokerConfig[M, K, W, R],
+        *,
+        mailbox: MailboxConfig = _UNLIMITED,
+        name: str | None = None,
+        on_dead_letter: Callable[[DeadLetter[K, M | W]], object] | None = None,
+    ) -> None:
+        """Create the mailbox and start the thread.
+
+        Args:
+            config: the four functions.
+            mailbox: how `input` behaves when it is full. With a `Waiting` mailbox, the broker ends
+            when
+                no message came for its `receive_timeout`.
+            name: stands in the `repr`, in log lines, and in the thread's name, `{name}-dispatcher`;
+                `None` for the next of `broker-1`, `broker-2`, …
+            on_dead_letter: called with each message that will not be handled, on the thread that
+            finds
+                it, with no lock held. What it raises is logged. Without it dead letters are logged.
+
+        Raises:
+            TypeError: if an argument is of the wrong kind, with the value in the text.
+            ThreadRefused: if the system gave no thread.
+
+        What the mailbox's config raises passes; no thread is left.
+        """
+        if not isinstance(config, BrokerConfig):  # pyright: ignore[reportUnnecessaryIsInstance]
+            msg = f"config must be a BrokerConfig, not {describe(config)}"
+            raise TypeError(msg)
+        check_mailbox_config(mailbox)
+        if on_dead_letter is not None:
+            check_callback(on_dead_letter, "on_dead_letter", "dead_letter")
+        if name is None:
+            name = f"broker-{next(_numbers)}"
+        elif not isinstance(name, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+            msg = f"name must be a str or None, not {describe(name)}"
+            raise TypeError(msg)
+        owner = f"<Broker {name!r}>"
+        office: DeadLetterOffice[K, M | W] = DeadLetterOffice(owner, on_dead_letter)
+
+        def bury(message: M) -> None:
+            office.take(MISSING, message, DeadLetterReason.POOL_CLOSED)
+
+        box: Mailbox[M] = mailbox.create(on_dead_letter=bury)
+        loop = BrokerLoop(owner, config, box, office)
+        thread = threading.Thread(target=loop.run, name=f"{name}-dispatcher", daemon=False)
+        self._name: Final = name
+        self._input: Final[Input[M]] = box.new_input()
+        self._thread: Final = thread
+        close_at_exit(loop)
+        try:
+            thread.start()
+        except RuntimeError as error:
+            msg = f"{owner}: the system gave no thread: {error}"
+            raise ThreadRefused(msg) from error
+        except BaseException:
+            loop.cancel()  # interrupted while it waited for the thread, which runs
+            raise
+        # Last, so that `__del__` finds it only where a thread runs.
+        self._loop: Final = loop
+
+    @property
+    def name(self) -> str:
+        """The name that was given, or counted."""
+        return self._name
+
+    @property
+    def input(self) -> Input[M]:
+        """Where senders deliver; it does not keep the broker alive."""
+        return self._input
+
+    def close(self) -> None:
+        """Take no more messages; handle those that were taken, clean all resources, and end.
+
+        Blocks: never. `join` waits for the end.
+        Threads: safe from any thread, the broker's own included; a second call changes nothing.
+        """
+        self._loop.close()
+
+    def cancel(self) -> None:
+        """Take no more messages; clean all resources and end before the next message is handled.
+
+        The call of a user's function that runs just now is not interrupted. Messages that wait
+        become dead letters.
+
+        Blocks: never. `join` waits for the end.
+        Threads: safe from any thread, the broker's own included; a second call changes nothing.
+
+        From the original's `cancel` of the broker's `Async`.
+        """
+        self._loop.cancel()
+
+    def join(self, *, timeout: float | None = None) -> None:
+        """Wait for the end, and raise what stopped the broker if that was an error.
+
+        After `cancel` it returns like after `close`. It does not raise `Cancelled`: in a worker of
+        a pool, that would look as if the worker itself had been asked to stop. `exception` tells
+        the two apart.
+
+        Blocks: until all resources are cleaned, at most `timeout` seconds (`None`: for ever).
+        Threads: safe from any thread but the broker's own.
+
+        Raises:
+            TimeoutError: if the timeout ran out; the broker goes on.
+            RuntimeError: if the broker's own thread, one of the four functions, calls it.
+            ValueError: if the timeout is no number of seconds.
+            BaseException: what stopped the broker.
+
+        From the original's `waitCatch` of the broker's `Async`; returning is `MkBrokerResult`.
+        """
+        self._wait(Deadline(timeout))
+        error = self.exception()
+        if error is None or isinstance(error, Cancelled):
+            return
+        try:
+            raise error
+        finally:
+            # The error's traceback holds this frame, which must not hold the error.
+            del error
+
+    def _wait(self, deadline: Deadline) -> None:
+        if threading.current_thread() is self._thread:
+            msg = f"{self!r} cannot be joined from its own thread: that would wait for itself"
+            raise RuntimeError(msg)
+        self._thread.join(deadline.remaining())
+        # Not `is_alive`, which may be false too early (gh-137017, until 3.13.8 and 3.14.1).
+        if not self._loop.ended:
+            msg = f"{self!r} did not end within the timeout"
+            raise TimeoutError(msg)
+
+    def exception(self) -> BaseException | None:
+        """Return what stopped the broker.
+
+        `None` while it runs and after a normal end, the `Cancelled` after `cancel`, else the error.
+
+        Blocks: never.
+        Threads: safe from any thread.
+        """
+        return self._loop.error if self._loop.ended else None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Cancel and join; what stopped the broker is raised unless the block raises already.
+
+        Blocks: until all resources are cleaned.
+        """
+        self.cancel()
+        if error is None:
+            self.join()
+        else:
+            self._wait(Deadline(None))
+
+    def __repr__(self) -> str:
+        """Show what there is of resources and messages, and whether it runs."""
+        loop = self._loop
+        counts = f"{loop.resources} resources | {len(loop.mailbox)} waiting"
+        return f"<Broker {self._name!r} [{counts} | {loop.state}]>"
+
+    def __del__(self) -> None:
+        """Warn, and close, if nobody has.
+
+        A finalizer runs wherever the garbage collector strikes: perhaps while this very thread
+        holds a lock that `close` needs, the mailbox's own or, with a user's mailbox, any. So it
+        takes none: it sets a bare thread going, which may wait for locks because it holds none.
+        `Thread.start` would not do, it takes a lock of `threading`; `start_new_thread` takes none
+        that Python code can hold.
+        """
+        loop = getattr(self, "_loop", None)
+        if loop is None or loop.closing or loop.ended:
+            return
+        # No thread to be had: then the loop is closed when the interpreter exits.
+        with contextlib.suppress(RuntimeError):
+            _thread.start_new_thread(loop.close, ())
+        msg = f"<Broker {self._name!r}> was not closed"
+        warnings.warn(msg, ResourceWarning, source=self, stacklevel=1)

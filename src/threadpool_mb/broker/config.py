@@ -1,0 +1,132 @@
+"""What a user of a broker writes: four functions, and what `handle` answers."""
+
+import dataclasses
+import inspect
+from collections.abc import Callable
+from typing import final
+
+from threadpool_mb.describing import describe
+from threadpool_mb.markers import MISSING, Missing
+from threadpool_mb.messages import Dispatch, Initialize
+
+__all__ = [
+    "BrokerConfig",
+    "KeepResource",
+    "RemoveResource",
+    "ResourceUpdate",
+    "UpdateResource",
+    "check_callback",
+]
+
+
+@final
+@dataclasses.dataclass(frozen=True, slots=True)
+class KeepResource:
+    """The resource is still needed, as it is; `None` says the same.
+
+    From the original's `KeepResource`.
+    """
+
+
+@final
+@dataclasses.dataclass(frozen=True, slots=True)
+class UpdateResource[R]:
+    """The resource is still needed; `new` takes its place. The old one is not cleaned.
+
+    From the original's `UpdateResource`.
+    """
+
+    new: R
+    """What the next message of the key is handled with."""
+
+
+@final
+@dataclasses.dataclass(frozen=True, slots=True)
+class RemoveResource[R]:
+    """The resource is not needed any more: clean it, or `new` in its place if that is given.
+
+    From the original's `RemoveResource`.
+    """
+
+    new: R | Missing = MISSING
+    """What `clean` gets in the place of the resource."""
+
+
+type ResourceUpdate[R] = KeepResource | UpdateResource[R] | RemoveResource[R] | None
+"""What `handle` returns: what becomes of the resource. `None` keeps it."""
+
+
+@final
+@dataclasses.dataclass(frozen=True, slots=True)
+class BrokerConfig[M, K, W, R]:
+    """The four functions of a broker.
+
+    `M` is what senders deliver, `K` the key, `W` the work: a message without its address, `R` the
+    resource.
+
+    Threads: all four are called on the broker's own thread, one call at a time, with no lock held.
+    What one of them raises that is no `Exception` ends the broker, once all resources are cleaned.
+
+    Raises:
+        TypeError: if one of the four cannot be called with its arguments.
+
+    From the original's `BrokerConfig`, and its order of messages and clean-ups.
+    """
+
+    demultiplex: Callable[[M], Initialize[K, W] | Dispatch[K, W]]
+    """`demultiplex(message)` says for which key a message is, and whether that key begins with it.
+
+    An exception is logged, and the message ignored. Another kind of value counts as a `TypeError`.
+
+    From the original's `Demultiplexer`.
+    """
+    create: Callable[[K, W | Missing], R]
+    """`create(key, message)` returns a new resource; the message is `MISSING` if there is none.
+
+    The message is handled after this. An exception is logged: there is no resource then, `clean` is
+    not called, and the message becomes a dead letter.
+
+    From the original's `ResourceCreator`.
+    """
+    handle: Callable[[K, W, R], ResourceUpdate[R]]
+    """`handle(key, message, resource)` handles one message; see `ResourceUpdate` for what it returns.
+
+    An exception is logged, and the resource cleaned and removed at once. Another kind of value
+    counts as a `TypeError`.
+
+    From the original's `MessageHandler`.
+    """
+    clean: Callable[[K, R], object]
+    """`clean(key, resource)` is called once for each resource, when it is not needed any more.
+
+    An exception is logged; the resource counts as cleaned.
+
+    From the original's `ResourceCleaner`.
+    """
+
+    def __post_init__(self) -> None:
+        """Check that the four can be called."""
+        check_callback(self.demultiplex, "demultiplex", "message")
+        check_callback(self.create, "create", "key", "message")
+        check_callback(self.handle, "handle", "key", "message", "resource")
+        check_callback(self.clean, "clean", "key", "resource")
+
+
+def check_callback(callback: object, name: str, *arguments: str) -> None:
+    """Check that `callback` can be called with as many positional arguments.
+
+    Raises:
+        TypeError: if it cannot, with its name and value in the text.
+    """
+    if not callable(callback):
+        msg = f"{name} must be callable, not {describe(callback)}"
+        raise TypeError(msg)
+    try:
+        signature = inspect.signature(callback)
+    except (TypeError, ValueError):
+        return  # some built-in functions do not tell theirs
+    try:
+        signature.bind(*arguments)
+    except TypeError as error:
+        msg = f"{name} must take ({', '.join(arguments)}); {describe(callback)} does not: {error}"
+        raise TypeError(msg) from None

@@ -1,0 +1,182 @@
+"""`CatchAll`: a mailbox whose faults become "refused" and "nothing came"."""
+
+import dataclasses
+import logging
+from collections.abc import Callable, Iterator
+from typing import Final, final
+
+from threadpool_mb.arguments import check_limit, check_timeout
+from threadpool_mb.errors import MailboxClosed, MailboxEmpty
+from threadpool_mb.mailbox.protocols import (
+    Input,
+    Mailbox,
+    MailboxConfig,
+    MailboxStats,
+    MessageFuture,
+)
+from threadpool_mb.mailbox.using import check_mailbox_config
+from threadpool_mb.markers import MISSING, Missing
+
+__all__ = ["CatchAll"]
+
+_logger = logging.getLogger(__name__)
+
+_NOTHING_CAME: Final = "no message came within the timeout, or the wrapped mailbox raised"
+
+
+@final
+@dataclasses.dataclass(frozen=True, slots=True, order=True)
+class CatchAll:
+    """Wraps the mailboxes of another config: what they raise becomes `False`, or `MailboxEmpty`.
+
+    Each exception is logged with its traceback, never printed. `MailboxEmpty`, `MailboxClosed` and
+    `Cancelled` are no faults and pass: a loop over a closed mailbox must end. So does an exception
+    of `create`, for then there is no mailbox.
+
+    From the original's `CatchAllArg`, which prints.
+    """
+
+    config: MailboxConfig
+    """Whose mailboxes are wrapped."""
+
+    def __post_init__(self) -> None:
+        """Check the config."""
+        check_mailbox_config(self.config, "config")
+
+    @property
+    def limit(self) -> int | None:
+        """The most messages that may wait; `None` for no limit."""
+        return self.config.limit
+
+    def create[T](self, *, on_dead_letter: Callable[[T], object] | None = None) -> Mailbox[T]:
+        """Create a mailbox; see `MailboxConfig.create`."""
+        return _CatchAllMailbox(self.config.create(on_dead_letter=on_dead_letter))
+
+
+@final
+class _CatchAllInput[T]:
+    __slots__ = ("_input",)
+
+    def __init__(self, wrapped: Input[T]) -> None:
+        self._input: Final = wrapped
+
+    def deliver(self, message: T, /) -> bool:
+        """Deliver, `False` if the wrapped input raises; see `Input.deliver`."""
+        try:
+            return self._input.deliver(message)
+        except MailboxClosed:
+            raise
+        except Exception:
+            _logger.exception("CatchAll: deliver raised; the message counts as refused")
+            return False
+
+
+@final
+class _CatchAllFuture[T]:
+    __slots__ = ("_future",)
+
+    def __init__(self, wrapped: MessageFuture[T] | None) -> None:
+        self._future: Final = wrapped
+
+    def try_now(self) -> T | Missing:
+        """Return the message, `MISSING` if the wrapped future raises; see `MessageFuture`."""
+        return MISSING if self._future is None else _caught(self._future.try_now, MISSING)
+
+    def result(self, *, timeout: float | None = None) -> T:
+        """Return the message, or raise `MailboxEmpty`; see `MessageFuture`."""
+        check_timeout(timeout)
+        future = self._future
+        message = (
+            MISSING if future is None else _caught(lambda: future.result(timeout=timeout), MISSING)
+        )
+        if message is MISSING:
+            raise MailboxEmpty(_NOTHING_CAME)
+        return message
+
+    def done(self) -> bool:
+        """Return whether the message is there; see `MessageFuture`."""
+        return self._future is not None and _caught(self._future.done, otherwise=False)
+
+
+@final
+class _CatchAllMailbox[T]:
+    __slots__ = ("_mailbox",)
+
+    def __init__(self, wrapped: Mailbox[T]) -> None:
+        self._mailbox: Final = wrapped
+
+    def new_input(self) -> Input[T]:
+        """Return a sending end that raises only `MailboxClosed`; see `Mailbox.new_input`."""
+        return _CatchAllInput(self._mailbox.new_input())
+
+    def receive(self, *, timeout: float | None = None) -> T:
+        """Take the oldest message, `MailboxEmpty` if the wrapped mailbox raises; see `Mailbox`."""
+        check_timeout(timeout)
+        message = _caught(lambda: self._mailbox.receive(timeout=timeout), MISSING)
+        if message is MISSING:
+            raise MailboxEmpty(_NOTHING_CAME)
+        return message
+
+    def receive_many(self, max_messages: int, *, timeout: float | None = None) -> list[T]:
+        """Take what is there, `MailboxEmpty` if the wrapped mailbox raises; see `Mailbox`."""
+        check_limit(max_messages, "max_messages")
+        check_timeout(timeout)
+        messages = _caught(
+            lambda: self._mailbox.receive_many(max_messages, timeout=timeout), MISSING
+        )
+        if messages is MISSING:
+            raise MailboxEmpty(_NOTHING_CAME)
+        return messages
+
+    def try_receive(self) -> MessageFuture[T]:
+        """Claim the next message; a future for ever unfilled if the wrapped mailbox raises."""
+        return _CatchAllFuture(_caught(self._mailbox.try_receive, None))
+
+    def __iter__(self) -> Iterator[T]:
+        """Receive message after message; see `Mailbox.__iter__`."""
+        try:
+            while True:
+                yield self.receive()
+        except MailboxClosed:
+            return
+
+    def __len__(self) -> int:
+        """Return the number of messages that wait; see `Mailbox.__len__`."""
+        return len(self._mailbox)
+
+    def close(self) -> None:
+        """Close the wrapped mailbox; see `Mailbox.close`."""
+        self._mailbox.close()
+
+    def cancel(self) -> None:
+        """Cancel the wrapped mailbox; see `Mailbox.cancel`."""
+        self._mailbox.cancel()
+
+    def abandon(self) -> None:
+        """Abandon the wrapped mailbox; see `Mailbox.abandon`."""
+        self._mailbox.abandon()
+
+    @property
+    def closed(self) -> bool:
+        """Whether the mailbox takes no more messages."""
+        return self._mailbox.closed
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether the receiver was asked to stop."""
+        return self._mailbox.cancelled
+
+    def stats(self) -> MailboxStats:
+        """Return a snapshot of the wrapped mailbox."""
+        return self._mailbox.stats()
+
+
+def _caught[T, D](function: Callable[[], T], otherwise: D) -> T | D:
+    """Return what `function` returns; if it raises a fault, log it and return `otherwise`."""
+    try:
+        return function()
+    except (MailboxClosed, MailboxEmpty):
+        raise
+    except Exception:
+        _logger.exception("CatchAll: the wrapped mailbox raised; it counts as empty")
+        return otherwise

@@ -1,0 +1,237 @@
+"""The control plane: the dispatcher thread starts workers and knows when all have ended.
+
+**Guarantees.** Each worker that was entered is started once when its turn comes, unless it is
+dropped before; its end is reported once. Messages that it leaves are dead letters before its end is
+reported, and its end is reported before its successor starts. The dispatcher thread never delivers
+a message. It runs no user code, but for one case: if the system starts no thread for a worker,
+there is none to run the hooks that are told of it, and they run on the dispatcher.
+
+A worker's life: `enter` (any thread) → `_start` (dispatcher) → the worker's function (its own
+thread) → `_ended` (its own thread).
+"""
+
+import functools
+import itertools
+import logging
+import queue
+import threading
+from collections.abc import Callable
+from typing import Final, Literal, final
+
+from threadpool_mb.arguments import Deadline
+from threadpool_mb.dead_letters import DeadLetterOffice, DeadLetterReason
+from threadpool_mb.describing import describe
+from threadpool_mb.errors import ThreadRefused
+from threadpool_mb.mailbox.protocols import MailboxConfig
+from threadpool_mb.pool.function_workers import WorkerKind
+from threadpool_mb.pool.incarnation import Incarnation, State
+from threadpool_mb.pool.reports import DrainReport, PoolStats, UnfinishedWorker, WorkerExit
+from threadpool_mb.pool.roster import Roster
+from threadpool_mb.scheduling.exit_hook import close_at_exit
+from threadpool_mb.scheduling.threads import ThreadCache
+
+__all__ = ["Dispatcher"]
+
+_logger = logging.getLogger(__name__)
+
+
+@final
+class Dispatcher[K, M]:
+    """Starts the workers of one pool, ends them, and reports their ends.
+
+    Holds no reference to its pool, so that a pool which was never closed can be collected.
+
+    Threads: internally synchronized.
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "_config",
+        "_inbox",
+        "_kind",
+        "_numbers",
+        "_office",
+        "_on_worker_exit",
+        "_thread",
+        "_threads",
+        "name",
+        "roster",
+    )
+
+    def __init__(
+        self,
+        name: str,
+        config: MailboxConfig,
+        office: DeadLetterOffice[K, M],
+        on_worker_exit: Callable[[WorkerExit[K]], object] | None,
+        make_kind: Callable[[ThreadCache], WorkerKind[K, M]],
+    ) -> None:
+        """Start the dispatcher thread; `make_kind` makes the workers' kind from their threads."""
+        self.name: Final = name
+        self._config: Final = config
+        self._office: Final = office
+        self._on_worker_exit: Final = on_worker_exit
+        self._threads: Final = ThreadCache(name)
+        self._kind: Final = make_kind(self._threads)
+        # Workers whose turn has come; "close" from a pool that was collected; `None` at the end.
+        self._inbox: Final[queue.SimpleQueue[Incarnation[K, M] | Literal["close"] | None]] = (
+            queue.SimpleQueue()
+        )
+        self.roster: Final[Roster[K, M]] = Roster(self._inbox.put)
+        self._numbers: Final = itertools.count(1)  # `next` is atomic: tests/test_assumptions.py
+        self._thread: Final = threading.Thread(
+            target=self._run, name=f"{name}-dispatcher", daemon=False
+        )
+        close_at_exit(self)
+        self._thread.start()
+
+    def new_incarnation(self, key: K) -> Incarnation[K, M]:
+        """Create a worker that is not entered yet; what the mailbox's config raises passes."""
+        return Incarnation(key, next(self._numbers), self._config, self._office)
+
+    def remove(
+        self, incarnation: Incarnation[K, M], *, drain: bool, reason: DeadLetterReason
+    ) -> bool:
+        """End a current worker; `False` if it is not the current one any more."""
+        dropped = self.roster.leave(incarnation, may_start=drain, reason=reason)
+        if dropped is None:
+            return False
+        if dropped:
+            incarnation.mailbox.abandon()
+        elif drain:
+            incarnation.mailbox.close()
+        else:
+            incarnation.mailbox.cancel()
+        return True
+
+    def close(self) -> None:
+        """Let no worker enter any more; those that have finish their backlog.
+
+        Blocks: never.
+        """
+        for incarnation in self.roster.close():
+            self._tell(incarnation.mailbox.close)
+
+    def cancel(self) -> None:
+        """Let no worker enter any more, drop those that have not started, cancel the others.
+
+        Blocks: as long as `on_dead_letter` does, for the messages of those that were dropped.
+        """
+        running, dropped = self.roster.cancel()
+        for incarnation in running + dropped:
+            incarnation.leftovers.reason = DeadLetterReason.POOL_CLOSED
+        for incarnation in running:
+            self._tell(incarnation.mailbox.cancel)
+        for incarnation in dropped:
+            self._tell(incarnation.mailbox.abandon)
+
+    def close_soon(self) -> None:
+        """Close from the dispatcher thread; reentrant and without a lock, for finalizers."""
+        self._inbox.put("close")
+
+    def join(self, *, timeout: float | None) -> DrainReport[K]:
+        """Wait until all workers and threads have ended; see `Pool.join`."""
+        deadline = Deadline(timeout)
+        current = threading.current_thread()
+        if current is self._thread or current in self._threads:
+            raise RuntimeError(
+                f"{self!r} cannot be joined from {current.name!r}, which is a thread of its own:"
+                " it would wait for itself"
+            )
+        self._thread.join(deadline.remaining())
+        finished = not self._thread.is_alive() and self._threads.join(deadline)
+        return DrainReport(
+            finished=finished,
+            unfinished=self._unfinished(),
+            failed=self.roster.failed,
+            dead_letters=self._office.counts(),
+        )
+
+    def stats(self) -> PoolStats[K]:
+        """Return a snapshot; see `Pool.stats`."""
+        unfinished = self._unfinished()
+        return PoolStats(
+            state=self.state,
+            workers=len(self.roster.routes),
+            messages=sum(worker.messages for worker in unfinished),
+            leaving=tuple(worker for worker in unfinished if worker.told_to_end),
+            started=self.roster.started,
+            failed=self.roster.failed,
+            dead_letters=self._office.counts(),
+            threads=len(self._threads) + self._thread.is_alive(),
+        )
+
+    @property
+    def state(self) -> str:
+        """`"running"`, `"closing"`, `"cancelling"` or `"ended"`."""
+        if not self.roster.closed:
+            return "running"
+        if not self._thread.is_alive():
+            return "ended"
+        return "cancelling" if self.roster.cancelled else "closing"
+
+    def __repr__(self) -> str:
+        """Show name, counts and state."""
+        workers = len(self.roster.routes)
+        waiting = sum(len(incarnation.mailbox) for incarnation in self.roster.unfinished())
+        return (
+            f"<Pool {self.name!r} [{workers} worker{'' if workers == 1 else 's'}"
+            f" | {waiting} waiting | {self.state}]>"
+        )
+
+    def _unfinished(self) -> tuple[UnfinishedWorker[K], ...]:
+        return tuple(
+            UnfinishedWorker(
+                key=incarnation.key,
+                incarnation=incarnation.number,
+                running=incarnation.state is State.RUNNING,
+                told_to_end=incarnation.mailbox.closed,
+                messages=len(incarnation.mailbox),
+            )
+            for incarnation in self.roster.unfinished()
+        )
+
+    def _run(self) -> None:
+        """Start worker after worker; the dispatcher thread's whole life."""
+        while (order := self._inbox.get()) is not None:
+            if isinstance(order, str):
+                self.close()
+            else:
+                self._start(order)
+            # A worker's mailbox must not live on while the dispatcher waits.
+            del order
+        self._threads.close()
+        self._office.flush()
+
+    def _start(self, incarnation: Incarnation[K, M]) -> None:
+        if not self.roster.begin(incarnation):
+            return
+        try:
+            self._kind.start(incarnation, self._ended)
+        except ThreadRefused as error:
+            self._ended(incarnation, error)
+
+    def _ended(self, incarnation: Incarnation[K, M], error: BaseException | None) -> None:
+        """Report the end of a worker, then let its successor start; on the worker's thread."""
+        if error is not None:
+            incarnation.leftovers.reason = DeadLetterReason.WORKER_FAILED
+            _logger.error(
+                "%s: the worker of key %s failed",
+                self.name,
+                describe(incarnation.key),
+                exc_info=error,
+            )
+        # Out of the table first: whoever dispatches from here on learns that there is no worker.
+        self._tell(functools.partial(self.roster.leave, incarnation, may_start=True))
+        self._tell(incarnation.mailbox.abandon)
+        if self._on_worker_exit is not None:
+            exit_ = WorkerExit(incarnation.key, incarnation.number, error)
+            self._tell(functools.partial(self._on_worker_exit, exit_))
+        self.roster.end(incarnation, failed=error is not None)
+
+    def _tell(self, function: Callable[[], object]) -> None:
+        """Call what runs a user's code (a hook, a mailbox, a key); what it raises is logged."""
+        try:
+            function()
+        except BaseException:  # a hook must not end a thread that is not its own
+            _logger.exception("%s: %r raised", self.name, function)

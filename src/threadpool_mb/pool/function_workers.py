@@ -1,0 +1,107 @@
+"""Function workers: `worker(key, mailbox)` on a thread of its own, from its start to its end."""
+
+import functools
+import inspect
+import threading
+from collections.abc import Callable
+from typing import Final, Protocol, final
+
+from threadpool_mb.describing import describe
+from threadpool_mb.errors import Cancelled, MailboxClosed
+from threadpool_mb.mailbox.protocols import Mailbox
+from threadpool_mb.pool.incarnation import Incarnation
+from threadpool_mb.scheduling.threads import ThreadCache
+
+__all__ = ["FunctionWorkers", "WorkerKind", "check_function_worker"]
+
+
+class WorkerKind[K, M](Protocol):
+    """How workers run; the dispatcher knows nothing else of them."""
+
+    def start(
+        self,
+        incarnation: Incarnation[K, M],
+        ended: Callable[[Incarnation[K, M], BaseException | None], object],
+    ) -> None:
+        """Start a worker; call `ended` once, when it has completely ended, on the worker's thread.
+
+        Blocks: never for the worker itself.
+
+        Raises:
+            ThreadRefused: if it cannot be started; `ended` is not called then.
+        """
+        ...
+
+
+@final
+class FunctionWorkers[K, M]:
+    """Runs each worker on a thread of its own."""
+
+    __slots__ = ("_pool_name", "_threads", "_worker")
+
+    def __init__(
+        self, worker: Callable[[K, Mailbox[M]], object], pool_name: str, threads: ThreadCache
+    ) -> None:
+        """Run `worker` on `threads`, which are named after the pool and the key."""
+        self._worker: Final = worker
+        self._pool_name: Final = pool_name
+        self._threads: Final = threads
+
+    def start(
+        self,
+        incarnation: Incarnation[K, M],
+        ended: Callable[[Incarnation[K, M], BaseException | None], object],
+    ) -> None:
+        """Start a worker; see `WorkerKind.start`."""
+        self._threads.start(functools.partial(self._live, incarnation, ended))
+
+    def _live(
+        self,
+        incarnation: Incarnation[K, M],
+        ended: Callable[[Incarnation[K, M], BaseException | None], object],
+    ) -> None:
+        threading.current_thread().name = f"{self._pool_name}-{describe(incarnation.key)}"
+        ended(incarnation, self._run(incarnation.key, incarnation.mailbox))
+
+    def _run(self, key: K, mailbox: Mailbox[M]) -> BaseException | None:
+        """Run the worker to its end; return what it raised, if it did not end well."""
+        try:
+            self._worker(key, mailbox)
+        except MailboxClosed as error:
+            # Only if it can be its own mailbox that is closed, and not another's that it used.
+            return None if mailbox.closed else error
+        except Cancelled as error:
+            return None if mailbox.cancelled else error
+        except BaseException as error:  # noqa: BLE001 - reported by the caller, whatever it is
+            return error
+        return None
+
+
+def check_function_worker[K, M](
+    worker: Callable[[K, Mailbox[M]], object],
+) -> Callable[[K, Mailbox[M]], object]:
+    """Return `worker` if it can be called with a key and a mailbox.
+
+    Raises:
+        TypeError: if it cannot, or would not run when it is called (a generator function or a
+            coroutine function), with the value in the text.
+    """
+    if not callable(worker):
+        raise TypeError(f"worker must be a function of a key and a mailbox, not {describe(worker)}")
+    if inspect.isgeneratorfunction(worker) or inspect.iscoroutinefunction(worker):
+        kind = "generator" if inspect.isgeneratorfunction(worker) else "coroutine"
+        raise TypeError(
+            f"worker must be a plain function, not the {kind} function {describe(worker)}"
+        )
+    try:
+        signature = inspect.signature(worker)
+    except (TypeError, ValueError):
+        return worker  # some built-in callables do not tell
+    try:
+        signature.bind("key", "mailbox")
+    except TypeError as error:
+        raise TypeError(
+            f"worker must take a key and a mailbox, but {describe(worker)} takes {signature}:"
+            f" {error}"
+        ) from None
+    return worker

@@ -1,0 +1,364 @@
+"""`Pool`: the door, and the data plane.
+
+A message's life: `Pool.dispatch` → the mailbox's `deliver` ∥ the worker's `receive` → its function.
+The sender looks the key up in the routing table, without a lock, and delivers on its own thread: a
+full or stuck mailbox holds up those who send to its key, and nobody else.
+
+The race of a sender and the end of a worker:
+
+1. The sender finds the worker in the table.
+2. The worker is removed, or ends; another may be initialized for the key.
+3. The sender delivers. Either the message is in the mailbox before it is abandoned, and is received
+   or
+   becomes a dead letter there (`mailbox.sending`); or `deliver` raises `MailboxClosed`, and the
+   sender looks the key up again.
+"""
+
+import itertools
+import warnings
+from collections.abc import Callable
+from types import TracebackType
+from typing import Final, Literal, Self, final
+
+from threadpool_mb.arguments import check_timeout
+from threadpool_mb.dead_letters import DeadLetter, DeadLetterOffice, DeadLetterReason
+from threadpool_mb.describing import describe
+from threadpool_mb.errors import MailboxClosed, PoolClosed
+from threadpool_mb.mailbox.protocols import Input, Mailbox, MailboxConfig
+from threadpool_mb.mailbox.unlimited import Unlimited
+from threadpool_mb.mailbox.using import check_mailbox_config
+from threadpool_mb.markers import MISSING, Missing
+from threadpool_mb.messages import Dispatch, Initialize, Remove
+from threadpool_mb.pool.dispatcher import Dispatcher
+from threadpool_mb.pool.function_workers import FunctionWorkers, check_function_worker
+from threadpool_mb.pool.incarnation import Incarnation
+from threadpool_mb.pool.inputs import KeyInput, PoolInput
+from threadpool_mb.pool.reports import DrainReport, PoolStats, WorkerExit
+
+__all__ = ["Pool"]
+
+_numbers: Final = itertools.count(1)
+
+
+def _check_key(key: object) -> None:
+    """Raise a clear `TypeError` if the key cannot be hashed; what else `__hash__` raises passes."""
+    try:
+        hash(key)
+    except TypeError as error:
+        raise TypeError(f"a key must be hashable, not {describe(key)}: {error}") from error
+
+
+@final
+class Pool[K, M]:
+    """Hands messages to workers by key: in order per key, parallel across keys.
+
+    A worker is a function of a key and a mailbox. It owns a thread from `initialize` until it
+    returns:
+
+    ```python
+    def account(key: str, mailbox: Mailbox[int]) -> None:
+        total = 0
+        for amount in mailbox:
+            total += amount
+
+    with Pool(account) as pool:
+        pool.initialize("alice")
+        pool.dispatch("alice", 5)
+    ```
+
+    Leaving the `with` block drains the pool: every message is handled, every worker has ended.
+    Leaving it with an exception cancels instead.
+
+    **Order.** Messages that one thread delivers to one key are handled in that order. A worker of a
+    key starts only after the one before it has completely ended.
+
+    **Nothing is lost silently.** A message that will not be handled becomes a `DeadLetter`; a
+    sender whose message was not taken learns it from `False` or an exception.
+
+    **How a worker ends.** It returns, or lets `MailboxClosed` or `Cancelled` of its mailbox pass:
+    it has ended well. Anything else that it raises is logged with its traceback and reported to
+    `on_worker_exit`. What waits in its mailbox then becomes dead letters.
+
+    Threads: internally synchronized. A key's `__hash__` and `__eq__` run under the pool's lock and
+    must not wait for another thread that uses the pool.
+
+    From the original's `Pool`.
+    """
+
+    __slots__ = ("_dispatcher", "_find", "_office", "_overflow")
+
+    def __init__(
+        self,
+        worker: Callable[[K, Mailbox[M]], object],
+        *,
+        mailbox: MailboxConfig | None = None,
+        name: str | None = None,
+        overflow: Literal["refuse", "remove_worker"] = "refuse",
+        on_dead_letter: Callable[[DeadLetter[K, M]], object] | None = None,
+        on_worker_exit: Callable[[WorkerExit[K]], object] | None = None,
+    ) -> None:
+        """Start an empty pool.
+
+        Args:
+            worker: `worker(key, mailbox)`, run on a thread of its own for each key.
+            mailbox: creates each worker's mailbox; `Unlimited()` if it is not given.
+            name: shown in thread names and log lines; `"pool-1"` and so on if it is not given.
+            overflow: what a refused message does to its worker: nothing, or (as in the original)
+                removes it.
+            on_dead_letter: called with each message that will not be handled, on the thread on
+            which
+                that turned out; without it they are logged at WARNING, at most once a second for a
+                reason. What it raises is logged.
+            on_worker_exit: called with the end of each worker that was started, on that worker's
+                thread, before the next worker of the key starts. What it raises is logged.
+
+        Raises:
+            TypeError: if the worker cannot be called with a key and a mailbox, or an argument is of
+                a wrong type.
+            ValueError: if `overflow` is another word.
+        """
+        check_function_worker(worker)
+        config = Unlimited() if mailbox is None else check_mailbox_config(mailbox)
+        if overflow not in {"refuse", "remove_worker"}:
+            raise ValueError(f"overflow must be 'refuse' or 'remove_worker', not {overflow!r}")
+        for hook_name, hook in (
+            ("on_dead_letter", on_dead_letter),
+            ("on_worker_exit", on_worker_exit),
+        ):
+            if hook is not None and not callable(hook):
+                raise TypeError(f"{hook_name} must be a function or None, not {hook!r}")
+        if name is None:
+            name = f"pool-{next(_numbers)}"
+        self._overflow: Final = overflow
+        self._office: Final[DeadLetterOffice[K, M]] = DeadLetterOffice(name, on_dead_letter)
+        self._dispatcher: Final[Dispatcher[K, M]] = Dispatcher(
+            name,
+            config,
+            self._office,
+            on_worker_exit,
+            lambda threads: FunctionWorkers(worker, name, threads),
+        )
+        # Bound once: `dispatch` then touches one shared object less.
+        self._find: Final = self._dispatcher.roster.routes.get
+
+    def initialize(self, key: K, message: M | Missing = MISSING, /) -> bool:
+        """Start a worker for the key, with a first message ahead of all others if one is given.
+
+        Returns at once: the worker starts on its own thread, after a worker of the key that is
+        still ending has ended. Messages for it are accepted from now on.
+
+        Blocks: as long as creating a mailbox does.
+
+        Returns:
+            `False` if the key has a worker; the message is then a dead letter.
+
+        Raises:
+            PoolClosed: if the pool is closed; no worker starts, the message was not taken.
+            TypeError: if the key cannot be hashed.
+            Exception: what the mailbox config's `create` raises; no worker starts.
+
+        From the original's `Initialize`.
+        """
+        _check_key(key)
+        taken = self._dispatcher.roster.has(key)
+        incarnation: Incarnation[K, M] | None = None
+        if not taken:
+            incarnation = self._dispatcher.new_incarnation(key)
+            if message is not MISSING and not incarnation.deliver(message):
+                self._office.take(key, message, DeadLetterReason.REFUSED)
+            taken = not self._dispatcher.roster.enter(incarnation)
+        if taken and message is not MISSING:
+            self._office.take(key, message, DeadLetterReason.DUPLICATE_INITIALIZE)
+        return not taken
+
+    def dispatch(self, key: K, message: M, /) -> bool:
+        """Hand a message to the key's worker.
+
+        Blocks: as long as the worker's mailbox does: for ever by default if its kind is `Blocking`
+        and it stays full, else hardly.
+
+        Returns:
+            `True` once the message is in the mailbox; `False` if the key has no worker, or its
+            mailbox refused the message. The message is then a dead letter.
+
+        Raises:
+            PoolClosed: if the pool is closed, before or during the wait; the message was not taken.
+            TypeError: if the key cannot be hashed.
+
+        From the original's `Dispatch`.
+        """
+        incarnation: Incarnation[K, M] | None = None
+        try:
+            incarnation = self._find(key)
+            if incarnation is not None:
+                return incarnation.deliver(message) or self._overflowed(incarnation, message)
+        except MailboxClosed:
+            pass
+        except TypeError:
+            _check_key(key)
+            raise
+        return self._dispatch_again(key, message, incarnation)
+
+    def _dispatch_again(self, key: K, message: M, tried: Incarnation[K, M] | None) -> bool:
+        """Hand a message to the worker that follows the one that was tried, if there is one."""
+        while (incarnation := self._find(key)) is not None and incarnation is not tried:
+            try:
+                return incarnation.deliver(message) or self._overflowed(incarnation, message)
+            except MailboxClosed:
+                tried = incarnation
+        if self._dispatcher.roster.closed:
+            raise PoolClosed(f"{self!r} is closed: it takes no message for key {describe(key)}")
+        reason = DeadLetterReason.UNKNOWN_KEY if tried is None else tried.leftovers.reason
+        self._office.take(key, message, reason)
+        return False
+
+    def _overflowed(self, incarnation: Incarnation[K, M], message: M) -> Literal[False]:
+        """Make a dead letter of what a worker's mailbox refused."""
+        if self._overflow == "remove_worker":
+            reason = DeadLetterReason.WORKER_REMOVED
+            self._dispatcher.remove(incarnation, drain=False, reason=reason)
+        self._office.take(incarnation.key, message, DeadLetterReason.REFUSED)
+        return False
+
+    def remove(self, key: K, /, *, drain: bool = False) -> bool:
+        """End the key's worker: cancel it, or with `drain` let it finish its backlog first.
+
+        Returns at once. From now on the key has no worker; `initialize` may give it a new one,
+        which starts when the old one has ended. A worker that has not started yet never will,
+        unless it is to drain.
+
+        Blocks: as long as `on_dead_letter` does, for the messages of a worker that never starts.
+
+        Returns:
+            `False` if the key has no worker.
+
+        Raises:
+            TypeError: if the key cannot be hashed.
+
+        From the original's `removePoolWorkerMessage`.
+        """
+        _check_key(key)
+        incarnation = self._find(key)
+        return incarnation is not None and self._dispatcher.remove(
+            incarnation, drain=drain, reason=DeadLetterReason.WORKER_REMOVED
+        )
+
+    @property
+    def input(self) -> Input[Initialize[K, M] | Dispatch[K, M] | Remove[K]]:
+        """The pool as an `Input` of `Initialize`, `Dispatch` and `Remove` messages.
+
+        From the original's `poolInput`.
+        """
+        return PoolInput(self)
+
+    def ref(self, key: K, /) -> KeyInput[K, M]:
+        """Return an `Input` that addresses a key, whichever worker it has when a message comes.
+
+        Raises:
+            TypeError: if the key cannot be hashed.
+        """
+        _check_key(key)
+        return KeyInput(key, self.dispatch)
+
+    def keys(self) -> list[K]:
+        """Return the keys that have a worker; a snapshot."""
+        return self._dispatcher.roster.keys()
+
+    def __len__(self) -> int:
+        """Return the number of keys that have a worker."""
+        return len(self._dispatcher.roster.routes)
+
+    def __contains__(self, key: object) -> bool:
+        """Return whether the key has a worker."""
+        return key in self._dispatcher.roster.routes
+
+    def stats(self) -> PoolStats[K]:
+        """Return a snapshot of the whole pool. Takes time proportional to the number of workers."""
+        return self._dispatcher.stats()
+
+    def close(self) -> None:
+        """Take no more messages; the workers finish their backlog and end.
+
+        Blocks: never. Senders that wait for room wake and raise `PoolClosed`.
+        """
+        self._dispatcher.close()
+
+    def cancel(self) -> None:
+        """Take no more messages and ask the workers to stop; what waits becomes dead letters.
+
+        Cooperative: a worker sees it at its next `receive`, or in `mailbox.cancelled`. Code that is
+        stuck elsewhere is not interrupted; `stats()` and `join` name it. After `close`, too.
+
+        Blocks: as long as `on_dead_letter` does, for the messages of workers that had not started.
+        """
+        self._dispatcher.cancel()
+
+    def join(self, *, timeout: float | None = None) -> DrainReport[K]:
+        """Wait until the pool was closed or cancelled, and all its workers and threads have ended.
+
+        Blocks: at most `timeout` seconds; `None`: for ever, also if nobody closes the pool.
+
+        Returns:
+            What was lost and who failed; if the timeout ran out, also who has not ended.
+
+        Raises:
+            RuntimeError: on a thread of the pool itself, which would wait for itself.
+            ValueError: if the timeout is no number of seconds.
+
+        From the original's `poolAsync`.
+        """
+        return self._dispatcher.join(timeout=timeout)
+
+    def drain(self, *, timeout: float | None) -> DrainReport[K]:
+        """Close, wait for the backlog to be handled, and cancel what is left after the timeout.
+
+        For shutting down within a grace period. The workers that had not ended when the timeout ran
+        out are in the report; they were cancelled, and `join` waits for them.
+
+        Blocks: at most `timeout` seconds; `None`: until all have ended.
+
+        Raises:
+            RuntimeError: on a thread of the pool itself, which would wait for itself.
+            ValueError: if the timeout is no number of seconds.
+        """
+        check_timeout(timeout)
+        self.close()
+        report = self.join(timeout=timeout)
+        if not report.finished:
+            self.cancel()
+        return report
+
+    def __enter__(self) -> Self:
+        """Return the pool."""
+        return self
+
+    def __exit__(
+        self,
+        error_type: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Drain the pool, or cancel it if the block was left with an exception; then join it.
+
+        An interrupt while it drains (Ctrl-C) cancels it, and is raised.
+        """
+        if error_type is not None:
+            self.cancel()
+        else:
+            self.close()
+        try:
+            self.join()
+        except BaseException:
+            self.cancel()
+            raise
+
+    def __del__(self) -> None:
+        """Warn of a pool that was never closed, and let its workers finish their backlog."""
+        dispatcher: Dispatcher[K, M] | None = getattr(self, "_dispatcher", None)
+        if dispatcher is not None and not dispatcher.roster.closed:
+            dispatcher.close_soon()
+            warnings.warn(f"unclosed {dispatcher!r}", ResourceWarning, stacklevel=1, source=self)
+
+    def __repr__(self) -> str:
+        """Show name, counts and state."""
+        return repr(self._dispatcher)

@@ -1,0 +1,86 @@
+"""Running threads together, waiting for a state, and running code in another thread."""
+
+import contextlib
+import faulthandler
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Final
+
+DEADLINE: Final = 15.0
+"""Seconds after which what a test waits for is held to be stuck. Never part of what is tested."""
+
+
+def until(condition: Callable[[], object]) -> None:
+    """Wait until `condition()` holds, looking again and again; fail if it never does."""
+    end = time.monotonic() + DEADLINE
+    while not condition():
+        assert time.monotonic() < end, "the state that the test waits for never came"
+        time.sleep(0)  # gives the core away; waits for nothing
+
+
+class Running[T]:
+    """A function that runs in a thread of its own; `result` joins it and returns or raises."""
+
+    def __init__(self, function: Callable[[], T]) -> None:
+        self._value: list[T] = []
+        self._error: BaseException | None = None
+        self._function = function
+        self._thread = threading.Thread(target=self._run, name="test-running")
+        self._thread.start()
+
+    def _run(self) -> None:
+        try:
+            self._value.append(self._function())
+        except BaseException as error:  # noqa: BLE001 - handed to the test's thread
+            self._error = error
+
+    @property
+    def running(self) -> bool:
+        """Whether the function has not ended."""
+        return self._thread.is_alive()
+
+    def result(self) -> T:
+        """Return or raise what the function did; fail if it is stuck."""
+        self._thread.join(DEADLINE)
+        if self._thread.is_alive():
+            faulthandler.dump_traceback(sys.__stderr__, all_threads=True)
+            msg = f"stuck: {self._function}"
+            raise AssertionError(msg)
+        if self._error is not None:
+            raise self._error
+        return self._value[0]
+
+
+def run_together(*functions: Callable[[], object]) -> None:
+    """Run all functions at once, each in a thread; raise all their errors in one group."""
+    barrier = threading.Barrier(len(functions))
+
+    def started_together(function: Callable[[], object]) -> Callable[[], object]:
+        def run() -> object:
+            barrier.wait(DEADLINE)
+            return function()
+
+        return run
+
+    threads = [Running(started_together(function)) for function in functions]
+    errors: list[BaseException] = []
+    for thread in threads:
+        try:
+            thread.result()
+        except BaseException as error:  # noqa: BLE001 - collected
+            errors.append(error)
+    if errors:
+        msg = "errors in threads that ran together"
+        raise BaseExceptionGroup(msg, errors)
+
+
+@contextlib.contextmanager
+def in_thread[T](function: Callable[[], T]) -> Iterator[Running[T]]:
+    """Run `function` in a thread during the block, and join it at its end."""
+    thread = Running(function)
+    try:
+        yield thread
+    finally:
+        thread.result()
