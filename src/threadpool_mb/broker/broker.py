@@ -63,13 +63,12 @@ class Broker[M, K, W, R]:
         Args:
             config: the four functions.
             mailbox: how `input` behaves when it is full. With a `Waiting` mailbox, the broker ends
-            when
-                no message came for its `receive_timeout`.
+                when no message came for its `receive_timeout`.
             name: stands in the `repr`, in log lines, and in the thread's name, `{name}-dispatcher`;
                 `None` for the next of `broker-1`, `broker-2`, …
             on_dead_letter: called with each message that will not be handled, on the thread that
-            finds
-                it, with no lock held. What it raises is logged. Without it dead letters are logged.
+                finds it, with no lock held. An exception in it is logged. Without it dead letters
+                are logged.
 
         Raises:
             TypeError: if an argument is of the wrong kind, with the value in the text.

@@ -89,7 +89,7 @@ class BrokerConfig[M, K, W, R]:
     From the original's `ResourceCreator`.
     """
     handle: Callable[[K, W, R], ResourceUpdate[R]]
-    """`handle(key, message, resource)` handles one message; see `ResourceUpdate` for what it returns.
+    """`handle(key, message, resource)` handles one message and returns a `ResourceUpdate`.
 
     An exception is logged, and the resource cleaned and removed at once. Another kind of value
     counts as a `TypeError`.

@@ -83,7 +83,12 @@ class Dispatcher[K, M]:
             target=self._run, name=f"{name}-dispatcher", daemon=False
         )
         close_at_exit(self)
-        self._thread.start()
+        try:
+            self._thread.start()
+        except RuntimeError as error:
+            raise ThreadRefused(
+                f"the system started no thread for the pool {name!r}: {error}"
+            ) from error
 
     def new_incarnation(self, key: K) -> Incarnation[K, M]:
         """Create a worker that is not entered yet; what the mailbox's config raises passes."""

@@ -88,13 +88,19 @@ def check_function_worker[K, M](
     """
     if not callable(worker):
         raise TypeError(f"worker must be a function of a key and a mailbox, not {describe(worker)}")
-    if inspect.isgeneratorfunction(worker) or inspect.iscoroutinefunction(worker):
-        kind = "generator" if inspect.isgeneratorfunction(worker) else "coroutine"
-        raise TypeError(
-            f"worker must be a plain function, not the {kind} function {describe(worker)}"
-        )
+    for function in (worker, type(worker).__call__):
+        for kind, is_one in (
+            ("generator", inspect.isgeneratorfunction),
+            ("coroutine", inspect.iscoroutinefunction),
+            ("asynchronous generator", inspect.isasyncgenfunction),
+        ):
+            if is_one(function):
+                raise TypeError(
+                    f"worker must be a plain function, not the {kind} function {describe(worker)}"
+                )
     try:
-        signature = inspect.signature(worker)
+        # Not of what a decorator wraps: the decorator may pass it more than it takes itself.
+        signature = inspect.signature(worker, follow_wrapped=False)
     except (TypeError, ValueError):
         return worker  # some built-in callables do not tell
     try:

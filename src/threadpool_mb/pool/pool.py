@@ -161,14 +161,14 @@ class Pool[K, M]:
         """
         _check_key(key)
         taken = self._dispatcher.roster.has(key)
-        incarnation: Incarnation[K, M] | None = None
+        refused = False
         if not taken:
             incarnation = self._dispatcher.new_incarnation(key)
-            if message is not MISSING and not incarnation.deliver(message):
-                self._office.take(key, message, DeadLetterReason.REFUSED)
+            refused = message is not MISSING and not incarnation.deliver(message)
             taken = not self._dispatcher.roster.enter(incarnation)
-        if taken and message is not MISSING:
-            self._office.take(key, message, DeadLetterReason.DUPLICATE_INITIALIZE)
+        if message is not MISSING and (taken or refused):
+            reason = DeadLetterReason.DUPLICATE_INITIALIZE if taken else DeadLetterReason.REFUSED
+            self._office.take(key, message, reason)
         return not taken
 
     def dispatch(self, key: K, message: M, /) -> bool:
@@ -270,7 +270,7 @@ class Pool[K, M]:
 
     def __contains__(self, key: object) -> bool:
         """Return whether the key has a worker."""
-        return key in self._dispatcher.roster.routes
+        return self._dispatcher.roster.has(key)
 
     def stats(self) -> PoolStats[K]:
         """Return a snapshot of the whole pool. Takes time proportional to the number of workers."""

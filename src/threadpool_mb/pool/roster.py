@@ -19,7 +19,7 @@ uses the pool.
 import contextlib
 import threading
 from collections.abc import Callable
-from typing import Final, final
+from typing import Final, cast, final
 
 from threadpool_mb.dead_letters import DeadLetterReason
 from threadpool_mb.errors import PoolClosed
@@ -97,9 +97,9 @@ class Roster[K, M]:
             self._forget_locked(self._leaving, key, predecessor)
             return True
 
-    def has(self, key: K) -> bool:
+    def has(self, key: object) -> bool:
         """Return whether the key has a current worker."""
-        incarnation = self.routes.get(key)
+        incarnation = self.routes.get(cast("K", key))
         return incarnation is not None and incarnation.state is not State.ENDED
 
     def begin(self, incarnation: Incarnation[K, M]) -> bool:
@@ -188,7 +188,7 @@ class Roster[K, M]:
     def keys(self) -> list[K]:
         """Return the keys that have a current worker."""
         with self._lock:
-            return list(self.routes)
+            return [each.key for each in self.routes.values() if each.state is not State.ENDED]
 
     def unfinished(self) -> list[Incarnation[K, M]]:
         """Return the workers that have not ended, oldest first."""

@@ -116,9 +116,9 @@ class ThreadCache:
             return thread in self._threads
 
     def __len__(self) -> int:
-        """Return the number of threads, idle ones included."""
+        """Return the number of living threads, idle ones included."""
         with self._lock:
-            return len(self._threads)
+            return sum(thread.is_alive() for thread in self._threads)
 
     def serve(self, cached: _CachedThread) -> None:
         """Run job after job; a cached thread's whole life."""

@@ -1,0 +1,123 @@
+"""Arguments checked where they are written, and deadlines."""
+
+import math
+import re
+import threading
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.helpers import Running
+from threadpool_mb.arguments import Deadline, check_limit, check_timeout
+
+
+@given(st.integers(min_value=1))
+def test_an_int_of_at_least_one_is_a_limit(limit: int) -> None:
+    assert check_limit(limit) == limit
+
+
+@given(st.integers(max_value=0) | st.booleans() | st.floats() | st.text() | st.none())
+def test_anything_else_is_no_limit_and_is_named_in_the_error(bad: object) -> None:
+    with pytest.raises(ValueError, match=r"^max_messages must be an int of at least 1, not ") as r:
+        check_limit(bad, "max_messages")
+
+    assert str(r.value).endswith(f"not {bad!r}")
+
+
+@given(st.floats(0, 1e9) | st.integers(0, 10**9))
+def test_a_number_of_seconds_is_a_timeout(seconds: float) -> None:
+    timeout = check_timeout(seconds)
+
+    assert timeout == seconds
+    assert isinstance(timeout, float)
+
+
+@pytest.mark.parametrize(
+    "for_ever",
+    [None, math.inf, threading.TIMEOUT_MAX, 10**30, 1e300, 10**400],
+    ids=lambda v: str(v)[:9],
+)
+def test_none_and_more_than_the_platform_can_wait_mean_for_ever(for_ever: float | None) -> None:
+    assert check_timeout(for_ever) is None
+
+
+@pytest.mark.parametrize(
+    "bad", [-1, -1e-300, -math.inf, math.nan, True, False, "1", b"1", [], 1j], ids=repr
+)
+def test_anything_else_is_no_timeout_and_is_named_in_the_error(bad: object) -> None:
+    with pytest.raises(
+        ValueError, match=rf"^deliver_timeout must be .*, not {re.escape(repr(bad))}$"
+    ):
+        check_timeout(bad, "deliver_timeout")
+
+
+def test_a_huge_negative_int_is_no_timeout() -> None:
+    with pytest.raises(ValueError, match="^timeout must be "):
+        check_timeout(-(10**400))
+
+
+def test_a_deadline_without_a_timeout_never_comes() -> None:
+    deadline = Deadline(None)
+    lock = threading.Lock()
+
+    assert deadline.remaining() is None
+    assert deadline.acquire(lock) is True
+    assert lock.locked()
+
+
+def test_a_deadline_of_no_seconds_has_come_and_does_not_wait() -> None:
+    deadline = Deadline(0)
+    lock = threading.Lock()
+
+    first, second = deadline.acquire(lock), deadline.acquire(lock)
+
+    assert deadline.remaining() == 0
+    assert (first, second) == (True, False)
+
+
+@given(st.floats(1, 1e6))
+def test_what_remains_shrinks_and_is_never_more_than_the_timeout(seconds: float) -> None:
+    deadline = Deadline(seconds)
+
+    first, second = deadline.remaining(), deadline.remaining()
+
+    assert first is not None
+    assert second is not None
+    assert 0 <= second <= first <= seconds + 1e-6  # adding to the clock rounds
+
+
+def test_a_deadline_that_comes_ends_the_wait_for_a_lock() -> None:
+    lock = threading.Lock()
+    lock.acquire()
+
+    assert Deadline(0.001).acquire(lock) is False
+
+
+def test_a_lock_that_is_released_before_the_deadline_is_acquired() -> None:
+    lock = threading.Lock()
+    lock.acquire()
+    waiter = Running(lambda: Deadline(60).acquire(lock))
+
+    lock.release()
+
+    assert waiter.result() is True
+
+
+@pytest.mark.parametrize("bad", [-1, math.nan, "1"])
+def test_a_deadline_is_made_of_a_timeout_only(bad: float) -> None:
+    with pytest.raises(ValueError, match=re.escape(repr(bad))):
+        Deadline(bad)
+
+
+@pytest.mark.parametrize(
+    "seconds", [math.nextafter(threading.TIMEOUT_MAX, 0), threading.TIMEOUT_MAX - 1]
+)
+def test_the_longest_timeouts_can_be_waited_for(seconds: float) -> None:
+    lock = threading.Lock()
+    lock.acquire()
+    waiter = Running(lambda: Deadline(seconds).acquire(lock))
+
+    lock.release()
+
+    assert waiter.result() is True

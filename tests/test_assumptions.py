@@ -1,0 +1,332 @@
+"""The builtins that this library assumes to be atomic, or to synchronise, pinned by hammers.
+
+A new interpreter that breaks one of these breaks the library; see the **Assumes** of the modules.
+"""
+
+import collections
+import queue
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+
+import pytest
+
+from tests.helpers import Running, run_together, until
+
+MANY = 3000
+
+
+@pytest.mark.racing
+def test_a_simple_queue_loses_and_doubles_nothing_and_keeps_each_producers_order() -> None:
+    messages: queue.SimpleQueue[tuple[str, int]] = queue.SimpleQueue()
+    received: dict[str, list[int]] = {"a": [], "b": []}
+
+    def put(name: str) -> Callable[[], None]:
+        return lambda: [messages.put((name, i)) for i in range(MANY)] and None
+
+    def get() -> None:
+        for _ in range(2 * MANY):
+            name, number = messages.get()
+            received[name].append(number)
+
+    run_together(put("a"), put("b"), get)
+
+    assert received == {"a": list(range(MANY)), "b": list(range(MANY))}
+    assert messages.qsize() == 0
+
+
+@pytest.mark.racing
+def test_two_getters_of_a_simple_queue_share_its_items() -> None:
+    items: queue.SimpleQueue[int] = queue.SimpleQueue()
+    for item in range(MANY):
+        items.put(item)
+    taken: dict[int, list[int]] = {0: [], 1: []}
+
+    def take(me: int) -> Callable[[], None]:
+        def run() -> None:
+            while True:
+                try:
+                    taken[me].append(items.get_nowait())
+                except queue.Empty:
+                    return
+
+        return run
+
+    run_together(take(0), take(1))
+
+    assert sorted(taken[0] + taken[1]) == list(range(MANY))
+    assert taken == {me: sorted(mine) for me, mine in taken.items()}
+
+
+def test_a_put_is_handed_to_a_getter_that_waits() -> None:
+    items: queue.SimpleQueue[int] = queue.SimpleQueue()
+    answers: queue.SimpleQueue[int] = queue.SimpleQueue()
+
+    def echo() -> None:
+        for _ in range(100):
+            answers.put(items.get())
+
+    echoing = Running(echo)
+    received = []
+    for item in range(100):
+        items.put(item)
+        received.append(answers.get(timeout=15))
+    echoing.result()
+
+    assert received == list(range(100))
+
+
+@pytest.mark.racing
+def test_the_size_of_a_simple_queue_with_one_getter_is_a_lower_bound_for_that_getter() -> None:
+    items: queue.SimpleQueue[int] = queue.SimpleQueue()
+    received: list[int] = []
+
+    def put() -> None:
+        for item in range(MANY):
+            items.put(item)
+
+    def get() -> None:
+        while len(received) < MANY:
+            received.extend(items.get_nowait() for _ in range(items.qsize()))
+
+    run_together(put, get)
+
+    assert received == list(range(MANY))
+
+
+def test_each_item_in_a_slot_queue_wakes_one_of_the_threads_that_wait() -> None:
+    slots: queue.SimpleQueue[None] = queue.SimpleQueue()
+    woken: list[int] = []
+
+    def wait(me: int) -> Callable[[], None]:
+        return lambda: (slots.get(), woken.append(me)) and None
+
+    waiting = [Running(wait(me)) for me in range(4)]
+    for count in range(1, 5):
+        slots.put(None)
+        until(lambda count=count: len(woken) == count)
+    for thread in waiting:
+        thread.result()
+
+    assert sorted(woken) == [0, 1, 2, 3]
+    assert slots.qsize() == 0
+
+
+class Side:
+    """What the two threads of a litmus test share."""
+
+    def __init__(self) -> None:
+        self.items: queue.SimpleQueue[int] = queue.SimpleQueue()
+        self.flag = False
+        self.item_missing = False
+        self.flag_missing = False
+
+
+def in_step(rounds: int, *steps: Callable[[int], None]) -> None:
+    """Run `step(round)` of all in as many threads, beginning each round at about the same time."""
+    arrived = [-1] * len(steps)
+
+    def thread(me: int, step: Callable[[int], None]) -> Callable[[], None]:
+        def run() -> None:
+            for number in range(rounds):
+                arrived[me] = number
+                while min(arrived) < number:
+                    time.sleep(0)
+                step(number)
+
+        return run
+
+    run_together(*(thread(me, step) for me, step in enumerate(steps)))
+
+
+@pytest.mark.racing
+def test_of_flag_then_look_and_put_then_flag_one_thread_sees_the_other_through_an_attribute() -> (
+    None
+):
+    sides = [Side() for _ in range(500)]
+
+    def receiver(number: int) -> None:
+        side = sides[number]
+        side.flag = True
+        try:
+            side.items.get_nowait()
+        except queue.Empty:
+            side.item_missing = True
+
+    def sender(number: int) -> None:
+        side = sides[number]
+        side.items.put(1)
+        side.flag_missing = not side.flag
+
+    in_step(len(sides), receiver, sender)
+
+    assert [side for side in sides if side.item_missing and side.flag_missing] == []
+
+
+def cell(items: queue.SimpleQueue[int]) -> tuple[Callable[[], bool], Callable[[], None]]:
+    """Return a sender's `put then look at the flag` and what sets the flag: both share a cell."""
+    put = items.put
+    flag = False
+
+    def put_and_look() -> bool:
+        put(1)
+        return flag
+
+    def set_flag() -> None:
+        nonlocal flag
+        flag = True
+
+    return put_and_look, set_flag
+
+
+@pytest.mark.racing
+def test_of_flag_then_look_and_put_then_flag_one_thread_sees_the_other_through_a_cell() -> None:
+    sides = [Side() for _ in range(500)]
+    cells = [cell(side.items) for side in sides]
+
+    def receiver(number: int) -> None:
+        cells[number][1]()
+        try:
+            sides[number].items.get_nowait()
+        except queue.Empty:
+            sides[number].item_missing = True
+
+    def sender(number: int) -> None:
+        sides[number].flag_missing = not cells[number][0]()
+
+    in_step(len(sides), receiver, sender)
+
+    assert [side for side in sides if side.item_missing and side.flag_missing] == []
+
+
+@pytest.mark.racing
+def test_what_was_written_before_a_put_is_seen_after_the_get() -> None:
+    items: queue.SimpleQueue[Side] = queue.SimpleQueue()
+    unseen: list[int] = []
+
+    def write() -> None:
+        for _ in range(MANY):
+            side = Side()
+            side.flag = True
+            items.put(side)
+
+    def read() -> None:
+        unseen.extend(number for number in range(MANY) if not items.get().flag)
+
+    run_together(write, read)
+
+    assert unseen == []
+
+
+def test_a_flag_is_seen_by_a_thread_that_looks_again_and_again() -> None:
+    side = Side()
+
+    def look() -> None:
+        until(lambda: side.flag)
+
+    looking = Running(look)
+    side.flag = True
+
+    assert looking.result() is None
+
+
+@pytest.mark.racing
+def test_a_dict_is_read_correctly_while_another_thread_changes_it() -> None:
+    table: dict[int, str] = {-1: "always here"}
+    wrong: list[object] = []
+
+    def change() -> None:
+        for number in range(MANY):
+            table[number] = str(number)
+            if number >= 10:
+                del table[number - 10]
+
+    def read() -> None:
+        for number in range(MANY):
+            found = table.get(number)
+            if found not in (None, str(number)) or table.get(-1) != "always here":
+                wrong.append((number, found))
+
+    run_together(change, read)
+
+    assert wrong == []
+
+
+@pytest.mark.racing
+def test_copies_of_a_dict_made_under_the_lock_of_its_writers_are_whole() -> None:
+    table: dict[int, int] = {}
+    lock = threading.Lock()
+    wrong: list[object] = []
+
+    def change() -> None:
+        for number in range(500):
+            with lock:
+                table[number] = number
+                table[-number - 1] = number
+
+    def copy() -> None:
+        for _ in range(500):
+            with lock:
+                copied, keys = table.copy(), list(table)
+            if list(copied) != keys or len(keys) % 2:
+                wrong.append(keys)
+
+    run_together(change, copy)
+
+    assert wrong == []
+
+
+@pytest.mark.racing
+def test_a_deque_loses_and_doubles_nothing_between_append_and_popleft() -> None:
+    items: collections.deque[int] = collections.deque()
+    received: list[int] = []
+
+    def append() -> None:
+        for item in range(MANY):
+            items.append(item)
+
+    def popleft() -> None:
+        while len(received) < MANY:
+            try:
+                received.append(items.popleft())
+            except IndexError:
+                time.sleep(0)
+
+    run_together(append, popleft)
+
+    assert received == list(range(MANY))
+
+
+def test_a_function_registered_with_threading_runs_before_threads_are_joined_at_exit() -> None:
+    program = """
+import queue, threading
+items = queue.SimpleQueue()
+threading.Thread(target=lambda: print("thread:", items.get())).start()
+threading._register_atexit(items.put, "told to end")
+print("main: ends")
+"""
+
+    done = subprocess.run(  # noqa: S603 - our own interpreter and program
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=15, check=False
+    )
+
+    assert (done.returncode, done.stdout, done.stderr) == (
+        0,
+        "main: ends\nthread: told to end\n",
+        "",
+    )
+
+
+def test_dropping_the_last_reference_finalizes_at_once_in_the_same_thread() -> None:
+    finalized: list[str] = []
+
+    class Watched:
+        def __del__(self) -> None:
+            finalized.append("finalized")
+
+    watched = Watched()
+    del watched
+
+    assert finalized == ["finalized"]
