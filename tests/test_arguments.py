@@ -17,12 +17,12 @@ def test_an_int_of_at_least_one_is_a_limit(limit: int) -> None:
     assert check_limit(limit) == limit
 
 
-@given(st.integers(max_value=0) | st.booleans() | st.floats() | st.text() | st.none())
+@pytest.mark.parametrize("bad", [0, -1, True, False, 1.0, math.nan, "3", "", None, [1]], ids=repr)
 def test_anything_else_is_no_limit_and_is_named_in_the_error(bad: object) -> None:
-    with pytest.raises(ValueError, match=r"^max_messages must be an int of at least 1, not ") as r:
-        check_limit(bad, "max_messages")
+    text = rf"^max_messages must be an int of at least 1, not {re.escape(repr(bad))}$"
 
-    assert str(r.value).endswith(f"not {bad!r}")
+    with pytest.raises(ValueError, match=text):
+        check_limit(bad, "max_messages")
 
 
 @given(st.floats(0, 1e9) | st.integers(0, 10**9))
@@ -46,14 +46,14 @@ def test_none_and_more_than_the_platform_can_wait_mean_for_ever(for_ever: float 
     "bad", [-1, -1e-300, -math.inf, math.nan, True, False, "1", b"1", [], 1j], ids=repr
 )
 def test_anything_else_is_no_timeout_and_is_named_in_the_error(bad: object) -> None:
-    with pytest.raises(
-        ValueError, match=rf"^deliver_timeout must be .*, not {re.escape(repr(bad))}$"
-    ):
+    text = rf"^deliver_timeout must be .*, not {re.escape(repr(bad))}$"
+
+    with pytest.raises(ValueError, match=text):
         check_timeout(bad, "deliver_timeout")
 
 
 def test_a_huge_negative_int_is_no_timeout() -> None:
-    with pytest.raises(ValueError, match="^timeout must be "):
+    with pytest.raises(ValueError, match=r"^timeout must be "):
         check_timeout(-(10**400))
 
 

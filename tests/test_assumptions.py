@@ -24,7 +24,11 @@ def test_a_simple_queue_loses_and_doubles_nothing_and_keeps_each_producers_order
     received: dict[str, list[int]] = {"a": [], "b": []}
 
     def put(name: str) -> Callable[[], None]:
-        return lambda: [messages.put((name, i)) for i in range(MANY)] and None
+        def run() -> None:
+            for number in range(MANY):
+                messages.put((name, number))
+
+        return run
 
     def get() -> None:
         for _ in range(2 * MANY):
@@ -101,7 +105,11 @@ def test_each_item_in_a_slot_queue_wakes_one_of_the_threads_that_wait() -> None:
     woken: list[int] = []
 
     def wait(me: int) -> Callable[[], None]:
-        return lambda: (slots.get(), woken.append(me)) and None
+        def run() -> None:
+            slots.get()
+            woken.append(me)
+
+        return run
 
     waiting = [Running(wait(me)) for me in range(4)]
     for count in range(1, 5):

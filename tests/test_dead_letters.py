@@ -197,7 +197,11 @@ def test_the_dead_letters_of_many_threads_are_each_counted_and_each_reach_the_ho
     office = DeadLetterOffice[int, int]("<Pool>", letters.append)
 
     def take(key: int) -> Callable[[], None]:
-        return lambda: [office.take(key, i, R.REFUSED) for i in range(100)] and None
+        def run() -> None:
+            for message in range(100):
+                office.take(key, message, R.REFUSED)
+
+        return run
 
     run_together(*(take(key) for key in range(4)))
 

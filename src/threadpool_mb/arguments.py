@@ -5,10 +5,11 @@ it once per public call and passed down, so that a call which waits in several p
 timeout once.
 """
 
-import math
 import threading
 import time
 from typing import Final, final
+
+from threadpool_mb.describing import describe
 
 __all__ = ["Deadline", "check_limit", "check_timeout"]
 
@@ -20,8 +21,7 @@ def check_limit(limit: object, name: str = "limit") -> int:
         ValueError: if it is not, with the value in the text.
     """
     if isinstance(limit, bool) or not isinstance(limit, int) or limit < 1:
-        msg = f"{name} must be an int of at least 1, not {limit!r}"
-        raise ValueError(msg)
+        raise ValueError(f"{name} must be an int of at least 1, not {describe(limit)}")
     return limit
 
 
@@ -38,11 +38,11 @@ def check_timeout(timeout: object, name: str = "timeout") -> float | None:
     if (
         isinstance(timeout, bool)
         or not isinstance(timeout, (int, float))
-        or math.isnan(timeout)
-        or timeout < 0
+        or not timeout >= 0  # NaN is not
     ):
-        msg = f"{name} must be seconds of at least 0 or None (for ever), not {timeout!r}"
-        raise ValueError(msg)
+        raise ValueError(
+            f"{name} must be seconds of at least 0 or None (for ever), not {describe(timeout)}"
+        )
     return None if timeout >= threading.TIMEOUT_MAX else float(timeout)
 
 

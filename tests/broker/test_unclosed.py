@@ -21,7 +21,6 @@ from tests.broker.doubles import (
     Stop,
     named,
     raising,
-    settle,
 )
 from tests.helpers import DEADLINE, until
 from threadpool_mb import Dispatch, Initialize
@@ -167,31 +166,24 @@ def fail(*_: object) -> Any:  # noqa: ANN401 - in the place of any function
     raise Boom
 
 
-def ignore_events[T](message: T) -> T:
-    if isinstance(message, threading.Event):
-        message.set()
-        raise Boom
-    return message
+def first_message(value: Value) -> object:
+    return Initialize(1, value)
 
 
-def first_message(value: Value) -> list[Any]:
-    return [Initialize(1, value)]
+def unknown_key(value: Value) -> object:
+    return Dispatch(1, value)
 
 
-def unknown_key(value: Value) -> list[Any]:
-    return [Dispatch(1, value)]
+def removed_key(value: Value) -> object:
+    return Initialize(value, "remove")
 
 
-def removed_key(value: Value) -> list[Any]:
-    return [Initialize(value, "remove")]
-
-
-def created_resource(_value: Value) -> list[Any]:
-    return [Initialize(1, "replace")]
+def created_resource(_value: Value) -> object:
+    return Initialize(1, "replace")
 
 
 @pytest.mark.parametrize(
-    ("messages", "create", "handle"),
+    ("message", "create", "handle"),
     [
         pytest.param(first_message, keep, keep, id="a message that was handled"),
         pytest.param(first_message, keep, fail, id="a message that handle refused"),
@@ -208,7 +200,7 @@ def created_resource(_value: Value) -> list[Any]:
     ],
 )
 def test_a_waiting_broker_does_not_keep_alive(
-    messages: Callable[[Value], list[Any]],
+    message: Callable[[Value], object],
     create: Callable[..., object] | None,
     handle: Callable[..., ResourceUpdate[Any]],
     monkeypatch: pytest.MonkeyPatch,
@@ -220,12 +212,12 @@ def test_a_waiting_broker_does_not_keep_alive(
     values = [Value()]
     reference = weakref.ref(values[0])
     create_it = create or (lambda *_: values.pop())
-    config = BrokerConfig(ignore_events, create_it, handle, keep)
-    with Broker(config) as broker:
-        for message in messages(values[0]):
-            broker.input.deliver(message)
-        del message
-        settle(broker)
+    receives: list[None] = []
+    mailbox = Intercepting(receive=lambda: receives.append(None))
+    config = BrokerConfig(lambda message: message, create_it, handle, keep)
+    with Broker(config, mailbox=mailbox) as broker:
+        broker.input.deliver(message(values[0]))
+        until(lambda: len(receives) == 2)
 
         values.clear()
 

@@ -47,7 +47,7 @@ def test_cancelling_raises_cancelled_out_of_a_for_loop(
 
     def receive() -> None:
         for message in mailbox:
-            received.append(message)
+            received.extend([message])
         received.append("a normal end")
 
     receiver = Running(receive)

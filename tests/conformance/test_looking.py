@@ -32,8 +32,7 @@ def test_the_length_of_a_mailbox_that_was_closed_counts_messages_only(
 
     mailbox.close()
     lengths = [len(mailbox)]
-    for _ in mailbox:
-        lengths.append(len(mailbox))
+    lengths.extend(len(mailbox) for _ in mailbox)
 
     assert lengths == [2, 1, 0]
     assert len(mailbox) == 0
@@ -82,7 +81,7 @@ def test_statistics_count_the_senders_that_wait(waiting: mb.MailboxConfig) -> No
 
     until(lambda: mailbox.stats().senders_waiting == 3)
     mailbox.receive()
-    until(lambda: mailbox.stats().senders_waiting == 2)
+    until(lambda: mailbox.stats().senders_waiting == 2 and len(mailbox) == waiting.limit)
     mailbox.close()
     until(lambda: mailbox.stats().senders_waiting == 0)
 

@@ -9,12 +9,12 @@ import functools
 import queue
 import threading
 import types
-from typing import Final
+from typing import Final, Self
 
 import pytest
 
 from tests.helpers import DEADLINE
-from threadpool_mb.mailbox import bounded, sending
+from threadpool_mb.mailbox import sending, slots
 
 
 class Stop:
@@ -48,7 +48,7 @@ class Stage:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self._stops: Final[dict[str, Stop]] = {}
         self._waits: Final = threading.Event()
-        for module, name in ((sending, ""), (bounded, "slot ")):
+        for module, name in ((sending, ""), (slots, "slot ")):
             stand_in = types.SimpleNamespace(
                 SimpleQueue=functools.partial(_StagedQueue, self, name), Empty=queue.Empty
             )
@@ -76,7 +76,7 @@ class Stage:
 
 
 class _StagedQueue(queue.SimpleQueue[object]):
-    def __new__(cls, stage: Stage, name: str) -> "_StagedQueue":
+    def __new__(cls, stage: Stage, name: str) -> Self:
         self = super().__new__(cls)
         self._stage = stage
         self._name = name

@@ -79,6 +79,9 @@ def each_step[S](
             return
 
 
-def shutting() -> bool:
-    """Whether a thread that has stopped holds the lock that shutting takes."""
-    return sending._shutting.locked()
+def held(lock: "threading.Lock | threading.RLock") -> bool:
+    """Whether another thread holds `lock`: who stopped there must go on before anybody else can."""
+    if lock.acquire(blocking=False):
+        lock.release()
+        return False
+    return True

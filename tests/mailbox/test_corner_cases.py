@@ -33,7 +33,7 @@ def test_the_message_of_a_sender_that_has_ended_is_received_and_then_nothing_com
 
 
 def input_of_a_receiver_that_has_ended(config: mb.MailboxConfig) -> mb.Input[int]:
-    """Let a thread create a mailbox and receive one message; it ends, and the mailbox is dropped."""
+    """Let a thread create a mailbox and receive one message, end, and drop the mailbox."""
 
     def receive_one() -> mb.Input[int]:
         mailbox: mb.Mailbox[int] = config.create()

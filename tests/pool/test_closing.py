@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.helpers import in_thread, until
+from tests.helpers import Running, in_thread, until
 from tests.pool.witness import Witness, finish, named
 from threadpool_mb import Cancelled, DrainReport, Mailbox, NonBlocking, Pool, PoolClosed
 
@@ -298,14 +298,16 @@ def test_leaving_the_block_with_an_exception_cancels_and_lets_it_pass(witness: W
     pool = Pool(worker, on_dead_letter=witness.letters.append)
 
     def leave() -> None:
-        with pytest.raises(KeyError), pool:
+        with pool:
             pool.initialize("a", 1)
             gate.wait_until_reached()
             raise KeyError("the block's")
 
-    with in_thread(leave):
-        until(lambda: pool.stats().state == "cancelling")
-        gate.open()
+    leaving = Running(leave)
+    until(lambda: pool.stats().state == "cancelling")
+    gate.open()
+    with pytest.raises(KeyError):
+        leaving.result()
 
     assert cancelled == ["a"]
     assert witness.dead == [("a", 1, "pool closed")]

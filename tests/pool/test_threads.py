@@ -3,6 +3,7 @@
 import contextvars
 import logging
 import threading
+from typing import Any
 
 import pytest
 
@@ -12,6 +13,12 @@ from threadpool_mb import Mailbox, Pool, ThreadRefused
 from threadpool_mb.scheduling import threads
 
 variable: contextvars.ContextVar[str] = contextvars.ContextVar("variable", default="unset")
+
+
+def until_all_idle(pool: Pool[Any, Any]) -> None:
+    """Wait until every thread that has run a worker waits for the next one."""
+    cache = pool._dispatcher._threads
+    until(lambda: not pool.stats().leaving and len(pool) == 0 and len(cache._idle) == len(cache))
 
 
 def test_workers_one_after_the_other_reuse_a_thread(witness: Witness) -> None:
@@ -24,7 +31,7 @@ def test_workers_one_after_the_other_reuse_a_thread(witness: Witness) -> None:
     with witness.pool(worker, name="io") as pool:
         for key in range(5):
             pool.initialize(key)
-            until(lambda: named("io-idle"))
+            until_all_idle(pool)
 
         assert pool.stats().threads == 2
 
@@ -47,7 +54,7 @@ def test_each_worker_sees_an_empty_context_also_on_a_reused_thread(witness: Witn
         with witness.pool(worker, name="io") as pool:
             for key in range(3):
                 pool.initialize(key)
-                until(lambda: named("io-idle"))
+                until_all_idle(pool)
 
     contextvars.copy_context().run(start_pool)
 
@@ -117,7 +124,7 @@ def test_a_worker_needs_no_new_thread_where_one_is_idle(
 ) -> None:
     with witness.pool(name="io") as pool:
         pool.initialize("a", END)
-        until(lambda: named("io-idle"))
+        until_all_idle(pool)
         refusing.set()
         pool.initialize("b", 1)
         finish(pool)
@@ -137,15 +144,17 @@ def test_a_pool_without_a_dispatcher_thread_is_refused_clearly_and_warns_of_noth
     assert named("io") == []
 
 
-def test_thousands_of_short_workers_share_few_threads(witness: Witness) -> None:
+def test_hundreds_of_short_workers_share_few_threads(witness: Witness) -> None:
     with witness.pool() as pool:
-        for key in range(2000):
-            pool.initialize(key, END)
-            if key % 10 == 0:
-                until(lambda: not pool.keys())
-        until(lambda: len(witness.exits) == 2000)
+        for batch in range(30):
+            for number in range(10):
+                pool.initialize((batch, number), END)
+            until_all_idle(pool)
 
-        assert pool.stats().threads <= 12
+        threads_of_workers = pool.stats().threads - 1
+        assert 1 <= threads_of_workers <= 10
+
+    assert len(witness.exits) == 300
 
 
 def test_each_of_the_workers_that_run_at_once_has_a_thread_of_its_own(witness: Witness) -> None:

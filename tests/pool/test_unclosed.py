@@ -15,15 +15,14 @@ from threadpool_mb import Pool
 
 def test_a_pool_that_is_dropped_unclosed_warns_and_handles_its_backlog(witness: Witness) -> None:
     gate = witness.gate()
-    pool = Pool(witness.work, name="dropped", on_worker_exit=witness.exits.append)
-    pool.initialize("a", gate)
+    pools = [Pool(witness.work, name="dropped", on_worker_exit=witness.exits.append)]
+    pools[0].initialize("a", gate)
     for number in range(3):
-        pool.dispatch("a", number)
+        pools[0].dispatch("a", number)
     gate.wait_until_reached()
 
     with pytest.warns(ResourceWarning, match=r"unclosed <Pool 'dropped' \[1 worker \| 3 waiting"):
-        del pool
-        gc.collect()
+        pools.clear()
     gate.open()
     until(lambda: not named("dropped-"))
 
@@ -99,7 +98,6 @@ def test_the_exit_status_of_the_program_stays_its_own() -> None:
 
 def test_workers_that_wait_for_messages_do_not_keep_the_interpreter_from_exiting() -> None:
     process = run("""
-        from time import monotonic
         opened.set()
         while pool.stats().messages:
             pass

@@ -8,7 +8,7 @@ import threadpool_mb as mb
 from tests.conformance.configs import EVERY, ROOM_FOR_TWO
 from tests.helpers import Running
 from tests.mailbox.staging import Stage
-from threadpool_mb.mailbox.sending import End
+from threadpool_mb.mailbox.sending import Marker
 
 EACH = pytest.mark.parametrize("config", EVERY, ids=repr)
 ROOMY = pytest.mark.parametrize("config", ROOM_FOR_TWO, ids=repr)
@@ -149,7 +149,7 @@ def test_a_receiver_wakes_although_a_sweeping_sender_holds_the_end_marker(
     stage = Stage(monkeypatch)
     before_put = stage.stop("before put 'late'")
     # The owner puts the marker when it shuts, and again after its own sweep.
-    holds_end = stage.stop(f"before put {End!r}", skip=2)
+    holds_end = stage.stop(f"before put {Marker!r}", skip=2)
     dead: list[str] = []
     mailbox = config.create(on_dead_letter=dead.append)
     sender = Running(lambda: mailbox.new_input().deliver("late"))

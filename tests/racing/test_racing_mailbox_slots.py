@@ -1,4 +1,4 @@
-"""Staged: the free slots of a mailbox with a limit. No wake-up is lost, no slot is held for ever."""
+"""Staged: the free slots of a mailbox with a limit. No wake-up is lost, and no slot kept."""
 
 from collections.abc import Callable
 
@@ -154,23 +154,3 @@ def test_a_sender_that_holds_the_only_slot_when_the_mailbox_is_closed_still_deli
 
     assert late.result() is True
     assert list(mailbox) == ["late"]
-
-
-def test_a_message_is_not_refused_although_slots_are_being_issued(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    stage = Stage(monkeypatch)
-    mailbox = mb.NonBlocking(4).create()
-    deliver = mailbox.new_input().deliver
-    delivered = [deliver("first"), deliver("second")]
-    # The third sender finds no free slot and issues the last two: one for itself, one for others.
-    issues = stage.stop("before slot put")
-    third = Running(lambda: deliver("third"))
-    issues.wait()
-
-    delivered.append(deliver("fourth"))
-    issues.go()
-    delivered.append(third.result())
-
-    assert delivered == [True, True, True, True]
-    assert deliver("fifth") is False

@@ -1,16 +1,22 @@
 """Every instruction at which a thread can be interrupted, exhaustively, over the real code."""
 
-from collections.abc import Callable
-
 import pytest
 
 import threadpool_mb as mb
-from tests.conformance.configs import EVERY
 from tests.helpers import Running
 from tests.mailbox.staging import Stage
-from tests.mailbox.stepping import each_step, shutting
+from tests.mailbox.stepping import each_step, held
+from threadpool_mb.mailbox import sending
 
-EACH = pytest.mark.parametrize("config", EVERY, ids=repr)
+EACH = pytest.mark.parametrize(
+    "config",
+    [
+        mb.Unlimited(),
+        mb.Blocking(2),
+        mb.CatchAll(mb.Waiting(1, deliver_timeout=60, receive_timeout=60)),
+    ],
+    ids=repr,
+)
 
 
 class Scene:
@@ -118,7 +124,7 @@ def test_wherever_an_abandoning_owner_is_interrupted_by_a_late_sender_nothing_is
         scene.assert_all_received_or_dead_once()
 
 
-@pytest.mark.parametrize("config", [mb.Unlimited(), mb.Blocking(2)], ids=repr)
+@EACH
 @ENDS
 @POINTS
 @pytest.mark.parametrize("sender_first", [True, False], ids=["sender first", "closer first"])
@@ -132,8 +138,8 @@ def test_wherever_a_closer_is_interrupted_by_another_end_a_late_message_is_not_l
     stage = Stage(monkeypatch)
 
     for scene, closer in each_step(lambda: LateScene(config, stage, point), LateScene.close):
-        if shutting():
-            closer.result()  # everyone else would only wait for it
+        if held(sending._shutting):
+            closer.result()
         getattr(scene, end)()
         if not sender_first:
             closer.result()
@@ -154,7 +160,7 @@ def test_wherever_a_closer_is_interrupted_by_another_there_is_one_end_marker(
         return scene
 
     for scene, closer in each_step(prepare, Scene.close):
-        if shutting():
+        if held(sending._shutting):
             closer.result()
         scene.close()
         closer.result()
@@ -164,23 +170,76 @@ def test_wherever_a_closer_is_interrupted_by_another_there_is_one_end_marker(
         assert (scene.received, len(scene.mailbox)) == (["early"], 0)
 
 
-@pytest.mark.parametrize("config", [mb.Unlimited(), mb.Blocking(2)], ids=repr)
+class ClaimedScene(Scene):
+    """Two messages and two futures, the first of them filled, perhaps."""
+
+    def __init__(self, config: mb.MailboxConfig, *, filled: bool) -> None:
+        super().__init__(config)
+        for message in ("one", "two"):
+            self.deliver(message)
+        self.futures = [self.mailbox.try_receive(), self.mailbox.try_receive()]
+        assert not filled or self.futures[0].done()
+
+    def fill_second(self) -> None:
+        self.futures[-1].done()
+
+    def drop_first(self) -> None:
+        del self.futures[0]
+
+    def drop_all(self) -> None:
+        del self.futures[:]
+
+
+CLAIMED = pytest.mark.parametrize("config", [mb.Unlimited(), mb.Blocking(2)], ids=repr)
+
+
+@CLAIMED
 def test_wherever_the_filling_of_futures_is_interrupted_by_a_drop_no_message_is_lost(
     config: mb.MailboxConfig,
 ) -> None:
-    def prepare() -> tuple[Scene, list[mb.MessageFuture[str]]]:
-        scene = Scene(config)
-        for message in ("one", "two"):
-            scene.deliver(message)
-        return scene, [scene.mailbox.try_receive(), scene.mailbox.try_receive()]
+    def prepare() -> ClaimedScene:
+        return ClaimedScene(config, filled=False)
 
-    def fill_second(prepared: tuple[Scene, list[mb.MessageFuture[str]]]) -> None:
-        prepared[1][-1].done()
-
-    for (scene, futures), filler in each_step(prepare, fill_second):
-        del futures[0]
+    for scene, filler in each_step(prepare, ClaimedScene.fill_second):
+        scene.drop_first()
         filler.result()
-        del futures[:]
+        scene.drop_all()
         scene.close_and_drain()
 
         scene.assert_all_received_or_dead_once()
+
+
+@CLAIMED
+@ENDS
+def test_wherever_the_drop_of_a_filled_future_is_interrupted_by_the_end_no_message_is_lost(
+    config: mb.MailboxConfig, end: str
+) -> None:
+    def prepare() -> ClaimedScene:
+        return ClaimedScene(config, filled=True)
+
+    for scene, dropper in each_step(prepare, ClaimedScene.drop_first):
+        getattr(scene, end)()
+        dropper.result()
+        scene.drop_all()
+
+        scene.assert_all_received_or_dead_once()
+
+
+def test_wherever_a_sender_is_interrupted_nobody_else_is_refused_while_there_is_room() -> None:
+    config = mb.NonBlocking(4)
+
+    def prepare() -> Scene:
+        scene = Scene(config)
+        for message in ("first", "second"):
+            scene.deliver(message)
+        return scene
+
+    for scene, third in each_step(prepare, lambda scene: scene.deliver("third")):
+        slots = scene.mailbox._sending.slots  # type: ignore[attr-defined]
+        if held(slots._lock):
+            third.result()
+        scene.deliver("fourth")
+        third.result()
+        scene.deliver("fifth")
+
+        assert sorted(scene.accepted) == ["first", "fourth", "second", "third"]

@@ -69,7 +69,7 @@ class Tally:
     """`class`, nested ones included."""
     nesting: int = 0
     """Most blocks around one statement, itself included if it is one. A block is a function, class,
-    `if`, loop, `with`, `try` or `match`; `elif`, `else`, `except` and `case` are parts of theirs."""
+    `if`, loop, `with`, `try` or `match`; `elif`, `else`, `except` and `case` are parts of it."""
     longest: Function | None = None
     """The longest function; of equals, the one added first."""
     unread: list[Unread] = dataclasses.field(default_factory=list[Unread])
@@ -131,32 +131,31 @@ def read_source(path: Path) -> bytes:
 
 def _walk(tree: ast.Module, tally: Tally) -> None:
     """Count what stands in a module; without recursion, so no source is too deep for it."""
+    # Suites to look into, each with the blocks around it, their names as a prefix, and the column
+    # of the `if` whose `else` it is: an `if` in that very column is an `elif`.
     pending: list[tuple[list[ast.AST], int, str, int]] = [(list(tree.body), 0, "", -1)]
     while pending:
-        nodes, depth, scope, elif_column = pending.pop()
+        nodes, depth, scope, else_column = pending.pop()
         for node in nodes:
             parts = _PARTS.get(type(node))
             if parts is None:
                 continue
-            inner, column = depth + 1, -1
-            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            inner, name, if_column = depth + 1, scope, -1
+            if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
                 tally.functions += 1
-                tally.add_function(
-                    Function((node.end_lineno or 0) - node.lineno + 1, scope + node.name)
-                )
                 name = f"{scope}{node.name}."
+                lines = (node.end_lineno or node.lineno) - node.lineno + 1
+                tally.add_function(Function(lines, name[:-1]))
             elif isinstance(node, ast.ClassDef):
                 tally.classes += 1
                 name = f"{scope}{node.name}."
-            else:
-                name = scope
-                if isinstance(node, ast.If):
-                    column = node.col_offset
-                    inner = depth if column == elif_column else inner
-                elif isinstance(node, ast.ExceptHandler | ast.match_case):
+            elif isinstance(node, ast.If):
+                if_column = node.col_offset
+                if if_column == else_column:
                     inner = depth
+            elif isinstance(node, (ast.ExceptHandler, ast.match_case)):
+                inner = depth
             tally.nesting = max(tally.nesting, inner)
             for part in parts:
-                pending.append(
-                    (getattr(node, part), inner, name, column if part == "orelse" else -1)
-                )
+                column = if_column if part == "orelse" else -1
+                pending.append((getattr(node, part), inner, name, column))

@@ -7,43 +7,48 @@ taken. A closed mailbox gives out all it holds, then raises `MailboxClosed` for 
 What `sending` says of `SimpleQueue`.
 """
 
+import contextlib
 import queue
 from collections.abc import Iterator
-from typing import Final, cast
+from typing import Final, cast, final
 
 from threadpool_mb.arguments import Deadline, check_limit
 from threadpool_mb.errors import Cancelled, MailboxClosed, MailboxEmpty
 from threadpool_mb.mailbox.claims import Claims
-from threadpool_mb.mailbox.protocols import MailboxStats, MessageFuture
-from threadpool_mb.mailbox.sending import End, SendingEnd
+from threadpool_mb.mailbox.protocols import Input, MailboxStats, MessageFuture
+from threadpool_mb.mailbox.sending import Marker, QueueInput
 
-__all__ = ["ReceivingEnd"]
+__all__ = ["QueueMailbox"]
 
 
-class ReceivingEnd[T]:
-    """Where messages come out; every kind's mailbox derives from it."""
+@final
+class QueueMailbox[T]:
+    """Where messages come out, of all kinds of mailbox."""
 
     __slots__ = (
         "_cancelled",
         "_claims",
         "_ending",
+        "_free",
         "_get",
         "_plain",
         "_queue",
         "_sending",
-        "_waits",
+        "_timeout",
     )
 
-    def __init__(self, sending: SendingEnd[T]) -> None:
-        """Receive what goes into `sending`."""
+    def __init__(self, sending: QueueInput[T], receive_timeout: float | None = None) -> None:
+        """Receive what goes into `sending`, by default within `receive_timeout` seconds."""
         self._sending: Final = sending
         self._queue: Final = sending.queue
         self._get: Final = sending.queue.get
+        self._free: Final = None if sending.slots is None else sending.slots.free
+        self._timeout: Final = receive_timeout
         self._claims: Claims[T] | None = None
-        # True while `receive` may take the short way: nothing was closed, cancelled or claimed that
-        # the receiver knows of. Once False, it stays so.
-        self._plain = True
-        # The end marker was taken: nothing more to wait for, only to be emptied.
+        # True while `receive` may take the short way: there is no default timeout, and nothing was
+        # closed, cancelled or claimed that the receiver knows of. Once False, it stays so.
+        self._plain = receive_timeout is None
+        # The marker of the end was taken: the queue is only to be emptied.
         self._ending = False
         self._cancelled = False
 
@@ -59,14 +64,14 @@ class ReceivingEnd[T]:
 
     def __len__(self) -> int:
         """Return the number of messages that wait; other threads may change it at once."""
-        end_marker = self._sending.closed and not self._ending
-        return max(0, self._queue.qsize() - end_marker)
+        marker = self._sending.closed and not self._ending
+        return max(0, self._queue.qsize() - marker)
 
     def stats(self) -> MailboxStats:
         """Return a snapshot of the mailbox."""
         return MailboxStats(
             messages=len(self),
-            senders_waiting=self._sending.waiting,
+            senders_waiting=slots.waiting if (slots := self._sending.slots) else 0,
             closed=self.closed,
             cancelled=self._cancelled,
         )
@@ -103,32 +108,63 @@ class ReceivingEnd[T]:
 
     def receive(self, *, timeout: float | None = None) -> T:
         """Take the oldest message; see `Mailbox.receive`."""
+        if timeout is None:
+            if self._plain:
+                message = self._get()
+                if message is not Marker:
+                    if self._free is not None:
+                        self._free(None)
+                    return cast("T", message)
+                message = self._look()
+                if message is not Marker:
+                    return cast("T", message)
+            timeout = self._timeout
         return self._receive(Deadline(timeout))
 
     def receive_many(self, max_messages: int, *, timeout: float | None = None) -> list[T]:
         """Take at least one and at most `max_messages` messages; see `Mailbox.receive_many`."""
         check_limit(max_messages, "max_messages")
         messages = [self.receive(timeout=timeout)]
-        get = self._queue.get_nowait
-        # Nobody else takes messages out, so that those which are there will stay there.
-        for _ in range(min(max_messages - 1, len(self)) if self._plain else 0):
-            message = get()
-            if message is End:
-                self._take_end()
-                break
-            messages.append(cast("T", message))
-        self._taken(len(messages) - 1)
+        if self._plain:
+            get, free = self._queue.get_nowait, self._free
+            # Nobody else takes messages out, so that those which are there will stay there.
+            for _ in range(min(max_messages - 1, self._queue.qsize())):
+                message = get()
+                if message is not Marker:
+                    if free is not None:
+                        free(None)
+                elif (message := self._look()) is Marker:
+                    break
+                messages.append(cast("T", message))
+            return messages
+        with contextlib.suppress(MailboxEmpty, MailboxClosed, Cancelled):
+            while len(messages) < max_messages:
+                messages.append(self._receive(Deadline(0)))
         return messages
 
     def __iter__(self) -> Iterator[T]:
         """Receive message after message; see `Mailbox.__iter__`."""
-        receive = self.receive
+        get, free = self._get, self._free
+        while self._plain:
+            message = get()
+            if message is not Marker:
+                if free is not None:
+                    free(None)
+            elif (message := self._look()) is Marker:
+                break
+            yield cast("T", message)
+            # The last message must not be kept alive while the next one is waited for.
+            del message
         try:
             while True:
-                # No name here holds the message while the next one is waited for.
-                yield receive()
+                yield self.receive()
         except MailboxClosed:
             return
+
+    def new_input(self) -> Input[T]:
+        """Return a sending end; see `Mailbox.new_input`."""
+        # pyright takes a callable in a slot for a method and binds it; it is none.
+        return cast("Input[T]", self._sending)
 
     def try_receive(self) -> MessageFuture[T]:
         """Claim the next message that is not claimed yet; see `Mailbox.try_receive`."""
@@ -157,19 +193,24 @@ class ReceivingEnd[T]:
                 msg = "the receiver was asked to stop"
                 raise Cancelled(msg)
             message = self._last() if self._ending else self._next(deadline)
-            if message is not End:
-                self._taken(1)
+            if message is not Marker:
+                if self._free is not None:
+                    self._free(None)
                 return cast("T", message)
-            self._take_end()
+            message = self._look()
+            if message is not Marker:
+                return cast("T", message)
 
-    def _taken(self, count: int) -> None:
-        """Make room for as many messages as were just taken."""
+    def _look(self) -> "T | type[Marker]":
+        """Return what a marker that was taken stands for; the marker, if it is for the end."""
+        try:
+            return self._sending.returned.pop(0)
+        except IndexError:
+            self._ending = True
+            self._plain = False
+            return Marker
 
-    def _take_end(self) -> None:
-        self._ending = True
-        self._plain = False
-
-    def _next(self, deadline: Deadline) -> "T | type[End]":
+    def _next(self, deadline: Deadline) -> "T | type[Marker]":
         """Wait for what comes next."""
         try:
             return self._get(timeout=deadline.remaining())
@@ -177,8 +218,8 @@ class ReceivingEnd[T]:
             msg = "no message came within the timeout"
             raise MailboxEmpty(msg) from None
 
-    def _last(self) -> "T | type[End]":
-        """Take what is left behind the end marker; step 3 of the interleaving in `sending`."""
+    def _last(self) -> "T | type[Marker]":
+        """Take what is left behind the marker; step 3 of the interleaving in `sending`."""
         try:
             return self._queue.get_nowait()
         except queue.Empty:

@@ -11,7 +11,6 @@ thread) → `_ended` (its own thread).
 """
 
 import functools
-import itertools
 import logging
 import queue
 import threading
@@ -49,7 +48,6 @@ class Dispatcher[K, M]:
         "_config",
         "_inbox",
         "_kind",
-        "_numbers",
         "_office",
         "_on_worker_exit",
         "_thread",
@@ -78,7 +76,6 @@ class Dispatcher[K, M]:
             queue.SimpleQueue()
         )
         self.roster: Final[Roster[K, M]] = Roster(self._inbox.put)
-        self._numbers: Final = itertools.count(1)  # `next` is atomic: tests/test_assumptions.py
         self._thread: Final = threading.Thread(
             target=self._run, name=f"{name}-dispatcher", daemon=False
         )
@@ -92,7 +89,7 @@ class Dispatcher[K, M]:
 
     def new_incarnation(self, key: K) -> Incarnation[K, M]:
         """Create a worker that is not entered yet; what the mailbox's config raises passes."""
-        return Incarnation(key, next(self._numbers), self._config, self._office)
+        return Incarnation(key, self._config, self._office)
 
     def remove(
         self, incarnation: Incarnation[K, M], *, drain: bool, reason: DeadLetterReason

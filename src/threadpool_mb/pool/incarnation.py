@@ -46,8 +46,8 @@ class Leftovers[K, M]:
 class Incarnation[K, M]:
     """A worker of a key, from `initialize` to its end.
 
-    `state`, `predecessor` and `successor` belong to the roster, which guards them with its lock;
-    the rest never changes.
+    `number`, `state`, `predecessor` and `successor` belong to the roster, which guards them with
+    its lock; the rest never changes.
     """
 
     __slots__ = (
@@ -61,15 +61,14 @@ class Incarnation[K, M]:
         "successor",
     )
 
-    def __init__(
-        self, key: K, number: int, config: MailboxConfig, office: DeadLetterOffice[K, M]
-    ) -> None:
+    def __init__(self, key: K, config: MailboxConfig, office: DeadLetterOffice[K, M]) -> None:
         """Create the worker's mailbox; what `config.create` or `new_input` raise passes."""
         self.key: Final = key
-        self.number: Final = number
         self.leftovers: Final = Leftovers(key, office)
         self.mailbox: Final[Mailbox[M]] = config.create(on_dead_letter=self.leftovers)
         self.deliver: Final[Callable[[M], bool]] = self.mailbox.new_input().deliver
+        self.number = 0
+        """Given when it enters, not when it is made: later workers have greater ones."""
         self.state = State.PENDING
         self.predecessor: Incarnation[K, M] | None = None
         """The worker of the key that must end before this one starts."""

@@ -36,6 +36,7 @@ class Roster[K, M]:
     """
 
     __slots__ = (
+        "_entered",
         "_leaving",
         "_lock",
         "_ready",
@@ -63,6 +64,7 @@ class Roster[K, M]:
         self._leaving: Final[dict[K, Incarnation[K, M]]] = {}
         # A dict for its order: the oldest first.
         self._unfinished: Final[dict[Incarnation[K, M], None]] = {}
+        self._entered = 0
         self.closed = False
         """Whether no worker may enter any more."""
         self.cancelled = False
@@ -88,6 +90,8 @@ class Roster[K, M]:
                 if current.state is not State.ENDED:
                     return False
                 self.routes[key] = incarnation
+            self._entered += 1
+            incarnation.number = self._entered
             self._unfinished[incarnation] = None
             if predecessor is None or predecessor.state is State.ENDED:
                 self._ready(incarnation)

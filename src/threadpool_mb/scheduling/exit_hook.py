@@ -18,27 +18,40 @@ class _Closable(Protocol):
 
 
 _lock: Final = threading.RLock()
-"""Guards the table below; nobody waits under it."""
+"""Guards what follows; nobody waits under it. Reentrant, because a finalizer may make a pool."""
 _open: Final[dict[int, "weakref.ref[_Closable]"]] = {}
 # A plain dict of weak references: iterating over a `WeakSet` is not thread-safe before 3.14
-# (gh-123089). Dead entries are removed when the next one is added.
+# (gh-123089).
+_exiting: Final = threading.Event()
 
 
 def close_at_exit(owner: _Closable) -> None:
     """Call `owner.close()` when the interpreter exits, if `owner` is still alive then.
 
+    At once, if it is exiting already: to be called before the owner starts a thread.
+
     Threads: internally synchronized. `owner.close` must not block.
     """
+    number = id(owner)
+
+    def forget(_reference: object) -> None:
+        # Runs before another object can have this id. `dict.pop` is atomic: no lock in a finalizer.
+        _open.pop(number, None)
+
     with _lock:
-        for number in [number for number, reference in _open.items() if reference() is None]:
-            del _open[number]
-        _open[id(owner)] = weakref.ref(owner)
+        exiting = _exiting.is_set()
+        if not exiting:
+            _open[number] = weakref.ref(owner, forget)
+    if exiting:
+        owner.close()
 
 
 def _close_all() -> None:
     with _lock:
-        owners = [reference() for reference in _open.values()]
-    for owner in owners:
+        _exiting.set()
+        references = list(_open.copy().values())  # `copy` is atomic, also beside `forget`
+    for reference in references:
+        owner = reference()
         if owner is not None:
             owner.close()
 

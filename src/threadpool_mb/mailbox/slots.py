@@ -1,0 +1,105 @@
+"""The free slots of a mailbox with a limit.
+
+A sender takes a slot before it puts a message; the receiver frees it after it took the message.
+Slots are issued when they are first needed, so that a limit of a million costs nothing until a
+million messages wait.
+
+**Guarantees.** Never more slots are taken than the limit. A freed slot goes to the sender that has
+waited longest. Once shut, every sender that waits wakes.
+
+**Assumes.** What `sending` says of `SimpleQueue`. A `KeyboardInterrupt` that hits the main thread
+between taking a slot and putting its message costs the mailbox that slot.
+
+Why no wake-up is lost: a slot is not a signal but a thing. One that nobody waits for stays in the
+queue; a sender that times out or is interrupted has not taken one. Shutting frees one slot more,
+and each sender that finds the mailbox closed with a slot in its hand frees it again, for the next
+one that waits. `tests/model/test_slots_model.py` runs through every interleaving of it.
+
+The other designs that were tried, and their figures: `docs/performance.md`.
+"""
+
+import queue
+import threading
+from collections.abc import Callable
+from typing import Final, Never, final
+
+from threadpool_mb.errors import MailboxClosed
+
+__all__ = ["Slots", "refuse"]
+
+
+def refuse(_message: object, /) -> Never:
+    """Stand in the place of a shut queue's `put`.
+
+    Raises:
+        MailboxClosed: always.
+    """
+    raise MailboxClosed("the mailbox is closed")
+
+
+@final
+class Slots:
+    """The free slots of one mailbox."""
+
+    __slots__ = (
+        "_free",
+        "_limit",
+        "_lock",
+        "_timeout",
+        "_unissued",
+        "closed",
+        "free",
+        "take",
+        "waiting",
+    )
+
+    def __init__(self, limit: int, timeout: float | None) -> None:
+        """Issue up to `limit` slots, for which senders wait at most `timeout` seconds."""
+        self._limit: Final = limit
+        self._timeout: Final = timeout
+        self._free: Final[queue.SimpleQueue[None]] = queue.SimpleQueue()
+        self.take: Final[Callable[[], None]] = self._free.get_nowait
+        """Take a slot; `queue.Empty` if none is free that was issued."""
+        self.free: Final[Callable[[None], None]] = self._free.put
+        """Free a slot: `free(None)`."""
+        # Guards the two counts below. Nobody waits under it. Reentrant: the garbage collector may
+        # run a finalizer while it is held, which may deliver.
+        self._lock: Final = threading.RLock()
+        self._unissued = limit
+        self.waiting = 0
+        """The number of senders that wait."""
+        self.closed = False
+
+    def shut(self) -> None:
+        """Wake every sender that waits."""
+        self.closed = True
+        self.free(None)
+
+    def wait(self) -> bool:
+        """Take a slot where `take` found none; `False` if none came free in time.
+
+        Raises:
+            MailboxClosed: if the mailbox was shut, before or during the wait.
+        """
+        with self._lock:
+            if self._unissued:
+                # As many as there are already, one of them for this sender. Under the lock, so that
+                # a sender which finds nothing left to issue finds those that were issued.
+                batch = min(self._unissued, max(1, self._limit - self._unissued))
+                self._unissued -= batch
+                for _ in range(batch - 1):
+                    self.free(None)
+                return True
+            self.waiting += 1
+        try:
+            if not self.closed:
+                self._free.get(timeout=self._timeout)
+                return True
+        except queue.Empty:
+            if not self.closed:
+                return False
+        finally:
+            with self._lock:
+                self.waiting -= 1
+        # The slot that `shut` has freed is in another sender's hand just now.
+        return refuse(None)

@@ -1,0 +1,85 @@
+"""`close_at_exit`: closing at interpreter exit what was left open."""
+
+import gc
+import subprocess
+import sys
+import textwrap
+import weakref
+
+from threadpool_mb.scheduling import exit_hook
+from threadpool_mb.scheduling.exit_hook import close_at_exit
+
+
+class Owner:
+    """Counts how often it was closed."""
+
+    def __init__(self) -> None:
+        self.closed = 0
+
+    def close(self) -> None:
+        """Count."""
+        self.closed += 1
+
+
+def test_what_is_alive_at_exit_is_closed() -> None:
+    owners = [Owner(), Owner()]
+    for owner in owners:
+        close_at_exit(owner)
+
+    exit_hook._close_all()
+
+    assert [owner.closed for owner in owners] == [1, 1]
+
+
+def test_an_owner_is_not_kept_alive() -> None:
+    owner = Owner()
+    reference = weakref.ref(owner)
+    close_at_exit(owner)
+
+    del owner
+    gc.collect()
+
+    assert reference() is None
+    exit_hook._close_all()
+
+
+def test_dead_owners_are_forgotten_when_the_next_one_comes() -> None:
+    for _ in range(100):
+        close_at_exit(Owner())
+    gc.collect()
+    owner = Owner()
+
+    close_at_exit(owner)
+
+    assert [reference() for reference in exit_hook._open.values() if reference() is None] == []
+    assert owner in [reference() for reference in exit_hook._open.values()]
+
+
+def test_owners_are_closed_before_the_interpreter_joins_threads_and_before_atexit() -> None:
+    program = textwrap.dedent("""
+        import atexit, threading
+        from threadpool_mb.scheduling.exit_hook import close_at_exit
+
+        closed = threading.Event()
+
+        class Owner:
+            def close(self):
+                print("closed")
+                closed.set()
+
+        def wait():
+            assert closed.wait(15)
+            print("the thread ends")
+
+        atexit.register(print, "atexit")
+        owner = Owner()
+        close_at_exit(owner)
+        threading.Thread(target=wait).start()
+    """)
+
+    process = subprocess.run(  # noqa: S603 - the interpreter that runs this test
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=15, check=False
+    )
+
+    assert process.stdout == "closed\nthe thread ends\natexit\n"
+    assert (process.returncode, process.stderr) == (0, "")
