@@ -12,6 +12,12 @@
 # No `NullHandler`: with it the log lines of lost messages and failed workers would be silent in a
 # program that does not configure logging; without it Python prints warnings and errors to stderr.
 
+from threadpool_mb.broker.broker import Broker as Broker
+from threadpool_mb.broker.config import BrokerConfig as BrokerConfig
+from threadpool_mb.broker.config import KeepResource as KeepResource
+from threadpool_mb.broker.config import RemoveResource as RemoveResource
+from threadpool_mb.broker.config import ResourceUpdate as ResourceUpdate
+from threadpool_mb.broker.config import UpdateResource as UpdateResource
 from threadpool_mb.dead_letters import DeadLetter as DeadLetter
 from threadpool_mb.dead_letters import DeadLetterReason as DeadLetterReason
 from threadpool_mb.errors import Cancelled as Cancelled
@@ -35,8 +41,47 @@ from threadpool_mb.markers import Missing as Missing
 from threadpool_mb.messages import Dispatch as Dispatch
 from threadpool_mb.messages import Initialize as Initialize
 from threadpool_mb.messages import Remove as Remove
+from threadpool_mb.pool.inputs import KeyInput as KeyInput
 from threadpool_mb.pool.pool import Pool as Pool
 from threadpool_mb.pool.reports import DrainReport as DrainReport
 from threadpool_mb.pool.reports import PoolStats as PoolStats
 from threadpool_mb.pool.reports import UnfinishedWorker as UnfinishedWorker
 from threadpool_mb.pool.reports import WorkerExit as WorkerExit
+
+__all__ = [
+    "MISSING",
+    "Blocking",
+    "Broker",
+    "BrokerConfig",
+    "Cancelled",
+    "CatchAll",
+    "DeadLetter",
+    "DeadLetterReason",
+    "Dispatch",
+    "DrainReport",
+    "Initialize",
+    "Input",
+    "KeepResource",
+    "KeyInput",
+    "Mailbox",
+    "MailboxClosed",
+    "MailboxConfig",
+    "MailboxEmpty",
+    "MailboxStats",
+    "MessageFuture",
+    "Missing",
+    "NonBlocking",
+    "Pool",
+    "PoolClosed",
+    "PoolStats",
+    "Remove",
+    "RemoveResource",
+    "ResourceUpdate",
+    "ThreadRefused",
+    "UnfinishedWorker",
+    "Unlimited",
+    "UpdateResource",
+    "Waiting",
+    "WorkerExit",
+    "handle_message",
+]

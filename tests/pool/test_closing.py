@@ -147,14 +147,17 @@ def test_after_the_end_dispatch_and_initialize_raise_and_make_no_dead_letter(
     with witness.pool(name="io") as pool:
         gate = witness.hold(pool, "removed")
         pool.remove("removed")
+        witness.start(pool, "live")
+        hold = witness.hold(pool, "live")
         getattr(pool, end)()
 
-        for key in ("removed", "unknown"):
+        for key in ("live", "removed", "unknown"):
             with pytest.raises(PoolClosed, match=r"<Pool 'io' .*takes no message"):
                 pool.dispatch(key, 1)
-            with pytest.raises(PoolClosed, match="starts no worker"):
+            with pytest.raises(PoolClosed, match=r"<Pool 'io' .*starts no worker"):
                 pool.initialize(key, 1)
         gate.open()
+        hold.open()
         pool.join()
         with pytest.raises(PoolClosed):
             pool.dispatch("removed", 1)

@@ -160,6 +160,8 @@ class Pool[K, M]:
         From the original's `Initialize`.
         """
         _check_key(key)
+        if self._dispatcher.roster.closed:
+            raise PoolClosed(f"{self!r} is closed: it starts no worker for key {describe(key)}")
         taken = self._dispatcher.roster.has(key)
         refused = False
         if not taken:

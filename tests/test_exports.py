@@ -1,0 +1,69 @@
+"""What users import: `threadpool_mb.__all__`, complete, sorted and documented."""
+
+import ast
+import importlib.metadata
+import inspect
+import typing
+from pathlib import Path
+
+import pytest
+
+import threadpool_mb as mb
+
+NAMES = list(mb.__all__)
+
+
+def test_what_is_exported_is_what_is_imported_there() -> None:
+    tree = ast.parse(Path(mb.__file__).read_text(encoding="utf-8"))
+    imported = {
+        alias.asname
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    }
+
+    assert imported == set(NAMES)
+
+
+def test_the_exported_names_are_unique() -> None:
+    assert len(set(NAMES)) == len(NAMES)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_exported_name_exists_and_its_type_is_documented(name: str) -> None:
+    exported = getattr(mb, name)
+
+    described = exported if callable(exported) or isinstance(exported, type) else type(exported)
+    assert inspect.getdoc(getattr(described, "__origin__", described))
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if inspect.isclass(getattr(mb, name))])
+def test_the_public_methods_of_an_exported_class_are_documented(name: str) -> None:
+    undocumented = [
+        attribute
+        for attribute, value in vars(getattr(mb, name)).items()
+        if not attribute.startswith("_")
+        and (inspect.isfunction(value) or isinstance(value, property))
+        and not inspect.getdoc(value)
+    ]
+
+    assert undocumented == []
+
+
+@pytest.mark.parametrize(
+    "name", [name for name in NAMES if inspect.isfunction(getattr(mb, name))] + ["Pool", "Broker"]
+)
+def test_annotations_can_be_read_at_run_time(name: str) -> None:
+    exported = getattr(mb, name)
+
+    hints = typing.get_type_hints(exported.__init__ if inspect.isclass(exported) else exported)
+
+    assert "return" in hints
+
+
+def test_the_package_has_no_run_time_dependency() -> None:
+    assert importlib.metadata.requires("threadpool_mb") in (None, [])
+
+
+def test_the_package_says_that_it_is_typed() -> None:
+    assert Path(mb.__file__).with_name("py.typed").exists()

@@ -1,0 +1,84 @@
+"""Checked by mypy, never run: what type checkers infer of the public interface."""
+
+from collections.abc import Callable
+from typing import assert_type
+
+import threadpool_mb as mb
+
+
+def worker(key: str, mailbox: mb.Mailbox[int]) -> None:
+    for message in mailbox:
+        assert_type(message, int)
+    assert_type(mailbox.receive(timeout=1.0), int)
+    assert_type(mailbox.receive_many(3), list[int])
+    assert_type(mailbox.try_receive().try_now(), int | mb.Missing)
+    assert_type(mailbox.try_receive().result(), int)
+    assert_type(mb.handle_message(mailbox, str), str)
+
+
+def a_pool_knows_its_keys_and_messages() -> None:
+    pool = mb.Pool(worker, mailbox=mb.Blocking(10))
+    assert_type(pool, mb.Pool[str, int])
+    assert_type(pool.initialize("a"), bool)
+    assert_type(pool.initialize("a", 1), bool)
+    assert_type(pool.dispatch("a", 1), bool)
+    pool.dispatch("a", "1")  # type: ignore[arg-type]
+    pool.dispatch(1, 1)  # type: ignore[arg-type]
+    pool.initialize("a", "1")  # type: ignore[arg-type]
+    assert_type(pool.ref("a").deliver(1), bool)
+    pool.ref("a").deliver("1")  # type: ignore[arg-type]
+    an_input: mb.Input[int] = pool.ref("a")
+    assert_type(an_input.deliver(1), bool)
+    pool.input.deliver(mb.Dispatch("a", 1))
+    pool.input.deliver(mb.Remove("a", drain=True))
+    pool.input.deliver(mb.Dispatch("a", "1"))  # type: ignore[arg-type]
+    assert_type(pool.keys(), list[str])
+    assert_type(pool.join(), mb.DrainReport[str])
+    assert_type(pool.drain(timeout=1), mb.DrainReport[str])
+    assert_type(pool.stats(), mb.PoolStats[str])
+    with pool as entered:
+        assert_type(entered, mb.Pool[str, int])
+
+
+def hooks_are_checked(
+    on_dead_letter: Callable[[mb.DeadLetter[str, int]], None],
+    on_worker_exit: Callable[[mb.WorkerExit[str]], None],
+    wrong: Callable[[int], None],
+) -> None:
+    mb.Pool(worker, on_dead_letter=on_dead_letter, on_worker_exit=on_worker_exit)
+    mb.Pool(worker, on_dead_letter=wrong)  # type: ignore[arg-type]
+    mb.Pool(worker, overflow="remove")  # type: ignore[arg-type]
+    mb.Pool(lambda: None)  # type: ignore[arg-type, misc]
+
+
+def configs_are_interchangeable(config: mb.MailboxConfig) -> None:
+    kinds: list[mb.MailboxConfig] = [
+        mb.Unlimited(),
+        mb.Blocking(1),
+        mb.NonBlocking(1),
+        mb.Waiting(1, deliver_timeout=1.0, receive_timeout=2.0),
+        mb.CatchAll(config),
+    ]
+    mailbox: mb.Mailbox[bytes] = kinds[0].create()
+    assert_type(mailbox.new_input().deliver(b""), bool)
+    mb.Waiting(1, 1.0)  # type: ignore[call-arg]
+
+
+def a_broker_knows_its_messages_and_resources() -> None:
+    def demultiplex(message: bytes) -> mb.Initialize[str, int] | mb.Dispatch[str, int]:
+        return mb.Dispatch(message.decode(), len(message))
+
+    def create(key: str, message: int | mb.Missing) -> list[int]:
+        return [] if message is mb.MISSING else [message]
+
+    def handle(key: str, message: int, resource: list[int]) -> mb.ResourceUpdate[list[int]] | None:
+        resource.append(message)
+        return mb.UpdateResource(resource) if message else None
+
+    def clean(key: str, resource: list[int]) -> None:
+        resource.clear()
+
+    broker = mb.Broker(mb.BrokerConfig(demultiplex, create, handle, clean))
+    assert_type(broker.input, mb.Input[bytes])
+    broker.input.deliver("text")  # type: ignore[arg-type]
+    assert_type(broker.exception(), BaseException | None)
