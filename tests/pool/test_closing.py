@@ -289,8 +289,10 @@ def test_leaving_the_block_drains(witness: Witness) -> None:
 def test_leaving_the_block_with_an_exception_cancels_and_lets_it_pass(witness: Witness) -> None:
     gate = witness.gate()
     cancelled: list[object] = []
+    mailboxes: list[Mailbox[object]] = []
 
     def worker(key: object, mailbox: Mailbox[object]) -> None:
+        mailboxes.append(mailbox)
         gate()
         try:
             mailbox.receive()
@@ -307,7 +309,7 @@ def test_leaving_the_block_with_an_exception_cancels_and_lets_it_pass(witness: W
             raise KeyError("the block's")
 
     leaving = Running(leave)
-    until(lambda: pool.stats().state == "cancelling")
+    until(lambda: mailboxes and mailboxes[0].cancelled)
     gate.open()
     with pytest.raises(KeyError):
         leaving.result()

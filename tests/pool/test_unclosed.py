@@ -128,3 +128,27 @@ def test_what_a_worker_sends_while_the_interpreter_exits_is_refused_to_it() -> N
 
     assert process.stdout == "a 1\na 2\na has ended\nrefused\n"
     assert (process.returncode, process.stderr) == (0, "")
+
+
+def test_a_pool_that_is_made_while_the_interpreter_exits_is_closed_from_the_start() -> None:
+    process = run("""
+        from threading import Thread, main_thread
+        from threadpool_mb import PoolClosed
+
+        def make_late():
+            main_thread().join()
+            pool.join()
+            with Pool(worker, name="late") as late:
+                try:
+                    late.initialize("a")
+                except PoolClosed as error:
+                    print(error)
+
+        Thread(target=make_late).start()
+        opened.set()
+    """)
+
+    *handled, refused = process.stdout.splitlines()
+    assert handled == ["a 1", "a 2", "a has ended"]
+    assert "<Pool 'late' [0 workers | 0 waiting | " in refused
+    assert (process.returncode, process.stderr) == (0, "")

@@ -15,7 +15,8 @@ _SECONDS_BETWEEN: Final = 0.1
 class Progress:
     """A bar on a terminal's last line; nothing at all on a stream that is no terminal.
 
-    A thread of its own draws it while the `with` block runs, so the work knows nothing of it. Leaving the block erases the bar.
+    A thread of its own draws it while the `with` block runs, so the work knows nothing of it.
+    Leaving the block erases the bar.
     """
 
     __slots__ = ("_count", "_label", "_left", "_shown", "_stream", "_thread", "_total")

@@ -68,9 +68,11 @@ def _sweep[T](
 ) -> None:
     """Make dead letters of all that is in the queue; only once its receiver is done.
 
-    The marker of the end stays, for a receiver that comes yet.
+    The marker of the end stays, for a receiver that comes yet. What is no `Exception` (an
+    interrupt) passes, once all are dead letters.
     """
     end_found = False
+    interrupt: BaseException | None = None
     while True:
         try:
             message = messages.get_nowait()
@@ -81,9 +83,14 @@ def _sweep[T](
         except IndexError:
             end_found = True
         else:
-            _bury(cast("T", message), on_dead_letter)
+            try:
+                _bury(cast("T", message), on_dead_letter)
+            except BaseException as error:  # noqa: BLE001 - raised below
+                interrupt = error
     if end_found:
         messages.put(Marker)
+    if interrupt is not None:
+        raise interrupt
 
 
 def _bury[T](message: T, on_dead_letter: Callable[[T], object] | None) -> None:

@@ -210,11 +210,19 @@ class Dispatcher[K, M]:
             return
         try:
             self._kind.start(incarnation, self._ended)
-        except ThreadRefused as error:
+        except Exception as error:  # noqa: BLE001 - ThreadRefused; whatever else: the pool lives on
             self._ended(incarnation, error)
 
     def _ended(self, incarnation: Incarnation[K, M], error: BaseException | None) -> None:
         """Report the end of a worker, then let its successor start; on the worker's thread."""
+        try:
+            # Out of the table first: who dispatches from here on learns that there is no worker.
+            self._tell(functools.partial(self.roster.leave, incarnation, may_start=True))
+            self._report(incarnation, error)
+        finally:
+            self.roster.end(incarnation, failed=error is not None)
+
+    def _report(self, incarnation: Incarnation[K, M], error: BaseException | None) -> None:
         if error is not None:
             incarnation.leftovers.reason = DeadLetterReason.WORKER_FAILED
             _logger.error(
@@ -223,13 +231,10 @@ class Dispatcher[K, M]:
                 describe(incarnation.key),
                 exc_info=error,
             )
-        # Out of the table first: whoever dispatches from here on learns that there is no worker.
-        self._tell(functools.partial(self.roster.leave, incarnation, may_start=True))
         self._tell(incarnation.mailbox.abandon)
         if self._on_worker_exit is not None:
-            exit_ = WorkerExit(incarnation.key, incarnation.number, error)
-            self._tell(functools.partial(self._on_worker_exit, exit_))
-        self.roster.end(incarnation, failed=error is not None)
+            worker_exit = WorkerExit(incarnation.key, incarnation.number, error)
+            self._tell(functools.partial(self._on_worker_exit, worker_exit))
 
     def _tell(self, function: Callable[[], object]) -> None:
         """Call what runs a user's code (a hook, a mailbox, a key); what it raises is logged."""
