@@ -71,6 +71,22 @@ def test_the_thread_that_waits_for_the_second_future_fills_the_first(
     assert first.try_now() == 1
 
 
+def test_a_thread_that_waits_for_a_future_does_not_keep_those_alive_that_it_has_filled(
+    config: mb.MailboxConfig, stage: Stage
+) -> None:
+    mailbox = config.create()
+    first, second = mailbox.try_receive(), mailbox.try_receive()
+    receiver = Running(second.result)
+    stage.until_receiver_waits()
+    mailbox.new_input().deliver("hello")
+    stage.until_receiver_waits()
+
+    del first
+    gc.collect()
+
+    assert receiver.result() == "hello"
+
+
 def test_a_receive_behind_an_unfilled_future_gets_the_message_after_it(
     roomy: mb.MailboxConfig,
 ) -> None:
@@ -92,10 +108,12 @@ def test_a_receive_that_found_only_the_message_of_a_future_leaves_no_claim(
     future = mailbox.try_receive()
     mailbox.new_input().deliver(1)
 
-    with pytest.raises(mb.MailboxEmpty):
+    with pytest.raises(mb.MailboxEmpty) as kept:
         mailbox.receive(timeout=0)
     mailbox.new_input().deliver(2)
 
+    # Also while the error is kept, and all that its traceback refers to.
+    assert kept.tb is not None
     assert mailbox.receive(timeout=0) == 2
     assert future.try_now() == 1
 

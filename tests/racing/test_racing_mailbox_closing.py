@@ -186,3 +186,21 @@ def test_a_message_that_was_delivered_while_the_receiver_is_cancelled_is_swept_o
 
     assert sender.result() is True
     assert dead == ["late"]
+
+
+@EACH
+def test_the_length_is_right_while_the_mailbox_is_being_closed(
+    config: mb.MailboxConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stop = Stage(monkeypatch).stop(f"before put {Marker!r}")
+    mailbox = config.create()
+    mailbox.new_input().deliver("early")
+    closer = Running(mailbox.close)
+    stop.wait()
+
+    length = len(mailbox)
+    stop.go()
+    closer.result()
+
+    assert length == 1
+    assert len(mailbox) == 1

@@ -2,6 +2,7 @@
 
 import logging
 import threading
+import time
 
 import pytest
 
@@ -154,25 +155,28 @@ def test_of_removers_of_one_worker_exactly_one_succeeds() -> None:
 
 
 def test_a_successor_never_starts_before_its_predecessor_has_ended_completely() -> None:
-    running = threading.Semaphore(1)
-    overlaps: list[str] = []
-
-    def enter(where: str) -> None:
-        if not running.acquire(blocking=False):
-            overlaps.append(where)
+    running: list[str] = []
+    overlaps: list[list[str]] = []
 
     def worker(key: str, mailbox: object) -> None:
-        enter("worker")
-        # Let go by the exit hook only: the two belong together.
+        running.append(key)
+        give_others_a_chance()
 
     def hook(exit_: WorkerExit[str]) -> None:
-        running.release()
+        give_others_a_chance()
+        if running != ["a"]:
+            overlaps.append(list(running))
+        running.pop()
+
+    def give_others_a_chance() -> None:
+        for _ in range(5):
+            time.sleep(0)
 
     with Pool(worker, on_worker_exit=hook) as pool:
         run_together(
-            lambda: [pool.initialize("a") for _ in range(150)],
-            lambda: [pool.initialize("a") for _ in range(150)],
-            lambda: [pool.remove("a", drain=True) for _ in range(150)],
+            lambda: [pool.initialize("a") for _ in range(100)],
+            lambda: [pool.initialize("a") for _ in range(100)],
+            lambda: [pool.remove("a", drain=True) for _ in range(100)],
         )
 
     assert overlaps == []

@@ -29,6 +29,10 @@ from threadpool_mb import (
 )
 
 KEYS = st.sampled_from("ab")
+ORDERS = st.sampled_from([*["receive"] * 6, "return", "fail"])
+
+
+pytestmark = pytest.mark.slow
 
 
 class Failure(Exception):
@@ -79,6 +83,8 @@ class PoolMachine(stateful.RuleBasedStateMachine):
         self.model_handled: list[tuple[str, int]] = []
         self.model_dead: list[tuple[str, int, str]] = []
         self.model_exits: list[tuple[str, int, type | None]] = []
+        for key in "ab":
+            self.initialize(key, first=False, by_input=False)
 
     def work(self, key: str, mailbox: Mailbox[int]) -> None:
         """Do what the test orders."""
@@ -159,8 +165,15 @@ class PoolMachine(stateful.RuleBasedStateMachine):
         elif first:
             self.model_dead.append((key, message, "duplicate initialize"))
 
-    @stateful.rule(key=KEYS, by=st.sampled_from(["method", "input", "ref"]))
-    def dispatch(self, key: str, by: str) -> None:
+    @stateful.rule(
+        key=KEYS, by=st.sampled_from(["method", "input", "ref"]), count=st.integers(1, 4)
+    )
+    def dispatch(self, key: str, by: str, count: int) -> None:
+        """Send some messages."""
+        for _ in range(count):
+            self.dispatch_one(key, by)
+
+    def dispatch_one(self, key: str, by: str) -> None:
         """Send a message."""
         message = self.message()
 
@@ -207,7 +220,7 @@ class PoolMachine(stateful.RuleBasedStateMachine):
         if worker is not None:
             self.model_remove(worker, drain=drain)
 
-    @stateful.rule(data=st.data(), order=st.sampled_from(["receive", "receive", "return", "fail"]))
+    @stateful.rule(data=st.data(), order=ORDERS)
     def let_a_worker_go_on(self, data: st.DataObject, order: str) -> None:
         """Let a running worker receive, where that does not wait, or end."""
         running = [worker for worker in self.line if worker.running]
@@ -235,7 +248,7 @@ class PoolMachine(stateful.RuleBasedStateMachine):
         """Return the numbers of the workers that have not ended."""
         return [each.incarnation for each in self.pool.join(timeout=0).unfinished]
 
-    @stateful.precondition(lambda self: self.messages > 10)
+    @stateful.precondition(lambda self: self.messages > 20)
     @stateful.rule()
     def close(self) -> None:
         """Close the pool."""
@@ -245,7 +258,7 @@ class PoolMachine(stateful.RuleBasedStateMachine):
         for worker in self.line:
             worker.closed = True
 
-    @stateful.precondition(lambda self: self.messages > 10)
+    @stateful.precondition(lambda self: self.messages > 20)
     @stateful.rule()
     def cancel(self) -> None:
         """Cancel the pool."""
@@ -296,6 +309,6 @@ class PoolMachine(stateful.RuleBasedStateMachine):
 
 
 PoolMachine.TestCase.settings = hypothesis.settings(
-    max_examples=60, stateful_step_count=40, deadline=None
+    max_examples=60, stateful_step_count=50, deadline=None
 )
 TestThePoolIsAsItsModel = PoolMachine.TestCase

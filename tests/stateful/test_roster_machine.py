@@ -13,6 +13,8 @@ from threadpool_mb.dead_letters import DeadLetterOffice
 from threadpool_mb.pool.incarnation import Incarnation, State
 from threadpool_mb.pool.roster import Roster
 
+pytestmark = pytest.mark.slow
+
 KEYS = st.sampled_from("ab")
 
 

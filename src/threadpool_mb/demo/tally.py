@@ -106,7 +106,7 @@ def tally_file(path: Path) -> Tally:
         source = read_source(path)
         tree = ast.parse(source)  # takes the encoding from the bytes
     except SyntaxError as error:
-        reason = error.msg if error.lineno is None else f"{error.msg} (line {error.lineno})"
+        reason = f"{error.msg} (line {error.lineno})" if error.lineno else error.msg
     except OSError as error:
         reason = error.strerror or str(error)
     except (ValueError, RecursionError, MemoryError) as error:

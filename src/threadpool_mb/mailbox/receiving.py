@@ -114,10 +114,10 @@ class QueueMailbox[T]:
                 if message is not Marker:
                     if self._free is not None:
                         self._free(None)
-                    return cast("T", message)
+                    return message
                 message = self._look()
                 if message is not Marker:
-                    return cast("T", message)
+                    return message
             timeout = self._timeout
         return self._receive(Deadline(timeout))
 
@@ -135,7 +135,7 @@ class QueueMailbox[T]:
                         free(None)
                 elif (message := self._look()) is Marker:
                     break
-                messages.append(cast("T", message))
+                messages.append(message)
             return messages
         with contextlib.suppress(MailboxEmpty, MailboxClosed, Cancelled):
             while len(messages) < max_messages:
@@ -144,15 +144,15 @@ class QueueMailbox[T]:
 
     def __iter__(self) -> Iterator[T]:
         """Receive message after message; see `Mailbox.__iter__`."""
-        get, free = self._get, self._free
+        get, free, marker = self._get, self._free, Marker
         while self._plain:
             message = get()
-            if message is not Marker:
+            if message is not marker:
                 if free is not None:
                     free(None)
-            elif (message := self._look()) is Marker:
+            elif (message := self._look()) is marker:
                 break
-            yield cast("T", message)
+            yield message
             # The last message must not be kept alive while the next one is waited for.
             del message
         try:
@@ -196,21 +196,21 @@ class QueueMailbox[T]:
             if message is not Marker:
                 if self._free is not None:
                     self._free(None)
-                return cast("T", message)
+                return message
             message = self._look()
             if message is not Marker:
-                return cast("T", message)
+                return message
 
-    def _look(self) -> "T | type[Marker]":
+    def _look(self) -> T:
         """Return what a marker that was taken stands for; the marker, if it is for the end."""
         try:
             return self._sending.returned.pop(0)
         except IndexError:
             self._ending = True
             self._plain = False
-            return Marker
+            return cast("T", Marker)
 
-    def _next(self, deadline: Deadline) -> "T | type[Marker]":
+    def _next(self, deadline: Deadline) -> T:
         """Wait for what comes next."""
         try:
             return self._get(timeout=deadline.remaining())
@@ -218,7 +218,7 @@ class QueueMailbox[T]:
             msg = "no message came within the timeout"
             raise MailboxEmpty(msg) from None
 
-    def _last(self) -> "T | type[Marker]":
+    def _last(self) -> T:
         """Take what is left behind the marker; step 3 of the interleaving in `sending`."""
         try:
             return self._queue.get_nowait()

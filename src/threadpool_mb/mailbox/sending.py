@@ -62,7 +62,7 @@ class Marker:
 
 
 def _sweep[T](
-    messages: "queue.SimpleQueue[T | type[Marker]]",
+    messages: "queue.SimpleQueue[T]",
     returned: list[T],
     on_dead_letter: Callable[[T], object] | None,
 ) -> None:
@@ -84,11 +84,11 @@ def _sweep[T](
             end_found = True
         else:
             try:
-                _bury(cast("T", message), on_dead_letter)
+                _bury(message, on_dead_letter)
             except BaseException as error:  # noqa: BLE001 - raised below
                 interrupt = error
     if end_found:
-        messages.put(Marker)
+        messages.put(cast("T", Marker))
     if interrupt is not None:
         raise interrupt
 
@@ -104,7 +104,7 @@ def _bury[T](message: T, on_dead_letter: Callable[[T], object] | None) -> None:
 
 
 def _delivering[T](  # noqa: C901 - small closures over one state
-    messages: "queue.SimpleQueue[T | type[Marker]]",
+    messages: "queue.SimpleQueue[T]",
     sweep: Callable[[], None],
     slots: Slots | None,
 ) -> tuple[Callable[[T], bool], Callable[[], None], Callable[[], None]]:
@@ -174,7 +174,7 @@ class QueueInput[T]:
         self, on_dead_letter: Callable[[T], object] | None, slots: Slots | None = None
     ) -> None:
         """Make an empty queue, with a limit if there are `slots`."""
-        self.queue: Final[queue.SimpleQueue[T | type[Marker]]] = queue.SimpleQueue()
+        self.queue: Final[queue.SimpleQueue[T]] = queue.SimpleQueue()
         self.returned: Final[list[T]] = []
         """Messages that were given back; the queue holds a marker for each, in its place."""
         self.slots: Final = slots
@@ -193,7 +193,7 @@ class QueueInput[T]:
             first = not self.closed
             self.closed = True
         if first:
-            self.queue.put(Marker)
+            self.queue.put(cast("T", Marker))
             if self.slots is not None:
                 self.slots.shut()
 
@@ -209,6 +209,6 @@ class QueueInput[T]:
         For finalizers: reentrant, takes no lock.
         """
         self.returned.append(message)
-        self.queue.put(Marker)
+        self.queue.put(cast("T", Marker))
         if self.done:
             self.sweep()
