@@ -4,6 +4,8 @@ A new interpreter that breaks one of these breaks the library; see the **Assumes
 """
 
 import collections
+import contextlib
+import itertools
 import queue
 import subprocess
 import sys
@@ -338,3 +340,53 @@ def test_dropping_the_last_reference_finalizes_at_once_in_the_same_thread() -> N
     del watched
 
     assert finalized == ["finalized"]
+
+
+def test_numbers_taken_from_a_count_by_several_threads_are_all_different() -> None:
+    numbers = itertools.count(1)
+    taken: dict[int, list[int]] = {}
+
+    def take(me: int) -> Callable[[], None]:
+        def run() -> None:
+            taken[me] = [next(numbers) for _ in range(MANY)]
+
+        return run
+
+    run_together(take(0), take(1))
+
+    assert sorted(taken[0] + taken[1]) == list(range(1, 2 * MANY + 1))
+
+
+def test_a_dict_can_be_copied_while_another_thread_inserts_and_removes() -> None:
+    table = {number: number for number in range(100)}
+    copies: list[dict[int, int]] = []
+
+    def change() -> None:
+        for number in range(100, MANY):
+            table[number] = number
+            table.pop(number - 50, None)
+
+    def copy() -> None:
+        copies.extend(table.copy() for _ in range(200))
+
+    run_together(change, copy)
+
+    assert [copy for copy in copies if any(key != value for key, value in copy.items())] == []
+
+
+def test_a_list_loses_and_doubles_nothing_between_append_and_pop() -> None:
+    items: list[int] = []
+    popped: list[int] = []
+
+    def append() -> None:
+        for number in range(MANY):
+            items.append(number)
+
+    def pop() -> None:
+        while len(popped) < MANY:
+            with contextlib.suppress(IndexError):
+                popped.append(items.pop(0))
+
+    run_together(append, pop)
+
+    assert popped == list(range(MANY))

@@ -17,7 +17,7 @@ LAYERS: Final = [
     {"scheduling"},
     {"mailbox"},
     {"messages", "dead_letters"},
-    {"arguments"},
+    {"arguments", "callables"},
     {"errors", "markers", "describing"},
 ]
 

@@ -64,14 +64,3 @@ class Deadline:
     def remaining(self) -> float | None:
         """Return the seconds that are left, at least 0; `None` if there is no end."""
         return None if self._at is None else max(0.0, self._at - time.monotonic())
-
-    def acquire(self, lock: "threading.Lock") -> bool:
-        """Acquire `lock` before the moment comes.
-
-        Blocks: until the lock is free or the moment has come.
-
-        Returns:
-            `True` if the lock is now held.
-        """
-        remaining = self.remaining()
-        return lock.acquire(timeout=-1 if remaining is None else remaining)

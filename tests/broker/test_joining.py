@@ -137,7 +137,7 @@ def test_a_callback_that_joins_its_own_broker_is_told_so() -> None:
         settle(broker)
 
     [error] = errors
-    assert str(error).startswith("<Broker 'files' [1 resources | ")
+    assert str(error).startswith("<Broker 'files' [1 resource | ")
     assert str(error).endswith(" cannot be joined from its own thread: that would wait for itself")
 
 

@@ -133,14 +133,14 @@ def three(_a: object, _b: object, _c: object) -> object: ...
 @pytest.mark.parametrize(
     ("functions", "text"),
     [
-        ((two, two, three, two), "demultiplex must take (message); <function two"),
-        ((one, three, three, two), "create must take (key, message); <function three"),
-        ((one, two, two, two), "handle must take (key, message, resource); <function two"),
-        ((one, two, three, one), "clean must take (key, resource); <function one"),
-        (("one", two, three, two), "demultiplex must be callable, not 'one'"),
-        ((one, None, three, two), "create must be callable, not None"),
-        ((one, two, 3, two), "handle must be callable, not 3"),
-        ((one, two, three, []), "clean must be callable, not []"),
+        ((two, two, three, two), "demultiplex must take (message), but <function two"),
+        ((one, three, three, two), "create must take (key, message), but <function three"),
+        ((one, two, two, two), "handle must take (key, message, resource), but <function two"),
+        ((one, two, three, one), "clean must take (key, resource), but <function one"),
+        (("one", two, three, two), "demultiplex must be callable with (message), not 'one'"),
+        ((one, None, three, two), "create must be callable with (key, message), not None"),
+        ((one, two, 3, two), "handle must be callable with (key, message, resource), not 3"),
+        ((one, two, three, []), "clean must be callable with (key, resource), not []"),
     ],
 )
 def test_a_function_that_cannot_be_called_with_its_arguments_is_refused(
@@ -162,6 +162,23 @@ def test_every_callable_that_takes_the_arguments_is_accepted(clean: Callable[...
     assert config.clean is clean
 
 
+def test_a_decorated_function_is_judged_by_what_its_decorator_takes() -> None:
+    @functools.wraps(three)
+    def with_connection(key: object, resource: object) -> object:
+        return three(key, resource, "connection")
+
+    config = BrokerConfig(one, two, three, with_connection)
+
+    assert config.clean is with_connection
+
+
+def test_a_coroutine_function_is_refused_because_calling_it_runs_nothing() -> None:
+    async def clean(_key: object, _resource: object) -> None: ...
+
+    with pytest.raises(TypeError, match="clean must be a plain function, not the coroutine"):
+        BrokerConfig(one, two, three, clean)
+
+
 @pytest.mark.parametrize(
     ("options", "text"),
     [
@@ -171,8 +188,8 @@ def test_every_callable_that_takes_the_arguments_is_accepted(clean: Callable[...
         ),
         ({"mailbox": 8}, "mailbox must be a mailbox config such as Unlimited(), not 8"),
         ({"name": 8}, "name must be a str or None, not 8"),
-        ({"on_dead_letter": []}, "on_dead_letter must be callable, not []"),
-        ({"on_dead_letter": two}, "on_dead_letter must take (dead_letter); <function two"),
+        ({"on_dead_letter": []}, "on_dead_letter must be callable with (dead_letter), not []"),
+        ({"on_dead_letter": two}, "on_dead_letter must take (dead_letter), but <function two"),
     ],
 )
 def test_an_argument_of_the_wrong_kind_is_refused_with_its_value(

@@ -2,6 +2,7 @@
 
 import functools
 import operator
+import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
@@ -69,7 +70,7 @@ def test_a_worker_that_cannot_be_called_is_refused(worker: Any) -> None:  # noqa
     with pytest.raises(TypeError) as caught:
         Pool(worker, name="refused")
 
-    assert str(caught.value) == f"worker must be a function of a key and a mailbox, not {worker!r}"
+    assert str(caught.value) == f"worker must be callable with (key, mailbox), not {worker!r}"
 
 
 @pytest.mark.parametrize(
@@ -89,7 +90,7 @@ def test_a_worker_that_cannot_be_called_is_refused(worker: Any) -> None:  # noqa
     ],
 )
 def test_a_worker_that_takes_other_arguments_is_refused(worker: Any) -> None:  # noqa: ANN401
-    with pytest.raises(TypeError, match=r"worker must take a key and a mailbox, but .* takes "):
+    with pytest.raises(TypeError, match=r"worker must take \(key, mailbox\), but .* takes "):
         Pool(worker, name="refused")
 
 
@@ -200,7 +201,7 @@ def test_a_hook_that_cannot_be_called_is_refused(name: str) -> None:
     with pytest.raises(TypeError) as caught:
         Pool(good, name="refused", **hook)
 
-    assert str(caught.value) == f"{name} must be a function or None, not 'hook'"
+    assert str(caught.value) == f"{name} must be callable with ({name[3:]}), not 'hook'"
 
 
 def test_a_mailbox_config_whose_create_raises_raises_out_of_initialize_and_loses_nothing(
@@ -256,6 +257,23 @@ def test_join_on_a_workers_thread_raises_and_changes_nothing(witness: Witness) -
     assert "would wait for itself" in str(errors[0])
     assert witness.handled == [("a", 1)]
     assert witness.ended == [("a", None)]
+
+
+def test_drain_on_a_workers_thread_raises_before_it_closes_the_pool(witness: Witness) -> None:
+    drained = threading.Event()
+
+    def drain() -> None:
+        with pytest.raises(RuntimeError, match="would wait for itself"):
+            pool.drain(timeout=1)
+        drained.set()
+
+    with witness.pool() as pool:
+        pool.initialize("a", drain)
+        assert drained.wait(15)
+        pool.dispatch("a", 1)
+        finish(pool)
+
+    assert witness.handled == [("a", 1)]
 
 
 def test_join_in_the_exit_hook_raises_and_is_logged(

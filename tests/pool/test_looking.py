@@ -80,10 +80,19 @@ def test_stats_tell_what_lives_and_what_happened(witness: Witness) -> None:
         gate.open()
         finish(pool)
 
+    leaving = UnfinishedWorker(
+        key="a",
+        incarnation=1,
+        running=True,
+        told_to_end=True,
+        messages=1,
+        senders_waiting=0,
+    )
     nothing = PoolStats(
         state="running",
         workers=0,
         messages=0,
+        unfinished=(),
         leaving=(),
         started=0,
         failed=0,
@@ -95,9 +104,8 @@ def test_stats_tell_what_lives_and_what_happened(witness: Witness) -> None:
         state="running",
         workers=1,
         messages=2,
-        leaving=(
-            UnfinishedWorker(key="a", incarnation=1, running=True, told_to_end=True, messages=1),
-        ),
+        unfinished=stats.unfinished,
+        leaving=(leaving,),
         started=1,
         failed=0,
         dead_letters={"unknown key": 1},

@@ -10,8 +10,9 @@ from types import TracebackType
 from typing import Final, Self, final
 
 from threadpool_mb.arguments import Deadline
-from threadpool_mb.broker.config import BrokerConfig, check_callback
+from threadpool_mb.broker.config import BrokerConfig
 from threadpool_mb.broker.loop import BrokerLoop
+from threadpool_mb.callables import check_callable
 from threadpool_mb.dead_letters import DeadLetter, DeadLetterOffice, DeadLetterReason
 from threadpool_mb.describing import describe
 from threadpool_mb.errors import Cancelled, ThreadRefused
@@ -81,7 +82,7 @@ class Broker[M, K, W, R]:
             raise TypeError(msg)
         check_mailbox_config(mailbox)
         if on_dead_letter is not None:
-            check_callback(on_dead_letter, "on_dead_letter", "dead_letter")
+            check_callable(on_dead_letter, "on_dead_letter", "dead_letter")
         if name is None:
             name = f"broker-{next(_numbers)}"
         elif not isinstance(name, str):  # pyright: ignore[reportUnnecessaryIsInstance]
@@ -212,7 +213,10 @@ class Broker[M, K, W, R]:
     def __repr__(self) -> str:
         """Show what there is of resources and messages, and whether it runs."""
         loop = self._loop
-        counts = f"{loop.resources} resources | {len(loop.mailbox)} waiting"
+        resources = loop.resources
+        counts = (
+            f"{resources} resource{'' if resources == 1 else 's'} | {len(loop.mailbox)} waiting"
+        )
         return f"<Broker {self._name!r} [{counts} | {loop.state}]>"
 
     def __del__(self) -> None:

@@ -1,11 +1,10 @@
 """What a user of a broker writes: four functions, and what `handle` answers."""
 
 import dataclasses
-import inspect
 from collections.abc import Callable
 from typing import final
 
-from threadpool_mb.describing import describe
+from threadpool_mb.callables import check_callable
 from threadpool_mb.markers import MISSING, Missing
 from threadpool_mb.messages import Dispatch, Initialize
 
@@ -15,7 +14,6 @@ __all__ = [
     "RemoveResource",
     "ResourceUpdate",
     "UpdateResource",
-    "check_callback",
 ]
 
 
@@ -106,27 +104,7 @@ class BrokerConfig[M, K, W, R]:
 
     def __post_init__(self) -> None:
         """Check that the four can be called."""
-        check_callback(self.demultiplex, "demultiplex", "message")
-        check_callback(self.create, "create", "key", "message")
-        check_callback(self.handle, "handle", "key", "message", "resource")
-        check_callback(self.clean, "clean", "key", "resource")
-
-
-def check_callback(callback: object, name: str, *arguments: str) -> None:
-    """Check that `callback` can be called with as many positional arguments.
-
-    Raises:
-        TypeError: if it cannot, with its name and value in the text.
-    """
-    if not callable(callback):
-        msg = f"{name} must be callable, not {describe(callback)}"
-        raise TypeError(msg)
-    try:
-        signature = inspect.signature(callback)
-    except (TypeError, ValueError):
-        return  # some built-in functions do not tell theirs
-    try:
-        signature.bind(*arguments)
-    except TypeError as error:
-        msg = f"{name} must take ({', '.join(arguments)}); {describe(callback)} does not: {error}"
-        raise TypeError(msg) from None
+        check_callable(self.demultiplex, "demultiplex", "message")
+        check_callable(self.create, "create", "key", "message")
+        check_callable(self.handle, "handle", "key", "message", "resource")
+        check_callable(self.clean, "clean", "key", "resource")

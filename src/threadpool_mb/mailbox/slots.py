@@ -4,8 +4,8 @@ A sender takes a slot before it puts a message; the receiver frees it after it t
 Slots are issued when they are first needed, so that a limit of a million costs nothing until a
 million messages wait.
 
-**Guarantees.** Never more slots are taken than the limit. A freed slot goes to the sender that has
-waited longest. Once shut, every sender that waits wakes.
+**Guarantees.** Never more slots are taken than the limit. A freed slot goes to a sender that
+waits, if there is one. Once shut, every sender that waits wakes.
 
 **Assumes.** What `sending` says of `SimpleQueue`. A `KeyboardInterrupt` that hits the main thread
 between taking a slot and putting its message costs the mailbox that slot.

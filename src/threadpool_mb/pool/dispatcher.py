@@ -82,10 +82,13 @@ class Dispatcher[K, M]:
         close_at_exit(self)
         try:
             self._thread.start()
-        except RuntimeError as error:
+        except (RuntimeError, MemoryError) as error:
             raise ThreadRefused(
                 f"the system started no thread for the pool {name!r}: {error}"
             ) from error
+        except BaseException:  # an interrupt: the thread may have started, and nobody owns it
+            self.close()
+            raise
 
     def new_incarnation(self, key: K) -> Incarnation[K, M]:
         """Create a worker that is not entered yet; what the mailbox's config raises passes."""
@@ -112,7 +115,7 @@ class Dispatcher[K, M]:
         Blocks: never.
         """
         for incarnation in self.roster.close():
-            self._tell(incarnation.mailbox.close)
+            self._tell(incarnation.mailbox.close, "the mailbox")
 
     def cancel(self) -> None:
         """Let no worker enter any more, drop those that have not started, cancel the others.
@@ -123,9 +126,9 @@ class Dispatcher[K, M]:
         for incarnation in running + dropped:
             incarnation.leftovers.reason = DeadLetterReason.POOL_CLOSED
         for incarnation in running:
-            self._tell(incarnation.mailbox.cancel)
+            self._tell(incarnation.mailbox.cancel, "the mailbox")
         for incarnation in dropped:
-            self._tell(incarnation.mailbox.abandon)
+            self._tell(incarnation.mailbox.abandon, "the mailbox")
 
     def close_soon(self) -> None:
         """Close from the dispatcher thread; reentrant and without a lock, for finalizers."""
@@ -134,12 +137,7 @@ class Dispatcher[K, M]:
     def join(self, *, timeout: float | None) -> DrainReport[K]:
         """Wait until all workers and threads have ended; see `Pool.join`."""
         deadline = Deadline(timeout)
-        current = threading.current_thread()
-        if current is self._thread or current in self._threads:
-            raise RuntimeError(
-                f"{self!r} cannot be joined from {current.name!r}, which is a thread of its own:"
-                " it would wait for itself"
-            )
+        self.check_not_own_thread()
         self._thread.join(deadline.remaining())
         finished = not self._thread.is_alive() and self._threads.join(deadline)
         return DrainReport(
@@ -149,6 +147,15 @@ class Dispatcher[K, M]:
             dead_letters=self._office.counts(),
         )
 
+    def check_not_own_thread(self) -> None:
+        """Raise `RuntimeError` on a thread that `join` would wait for."""
+        current = threading.current_thread()
+        if current is self._thread or current in self._threads:
+            raise RuntimeError(
+                f"{self!r} cannot be joined from {current.name!r}, which is a thread of its own:"
+                " it would wait for itself"
+            )
+
     def stats(self) -> PoolStats[K]:
         """Return a snapshot; see `Pool.stats`."""
         unfinished = self._unfinished()
@@ -156,6 +163,7 @@ class Dispatcher[K, M]:
             state=self.state,
             workers=len(self.roster.routes),
             messages=sum(worker.messages for worker in unfinished),
+            unfinished=unfinished,
             leaving=tuple(worker for worker in unfinished if worker.told_to_end),
             started=self.roster.started,
             failed=self.roster.failed,
@@ -189,6 +197,7 @@ class Dispatcher[K, M]:
                 running=incarnation.state is State.RUNNING,
                 told_to_end=incarnation.mailbox.closed,
                 messages=len(incarnation.mailbox),
+                senders_waiting=incarnation.mailbox.stats().senders_waiting,
             )
             for incarnation in self.roster.unfinished()
         )
@@ -217,7 +226,7 @@ class Dispatcher[K, M]:
         """Report the end of a worker, then let its successor start; on the worker's thread."""
         try:
             # Out of the table first: who dispatches from here on learns that there is no worker.
-            self._tell(functools.partial(self.roster.leave, incarnation, may_start=True))
+            self._tell(functools.partial(self.roster.leave, incarnation, may_start=True), "the key")
             self._report(incarnation, error)
         finally:
             self.roster.end(incarnation, failed=error is not None)
@@ -231,14 +240,14 @@ class Dispatcher[K, M]:
                 describe(incarnation.key),
                 exc_info=error,
             )
-        self._tell(incarnation.mailbox.abandon)
+        self._tell(incarnation.mailbox.abandon, "the mailbox")
         if self._on_worker_exit is not None:
             worker_exit = WorkerExit(incarnation.key, incarnation.number, error)
-            self._tell(functools.partial(self._on_worker_exit, worker_exit))
+            self._tell(functools.partial(self._on_worker_exit, worker_exit), "on_worker_exit")
 
-    def _tell(self, function: Callable[[], object]) -> None:
+    def _tell(self, function: Callable[[], object], what: str) -> None:
         """Call what runs a user's code (a hook, a mailbox, a key); what it raises is logged."""
         try:
             function()
         except BaseException:  # a hook must not end a thread that is not its own
-            _logger.exception("%s: %r raised", self.name, function)
+            _logger.exception("%s: %s raised", self.name, what)

@@ -1,7 +1,6 @@
 """Function workers: `worker(key, mailbox)` on a thread of its own, from its start to its end."""
 
 import functools
-import inspect
 import threading
 from collections.abc import Callable
 from typing import Final, Protocol, final
@@ -12,7 +11,7 @@ from threadpool_mb.mailbox.protocols import Mailbox
 from threadpool_mb.pool.incarnation import Incarnation
 from threadpool_mb.scheduling.threads import ThreadCache
 
-__all__ = ["FunctionWorkers", "WorkerKind", "check_function_worker"]
+__all__ = ["FunctionWorkers", "WorkerKind"]
 
 
 class WorkerKind[K, M](Protocol):
@@ -75,39 +74,3 @@ class FunctionWorkers[K, M]:
         except BaseException as error:  # noqa: BLE001 - reported by the caller, whatever it is
             return error
         return None
-
-
-def check_function_worker[K, M](
-    worker: Callable[[K, Mailbox[M]], object],
-) -> Callable[[K, Mailbox[M]], object]:
-    """Return `worker` if it can be called with a key and a mailbox.
-
-    Raises:
-        TypeError: if it cannot, or would not run when it is called (a generator function or a
-            coroutine function), with the value in the text.
-    """
-    if not callable(worker):
-        raise TypeError(f"worker must be a function of a key and a mailbox, not {describe(worker)}")
-    for function in (worker, type(worker).__call__):
-        for kind, is_one in (
-            ("generator", inspect.isgeneratorfunction),
-            ("coroutine", inspect.iscoroutinefunction),
-            ("asynchronous generator", inspect.isasyncgenfunction),
-        ):
-            if is_one(function):
-                raise TypeError(
-                    f"worker must be a plain function, not the {kind} function {describe(worker)}"
-                )
-    try:
-        # Not of what a decorator wraps: the decorator may pass it more than it takes itself.
-        signature = inspect.signature(worker, follow_wrapped=False)
-    except (TypeError, ValueError):
-        return worker  # some built-in callables do not tell
-    try:
-        signature.bind("key", "mailbox")
-    except TypeError as error:
-        raise TypeError(
-            f"worker must take a key and a mailbox, but {describe(worker)} takes {signature}:"
-            f" {error}"
-        ) from None
-    return worker

@@ -9,11 +9,11 @@ The race of a sender and the end of a worker:
 1. The sender finds the worker in the table.
 2. The worker is removed, or ends; another may be initialized for the key.
 3. The sender delivers. Either the message is in the mailbox before it is abandoned, and is received
-   or
-   becomes a dead letter there (`mailbox.sending`); or `deliver` raises `MailboxClosed`, and the
+   or becomes a dead letter there (`mailbox.sending`); or `deliver` raises `MailboxClosed`, and the
    sender looks the key up again.
 """
 
+import dataclasses
 import itertools
 import warnings
 from collections.abc import Callable
@@ -21,6 +21,7 @@ from types import TracebackType
 from typing import Final, Literal, Self, final
 
 from threadpool_mb.arguments import check_timeout
+from threadpool_mb.callables import check_callable
 from threadpool_mb.dead_letters import DeadLetter, DeadLetterOffice, DeadLetterReason
 from threadpool_mb.describing import describe
 from threadpool_mb.errors import MailboxClosed, PoolClosed
@@ -30,7 +31,7 @@ from threadpool_mb.mailbox.using import check_mailbox_config
 from threadpool_mb.markers import MISSING, Missing
 from threadpool_mb.messages import Dispatch, Initialize, Remove
 from threadpool_mb.pool.dispatcher import Dispatcher
-from threadpool_mb.pool.function_workers import FunctionWorkers, check_function_worker
+from threadpool_mb.pool.function_workers import FunctionWorkers
 from threadpool_mb.pool.incarnation import Incarnation
 from threadpool_mb.pool.inputs import KeyInput, PoolInput
 from threadpool_mb.pool.reports import DrainReport, PoolStats, WorkerExit
@@ -72,12 +73,14 @@ class Pool[K, M]:
     **Order.** Messages that one thread delivers to one key are handled in that order. A worker of a
     key starts only after the one before it has completely ended.
 
-    **Nothing is lost silently.** A message that will not be handled becomes a `DeadLetter`; a
-    sender whose message was not taken learns it from `False` or an exception.
+    **Nothing is lost silently.** A message that no worker will receive becomes a `DeadLetter`; a
+    sender whose message was not taken learns it from `False` or an exception. The message that a
+    worker has in hand when it raises is the worker's.
 
     **How a worker ends.** It returns, or lets `MailboxClosed` or `Cancelled` of its mailbox pass:
-    it has ended well. Anything else that it raises is logged with its traceback and reported to
-    `on_worker_exit`. What waits in its mailbox then becomes dead letters.
+    it has ended well. Anything else that it raises (a `MailboxEmpty` of its own timeout included)
+    is logged with its traceback. What waits in its mailbox becomes dead letters, then
+    `on_worker_exit` is told.
 
     Threads: internally synchronized. A key's `__hash__` and `__eq__` run under the pool's lock and
     must not wait for another thread that uses the pool.
@@ -105,28 +108,27 @@ class Pool[K, M]:
             name: shown in thread names and log lines; `"pool-1"` and so on if it is not given.
             overflow: what a refused message does to its worker: nothing, or (as in the original)
                 removes it.
-            on_dead_letter: called with each message that will not be handled, on the thread on
-            which
-                that turned out; without it they are logged at WARNING, at most once a second for a
-                reason. What it raises is logged.
+            on_dead_letter: called with each message that no worker will receive, on the thread on
+                which that turned out; without it they are logged at WARNING, at most once a second
+                for a reason. An `Exception` that it raises is logged.
             on_worker_exit: called with the end of each worker that was started, on that worker's
-                thread, before the next worker of the key starts. What it raises is logged.
+                thread, after what it left became dead letters and before the next worker of the
+                key starts. It may call `initialize` to start that one (`PoolClosed`, while the pool
+                drains). What it raises is logged.
 
         Raises:
             TypeError: if the worker cannot be called with a key and a mailbox, or an argument is of
                 a wrong type.
             ValueError: if `overflow` is another word.
         """
-        check_function_worker(worker)
+        check_callable(worker, "worker", "key", "mailbox")
         config = Unlimited() if mailbox is None else check_mailbox_config(mailbox)
         if overflow not in {"refuse", "remove_worker"}:
             raise ValueError(f"overflow must be 'refuse' or 'remove_worker', not {overflow!r}")
-        for hook_name, hook in (
-            ("on_dead_letter", on_dead_letter),
-            ("on_worker_exit", on_worker_exit),
-        ):
-            if hook is not None and not callable(hook):
-                raise TypeError(f"{hook_name} must be a function or None, not {hook!r}")
+        if on_dead_letter is not None:
+            check_callable(on_dead_letter, "on_dead_letter", "dead_letter")
+        if on_worker_exit is not None:
+            check_callable(on_worker_exit, "on_worker_exit", "worker_exit")
         if name is None:
             name = f"pool-{next(_numbers)}"
         self._overflow: Final = overflow
@@ -272,6 +274,7 @@ class Pool[K, M]:
 
     def __contains__(self, key: object) -> bool:
         """Return whether the key has a worker."""
+        _check_key(key)
         return self._dispatcher.roster.has(key)
 
     def stats(self) -> PoolStats[K]:
@@ -315,20 +318,24 @@ class Pool[K, M]:
         """Close, wait for the backlog to be handled, and cancel what is left after the timeout.
 
         For shutting down within a grace period. The workers that had not ended when the timeout ran
-        out are in the report; they were cancelled, and `join` waits for them.
+        out are in the report; they were cancelled, and `join` waits for them. What waits in their
+        mailboxes becomes dead letters as they end, and is not in the report yet.
 
-        Blocks: at most `timeout` seconds; `None`: until all have ended.
+        Blocks: at most `timeout` seconds (`None`: until all have ended); then as long as
+        `on_dead_letter` does, for the messages of workers that had not started.
 
         Raises:
             RuntimeError: on a thread of the pool itself, which would wait for itself.
             ValueError: if the timeout is no number of seconds.
         """
         check_timeout(timeout)
+        self._dispatcher.check_not_own_thread()
         self.close()
         report = self.join(timeout=timeout)
-        if not report.finished:
-            self.cancel()
-        return report
+        if report.finished:
+            return report
+        self.cancel()
+        return dataclasses.replace(report, dead_letters=self._office.counts())
 
     def __enter__(self) -> Self:
         """Return the pool."""

@@ -34,6 +34,8 @@ class UnfinishedWorker[K]:
     """Whether it was removed, or the pool closed; if it runs on, it is busy or stuck."""
     messages: int
     """Messages that wait in its mailbox."""
+    senders_waiting: int
+    """Threads that wait for room in its mailbox."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -60,6 +62,8 @@ class PoolStats[K]:
     """Keys that have a worker."""
     messages: int
     """Messages that wait in all mailboxes."""
+    unfinished: tuple[UnfinishedWorker[K], ...]
+    """All workers that have not ended, oldest first: who is busy, who is full, who waits."""
     leaving: tuple[UnfinishedWorker[K], ...]
     """Workers that were told to end and have not; if one stays here, its code is stuck."""
     started: int

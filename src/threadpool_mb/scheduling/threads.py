@@ -140,8 +140,7 @@ class ThreadCache:
         1. The thread has waited long enough and stops waiting.
         2. `start` takes it off the idle ones and puts a job, or `close` puts `None`.
         3. The thread looks whether it is still idle. It is not: so something was put for it, or
-           will
-           be at once, and it waits for that without a limit.
+           will be at once, and it waits for that without a limit.
         """
         try:
             return cached.jobs.get(timeout=self._idle_seconds)
