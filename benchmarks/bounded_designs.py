@@ -1,8 +1,8 @@
 """Designs of a bounded mailbox that were tried beside the one that was kept.
 
 The one that was kept has two `SimpleQueue`s. Of the others there is only their way through
-delivering and receiving, without closing, timeouts and claims: each is at its best here, and the one
-that was kept carries everything.
+delivering and receiving, without closing, timeouts and claims: each is at its best here, and the
+one that was kept carries everything.
 """
 
 import collections

@@ -380,7 +380,7 @@ def test_a_list_loses_and_doubles_nothing_between_append_and_pop() -> None:
 
     def append() -> None:
         for number in range(MANY):
-            items.append(number)
+            items.append(number)  # noqa: PERF402 - one by one is what is tried
 
     def pop() -> None:
         while len(popped) < MANY:
