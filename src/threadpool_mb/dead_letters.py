@@ -80,7 +80,7 @@ class DeadLetterOffice[K, M]:
         # Guards the three tables below. Nobody waits for it but for the time of a few dict
         # accesses.
         self._lock: Final = threading.RLock()
-        self._counts: Final = collections.Counter[DeadLetterReason]()
+        self._counts: Final = dict.fromkeys(DeadLetterReason, 0)
         self._quiet_until: Final[dict[DeadLetterReason, float]] = {}
         self._unlogged: Final = collections.Counter[DeadLetterReason]()
 
@@ -121,4 +121,4 @@ class DeadLetterOffice[K, M]:
     def counts(self) -> Mapping[DeadLetterReason, int]:
         """Return how many there were of each reason; a snapshot."""
         with self._lock:
-            return dict(self._counts)
+            return {reason: count for reason, count in self._counts.items() if count}

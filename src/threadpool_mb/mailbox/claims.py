@@ -80,34 +80,41 @@ class Claims[T]:
     Holds no strong reference to a future, nor to the mailbox.
     """
 
-    __slots__ = ("_changed", "_leading", "_open", "give_back")
+    __slots__ = ("_changed", "_leader", "_lock", "_open", "give_back")
 
     def __init__(self, give_back: Callable[[T], object]) -> None:
         """Put messages that reached nobody back with `give_back`."""
         self.give_back: Final = give_back
+        # Guards the two below and the filling of futures. Reentrant: a finalizer may run under it.
+        # Entered as it is and not through the condition, whose `__exit__` is Python code that an
+        # interrupt can keep from releasing it.
+        self._lock: Final = threading.RLock()
         self._open: Final[collections.deque[weakref.ref[ClaimedMessage[T]]]] = collections.deque()
-        self._leading = False
-        # Guards the two above and the filling of futures. Notified by the leader, when it has
-        # filled a future and when it stops leading.
-        self._changed: Final = threading.Condition(threading.RLock())
+        # The thread that takes messages for all.
+        self._leader: int | None = None
+        # Notified by the leader, when it has filled a future and when it stops leading.
+        self._changed: Final = threading.Condition(self._lock)
 
     def new(self, take: Callable[[Deadline], T]) -> ClaimedMessage[T]:
         """Return a future behind all that are there."""
         future = ClaimedMessage(self, take)
-        with self._changed:
+        with self._lock:
+            # Those who poll drop one future after the other, behind one that lives.
+            while self._open and self._open[-1]() is None:
+                self._open.pop()
             self._open.append(weakref.ref(future))
         return future
 
     def any(self) -> bool:
         """Return whether a living future is unfilled."""
-        with self._changed:
+        with self._lock:
             while self._open and self._open[0]() is None:
                 self._open.popleft()
             return bool(self._open)
 
     def withdraw(self, future: ClaimedMessage[T]) -> bool:
         """Give the future's claim back; `False` if it was filled before that."""
-        with self._changed:
+        with self._lock:
             if future.message is not MISSING:
                 return False
             self._open.remove(weakref.ref(future))
@@ -118,33 +125,37 @@ class Claims[T]:
     ) -> None:
         """Wait until `future` is filled, by leading if nobody else does.
 
+        Blocks: at most until the deadline.
+
         Raises:
             MailboxEmpty: if the deadline came first.
         """
-        while self._follow(future, deadline):
+        me = threading.get_ident()
+        while future.message is MISSING:
             try:
-                message = take(deadline)
-                with self._changed:
-                    filled = self._oldest_locked()
-                    filled.message = message
+                if self._follow(future, deadline, me):
+                    message = take(deadline)
+                    with self._lock:
+                        filled = self._oldest_locked()
+                        filled.message = message
+                    # Dropped here and not under the lock: this may be the last reference.
+                    del filled, message
             finally:
-                with self._changed:
-                    self._leading = False
-                    self._changed.notify_all()
-            # Dropped here and not under the lock: this may be the last reference.
-            del filled, message
+                with self._lock:
+                    if self._leader == me:
+                        self._leader = None
+                        self._changed.notify_all()
 
-    def _follow(self, future: ClaimedMessage[T], deadline: Deadline) -> bool:
+    def _follow(self, future: ClaimedMessage[T], deadline: Deadline, me: int) -> bool:
         """Wait until `future` is filled (`False`) or this thread leads (`True`)."""
-        with self._changed:
+        with self._lock:
             while future.message is MISSING:
-                if not self._leading:
-                    self._leading = True
+                if self._leader is None:
+                    self._leader = me
                     return True
                 remaining = deadline.remaining()
                 if remaining == 0:
-                    msg = "no message came within the timeout"
-                    raise MailboxEmpty(msg)
+                    raise MailboxEmpty("no message came within the timeout")
                 self._changed.wait(remaining)
             return False
 

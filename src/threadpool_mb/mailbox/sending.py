@@ -77,16 +77,16 @@ def _sweep[T](
         try:
             message = messages.get_nowait()
             if message is Marker:
-                message = returned.pop(0)
+                try:
+                    message = returned.pop(0)
+                except IndexError:
+                    end_found = True
+                    continue
+            _bury(message, on_dead_letter)
         except queue.Empty:
             break
-        except IndexError:
-            end_found = True
-        else:
-            try:
-                _bury(message, on_dead_letter)
-            except BaseException as error:  # noqa: BLE001 - raised below
-                interrupt = error
+        except BaseException as error:  # noqa: BLE001 - raised below
+            interrupt = error
     if end_found:
         messages.put(cast("T", Marker))
     if interrupt is not None:
@@ -160,6 +160,7 @@ class QueueInput[T]:
 
     __slots__ = (
         "_finish",
+        "_marked",
         "_shut",
         "closed",
         "deliver",
@@ -179,6 +180,7 @@ class QueueInput[T]:
         """Messages that were given back; the queue holds a marker for each, in its place."""
         self.slots: Final = slots
         self.closed = False
+        self._marked = False
         self.done = False
         self.sweep: Final = functools.partial(_sweep, self.queue, self.returned, on_dead_letter)
         """Make dead letters of all that is in the queue; only once it is done."""
@@ -188,14 +190,16 @@ class QueueInput[T]:
 
     def shut(self) -> None:
         """Take no more messages, and put the marker behind those that were taken."""
+        self.closed = True
         self._shut()
         with _shutting:
-            first = not self.closed
-            self.closed = True
-        if first:
-            self.queue.put(cast("T", Marker))
-            if self.slots is not None:
-                self.slots.shut()
+            if not self._marked:
+                self.queue.put(cast("T", Marker))
+                if self.slots is not None:
+                    self.slots.shut()
+                # Last: what was interrupted is done again by the next one who shuts the mailbox. A
+                # second marker, or a slot too many, does no harm then.
+                self._marked = True
 
     def finish(self) -> None:
         """Say that the receiver takes no more, unless it finds something in one last look."""

@@ -83,11 +83,14 @@ class Slots:
         """
         with self._lock:
             if self._unissued:
-                # As many as there are already, one of them for this sender. Under the lock, so that
-                # a sender which finds nothing left to issue finds those that were issued.
-                batch = min(self._unissued, max(1, self._limit - self._unissued))
-                self._unissued -= batch
-                for _ in range(batch - 1):
+                # One for this sender, and as many as there are already for those that come. Under
+                # the lock, so that a sender which finds nothing left to issue finds these. No call
+                # stands between looking at the count and lowering it: a finalizer may re-enter.
+                issued = self._limit - self._unissued
+                self._unissued -= 1
+                while issued and self._unissued:
+                    self._unissued -= 1
+                    issued -= 1
                     self.free(None)
                 return True
             self.waiting += 1

@@ -10,18 +10,19 @@ A worker's life: `enter` (any thread) → `_start` (dispatcher) → the worker's
 thread) → `_ended` (its own thread).
 """
 
+import contextlib
 import functools
 import logging
 import queue
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Final, Literal, final
 
 from threadpool_mb.arguments import Deadline
 from threadpool_mb.dead_letters import DeadLetterOffice, DeadLetterReason
 from threadpool_mb.describing import describe
 from threadpool_mb.errors import ThreadRefused
-from threadpool_mb.mailbox.protocols import MailboxConfig
+from threadpool_mb.mailbox.protocols import MailboxConfig, MailboxStats
 from threadpool_mb.pool.function_workers import WorkerKind
 from threadpool_mb.pool.incarnation import Incarnation, State
 from threadpool_mb.pool.reports import DrainReport, PoolStats, UnfinishedWorker, WorkerExit
@@ -114,8 +115,7 @@ class Dispatcher[K, M]:
 
         Blocks: never.
         """
-        for incarnation in self.roster.close():
-            self._tell(incarnation.mailbox.close, "the mailbox")
+        self._tell_all([incarnation.mailbox.close for incarnation in self.roster.close()])
 
     def cancel(self) -> None:
         """Let no worker enter any more, drop those that have not started, cancel the others.
@@ -125,10 +125,10 @@ class Dispatcher[K, M]:
         running, dropped = self.roster.cancel()
         for incarnation in running + dropped:
             incarnation.leftovers.reason = DeadLetterReason.POOL_CLOSED
-        for incarnation in running:
-            self._tell(incarnation.mailbox.cancel, "the mailbox")
-        for incarnation in dropped:
-            self._tell(incarnation.mailbox.abandon, "the mailbox")
+        self._tell_all(
+            [incarnation.mailbox.cancel for incarnation in running]
+            + [incarnation.mailbox.abandon for incarnation in dropped]
+        )
 
     def close_soon(self) -> None:
         """Close from the dispatcher thread; reentrant and without a lock, for finalizers."""
@@ -183,24 +183,31 @@ class Dispatcher[K, M]:
     def __repr__(self) -> str:
         """Show name, counts and state."""
         workers = len(self.roster.routes)
-        waiting = sum(len(incarnation.mailbox) for incarnation in self.roster.unfinished())
+        waiting = sum(worker.messages for worker in self._unfinished())
         return (
             f"<Pool {self.name!r} [{workers} worker{'' if workers == 1 else 's'}"
             f" | {waiting} waiting | {self.state}]>"
         )
 
     def _unfinished(self) -> tuple[UnfinishedWorker[K], ...]:
-        return tuple(
-            UnfinishedWorker(
-                key=incarnation.key,
-                incarnation=incarnation.number,
-                running=incarnation.state is State.RUNNING,
-                told_to_end=incarnation.mailbox.closed,
-                messages=len(incarnation.mailbox),
-                senders_waiting=incarnation.mailbox.stats().senders_waiting,
+        unfinished: list[UnfinishedWorker[K]] = []
+        for incarnation in self.roster.unfinished():
+            try:
+                mailbox = incarnation.mailbox.stats()
+            except Exception:  # a user's mailbox: it must not keep the pool from being looked at
+                _logger.exception("%s: a mailbox raised", self.name)
+                mailbox = MailboxStats(messages=0, senders_waiting=0, closed=False, cancelled=False)
+            unfinished.append(
+                UnfinishedWorker(
+                    key=incarnation.key,
+                    incarnation=incarnation.number,
+                    running=incarnation.state is State.RUNNING,
+                    told_to_end=mailbox.closed,
+                    messages=mailbox.messages,
+                    senders_waiting=mailbox.senders_waiting,
+                )
             )
-            for incarnation in self.roster.unfinished()
-        )
+        return tuple(unfinished)
 
     def _run(self) -> None:
         """Start worker after worker; the dispatcher thread's whole life."""
@@ -224,30 +231,52 @@ class Dispatcher[K, M]:
 
     def _ended(self, incarnation: Incarnation[K, M], error: BaseException | None) -> None:
         """Report the end of a worker, then let its successor start; on the worker's thread."""
+        failed = error is not None
         try:
             # Out of the table first: who dispatches from here on learns that there is no worker.
             self._tell(functools.partial(self.roster.leave, incarnation, may_start=True), "the key")
             self._report(incarnation, error)
         finally:
-            self.roster.end(incarnation, failed=error is not None)
+            # Its traceback holds the worker's frames, and what these hold ends with them: a
+            # generator that is suspended in a `with` block, say. Before the successor starts.
+            del error
+            self.roster.end(incarnation, failed=failed)
 
     def _report(self, incarnation: Incarnation[K, M], error: BaseException | None) -> None:
         if error is not None:
             incarnation.leftovers.reason = DeadLetterReason.WORKER_FAILED
+        self._tell(incarnation.mailbox.abandon, "the mailbox")
+        if self._on_worker_exit is not None:
+            worker_exit = WorkerExit(incarnation.key, incarnation.number, error)
+            self._tell(functools.partial(self._on_worker_exit, worker_exit), "on_worker_exit")
+        if error is not None:
+            # Last: a log handler that raises must not keep the rest from being done.
             _logger.error(
                 "%s: the worker of key %s failed",
                 self.name,
                 describe(incarnation.key),
                 exc_info=error,
             )
-        self._tell(incarnation.mailbox.abandon, "the mailbox")
-        if self._on_worker_exit is not None:
-            worker_exit = WorkerExit(incarnation.key, incarnation.number, error)
-            self._tell(functools.partial(self._on_worker_exit, worker_exit), "on_worker_exit")
 
     def _tell(self, function: Callable[[], object], what: str) -> None:
-        """Call what runs a user's code (a hook, a mailbox, a key); what it raises is logged."""
+        """Call what runs a user's code (a hook, a mailbox, a key) on a thread that is not his."""
         try:
             function()
-        except BaseException:  # a hook must not end a thread that is not its own
-            _logger.exception("%s: %s raised", self.name, what)
+        except BaseException:
+            # A log handler that raises must not keep the rest from being done.
+            with contextlib.suppress(Exception):
+                _logger.exception("%s: %s raised", self.name, what)
+
+    def _tell_all(self, functions: Iterable[Callable[[], object]]) -> None:
+        """Call mailboxes' methods on the caller's thread; an interrupt passes after the last."""
+        interrupt: BaseException | None = None
+        for function in functions:
+            try:
+                function()
+            except Exception:
+                with contextlib.suppress(Exception):
+                    _logger.exception("%s: a mailbox raised", self.name)
+            except BaseException as error:  # noqa: BLE001 - raised below
+                interrupt = error
+        if interrupt is not None:
+            raise interrupt

@@ -59,18 +59,23 @@ class FunctionWorkers[K, M]:
         incarnation: Incarnation[K, M],
         ended: Callable[[Incarnation[K, M], BaseException | None], object],
     ) -> None:
-        threading.current_thread().name = f"{self._pool_name}-{describe(incarnation.key)}"
         ended(incarnation, self._run(incarnation.key, incarnation.mailbox))
 
     def _run(self, key: K, mailbox: Mailbox[M]) -> BaseException | None:
         """Run the worker to its end; return what it raised, if it did not end well."""
         try:
+            threading.current_thread().name = f"{self._pool_name}-{describe(key)}"
             self._worker(key, mailbox)
-        except MailboxClosed as error:
-            # Only if it can be its own mailbox that is closed, and not another's that it used.
-            return None if mailbox.closed else error
-        except Cancelled as error:
-            return None if mailbox.cancelled else error
         except BaseException as error:  # noqa: BLE001 - reported by the caller, whatever it is
-            return error
+            return None if _ended_well(error, mailbox) else error
         return None
+
+
+def _ended_well[M](error: BaseException, mailbox: Mailbox[M]) -> bool:
+    """Return whether the worker's own mailbox can have stopped it, not another that it used."""
+    try:
+        return (isinstance(error, MailboxClosed) and mailbox.closed) or (
+            isinstance(error, Cancelled) and mailbox.cancelled
+        )
+    except BaseException:  # noqa: BLE001 - a user's mailbox; the worker's end is reported all the same
+        return False

@@ -331,7 +331,11 @@ class Pool[K, M]:
         check_timeout(timeout)
         self._dispatcher.check_not_own_thread()
         self.close()
-        report = self.join(timeout=timeout)
+        try:
+            report = self.join(timeout=timeout)
+        except BaseException:
+            self.cancel()
+            raise
         if report.finished:
             return report
         self.cancel()
@@ -351,11 +355,11 @@ class Pool[K, M]:
 
         An interrupt while it drains (Ctrl-C) cancels it, and is raised.
         """
-        if error_type is not None:
-            self.cancel()
-        else:
-            self.close()
         try:
+            if error_type is not None:
+                self.cancel()
+            else:
+                self.close()
             self.join()
         except BaseException:
             self.cancel()
@@ -366,7 +370,11 @@ class Pool[K, M]:
         dispatcher: Dispatcher[K, M] | None = getattr(self, "_dispatcher", None)
         if dispatcher is not None and not dispatcher.roster.closed:
             dispatcher.close_soon()
-            warnings.warn(f"unclosed {dispatcher!r}", ResourceWarning, stacklevel=1, source=self)
+            # The name only: a finalizer runs anywhere, and a user's mailbox may want a lock for
+            # `len`.
+            warnings.warn(
+                f"unclosed <Pool {dispatcher.name!r}>", ResourceWarning, stacklevel=1, source=self
+            )
 
     def __repr__(self) -> str:
         """Show name, counts and state."""

@@ -84,15 +84,30 @@ class Roster[K, M]:
         with self._lock:
             if self.closed:
                 raise PoolClosed("the pool is closed: it starts no worker")
-            predecessor = self._leaving.get(key)
-            current = self.routes.setdefault(key, incarnation)
-            if current is not incarnation:
-                if current.state is not State.ENDED:
-                    return False
-                self.routes[key] = incarnation
-            self._entered += 1
-            incarnation.number = self._entered
+            # What re-enters here (a finalizer, a signal handler, the key's own methods) finds the
+            # worker among the unfinished from the first, and may close, cancel or remove it.
             self._unfinished[incarnation] = None
+            entered = False
+            try:
+                before = self._leaving.get(key)
+                current = self.routes.setdefault(key, incarnation)
+                if current is not incarnation:
+                    if current.state is not State.ENDED:
+                        return False
+                    self.routes[key] = incarnation
+                self._entered += 1
+                incarnation.number = self._entered
+                predecessor = self._leaving.get(key)
+                entered = True
+            finally:
+                if not entered:
+                    self._unfinished.pop(incarnation, None)
+                    self._forget_locked(self.routes, key, incarnation)
+                    self._tell_if_finished_locked()
+            if predecessor is None or predecessor is incarnation:
+                predecessor = before
+            if incarnation.state is State.ENDED:
+                return True
             if predecessor is None or predecessor.state is State.ENDED:
                 self._ready(incarnation)
             else:
@@ -154,14 +169,16 @@ class Roster[K, M]:
         with self._lock:
             incarnation.state = State.ENDED
             self.failed += failed
-            del self._unfinished[incarnation]
+            self._unfinished.pop(incarnation, None)
             successor = incarnation.successor
             if successor is not None:
                 successor.predecessor = incarnation.successor = None
                 self._ready(successor)
-            self._forget_locked(self.routes, incarnation.key, incarnation)
-            self._forget_locked(self._leaving, incarnation.key, incarnation)
-            self._tell_if_finished_locked()
+            try:
+                self._forget_locked(self.routes, incarnation.key, incarnation)
+                self._forget_locked(self._leaving, incarnation.key, incarnation)
+            finally:
+                self._tell_if_finished_locked()
 
     def close(self) -> list[Incarnation[K, M]]:
         """Let no worker enter any more; return those that have not ended."""
@@ -180,7 +197,7 @@ class Roster[K, M]:
         with self._lock:
             told = self.closed and not self._unfinished
             self.closed = self.cancelled = True
-            dropped = [each for each in self._unfinished if each.state is State.PENDING]
+            dropped = [each for each in list(self._unfinished) if each.state is State.PENDING]
             for each in dropped:
                 self._drop_locked(each)
                 self._forget_locked(self.routes, each.key, each)
@@ -202,7 +219,7 @@ class Roster[K, M]:
     def _drop_locked(self, incarnation: Incarnation[K, M]) -> None:
         """Take a worker that has not started out of its line."""
         incarnation.state = State.ENDED
-        del self._unfinished[incarnation]
+        self._unfinished.pop(incarnation, None)
         before, behind = incarnation.predecessor, incarnation.successor
         incarnation.predecessor = incarnation.successor = None
         if before is not None:

@@ -6,11 +6,14 @@ join; `concurrent.futures` uses them for the same purpose. The name is private, 
 and 3.14 (`tests/test_assumptions.py`).
 """
 
+import logging
 import threading
 import weakref
 from typing import Final, Protocol
 
 __all__ = ["close_at_exit"]
+
+_logger = logging.getLogger(__name__)
 
 
 class _Closable(Protocol):
@@ -52,8 +55,11 @@ def _close_all() -> None:
         references = list(_open.copy().values())  # `copy` is atomic, also beside `forget`
     for reference in references:
         owner = reference()
-        if owner is not None:
-            owner.close()
+        try:
+            if owner is not None:
+                owner.close()
+        except BaseException:
+            _logger.exception("closing %r at exit raised", owner)
 
 
 threading._register_atexit(_close_all)  # type: ignore[attr-defined]  # noqa: SLF001 - see above
