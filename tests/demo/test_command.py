@@ -255,13 +255,24 @@ def test_a_missing_stdout_is_no_error(
     assert capsys.readouterr().err == ""
 
 
+# The interrupt comes while the main thread waits in `Thread.join`, where it holds no lock of
+# Python's: on 3.14 one that comes as a `with lock:` is entered can leave the lock held (gh-148874).
 INTERRUPTED_BY_A_WORKER = """
-import os, runpy, signal
+import os, queue, runpy, signal, threading
 from threadpool_mb.demo import run
 
+joining = queue.SimpleQueue()
+join = threading.Thread.join
+def tell_and_join(thread, timeout=None):
+    joining.put(None)
+    join(thread, timeout)
+threading.Thread.join = tell_and_join
+
+run.cores = lambda: 64
 tally_file = run.tally_file
 def interrupt(path):
     if path.name == "a.py":
+        joining.get()
         os.kill(os.getpid(), signal.SIGINT)
     return tally_file(path)
 run.tally_file = interrupt

@@ -64,7 +64,7 @@ class QueueMailbox[T]:
 
     def __len__(self) -> int:
         """Return the number of messages that wait; other threads may change it at once."""
-        marker = self._sending.closed and not self._ending
+        marker = self._sending.marked and not self._ending
         return max(0, self._queue.qsize() - marker)
 
     def stats(self) -> MailboxStats:

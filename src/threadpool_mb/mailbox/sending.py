@@ -160,11 +160,11 @@ class QueueInput[T]:
 
     __slots__ = (
         "_finish",
-        "_marked",
         "_shut",
         "closed",
         "deliver",
         "done",
+        "marked",
         "queue",
         "returned",
         "slots",
@@ -180,7 +180,8 @@ class QueueInput[T]:
         """Messages that were given back; the queue holds a marker for each, in its place."""
         self.slots: Final = slots
         self.closed = False
-        self._marked = False
+        self.marked = False
+        """Whether the marker of the end was put."""
         self.done = False
         self.sweep: Final = functools.partial(_sweep, self.queue, self.returned, on_dead_letter)
         """Make dead letters of all that is in the queue; only once it is done."""
@@ -193,13 +194,13 @@ class QueueInput[T]:
         self.closed = True
         self._shut()
         with _shutting:
-            if not self._marked:
+            if not self.marked:
                 self.queue.put(cast("T", Marker))
                 if self.slots is not None:
                     self.slots.shut()
                 # Last: what was interrupted is done again by the next one who shuts the mailbox. A
                 # second marker, or a slot too many, does no harm then.
-                self._marked = True
+                self.marked = True
 
     def finish(self) -> None:
         """Say that the receiver takes no more, unless it finds something in one last look."""
