@@ -161,7 +161,7 @@ def _at_least_one(text: str) -> int:
 
 
 if __name__ == "__main__":
-    status = main()
+    status: int = main()
     # After Ctrl-C, twice: the interpreter still waits for the file that each worker has in hand.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     sys.exit(status)

@@ -259,6 +259,7 @@ def test_a_missing_stdout_is_no_error(
 # Python's: on 3.14 one that comes as a `with lock:` is entered can leave the lock held (gh-148874).
 INTERRUPTED_BY_A_WORKER = """
 import os, queue, runpy, signal, threading
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may have it ignored
 from threadpool_mb.demo import run
 
 joining = queue.SimpleQueue()

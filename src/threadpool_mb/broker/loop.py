@@ -75,9 +75,9 @@ class BrokerLoop[M, K, W, R]:
         self._office: Final = office
         self._entries: Final[dict[K, _Entry[K, R]]] = {}
         self.mailbox: Final = mailbox
-        self.closing = False
-        self.cancelling = False
-        self.ended = False
+        self.closing: bool = False
+        self.cancelling: bool = False
+        self.ended: bool = False
         """All is done: resources are cleaned, and `error` stays as it is."""
         self._errors: Final[list[BaseException]] = []
 

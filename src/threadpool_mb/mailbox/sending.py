@@ -179,10 +179,10 @@ class QueueInput[T]:
         self.returned: Final[list[T]] = []
         """Messages that were given back; the queue holds a marker for each, in its place."""
         self.slots: Final = slots
-        self.closed = False
-        self.marked = False
+        self.closed: bool = False
+        self.marked: bool = False
         """Whether the marker of the end was put."""
-        self.done = False
+        self.done: bool = False
         self.sweep: Final = functools.partial(_sweep, self.queue, self.returned, on_dead_letter)
         """Make dead letters of all that is in the queue; only once it is done."""
         deliver, self._shut, self._finish = _delivering(self.queue, self.sweep, slots)

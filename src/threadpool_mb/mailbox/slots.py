@@ -66,9 +66,9 @@ class Slots:
         # run a finalizer while it is held, which may deliver.
         self._lock: Final = threading.RLock()
         self._unissued = limit
-        self.waiting = 0
+        self.waiting: int = 0
         """The number of senders that wait."""
-        self.closed = False
+        self.closed: bool = False
 
     def shut(self) -> None:
         """Wake every sender that waits."""

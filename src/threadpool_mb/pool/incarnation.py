@@ -34,7 +34,7 @@ class Leftovers[K, M]:
     def __init__(self, key: K, office: DeadLetterOffice[K, M]) -> None:
         self._key: Final = key
         self._office: Final = office
-        self.reason = DeadLetterReason.WORKER_ENDED
+        self.reason: DeadLetterReason = DeadLetterReason.WORKER_ENDED
         """Why messages are left over; whoever ends the worker sets it first."""
 
     def __call__(self, message: M) -> None:
@@ -67,9 +67,9 @@ class Incarnation[K, M]:
         self.leftovers: Final = Leftovers(key, office)
         self.mailbox: Final[Mailbox[M]] = config.create(on_dead_letter=self.leftovers)
         self.deliver: Final[Callable[[M], bool]] = self.mailbox.new_input().deliver
-        self.number = 0
+        self.number: int = 0
         """Given when it enters, not when it is made: later workers have greater ones."""
-        self.state = State.PENDING
+        self.state: State = State.PENDING
         self.predecessor: Incarnation[K, M] | None = None
         """The worker of the key that must end before this one starts."""
         self.successor: Incarnation[K, M] | None = None

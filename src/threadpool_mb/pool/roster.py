@@ -65,13 +65,13 @@ class Roster[K, M]:
         # A dict for its order: the oldest first.
         self._unfinished: Final[dict[Incarnation[K, M], None]] = {}
         self._entered = 0
-        self.closed = False
+        self.closed: bool = False
         """Whether no worker may enter any more."""
-        self.cancelled = False
+        self.cancelled: bool = False
         """Whether those that have entered are to stop."""
-        self.started = 0
+        self.started: int = 0
         """How many have begun."""
-        self.failed = 0
+        self.failed: int = 0
         """How many have ended with an error."""
 
     def enter(self, incarnation: Incarnation[K, M]) -> bool:
