@@ -32,12 +32,15 @@ def compare(
     The first contender is the base of the ratios. A round before the first is not counted.
     """
     seconds: dict[str, list[float]] = {name: [] for name in contenders}
+    order = list(contenders)
     for number in range(rounds + 1):
-        for name, run in contenders.items():
+        for name in order:
             gc.collect()
-            took = run()
+            took = contenders[name]()
             if number:
                 seconds[name].append(took)
+        # None runs always after the same other one, in the memory and threads that it left.
+        order.append(order.pop(0))
     base = next(iter(seconds.values()))
     results = []
     for name, taken in seconds.items():

@@ -21,7 +21,7 @@ class Calls:
             self.made.append((str(path.relative_to(PACKAGE)), frame.f_code.co_name))
 
 
-def test_a_message_passes_three_files_and_three_calls() -> None:
+def test_a_message_passes_two_files_and_two_calls() -> None:
     sending, receiving = Calls(), Calls()
 
     def worker(key: str, mailbox: mb.Mailbox[str]) -> None:
@@ -41,4 +41,5 @@ def test_a_message_passes_three_files_and_three_calls() -> None:
         ("pool/pool.py", "dispatch"),
         ("mailbox/sending.py", "deliver"),
     ]
-    assert receiving.made == [("mailbox/receiving.py", "__iter__")]
+    # The mailbox's iterator is made of iterators of C.
+    assert receiving.made == []
