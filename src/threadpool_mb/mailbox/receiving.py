@@ -19,6 +19,7 @@ from typing import Final, cast, final
 from threadpool_mb.arguments import Deadline, check_limit
 from threadpool_mb.errors import Cancelled, MailboxClosed, MailboxEmpty
 from threadpool_mb.mailbox.claims import Claims
+from threadpool_mb.mailbox.lingering import linger
 from threadpool_mb.mailbox.protocols import Input, MailboxStats, MessageFuture
 from threadpool_mb.mailbox.sending import Marker, QueueInput
 
@@ -45,9 +46,10 @@ class QueueMailbox[T]:
         "_free",
         "_get",
         "_plain",
+        "_poll",
         "_queue",
-        "_running",
         "_sending",
+        "_stopped",
         "_timeout",
     )
 
@@ -56,15 +58,15 @@ class QueueMailbox[T]:
         self._sending: Final = sending
         self._queue: Final = sending.queue
         self._get: Final = sending.queue.get
+        self._poll: Final = sending.queue.get_nowait
         self._free: Final = None if sending.slots is None else sending.slots.free
         self._timeout: Final = receive_timeout
         self._claims: Claims[T] | None = None
         # True while `receive` may take the short way: there is no default timeout, and nothing was
         # closed, cancelled or claimed that the receiver knows of. Once False, it stays so.
         self._plain = receive_timeout is None
-        # Held as long as `_plain` is true: a flag that iterators of C can ask.
-        self._running: Final = threading.Lock()
-        self._running.acquire()
+        # Locked once `_plain` was made false: a flag that iterators of C can ask.
+        self._stopped: Final = threading.Lock()
         # The marker of the end was taken: the queue is only to be emptied.
         self._ending = False
         self._cancelled = False
@@ -127,7 +129,11 @@ class QueueMailbox[T]:
         """Take the oldest message; see `Mailbox.receive`."""
         if timeout is None:
             if self._plain:
-                message = self._get()
+                try:
+                    message = self._poll()
+                except queue.Empty:
+                    linger(self._queue.qsize)
+                    message = self._get()
                 if message is not Marker:
                     if self._free is not None:
                         self._free(None)
@@ -143,7 +149,7 @@ class QueueMailbox[T]:
         check_limit(max_messages, "max_messages")
         messages = [self.receive(timeout=timeout)]
         if self._plain:
-            get, free = self._queue.get_nowait, self._free
+            get, free = self._poll, self._free
             # Nobody else takes messages out, so that those which are there will stay there.
             for _ in range(min(max_messages - 1, self._queue.qsize())):
                 message = get()
@@ -164,33 +170,51 @@ class QueueMailbox[T]:
         return itertools.chain.from_iterable(self._stretches())
 
     def _stretches(self) -> Iterator[Iterable[T]]:
-        """Yield iterables of messages that follow each other.
+        """Yield iterables of messages that follow each other, as long as the mailbox is plain.
 
-        A mailbox without a limit gives them out through iterators of C alone, as long as it is
-        plain: where a generator in their place is resumed for each message, that costs 60 ns of 130
-        on 3.13t and 10 of 80 on 3.14t (`benchmarks/mailboxes.py`, "Unlimited 1:1"). None of them
-        holds a message while it waits for the next one.
+        One that has no limit gives out what waits through iterators of C alone: where a generator
+        in their place is resumed for each message, that costs 60 ns of 130 on 3.13t and 10 of 80 on
+        3.14t (`benchmarks/mailboxes.py`, "Unlimited 1:1"). None of them holds a message while the
+        next one is waited for.
         """
-        while self._plain:
-            if self._free is not None:
-                yield self._freeing(self._free)
-                break
-            stopped: list[None] = []
-            # `get(True)` again and again, until the lock is released.
-            turns = itertools.chain(iter(self._running.locked, False), _noting(stopped))
-            yield itertools.takewhile(_is_message, map(self._get, turns))
-            # A marker that was taken must be looked into, and only then; so the lock will not do.
-            if stopped or (message := self._look()) is Marker:
-                break
-            yield (message,)
-            del message
+        if self._free is not None:
+            yield self._freeing(self._free)
+        else:
+            get, qsize, stopped = self._get, self._queue.qsize, self._stopped.locked
+            while self._plain:
+                if waiting := qsize():
+                    # `get(False, None)` as often, unless the receiver is stopped. Nobody else takes
+                    # messages out, so that those which are there stay there.
+                    all_taken: list[None] = []
+                    turns = itertools.chain(itertools.repeat(None, waiting), _noting(all_taken))
+                    yield itertools.takewhile(_is_message, map(get, iter(stopped, True), turns))
+                    if all_taken:
+                        continue
+                    if stopped():
+                        # It may have taken the marker just before.
+                        self._ending = self._sending.marked
+                        break
+                    message = self._look()
+                else:
+                    linger(qsize)
+                    message = get()
+                    if message is Marker:
+                        message = self._look()
+                if message is Marker:
+                    break
+                yield (message,)
+                del message
         yield self._rest()
 
     def _freeing(self, free: Callable[[None], None]) -> Iterator[T]:
         """Yield messages, and free the slot of each, as long as the mailbox is plain."""
-        get, marker = self._get, Marker
+        get, poll, marker = self._get, self._poll, Marker
         while self._plain:
-            message = get()
+            try:
+                message = poll()
+            except queue.Empty:
+                linger(self._queue.qsize)
+                message = get()
             if message is not marker:
                 free(None)
             elif (message := self._look()) is marker:
@@ -222,8 +246,7 @@ class QueueMailbox[T]:
     def _leave_short_way(self) -> None:
         """Make the receiver look at claims and cancelling before each message."""
         self._plain = False
-        with contextlib.suppress(RuntimeError):  # released already
-            self._running.release()
+        self._stopped.acquire(blocking=False)
 
     def _receive(self, deadline: Deadline) -> T:
         """Take the oldest message that no living future claims."""
@@ -273,11 +296,11 @@ class QueueMailbox[T]:
     def _last(self) -> T:
         """Take what is left behind the marker; step 3 of the interleaving in `sending`."""
         try:
-            return self._queue.get_nowait()
+            return self._poll()
         except queue.Empty:
             self._sending.finish()
         try:
-            return self._queue.get_nowait()
+            return self._poll()
         except queue.Empty:
             msg = "the mailbox is closed, and all it held were received"
             raise MailboxClosed(msg) from None

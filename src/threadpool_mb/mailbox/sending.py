@@ -165,6 +165,7 @@ class QueueInput[T]:
         "deliver",
         "done",
         "marked",
+        "put",
         "queue",
         "returned",
         "slots",
@@ -179,6 +180,9 @@ class QueueInput[T]:
         self.returned: Final[list[T]] = []
         """Messages that were given back; the queue holds a marker for each, in its place."""
         self.slots: Final = slots
+        self.put: Callable[[T], object] = self.queue.put
+        """The first half of `deliver` where there are no slots: whoever calls it looks at `done`
+        afterwards and calls `sweep` if it is set. Raises `MailboxClosed`, as `deliver` does."""
         self.closed: bool = False
         self.marked: bool = False
         """Whether the marker of the end was put."""
@@ -192,6 +196,7 @@ class QueueInput[T]:
     def shut(self) -> None:
         """Take no more messages, and put the marker behind those that were taken."""
         self.closed = True
+        self.put = refuse
         self._shut()
         with _shutting:
             if not self.marked:

@@ -6,6 +6,7 @@ from typing import Final, final
 
 from threadpool_mb.dead_letters import DeadLetterOffice, DeadLetterReason
 from threadpool_mb.mailbox.protocols import Mailbox, MailboxConfig
+from threadpool_mb.mailbox.sending import QueueInput
 
 __all__ = ["Incarnation", "State"]
 
@@ -52,6 +53,7 @@ class Incarnation[K, M]:
 
     __slots__ = (
         "deliver",
+        "direct",
         "key",
         "leftovers",
         "mailbox",
@@ -66,7 +68,13 @@ class Incarnation[K, M]:
         self.key: Final = key
         self.leftovers: Final = Leftovers(key, office)
         self.mailbox: Final[Mailbox[M]] = config.create(on_dead_letter=self.leftovers)
-        self.deliver: Final[Callable[[M], bool]] = self.mailbox.new_input().deliver
+        sending = self.mailbox.new_input()
+        self.deliver: Final[Callable[[M], bool]] = sending.deliver
+        self.direct: Final[QueueInput[M] | None] = (
+            sending if isinstance(sending, QueueInput) and sending.slots is None else None
+        )
+        """Where the mailbox has no limit: its input, for senders who do in their own frame what
+        `deliver` does."""
         self.number: int = 0
         """Given when it enters, not when it is made: later workers have greater ones."""
         self.state: State = State.PENDING

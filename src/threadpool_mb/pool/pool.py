@@ -195,7 +195,13 @@ class Pool[K, M]:
         try:
             incarnation = self._find(key)
             if incarnation is not None:
-                return incarnation.deliver(message) or self._overflowed(incarnation, message)
+                direct = incarnation.direct
+                if direct is None:
+                    return incarnation.deliver(message) or self._overflowed(incarnation, message)
+                direct.put(message)
+                if direct.done:
+                    direct.sweep()
+                return True
         except MailboxClosed:
             pass
         except TypeError:
