@@ -2,7 +2,9 @@
 
 import dataclasses
 import logging
+import sys
 from collections.abc import Callable
+from types import FrameType
 
 import pytest
 
@@ -224,3 +226,31 @@ def test_what_many_threads_had_kept_back_is_summed_up_exactly(
     office.flush()
 
     assert lines(caplog)[1:] == ["<Pool>: 299 more dead letters: refused by the limit"]
+
+
+def test_a_dead_letter_that_comes_while_another_one_is_counted_is_counted_too() -> None:
+    office: DeadLetterOffice[str, int] = DeadLetterOffice("io", lambda letter: None)
+
+    def take() -> None:
+        office.take("a", 1, R.REFUSED)
+
+    nested = FirstCall(take)
+    sys.setprofile(nested)
+    take()
+    sys.setprofile(None)
+
+    assert office.counts() == {"refused by the limit": 2}
+
+
+class FirstCall:
+    """Calls a function where the first Python function begins that `take` calls."""
+
+    def __init__(self, function: Callable[[], object]) -> None:
+        self._function: Callable[[], object] | None = function
+
+    def __call__(self, frame: FrameType, event: str, arg: object) -> None:
+        caller = None if frame.f_back is None else frame.f_back.f_code
+        function = self._function
+        if event == "call" and caller is DeadLetterOffice.take.__code__ and function is not None:
+            self._function = None
+            function()

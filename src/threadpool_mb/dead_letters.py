@@ -3,7 +3,8 @@
 **Guarantees.** Every dead letter is counted once. It goes to the hook if there is one; without a
 hook the first of a kind is logged at WARNING, and those that follow within a second are summed up
 in the next line (or in the last one, when the owner ends). A hook that raises is logged and changes
-nothing else. The hook is called on the thread on which the message died, with no lock held.
+nothing else. The hook is called on the thread on which the message died, with no lock held; but for
+one case: what a finalizer or a signal handler does may hold what its thread holds just then.
 """
 
 import collections

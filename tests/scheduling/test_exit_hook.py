@@ -41,6 +41,24 @@ def test_what_is_alive_at_exit_is_closed() -> None:
     assert [owner.closed for owner in owners] == [1, 1]
 
 
+@pytest.mark.parametrize("error", [ValueError(), KeyboardInterrupt(), SystemExit()])
+def test_an_owner_whose_close_raises_is_logged_and_the_others_are_closed_all_the_same(
+    error: BaseException, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Raising:
+        def close(self) -> None:
+            raise error
+
+    owners = [Owner(), Raising(), Owner()]
+    for owner in owners:
+        close_at_exit(owner)
+
+    exit_hook._close_all()
+
+    assert (owners[0].closed, owners[2].closed) == (1, 1)
+    assert [record.exc_info[1] for record in caplog.records] == [error]
+
+
 def test_an_owner_is_not_kept_alive() -> None:
     owner = Owner()
     reference = weakref.ref(owner)

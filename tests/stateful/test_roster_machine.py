@@ -111,7 +111,7 @@ class RosterMachine(stateful.RuleBasedStateMachine):
 
         left = self.roster.leave(worker.incarnation, may_start=may_start)
 
-        assert left is (dropped if worker.current else None)
+        assert left is worker.current
         if worker.current:
             worker.current = False
             if dropped:
@@ -149,10 +149,9 @@ class RosterMachine(stateful.RuleBasedStateMachine):
 
         told = self.roster.cancel()
 
-        assert told == (
-            [worker.incarnation for worker in running],
-            [worker.incarnation for worker in pending],
-        )
+        assert told == [worker.incarnation for worker in running]
+        assert list(self.roster.untold) == [worker.incarnation for worker in pending]
+        self.roster.untold.clear()
         self.take_out(*pending)
 
     @stateful.invariant()
@@ -168,6 +167,7 @@ class RosterMachine(stateful.RuleBasedStateMachine):
             worker.incarnation.key: worker.incarnation for worker in self.line if worker.current
         }
         assert self.roster.routes == current
+        assert self.roster.workers == len(current)
         assert self.roster.keys() == list(self.roster.routes)
         assert [self.roster.has(key) for key in "ab"] == [key in current for key in "ab"]
         assert self.roster.unfinished() == [worker.incarnation for worker in self.line]

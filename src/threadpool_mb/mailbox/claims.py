@@ -11,6 +11,7 @@ nobody leads.
 """
 
 import collections
+import contextlib
 import threading
 import weakref
 from collections.abc import Callable
@@ -65,8 +66,9 @@ class ClaimedMessage[T]:
 
     def __del__(self) -> None:
         """Put a message that nobody has read back at the end of the mailbox."""
-        if self.message is not MISSING and not self._read:
-            self._claims.give_back(self.message)
+        # An interrupt may have come before it was made: then there is no `message`.
+        if getattr(self, "message", MISSING) is not MISSING and not self._read:
+            self._claims.give_back(cast("T", self.message))
 
     def __repr__(self) -> str:
         """Show whether it is filled."""
@@ -117,7 +119,9 @@ class Claims[T]:
         with self._lock:
             if future.message is not MISSING:
                 return False
-            self._open.remove(weakref.ref(future))
+            # An interrupt may have come between taking the claim and filling the future.
+            with contextlib.suppress(ValueError):
+                self._open.remove(weakref.ref(future))
             return True
 
     def wait(

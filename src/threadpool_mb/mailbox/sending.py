@@ -218,7 +218,16 @@ class QueueInput[T]:
         Also when the mailbox is shut or full: it takes no slot, and frees none when it is received.
         For finalizers: reentrant, takes no lock.
         """
-        self.returned.append(message)
-        self.queue.put(cast("T", Marker))
-        if self.done:
-            self.sweep()
+        returned, marker = self.returned, cast("T", Marker)
+        try:
+            # No call stands between the two steps, `append` neither: an interrupt comes before both
+            # or after both. The other way round, the marker could be taken for the end.
+            returned += (message,)
+            self.queue.put(marker)
+            if self.done:
+                self.sweep()
+        except BaseException:
+            # An interrupt, perhaps before the sweep.
+            if self.done:
+                self.sweep()
+            raise

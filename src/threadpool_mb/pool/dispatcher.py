@@ -99,35 +99,37 @@ class Dispatcher[K, M]:
         self, incarnation: Incarnation[K, M], *, drain: bool, reason: DeadLetterReason
     ) -> bool:
         """End a current worker; `False` if it is not the current one any more."""
-        dropped = self.roster.leave(incarnation, may_start=drain, reason=reason)
-        if dropped is None:
-            return False
-        if dropped:
-            incarnation.mailbox.abandon()
-        elif drain:
-            incarnation.mailbox.close()
-        else:
-            incarnation.mailbox.cancel()
-        return True
+        try:
+            left = self.roster.leave(incarnation, may_start=drain, reason=reason)
+            self._tell_left(incarnation)
+        except BaseException:
+            # An interrupt, or its key raised: if it has left, it is to be told all the same.
+            self._tell_left(incarnation)
+            raise
+        return left
 
     def close(self) -> None:
         """Let no worker enter any more; those that have finish their backlog.
 
-        Blocks: never.
+        Blocks: never; where a call before it was interrupted, as long as `on_dead_letter` does.
         """
-        self._tell_all([incarnation.mailbox.close for incarnation in self.roster.close()])
+        unfinished = self.roster.close()
+        self._tell_all(
+            [functools.partial(self._tell_left, each) for each in list(self.roster.untold)]
+            + [each.mailbox.close for each in unfinished]
+        )
 
     def cancel(self) -> None:
         """Let no worker enter any more, drop those that have not started, cancel the others.
 
         Blocks: as long as `on_dead_letter` does, for the messages of those that were dropped.
         """
-        running, dropped = self.roster.cancel()
-        for incarnation in running + dropped:
+        running = self.roster.cancel()
+        for incarnation in running:
             incarnation.leftovers.reason = DeadLetterReason.POOL_CLOSED
         self._tell_all(
-            [incarnation.mailbox.cancel for incarnation in running]
-            + [incarnation.mailbox.abandon for incarnation in dropped]
+            [each.mailbox.cancel for each in running]
+            + [functools.partial(self._tell_left, each) for each in list(self.roster.untold)]
         )
 
     def close_soon(self) -> None:
@@ -161,7 +163,7 @@ class Dispatcher[K, M]:
         unfinished = self._unfinished()
         return PoolStats(
             state=self.state,
-            workers=len(self.roster.routes),
+            workers=self.roster.workers,
             messages=sum(worker.messages for worker in unfinished),
             unfinished=unfinished,
             leaving=tuple(worker for worker in unfinished if worker.told_to_end),
@@ -182,7 +184,7 @@ class Dispatcher[K, M]:
 
     def __repr__(self) -> str:
         """Show name, counts and state."""
-        workers = len(self.roster.routes)
+        workers = self.roster.workers
         waiting = sum(worker.messages for worker in self._unfinished())
         return (
             f"<Pool {self.name!r} [{workers} worker{'' if workers == 1 else 's'}"
@@ -213,7 +215,7 @@ class Dispatcher[K, M]:
         """Start worker after worker; the dispatcher thread's whole life."""
         while (order := self._inbox.get()) is not None:
             if isinstance(order, str):
-                self.close()
+                self._tell(self.close, "a mailbox")
             else:
                 self._start(order)
             # A worker's mailbox must not live on while the dispatcher waits.
@@ -250,13 +252,28 @@ class Dispatcher[K, M]:
             worker_exit = WorkerExit(incarnation.key, incarnation.number, error)
             self._tell(functools.partial(self._on_worker_exit, worker_exit), "on_worker_exit")
         if error is not None:
-            # Last: a log handler that raises must not keep the rest from being done.
-            _logger.error(
-                "%s: the worker of key %s failed",
-                self.name,
-                describe(incarnation.key),
-                exc_info=error,
-            )
+            self._tell(functools.partial(self._log_failure, incarnation, error), "a log handler")
+
+    def _log_failure(self, incarnation: Incarnation[K, M], error: BaseException) -> None:
+        _logger.error(
+            "%s: the worker of key %s failed", self.name, describe(incarnation.key), exc_info=error
+        )
+
+    def _tell_left(self, incarnation: Incarnation[K, M]) -> None:
+        """Tell the mailbox of a worker that has left, unless it was told; more than once is once.
+
+        Blocks: as long as `on_dead_letter` does, for the messages of a worker that never starts.
+        """
+        match self.roster.untold.get(incarnation):
+            case None:
+                return
+            case "abandon":
+                incarnation.mailbox.abandon()
+            case "close":
+                incarnation.mailbox.close()
+            case "cancel":
+                incarnation.mailbox.cancel()
+        self.roster.untold.pop(incarnation, None)
 
     def _tell(self, function: Callable[[], object], what: str) -> None:
         """Call what runs a user's code (a hook, a mailbox, a key) on a thread that is not his."""

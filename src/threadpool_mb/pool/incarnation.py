@@ -47,11 +47,12 @@ class Leftovers[K, M]:
 class Incarnation[K, M]:
     """A worker of a key, from `initialize` to its end.
 
-    `number`, `state`, `predecessor` and `successor` belong to the roster, which guards them with
-    its lock; the rest never changes.
+    `number`, `state`, `current`, `predecessor` and `successor` belong to the roster, which guards
+    them with its lock; the rest never changes.
     """
 
     __slots__ = (
+        "current",
         "deliver",
         "direct",
         "key",
@@ -78,6 +79,8 @@ class Incarnation[K, M]:
         self.number: int = 0
         """Given when it enters, not when it is made: later workers have greater ones."""
         self.state: State = State.PENDING
+        self.current: bool = False
+        """Whether it is the one that gets its key's messages."""
         self.predecessor: Incarnation[K, M] | None = None
         """The worker of the key that must end before this one starts."""
         self.successor: Incarnation[K, M] | None = None

@@ -276,7 +276,7 @@ class Pool[K, M]:
 
     def __len__(self) -> int:
         """Return the number of keys that have a worker."""
-        return len(self._dispatcher.roster.routes)
+        return self._dispatcher.roster.workers
 
     def __contains__(self, key: object) -> bool:
         """Return whether the key has a worker."""

@@ -11,15 +11,23 @@ unlinked and never starts, unless it is to drain.
 
 Reading `routes` needs no lock: `dict.get` is atomic beside insertions and deletions
 (`tests/test_assumptions.py`). Everything else is under the lock. A key's `__hash__` and `__eq__`
-are user code and run under it; they may raise (nothing has changed then, or the entry that could
-not be deleted is an ended one, which counts as none), and they may not wait for another thread that
-uses the pool.
+are user code and run under it: they may not wait for another thread that uses the pool.
+
+They may raise, and may use the pool themselves, as may a finalizer or a signal handler that runs
+under the lock. So the tables, which ask the key, only say where to look. Which worker is current
+and what stands before it is said by the incarnations, which change without a call in between:
+
+- An entry of `routes` that is not current counts as none. None is overwritten: it is taken out, and
+  put back if the key has made it another's meanwhile.
+- An entry of `_leaving` is any worker of the line. The next one goes to the line's end.
+- What a key raises before its worker has left has changed nothing; after that, it leaves an entry
+  that counts as none.
 """
 
 import contextlib
 import threading
 from collections.abc import Callable
-from typing import Final, cast, final
+from typing import Final, Literal, cast, final
 
 from threadpool_mb.dead_letters import DeadLetterReason
 from threadpool_mb.errors import PoolClosed
@@ -40,12 +48,15 @@ class Roster[K, M]:
         "_leaving",
         "_lock",
         "_ready",
+        "_told",
         "_unfinished",
         "cancelled",
         "closed",
         "failed",
         "routes",
         "started",
+        "untold",
+        "workers",
     )
 
     def __init__(self, ready: Callable[[Incarnation[K, M] | None], object]) -> None:
@@ -60,15 +71,22 @@ class Roster[K, M]:
         self._lock: Final = threading.RLock()
         self.routes: Final[dict[K, Incarnation[K, M]]] = {}
         """The current worker of each key. Written by the roster alone, read by everybody."""
-        # The last of a key's removed workers that have not ended, where no current one follows it.
+        # One of a key's workers that have not ended, at least where the last one was removed.
         self._leaving: Final[dict[K, Incarnation[K, M]]] = {}
         # A dict for its order: the oldest first.
         self._unfinished: Final[dict[Incarnation[K, M], None]] = {}
+        self.untold: Final[dict[Incarnation[K, M], Literal["abandon", "close", "cancel"]]] = {}
+        """What the mailboxes of workers that have left are to be told. Whoever has told one takes
+        it out; what an interrupt has kept from it stays, for the next one who closes."""
         self._entered = 0
+        # Whether the end was told to `ready`.
+        self._told = False
         self.closed: bool = False
         """Whether no worker may enter any more."""
         self.cancelled: bool = False
         """Whether those that have entered are to stop."""
+        self.workers: int = 0
+        """How many are current."""
         self.started: int = 0
         """How many have begun."""
         self.failed: int = 0
@@ -87,25 +105,30 @@ class Roster[K, M]:
             # What re-enters here (a finalizer, a signal handler, the key's own methods) finds the
             # worker among the unfinished from the first, and may close, cancel or remove it.
             self._unfinished[incarnation] = None
+            incarnation.current = True
+            self.workers += 1
             entered = False
             try:
                 before = self._leaving.get(key)
-                current = self.routes.setdefault(key, incarnation)
-                if current is not incarnation:
-                    if current.state is not State.ENDED:
+                while (current := self.routes.setdefault(key, incarnation)) is not incarnation:
+                    if current.current:
                         return False
-                    self.routes[key] = incarnation
+                    self._take_out_locked(self.routes, key, current)
                 self._entered += 1
                 incarnation.number = self._entered
-                predecessor = self._leaving.get(key)
+                entry = self._leaving.get(key)
                 entered = True
             finally:
                 if not entered:
                     self._unfinished.pop(incarnation, None)
+                    self._not_current_locked(incarnation)
                     self._forget_locked(self.routes, key, incarnation)
                     self._tell_if_finished_locked()
-            if predecessor is None or predecessor is incarnation:
-                predecessor = before
+            # Where it was removed meanwhile, the entry may be of a worker behind it.
+            predecessor = entry if entry is not None and incarnation.current else before
+            while predecessor is not None and predecessor.successor is not None:
+                predecessor = predecessor.successor
+            # No call stands between here and the last link.
             if incarnation.state is State.ENDED:
                 return True
             if predecessor is None or predecessor.state is State.ENDED:
@@ -113,13 +136,12 @@ class Roster[K, M]:
             else:
                 incarnation.predecessor = predecessor
                 predecessor.successor = incarnation
-            self._forget_locked(self._leaving, key, predecessor)
             return True
 
     def has(self, key: object) -> bool:
         """Return whether the key has a current worker."""
         incarnation = self.routes.get(cast("K", key))
-        return incarnation is not None and incarnation.state is not State.ENDED
+        return incarnation is not None and incarnation.current
 
     def begin(self, incarnation: Incarnation[K, M]) -> bool:
         """Let a worker whose turn has come run; `False` if it was dropped meanwhile."""
@@ -136,33 +158,48 @@ class Roster[K, M]:
         *,
         may_start: bool,
         reason: DeadLetterReason | None = None,
-    ) -> bool | None:
+    ) -> bool:
         """Take a current worker out of the routing table.
 
         Args:
             incarnation: the worker.
             may_start: whether it is to have its turn, if it has not had it.
-            reason: what becomes of the messages it leaves, if that is known now.
+            reason: what becomes of the messages it leaves, if that is known now; its mailbox is
+                then to be told, see `untold`.
 
         Returns:
-            `None` if it is not the current one, else whether it was dropped: it will never start.
+            `False` if it is not the current one.
         """
         key = incarnation.key
         with self._lock:
-            if self.routes.get(key) is not incarnation or incarnation.state is State.ENDED:
-                return None
+            if not incarnation.current:
+                return False
             dropped = incarnation.state is State.PENDING and not may_start
             last = incarnation.predecessor if dropped else incarnation
-            # In this order: if the key raises here, the worker is still the current one.
             if last is not None:
-                self._leaving[key] = last
-            del self.routes[key]
+                # If the key raises here, the worker is still the current one.
+                while (entry := self._leaving.setdefault(key, last)) is not last:
+                    if entry is not incarnation and entry.state is not State.ENDED:
+                        break
+                    self._take_out_locked(self._leaving, key, entry)
+            # What re-enters has left nothing to do, or changed nothing. No call stands between here
+            # and what the mailbox is to be told.
+            if not incarnation.current:
+                return False
+            incarnation.current = False
+            self.workers -= 1
             if reason is not None:
                 incarnation.leftovers.reason = reason
+                self.untold[incarnation] = (
+                    "abandon" if dropped else "close" if may_start else "cancel"
+                )
             if dropped:
                 self._drop_locked(incarnation)
+            try:
+                self._take_out_locked(self.routes, key, incarnation)
+            finally:
                 self._tell_if_finished_locked()
-            return dropped
+            return True
 
     def end(self, incarnation: Incarnation[K, M], *, failed: bool) -> None:
         """Let the successor of a worker that has completely ended have its turn."""
@@ -170,46 +207,48 @@ class Roster[K, M]:
             incarnation.state = State.ENDED
             self.failed += failed
             self._unfinished.pop(incarnation, None)
+            self._not_current_locked(incarnation)
             successor = incarnation.successor
             if successor is not None:
                 successor.predecessor = incarnation.successor = None
                 self._ready(successor)
             try:
                 self._forget_locked(self.routes, incarnation.key, incarnation)
-                self._forget_locked(self._leaving, incarnation.key, incarnation)
+                if self._forget_locked(self._leaving, incarnation.key, incarnation) and successor:
+                    # The line goes on behind it.
+                    self._leaving.setdefault(incarnation.key, successor)
             finally:
                 self._tell_if_finished_locked()
 
     def close(self) -> list[Incarnation[K, M]]:
         """Let no worker enter any more; return those that have not ended."""
         with self._lock:
-            if not self.closed:
-                self.closed = True
-                self._tell_if_finished_locked()
+            self.closed = True
+            self._tell_if_finished_locked()
             return list(self._unfinished)
 
-    def cancel(self) -> tuple[list[Incarnation[K, M]], list[Incarnation[K, M]]]:
+    def cancel(self) -> list[Incarnation[K, M]]:
         """Let no worker enter any more, and drop those that have not started.
 
         Returns:
-            The running workers, and the dropped ones.
+            The running workers. The dropped ones are among the `untold`.
         """
         with self._lock:
-            told = self.closed and not self._unfinished
             self.closed = self.cancelled = True
             dropped = [each for each in list(self._unfinished) if each.state is State.PENDING]
             for each in dropped:
+                each.leftovers.reason = DeadLetterReason.POOL_CLOSED
+                self.untold[each] = "abandon"
                 self._drop_locked(each)
                 self._forget_locked(self.routes, each.key, each)
                 self._forget_locked(self._leaving, each.key, each)
-            if not told:
-                self._tell_if_finished_locked()
-            return list(self._unfinished), dropped
+            self._tell_if_finished_locked()
+            return list(self._unfinished)
 
     def keys(self) -> list[K]:
         """Return the keys that have a current worker."""
         with self._lock:
-            return [each.key for each in self.routes.values() if each.state is not State.ENDED]
+            return [each.key for each in list(self.routes.values()) if each.current]
 
     def unfinished(self) -> list[Incarnation[K, M]]:
         """Return the workers that have not ended, oldest first."""
@@ -219,23 +258,44 @@ class Roster[K, M]:
     def _drop_locked(self, incarnation: Incarnation[K, M]) -> None:
         """Take a worker that has not started out of its line."""
         incarnation.state = State.ENDED
-        self._unfinished.pop(incarnation, None)
         before, behind = incarnation.predecessor, incarnation.successor
         incarnation.predecessor = incarnation.successor = None
         if before is not None:
             before.successor = behind
         if behind is not None:
             behind.predecessor = before
+        self._unfinished.pop(incarnation, None)
+        self._not_current_locked(incarnation)
+
+    def _not_current_locked(self, incarnation: Incarnation[K, M]) -> None:
+        if incarnation.current:
+            incarnation.current = False
+            self.workers -= 1
 
     def _tell_if_finished_locked(self) -> None:
-        if self.closed and not self._unfinished:
+        if self.closed and not self._unfinished and not self._told:
             self._ready(None)
+            # Last: what was interrupted is done again; a second `None` does no harm.
+            self._told = True
 
     @staticmethod
-    def _forget_locked(
+    def _take_out_locked(
         table: dict[K, Incarnation[K, M]], key: K, incarnation: Incarnation[K, M] | None
-    ) -> None:
+    ) -> bool:
+        """Delete the key's entry if it is `incarnation`; what the key raises passes."""
+        if incarnation is None or table.get(key) is not incarnation:
+            return False
+        # The key is asked once more, and may have put another worker there meanwhile.
+        taken = table.pop(key, incarnation)
+        if taken is not incarnation:
+            table.setdefault(key, taken)
+        return True
+
+    @classmethod
+    def _forget_locked(
+        cls, table: dict[K, Incarnation[K, M]], key: K, incarnation: Incarnation[K, M] | None
+    ) -> bool:
         # A key that raises now did not when it was entered. Its entry stays, and counts as none.
         with contextlib.suppress(Exception):
-            if incarnation is not None and table.get(key) is incarnation:
-                del table[key]
+            return cls._take_out_locked(table, key, incarnation)
+        return False

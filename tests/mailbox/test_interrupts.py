@@ -1,0 +1,213 @@
+"""An interrupt, or a call back, in the middle of a mailbox's methods."""
+
+import itertools
+import queue
+import types
+from collections.abc import Callable
+from typing import Any, Final
+
+import pytest
+
+import threadpool_mb as mb
+from tests.helpers import Running
+from tests.mailbox.stepping import each_step, held
+from tests.points import at_each_point, interrupted_at_each_point
+from threadpool_mb.mailbox import sending
+from threadpool_mb.mailbox.claims import Claims
+from threadpool_mb.mailbox.receiving import QueueMailbox
+from threadpool_mb.mailbox.sending import QueueInput
+
+CONFIGS: Final = [mb.Unlimited(), mb.Blocking(8)]
+
+
+@pytest.mark.parametrize("config", CONFIGS, ids=repr)
+@pytest.mark.parametrize("end", ["close", "cancel", "abandon"])
+def test_an_end_that_was_interrupted_is_finished_by_the_next_one(
+    config: mb.MailboxConfig, end: str
+) -> None:
+    def prepare() -> tuple[mb.Mailbox[int], list[int]]:
+        dead: list[int] = []
+        mailbox = config.create(on_dead_letter=dead.append)
+        mailbox.new_input().deliver(1)
+        return mailbox, dead
+
+    for mailbox, dead in interrupted_at_each_point(prepare, lambda scene: getattr(scene[0], end)()):
+        getattr(mailbox, end)()
+
+        if end == "close":
+            assert mailbox.receive(timeout=0) == 1
+        with pytest.raises(mb.Cancelled if end == "cancel" else mb.MailboxClosed):
+            mailbox.receive(timeout=0)
+        assert dead == ([1] if end == "abandon" else [])
+
+
+def test_a_sender_that_waits_for_room_is_woken_by_the_next_close_if_one_was_interrupted() -> None:
+    def prepare() -> mb.Mailbox[int]:
+        mailbox: mb.Mailbox[int] = mb.Waiting(1, deliver_timeout=0).create()
+        mailbox.new_input().deliver(1)
+        return mailbox
+
+    for mailbox in interrupted_at_each_point(prepare, lambda mailbox: mailbox.close()):
+        mailbox.close()
+
+        with pytest.raises(mb.MailboxClosed):
+            mailbox.new_input().deliver(2)
+        assert mailbox._sending.slots.take() is None
+
+
+def test_a_mailbox_that_refuses_says_that_it_is_closed() -> None:
+    def prepare() -> mb.Mailbox[int]:
+        return mb.Unlimited().create()
+
+    for mailbox, _ in each_step(prepare, lambda mailbox: mailbox.close()):
+        try:
+            mailbox.new_input().deliver(1)
+        except mb.MailboxClosed:
+            assert mailbox.closed
+
+
+def test_a_mailbox_that_is_being_closed_counts_all_its_messages() -> None:
+    def prepare() -> mb.Mailbox[int]:
+        mailbox: mb.Mailbox[int] = mb.Unlimited().create()
+        mailbox.new_input().deliver(1)
+        return mailbox
+
+    counts: list[int] = []
+
+    scenes = at_each_point(
+        prepare, lambda mailbox: mailbox.close(), lambda mailbox: counts.append(len(mailbox))
+    )
+    counts += [len(mailbox) for mailbox in scenes]
+
+    assert min(counts) == 1
+
+
+class InterruptedQueue(queue.SimpleQueue[Any]):
+    """A queue whose `get_nowait` is interrupted before it takes something, the first time."""
+
+    interrupted = False
+
+    def get_nowait(self) -> Any:  # noqa: ANN401 - any message
+        if not self.interrupted:
+            self.interrupted = True
+            raise KeyboardInterrupt
+        return super().get_nowait()
+
+
+def test_a_sweep_that_is_interrupted_goes_on_to_its_end_and_lets_the_interrupt_pass(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    dead: list[int] = []
+    stand_in = types.SimpleNamespace(SimpleQueue=InterruptedQueue, Empty=queue.Empty)
+    monkeypatch.setattr(sending, "queue", stand_in)
+    mailbox: mb.Mailbox[int] = mb.Unlimited().create(on_dead_letter=dead.append)
+    for message in range(3):
+        mailbox.new_input().deliver(message)
+
+    with pytest.raises(KeyboardInterrupt):
+        mailbox.abandon()
+
+    assert dead == [0, 1, 2]
+    with pytest.raises(mb.MailboxClosed):
+        mailbox.receive(timeout=0)
+
+
+@pytest.mark.parametrize("done", [False, True])
+def test_giving_a_message_back_is_not_torn_apart_by_an_interrupt(
+    done: bool,  # noqa: FBT001 - a parameter
+) -> None:
+    def prepare() -> tuple[QueueInput[str], list[str]]:
+        dead: list[str] = []
+        mailbox: QueueInput[str] = QueueInput(dead.append)
+        if done:
+            mailbox.shut()
+            mailbox.finish()
+        return mailbox, dead
+
+    outcomes = set()
+
+    for sent, dead in interrupted_at_each_point(prepare, lambda scene: scene[0].give_back("back")):
+        mailbox = QueueMailbox(sent)
+        if not done:
+            mailbox.new_input().deliver("next")
+            mailbox.close()
+        outcomes.add(tuple(dead if done else mailbox))
+        assert sent.returned == []
+
+    rest = () if done else ("next",)
+    # Before its first step the finalizer itself is what was interrupted.
+    assert outcomes == {rest, ("back", *rest)}
+    assert len(outcomes) == 2
+
+
+def test_giving_a_message_back_is_interrupted_before_both_steps_or_after_both() -> None:
+    for sent in interrupted_at_each_point(
+        lambda: QueueInput(None), lambda sent: sent.give_back("back")
+    ):
+        assert len(sent.returned) == sent.queue.qsize()
+
+
+def test_a_thread_that_is_interrupted_as_it_begins_to_lead_leaves_the_lead_to_the_next() -> None:
+    def prepare() -> tuple[mb.Mailbox[int], mb.MessageFuture[int], mb.MessageFuture[int]]:
+        mailbox: mb.Mailbox[int] = mb.Unlimited().create()
+        return mailbox, mailbox.try_receive(), mailbox.try_receive()
+
+    for mailbox, first, _ in interrupted_at_each_point(prepare, lambda scene: scene[2].try_now()):
+        mailbox.new_input().deliver(1)
+
+        assert first.try_now() == 1
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda mailbox, future: mailbox.try_receive(),
+        lambda mailbox, future: mailbox.receive(timeout=0),
+        lambda mailbox, future: future.done(),
+    ],
+    ids=["try_receive", "receive", "done"],
+)
+def test_no_interrupt_leaves_the_lock_of_the_claims_held(
+    use: Callable[[mb.Mailbox[int], mb.MessageFuture[int]], object],
+) -> None:
+    def prepare() -> tuple[mb.Mailbox[int], mb.MessageFuture[int], Claims[int]]:
+        mailbox: mb.Mailbox[int] = mb.NonBlocking(8).create()
+        future = mailbox.try_receive()
+        mailbox.new_input().deliver(1)
+        mailbox.new_input().deliver(2)
+        return mailbox, future, mailbox._claims
+
+    for _, _, claims in interrupted_at_each_point(prepare, lambda scene: use(*scene[:2])):
+        assert not Running(lambda claims=claims: held(claims._changed)).result()
+
+
+def test_those_who_poll_leave_no_claims_behind_one_that_lives() -> None:
+    mailbox: mb.Mailbox[int] = mb.Unlimited().create()
+    living = mailbox.try_receive()
+
+    for _ in range(100):
+        mailbox.try_receive()
+
+    assert living.done() is False
+    assert len(mailbox._claims._open) <= 2
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3, 5, 8])
+@pytest.mark.parametrize("before", range(5))
+def test_a_call_back_into_deliver_takes_no_slot_too_many(limit: int, before: int) -> None:
+    def prepare() -> tuple[mb.Input[int], list[bool]]:
+        deliver = mb.NonBlocking(limit).create().new_input()
+        return deliver, [deliver.deliver(number) for number in range(min(before, limit))]
+
+    def act(scene: tuple[mb.Input[int], list[bool]]) -> None:
+        scene[1].append(scene[0].deliver(1))
+
+    def again(scene: tuple[mb.Input[int], list[bool]]) -> None:
+        act(scene)
+        act(scene)
+
+    for scene in at_each_point(prepare, act, again):
+        for _ in itertools.repeat(None, 2 * limit):
+            act(scene)
+
+        assert sum(scene[1]) == limit
