@@ -93,7 +93,7 @@ class _StagedQueue(queue.SimpleQueue[object]):
 
     def get(self, block: bool = True, timeout: float | None = None) -> object:  # noqa: FBT001, FBT002 - as in the original
         self._stage.passing(f"before {self._name}get")
-        if not self._name and self.empty():
+        if block and timeout != 0 and not self._name and self.empty():
             self._stage.waits()
         item = super().get(block, timeout)
         self._stage.passing(f"after {self._name}get")

@@ -82,6 +82,13 @@ def each_step[S](
             number, unstopped = number + 1, 0
         else:
             unstopped += 1
+    assert number > 1, "it has stopped nowhere: nothing was shown"
+
+
+def warm[S](prepare: Callable[[], S], act: Callable[[S], object]) -> None:
+    """Let `act` be traced before other threads run what it runs; see `each_step`."""
+    for _ in range(_COLD_RUNS):
+        Stepped(functools.partial(act, prepare()), sys.maxsize).result()
 
 
 def held(lock: "threading.Lock | threading.RLock") -> bool:

@@ -2,10 +2,10 @@
 
 A thread that parks has to be woken: its sender pays some µs for the system call, and is often
 pre-empted by the thread that it woke, so that every message costs two switches. One that gives its
-core away first comes back a little later, mostly to several messages, and nobody had to wake it. One
-thread that dispatches to a thousand function workers is 2 to 6 times as fast with it
-(`benchmarks/pools.py`, "dispatch to 1000 function workers"); a thread that is idle pays three short
-system calls before it parks.
+core away first comes back a little later, mostly to several messages, and nobody had to wake it.
+One thread that dispatches to a thousand function workers is twice as fast with it, or more
+(`benchmarks/`, "dispatch to 1000 function workers"); a thread that is idle pays three short system
+calls before it parks.
 """
 
 import os

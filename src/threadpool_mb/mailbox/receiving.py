@@ -46,7 +46,6 @@ class QueueMailbox[T]:
         "_free",
         "_get",
         "_plain",
-        "_poll",
         "_queue",
         "_sending",
         "_stopped",
@@ -58,7 +57,6 @@ class QueueMailbox[T]:
         self._sending: Final = sending
         self._queue: Final = sending.queue
         self._get: Final = sending.queue.get
-        self._poll: Final = sending.queue.get_nowait
         self._free: Final = None if sending.slots is None else sending.slots.free
         self._timeout: Final = receive_timeout
         self._claims: Claims[T] | None = None
@@ -130,7 +128,7 @@ class QueueMailbox[T]:
         if timeout is None:
             if self._plain:
                 try:
-                    message = self._poll()
+                    message = self._get(False)  # noqa: FBT003 - not to wait
                 except queue.Empty:
                     linger(self._queue.qsize)
                     message = self._get()
@@ -149,7 +147,7 @@ class QueueMailbox[T]:
         check_limit(max_messages, "max_messages")
         messages = [self.receive(timeout=timeout)]
         if self._plain:
-            get, free = self._poll, self._free
+            get, free = self._queue.get_nowait, self._free
             # Nobody else takes messages out, so that those which are there will stay there.
             for _ in range(min(max_messages - 1, self._queue.qsize())):
                 message = get()
@@ -187,7 +185,8 @@ class QueueMailbox[T]:
                     # messages out, so that those which are there stay there.
                     all_taken: list[None] = []
                     turns = itertools.chain(itertools.repeat(None, waiting), _noting(all_taken))
-                    yield itertools.takewhile(_is_message, map(get, iter(stopped, True), turns))
+                    unless_stopped = iter(stopped, True)  # noqa: FBT003 - the value it ends at
+                    yield itertools.takewhile(_is_message, map(get, unless_stopped, turns))
                     if all_taken:
                         continue
                     if stopped():
@@ -208,10 +207,10 @@ class QueueMailbox[T]:
 
     def _freeing(self, free: Callable[[None], None]) -> Iterator[T]:
         """Yield messages, and free the slot of each, as long as the mailbox is plain."""
-        get, poll, marker = self._get, self._poll, Marker
+        get, marker = self._get, Marker
         while self._plain:
             try:
-                message = poll()
+                message = get(False)
             except queue.Empty:
                 linger(self._queue.qsize)
                 message = get()
@@ -296,11 +295,11 @@ class QueueMailbox[T]:
     def _last(self) -> T:
         """Take what is left behind the marker; step 3 of the interleaving in `sending`."""
         try:
-            return self._poll()
+            return self._queue.get_nowait()
         except queue.Empty:
             self._sending.finish()
         try:
-            return self._poll()
+            return self._queue.get_nowait()
         except queue.Empty:
             msg = "the mailbox is closed, and all it held were received"
             raise MailboxClosed(msg) from None
