@@ -64,6 +64,7 @@ def page(runs: Sequence[Run]) -> str:
         }
         for name in names
     }
+    links = "".join(f'<a href="#{escape(name)}">{escape(name)}</a>' for name in names)
     body = "".join(
         [
             "<h1>threadpool_mb: benchmarks</h1>",
@@ -118,7 +119,8 @@ def _facts(runs: dict[str, Run]) -> str:
     rows = [[name, *(run.facts.get(name, "–") for run in runs.values())] for name in every]
     rows.append(["Counted rounds", *(str(run.rounds) for run in runs.values())])
     rows.append(["Scale", *(f"{run.scale:g}" for run in runs.values())])
-    return f'<details open="open"><summary>Machine and builds</summary>{_table(["", *runs], rows, "facts")}</details>'
+    table = _table(["", *runs], rows, "facts")
+    return f'<details open="open"><summary>Machine and builds</summary>{table}</details>'
 
 
 def _legend_of_roles() -> str:
