@@ -13,7 +13,7 @@ def number(value: float) -> str:
     for decimals, limit in enumerate((100, 10, 1, 0.1)):
         if abs(value) >= limit:
             return f"{value:,.{decimals}f}"
-    return f"{value:.2g}"
+    return f"{value:#.2g}" if value else "0"
 
 
 def spread(value: Spread | None) -> str:

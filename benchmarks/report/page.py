@@ -194,7 +194,7 @@ def _figures(shown: _Shown) -> str:
     head = [""]
     for label, comparison in shown.runs.items():
         head += [f"{column}, {label}" if several else column for column in columns(comparison)]
-    head += [f"{label} × {labels[0]}" for label in labels[1:]]
+    head += [f"{label}, × {labels[0]}" for label in labels[1:]]
     rows = []
     for name in shown.names():
         row = [name]

@@ -14,9 +14,9 @@ from benchmarks.results import Role, Spread
 from benchmarks.tables import number
 
 WIDTH: Final = 860
-LABELS: Final = 290
+LABELS: Final = 320
 """Pixels for the names at the left of bars."""
-VALUES: Final = 150
+VALUES: Final = 130
 """Pixels for the figures at the right of bars."""
 BAR: Final = 15
 ROW: Final = 21
@@ -100,7 +100,7 @@ def bars(
         mark: where a line is drawn across all bars.
         mark_name: what the line is.
     """
-    highest = max(*(bar.spread.highest for bar in some), mark or 0.0, 1e-9)
+    highest = max(*(bar.spread.highest for bar in some), mark or 0.0) or 1.0
     room = WIDTH - LABELS - VALUES
     several = any(bar.run for bar in some)
 
@@ -119,19 +119,19 @@ def bars(
     for tick in ticks(highest):
         kind = "axis" if tick == 0 else "grid"
         grid.append(_stroke(place(tick), top, place(tick), y, kind))
-        grid.append(_text(place(tick), y + 14, number(tick), "tick middle"))
-    grid.append(_text(WIDTH, y + 14, unit, "tick end"))
+        grid.append(_text(place(tick), y + 14, f"{tick:,g}", "tick middle"))
+    grid.append(_text(LABELS, y + 29, unit, "tick"))
     if mark is not None:
         drawn.append(_stroke(place(mark), top - 4, place(mark), y, "mark"))
         side = "end" if mark > highest / 2 else ""
         drawn.append(_text(place(mark), top - 8, f"{mark_name} {number(mark)}", f"tick {side}"))
-    return _svg(y + 20, title, [*grid, *drawn])
+    return _svg(y + 34, title, [*grid, *drawn])
 
 
 def _bar(bar: Bar, y: float, place: Callable[[float], float], *, several: bool) -> str:
     spread = bar.spread
     middle = y + BAR / 2
-    names = LABELS - 60 if several else LABELS - 8
+    names = LABELS - 62 if several else LABELS - 8
     left, end, right = place(0), place(spread.median), place(spread.highest)
     tip = f"{number(spread.median)} ({number(spread.lowest)} … {number(spread.highest)})"
     return "".join(
@@ -160,8 +160,8 @@ class Place:
             self.ticks = _log_ticks(lowest, highest)
             self._from, self._to = math.log10(self.ticks[0]), math.log10(self.ticks[-1])
         else:
-            self.ticks = ticks(max(highest, 1e-9))
-            self._from, self._to = 0.0, max(highest, 1e-9)
+            self.ticks = ticks(highest or 1.0)
+            self._from, self._to = 0.0, highest or 1.0
         self._first, self._last = first, last
 
     def __call__(self, value: float) -> float:
@@ -183,7 +183,7 @@ def lines(title: str, unit: str, x_label: str, some: Sequence[Line]) -> str:
     parts = [_text(0, 12, unit + (", logarithmic" if up.logarithmic else ""), "tick")]
     for tick in up.ticks:
         parts.append(_stroke(70, up(tick), WIDTH - 20, up(tick), "grid"))
-        parts.append(_text(62, up(tick) + 4, number(tick), "tick end"))
+        parts.append(_text(62, up(tick) + 4, f"{tick:,g}", "tick end"))
     for x in sorted({x for x, _ in points}):
         parts.append(_stroke(across(x), LINES_HEIGHT - 44, across(x), LINES_HEIGHT - 39, "axis"))
         parts.append(_text(across(x), LINES_HEIGHT - 25, f"{x:,.0f}", "tick middle"))

@@ -68,8 +68,9 @@ circle.c3 { fill: var(--c3); }
 table { border-collapse: collapse; font-size: .85rem; font-variant-numeric: tabular-nums; }
 th, td { padding: .22rem .7rem .22rem 0; text-align: right; vertical-align: top; }
 th { font-weight: 600; color: var(--soft); border-bottom: 1px solid var(--faint); }
+td { white-space: nowrap; }
 th:first-child, td:first-child { text-align: left; }
-.facts td { text-align: left; max-width: 26rem; overflow-wrap: anywhere; }
+.facts td { text-align: left; white-space: normal; max-width: 26rem; overflow-wrap: anywhere; }
 .facts th { text-align: left; }
 .overview td:nth-child(2) { text-align: left; }
 .overview th:nth-child(2) { text-align: left; }
