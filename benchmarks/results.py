@@ -154,8 +154,19 @@ class Run:
 
 
 def load(paths: Sequence[Path]) -> list[Run]:
-    """Read runs from files."""
-    return [Run.from_json(path.read_text(encoding="utf-8")) for path in paths]
+    """Read runs from files.
+
+    Raises:
+        OSError: if a file cannot be read.
+        ValueError: if it is no run; the file is named.
+    """
+    runs = []
+    for path in paths:
+        try:
+            runs.append(Run.from_json(path.read_text(encoding="utf-8")))
+        except ValueError as error:
+            raise ValueError(f"{path}: {error}") from error
+    return runs
 
 
 def _workload(data: dict[str, Any]) -> WorkloadResult:
