@@ -4,6 +4,7 @@ The sender waits for each, so that the worker is idle when the next one comes.
 """
 
 import queue
+import threading
 from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 
@@ -24,6 +25,29 @@ def _generator(_key: str) -> Generator[None, Replies]:
 def _function(_key: str, mailbox: mb.Mailbox[Replies]) -> None:
     for replies in mailbox:
         replies.put(1)
+
+
+@pytest.mark.benchmark(group="dispatch to an idle worker, and its answer")
+def bench_two_hops(benchmark: BenchmarkFixture) -> None:
+    """The peer: a thread with a `SimpleQueue`."""
+    requests: queue.SimpleQueue[Replies | None] = queue.SimpleQueue()
+    replies: Replies = queue.SimpleQueue()
+
+    def answer() -> None:
+        for request in iter(requests.get, None):
+            request.put(1)
+
+    thread = threading.Thread(target=answer)
+    thread.start()
+    put, get = requests.put, replies.get
+
+    def put_and_get() -> int:
+        put(replies)
+        return get()
+
+    assert benchmark(put_and_get) == 1
+    put(None)
+    thread.join()
 
 
 @pytest.mark.benchmark(group="dispatch to an idle worker, and its answer")

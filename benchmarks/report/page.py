@@ -105,12 +105,12 @@ def _in_short(labelled: tuple[str, Run]) -> str:
 def _table(head: Iterable[str], rows: Iterable[Iterable[str]], kind: str = "") -> str:
     """Return a table of text that scrolls by itself if it is too wide."""
     titles = "".join(f"<th>{escape(cell)}</th>" for cell in head)
-    lines_ = "".join(
+    body = "".join(
         f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in rows
     )
     return (
         f'<div class="wide"><table class="{kind}"><thead><tr>{titles}</tr></thead>'
-        f"<tbody>{lines_}</tbody></table></div>"
+        f"<tbody>{body}</tbody></table></div>"
     )
 
 
@@ -153,8 +153,8 @@ def _overview(sections: dict[str, dict[str, WorkloadResult]]) -> str:
     rows = []
     for name, workloads in sections.items():
         for shown in _shown(workloads):
-            cells_ = [_best_ratio(shown.runs.get(label)) for label in labels]
-            rows.append([name, shown.any.title, *cells_])
+            ratios = [_best_ratio(shown.runs.get(label)) for label in labels]
+            rows.append([name, shown.any.title, *ratios])
     head = ["workload", "best of ours, times as good as the best peer", *labels]
     return _table(head, rows, "overview")
 
@@ -178,8 +178,8 @@ def _section(name: str, workloads: dict[str, WorkloadResult]) -> str:
         some = [one for one in shown if one.any.series == series]
         if series:
             parts.append(f"<h3>{escape(series)}</h3>{_lines(series, some)}")
-            tables_ = "".join(f"<h3>{escape(one.any.title)}</h3>{_figures(one)}" for one in some)
-            parts.append(f"<details><summary>Figures</summary>{tables_}</details>")
+            tables = "".join(f"<h3>{escape(one.any.title)}</h3>{_figures(one)}" for one in some)
+            parts.append(f"<details><summary>Figures</summary>{tables}</details>")
             continue
         for one in some:
             parts.append(f"<h3>{escape(one.any.title)}</h3>{_bars(one)}")
@@ -221,10 +221,10 @@ def _bars(shown: _Shown) -> str:
     several = len(shown.runs) > 1
     drawn = []
     for name in shown.names():
-        for number_, (label, comparison, figures) in enumerate(shown.figures(name)):
+        for place, (label, comparison, figures) in enumerate(shown.figures(name)):
             drawn.append(
                 Bar(
-                    label=name if number_ == 0 else "",
+                    label=name if place == 0 else "",
                     run=label if several else "",
                     role=figures.role,
                     spread=figures.spread,
