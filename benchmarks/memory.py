@@ -51,7 +51,7 @@ class _Marks:
 
 
 def _submit_keyed(count: int, marks: _Marks) -> None:
-    with mb.KeyedExecutor() as executor:
+    with mb.KeyedExecutor(max_workers=cores()) as executor:
         for key in range(count):
             executor.submit_keyed(key, marks.mark, key)
 
@@ -63,7 +63,7 @@ def _submit(count: int, marks: _Marks) -> None:
 
 
 def _pool(count: int, marks: _Marks) -> None:
-    with mb.Pool(marks.worker) as pool:
+    with mb.Pool(marks.worker, max_threads=cores()) as pool:
         for key in range(count):
             pool.initialize(key)
             pool.dispatch(key, key)
@@ -113,7 +113,7 @@ class _Idlers:
 
 
 def _live_in_pool(count: int, idlers: _Idlers) -> int:
-    pool = mb.Pool(idlers.worker)
+    pool = mb.Pool(idlers.worker, max_threads=cores())
     for key in range(count):
         pool.initialize(key)
     during = idlers.wait()

@@ -18,7 +18,7 @@ type Handlers = list[Callable[[int], None]]
 
 
 def _keyed(calls: int, handlers: Handlers) -> tuple[float, float]:
-    with mb.KeyedExecutor() as executor:
+    with mb.KeyedExecutor(max_workers=cores()) as executor:
         submit = executor.submit_keyed
         start = perf_counter()
         for number in range(calls):
@@ -66,7 +66,7 @@ def executor(rounds: int, scale: float) -> Iterator[Comparison]:
 
     1,000 keys in turn, one producer. A call appends its number to its key's list, which is how the
     order is checked and costs next to nothing. Both the submitting alone and until all is handled
-    and the executor is shut down.
+    and the executor is shut down. As many threads as there are cores.
     """
     calls = scaled(CALLS, scale, least=10)
     count = cores()
@@ -75,7 +75,7 @@ def executor(rounds: int, scale: float) -> Iterator[Comparison]:
             f"ThreadPoolExecutor({count}), out of order", _run, _thread_pool, calls, ordered=False
         ),
         peer(f"{count} one-thread executors", _run, _sharded, calls, ordered=True),
-        ours("KeyedExecutor().submit_keyed", _run, _keyed, calls, ordered=True),
+        ours(f"KeyedExecutor({count}).submit_keyed", _run, _keyed, calls, ordered=True),
     ]
     found = measure(entries, rounds=rounds)
     for place, title in enumerate(("submitting", "submitting and handling")):

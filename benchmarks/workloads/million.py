@@ -30,7 +30,7 @@ def _used_once(count: int, rounds: int) -> Iterator[Comparison]:
     entries: list[Entry[Usage]] = [
         peer(f"ThreadPoolExecutor({cores()}).submit, no keys", in_process, "submit", count),
         ideal(f"ideal by hand, {cores()} threads", in_process, "ideal", count),
-        ours("KeyedExecutor().submit_keyed", in_process, "submit_keyed", count),
+        ours(f"KeyedExecutor({cores()}).submit_keyed", in_process, "submit_keyed", count),
         ours("Pool, generators", in_process, "pool", count),
     ]
     found = measure(entries, rounds=rounds, warm_up=False)

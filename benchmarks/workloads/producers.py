@@ -58,7 +58,7 @@ def _throughput(work: Work, seconds: float, producers: int) -> float:
 
 def _keyed_executor(producers: int, messages: int) -> float:
     work = Work(producers, messages)
-    executor = mb.KeyedExecutor()
+    executor = mb.KeyedExecutor(max_workers=cores())
 
     def produce(producer: int) -> None:
         submit, handled = executor.submit_keyed, work.handled
@@ -73,7 +73,7 @@ def _keyed_executor(producers: int, messages: int) -> float:
 
 def _pool(producers: int, messages: int) -> float:
     work = Work(producers, messages)
-    pool: mb.Pool[int, Message] = mb.Pool(work.generator)
+    pool: mb.Pool[int, Message] = mb.Pool(work.generator, max_threads=cores())
     for key in range(KEYS):
         pool.initialize(key)
 
@@ -109,7 +109,7 @@ def producers(rounds: int, scale: float) -> Iterator[Comparison]:
     """Messages a second from 1, 2 and 4 producers, round robin to 1,000 keys.
 
     Each producer sends its share to all keys. Timed from the producers' start until every message
-    is handled. `ThreadPoolExecutor` has as many threads as there are cores, and keeps no order.
+    is handled. All have as many threads as there are cores. `ThreadPoolExecutor` keeps no order.
     """
     messages = scaled(MESSAGES, scale, least=4)
     for count in (1, 2, 4):
@@ -120,7 +120,7 @@ def producers(rounds: int, scale: float) -> Iterator[Comparison]:
                 count,
                 messages,
             ),
-            ours("KeyedExecutor().submit_keyed", _keyed_executor, count, messages),
+            ours(f"KeyedExecutor({cores()}).submit_keyed", _keyed_executor, count, messages),
             ours("Pool, generators, dispatch", _pool, count, messages),
         ]
         yield compare(
