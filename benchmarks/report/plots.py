@@ -122,9 +122,9 @@ def bars(
         grid.append(_text(place(tick), y + 14, f"{tick:,g}", "tick middle"))
     grid.append(_text(LABELS, y + 29, unit, "tick"))
     if mark is not None:
-        drawn.append(_stroke(place(mark), top - 4, place(mark), y, "mark"))
+        grid.append(_stroke(place(mark), top - 4, place(mark), y, "mark"))
         side = "end" if mark > highest / 2 else ""
-        drawn.append(_text(place(mark), top - 8, f"{mark_name} {number(mark)}", f"tick {side}"))
+        grid.append(_text(place(mark), top - 8, f"{mark_name} {number(mark)}", f"tick {side}"))
     return _svg(y + 34, title, [*grid, *drawn])
 
 

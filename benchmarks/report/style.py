@@ -38,7 +38,10 @@ svg text { font-size: 12.5px; fill: var(--ink); }
 svg .tick { font-size: 11.5px; fill: var(--soft); }
 svg .middle { text-anchor: middle; }
 svg .end { text-anchor: end; }
-svg .value { font-variant-numeric: tabular-nums; }
+svg .value {
+  font-variant-numeric: tabular-nums;
+  paint-order: stroke; stroke: var(--page); stroke-width: 5px; stroke-linejoin: round;
+}
 svg .label.ours { font-weight: 600; }
 .grid { stroke: var(--faint); stroke-width: 1; }
 .axis { stroke: var(--soft); stroke-width: 1; }

@@ -15,13 +15,15 @@ from benchmarks.results import Comparison
 KEYS: Final = 1_000_000
 CHECKOUT: Final = Path(__file__).parents[2]
 MIB: Final = 2**20
+LONGEST: Final = 600.0
+"""Seconds after which a process is held to be stuck."""
 
 
 def in_process(kind: str, count: int) -> Usage:
     """Run `benchmarks.memory` in a process of its own."""
     command = [sys.executable, "-m", "benchmarks.memory", kind, str(count)]
     ended = subprocess.run(  # noqa: S603 - ourselves
-        command, cwd=CHECKOUT, stdout=subprocess.PIPE, check=True, text=True
+        command, cwd=CHECKOUT, stdout=subprocess.PIPE, check=True, text=True, timeout=LONGEST
     )
     return Usage(**json.loads(ended.stdout))
 
