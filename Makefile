@@ -23,7 +23,7 @@ help:
 	@echo 'make demo    run the demo on 3.13t                       DEMO_ARGS="--path DIR"'
 	@echo 'make test    tests on four interpreters, lint, typing    ENVS=py313t,lint TOX_ARGS="-- -x"'
 	@echo 'make stress  the hammers on 3.13t and 3.14t              COUNT=1000'
-	@echo 'make bench   the benchmarks on 3.13t and 3.14t'
+	@echo 'make bench   the benchmarks on 3.13t and 3.14t, and one page of both in .benchmarks'
 	@echo 'make lint    ruff check and ruff format --check'
 	@echo 'make clean   remove all of it; cached interpreters stay'
 
@@ -38,6 +38,7 @@ stress: $(TOX)/.tox-$(TOX_VERSION)
 
 bench: $(TOX)/.tox-$(TOX_VERSION)
 	$(call run-tox,3.13t 3.14t 3.13,py313t-bench$(,)py314t-bench)
+	.tox/py314t-bench/bin/python -m benchmarks page .benchmarks/3.*.json
 
 lint: $(TOX)/.tox-$(TOX_VERSION)
 	$(call run-tox,3.13,lint)

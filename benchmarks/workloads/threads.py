@@ -1,11 +1,11 @@
 """What reusing a thread saves: a job on a new thread against a job for an idle one."""
 
-import functools
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
-from benchmarks.measuring import Result, compare
+from benchmarks.measuring import compare, ours, peer, scaled
+from benchmarks.results import Comparison
 from threadpool_mb.arguments import Deadline
 from threadpool_mb.scheduling.threads import ThreadCache
 
@@ -32,11 +32,19 @@ def _cached_threads(count: int) -> float:
     return took
 
 
-def reusing(rounds: int, scale: float) -> Iterator[tuple[str, list[Result]]]:
-    """One job after another, each waited for."""
-    count = int(500 * scale)
-    contenders: dict[str, Callable[[], float]] = {
-        "a new thread": functools.partial(_new_threads, count),
-        "a cached thread": functools.partial(_cached_threads, count),
-    }
-    yield "one job on a thread", compare(contenders, rounds=rounds, messages=count)
+def threads(rounds: int, scale: float) -> Iterator[Comparison]:
+    """A job on a new thread against a job for an idle one, which is what a pool's workers get.
+
+    One job after another, each waited for.
+    """
+    count = scaled(500, scale)
+    yield compare(
+        "one job on a thread",
+        "µs per job",
+        [
+            peer("a new thread", _new_threads, count),
+            ours("a cached thread", _cached_threads, count),
+        ],
+        rounds=rounds,
+        factor=1e6 / count,
+    )

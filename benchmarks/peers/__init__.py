@@ -1,0 +1,1 @@
+"""What one uses or writes by hand instead of the library."""

@@ -1,0 +1,209 @@
+"""Plots as inline SVG: horizontal bars with whiskers, and lines over a number.
+
+Colours come from classes, so that the page's style says what they are in light and in dark.
+"""
+
+import dataclasses
+import itertools
+import math
+from collections.abc import Callable, Sequence
+from html import escape
+from typing import Final
+
+from benchmarks.results import Role, Spread
+from benchmarks.tables import number
+
+WIDTH: Final = 860
+LABELS: Final = 320
+"""Pixels for the names at the left of bars."""
+VALUES: Final = 130
+"""Pixels for the figures at the right of bars."""
+BAR: Final = 15
+ROW: Final = 21
+LINES_HEIGHT: Final = 340
+WIDE: Final = 20.0
+"""From this ratio of the largest to the smallest on, a scale is logarithmic."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Bar:
+    """One bar: a contender in one run."""
+
+    label: str
+    """Empty if the bar above has the same."""
+    run: str
+    """Which run, if there are several."""
+    role: Role
+    spread: Spread
+    note: str
+    """Stands behind the figure."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Line:
+    """One line: a contender in one run, with a spread at each place."""
+
+    label: str
+    colour: int
+    """Number of the class."""
+    dash: int
+    """Number of the class."""
+    points: tuple[tuple[float, Spread], ...]
+
+
+def ticks(highest: float) -> list[float]:
+    """Return a few round numbers from 0 to about `highest`."""
+    power = 10.0 ** math.floor(math.log10(highest / 4))
+    step = next(power * by for by in (1, 2, 2.5, 5, 10) if power * by * 4 >= highest * 0.999)
+    return [step * count for count in range(int(highest / step) + 1)]
+
+
+def _log_ticks(lowest: float, highest: float) -> list[float]:
+    first, last = math.floor(math.log10(lowest)), math.ceil(math.log10(highest))
+    return [10.0**power for power in range(first, last + 1)]
+
+
+def _text(x: float, y: float, text: str, kind: str) -> str:
+    return f'<text x="{x:.1f}" y="{y:.1f}" class="{kind}">{escape(text)}</text>'
+
+
+def _stroke(x1: float, y1: float, x2: float, y2: float, kind: str) -> str:
+    return f'<line x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}" class="{kind}"></line>'
+
+
+def _rectangle(x: float, y: float, width: float, kind: str) -> str:
+    size = f'x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{BAR}"'
+    return f'<rect {size} rx="2" class="{kind}"></rect>'
+
+
+def _dot(x: float, y: float, kind: str, tip: str) -> str:
+    circle = f'<circle cx="{x:.1f}" cy="{y:.1f}" r="4" class="{kind}">'
+    return f"{circle}<title>{escape(tip)}</title></circle>"
+
+
+def _svg(height: float, title: str, parts: Sequence[str]) -> str:
+    return (
+        f'<svg viewBox="0 0 {WIDTH} {height:.0f}" role="img" aria-label="{escape(title)}">'
+        f"{''.join(parts)}</svg>"
+    )
+
+
+def bars(
+    title: str, unit: str, some: Sequence[Bar], *, mark: float | None = None, mark_name: str = ""
+) -> str:
+    """Draw bars from 0 on, each with a whisker from its lowest to its highest value.
+
+    Args:
+        title: read out for those who do not see the plot.
+        unit: of the axis.
+        some: the bars, from the top.
+        mark: where a line is drawn across all bars.
+        mark_name: what the line is.
+    """
+    highest = max(*(bar.spread.highest for bar in some), mark or 0.0) or 1.0
+    room = WIDTH - LABELS - VALUES
+    several = any(bar.run for bar in some)
+
+    def place(value: float) -> float:
+        return LABELS + room * value / highest
+
+    top = 20.0 if mark is not None else 4.0
+    y = top
+    drawn: list[str] = []
+    for bar in some:
+        if several and bar.label and bar is not some[0]:
+            y += 7
+        drawn.append(_bar(bar, y, place, several=several))
+        y += ROW
+    grid = []
+    for tick in ticks(highest):
+        kind = "axis" if tick == 0 else "grid"
+        grid.append(_stroke(place(tick), top, place(tick), y, kind))
+        grid.append(_text(place(tick), y + 14, f"{tick:,g}", "tick middle"))
+    grid.append(_text(LABELS, y + 29, unit, "tick"))
+    if mark is not None:
+        grid.append(_stroke(place(mark), top - 4, place(mark), y, "mark"))
+        side = "end" if mark > highest / 2 else ""
+        grid.append(_text(place(mark), top - 8, f"{mark_name} {number(mark)}", f"tick {side}"))
+    return _svg(y + 34, title, [*grid, *drawn])
+
+
+def _bar(bar: Bar, y: float, place: Callable[[float], float], *, several: bool) -> str:
+    spread = bar.spread
+    middle = y + BAR / 2
+    names = LABELS - 62 if several else LABELS - 8
+    left, end, right = place(0), place(spread.median), place(spread.highest)
+    tip = f"{number(spread.median)} ({number(spread.lowest)} … {number(spread.highest)})"
+    return "".join(
+        [
+            "<g>",
+            f"<title>{escape(f'{bar.label} {bar.run}: {tip}')}</title>",
+            _text(names, middle + 4, bar.label, f"label end {bar.role}"),
+            _text(LABELS - 6, middle + 4, bar.run, "tick end"),
+            _rectangle(left, y, max(end - left, 1), f"bar {bar.role}"),
+            _stroke(place(spread.lowest), middle, right, middle, "whisker"),
+            _stroke(place(spread.lowest), middle - 4, place(spread.lowest), middle + 4, "whisker"),
+            _stroke(right, middle - 4, right, middle + 4, "whisker"),
+            _text(max(right, end) + 6, middle + 4, number(spread.median) + bar.note, "value"),
+            "</g>",
+        ]
+    )
+
+
+class Place:
+    """Turns values of one axis into pixels; logarithmic if the values lie far apart."""
+
+    def __init__(self, values: Sequence[float], first: float, last: float) -> None:
+        lowest, highest = min(values), max(values)
+        self.logarithmic: Final = lowest > 0 and highest / lowest >= WIDE
+        if self.logarithmic:
+            self.ticks = _log_ticks(lowest, highest)
+            self._from, self._to = math.log10(self.ticks[0]), math.log10(self.ticks[-1])
+        else:
+            self.ticks = ticks(highest or 1.0)
+            self._from, self._to = 0.0, highest or 1.0
+        self._first, self._last = first, last
+
+    def __call__(self, value: float) -> float:
+        """Return the pixel of a value."""
+        shown = math.log10(value) if self.logarithmic else value
+        part = (shown - self._from) / (self._to - self._from)
+        return self._first + part * (self._last - self._first)
+
+
+def lines(title: str, unit: str, x_label: str, some: Sequence[Line]) -> str:
+    """Draw lines through medians, with a whisker at each point."""
+    points = [point for line in some for point in line.points]
+    across = Place([x for x, _ in points], 70, WIDTH - 30)
+    up = Place(
+        [value for _, spread in points for value in (spread.lowest, spread.highest)],
+        LINES_HEIGHT - 44,
+        26,
+    )
+    parts = [_text(0, 12, unit + (", logarithmic" if up.logarithmic else ""), "tick")]
+    for tick in up.ticks:
+        parts.append(_stroke(70, up(tick), WIDTH - 20, up(tick), "grid"))
+        parts.append(_text(62, up(tick) + 4, f"{tick:,g}", "tick end"))
+    for x in sorted({x for x, _ in points}):
+        parts.append(_stroke(across(x), LINES_HEIGHT - 44, across(x), LINES_HEIGHT - 39, "axis"))
+        parts.append(_text(across(x), LINES_HEIGHT - 25, f"{x:,.0f}", "tick middle"))
+    scale = ", logarithmic" if across.logarithmic else ""
+    parts.append(_text(WIDTH - 30, LINES_HEIGHT - 6, x_label + scale, "tick end"))
+    parts.extend(_line(line, across, up) for line in some)
+    return _svg(LINES_HEIGHT, title, parts)
+
+
+def _line(line: Line, across: Place, up: Place) -> str:
+    kind = f"line c{line.colour}"
+    parts = [
+        _stroke(across(x1), up(one.median), across(x2), up(other.median), f"{kind} d{line.dash}")
+        for (x1, one), (x2, other) in itertools.pairwise(line.points)
+    ]
+    for x, spread in line.points:
+        tip = f"{line.label}, {x:,.0f}: {number(spread.median)}"
+        tip += f" ({number(spread.lowest)} … {number(spread.highest)})"
+        parts += [
+            _stroke(across(x), up(spread.lowest), across(x), up(spread.highest), f"{kind} thin"),
+            _dot(across(x), up(spread.median), f"c{line.colour}", tip),
+        ]
+    return "".join(parts)
