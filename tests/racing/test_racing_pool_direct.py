@@ -1,7 +1,7 @@
 """Staged races of `dispatch` where the mailbox has no limit: the sender delivers in its own frame.
 
-It is stopped between reading the mailbox's `put` and putting, and between putting and looking whether
-the mailbox is done, while its worker ends.
+It is stopped between reading the mailbox's `put` and putting, and between putting and looking
+whether the mailbox is done, while its worker ends.
 """
 
 from collections.abc import Callable
