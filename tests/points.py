@@ -18,7 +18,7 @@ import threadpool_mb
 
 _CODE: Final = str(pathlib.Path(threadpool_mb.__file__).parent)
 
-_NOT_HERE: Final = frozenset({"_sweep", "_bury", "take", "__del__"})
+_NOT_HERE: Final = frozenset({"sweep", "_bury", "take", "__del__"})
 """Where nothing is run: what has a single message in hand that dies, which an interrupt may cost;
 and finalizers, whose errors the interpreter prints and drops."""
 

@@ -41,7 +41,7 @@ from typing import Final, cast, final
 
 from threadpool_mb.mailbox.slots import Slots, refuse
 
-__all__ = ["Marker", "QueueInput"]
+__all__ = ["Marker", "QueueInput", "sweep"]
 
 _logger = logging.getLogger(__name__)
 
@@ -61,7 +61,7 @@ class Marker:
     """
 
 
-def _sweep[T](
+def sweep[T](
     messages: "queue.SimpleQueue[T]",
     returned: list[T],
     on_dead_letter: Callable[[T], object] | None,
@@ -105,7 +105,7 @@ def _bury[T](message: T, on_dead_letter: Callable[[T], object] | None) -> None:
 
 def _delivering[T](  # noqa: C901 - small closures over one state
     messages: "queue.SimpleQueue[T]",
-    sweep: Callable[[], None],
+    sweep_all: Callable[[], None],
     slots: Slots | None,
 ) -> tuple[Callable[[T], bool], Callable[[], None], Callable[[], None]]:
     """Return `deliver`, what makes it refuse, and what makes it sweep after it has put."""
@@ -125,7 +125,7 @@ def _delivering[T](  # noqa: C901 - small closures over one state
     def deliver(message: T, /) -> bool:
         put(message)
         if done:
-            sweep()
+            sweep_all()
         return True
 
     if slots is None:
@@ -144,7 +144,7 @@ def _delivering[T](  # noqa: C901 - small closures over one state
             free(None)
             raise
         if done:
-            sweep()
+            sweep_all()
         return True
 
     return deliver_into_slot, shut, finish
@@ -170,6 +170,7 @@ class QueueInput[T]:
         "returned",
         "slots",
         "sweep",
+        "unattended",
     )
 
     def __init__(
@@ -181,13 +182,15 @@ class QueueInput[T]:
         """Messages that were given back; the queue holds a marker for each, in its place."""
         self.slots: Final = slots
         self.put: Callable[[T], object] = self.queue.put
-        """The first half of `deliver` where there are no slots: whoever calls it looks at `done`
-        afterwards and calls `sweep` if it is set. Raises `MailboxClosed`, as `deliver` does."""
+        """The first half of `deliver` where there are no slots: whoever calls it looks at
+        `unattended` afterwards and calls `attend` if it is true. Raises `MailboxClosed`."""
         self.closed: bool = False
         self.marked: bool = False
         """Whether the marker of the end was put."""
         self.done: bool = False
-        self.sweep: Final = functools.partial(_sweep, self.queue, self.returned, on_dead_letter)
+        self.unattended: bool = False
+        """Whether nobody will look at what is put now, unless `attend` is called: when done."""
+        self.sweep: Final = functools.partial(sweep, self.queue, self.returned, on_dead_letter)
         """Make dead letters of all that is in the queue; only once it is done."""
         deliver, self._shut, self._finish = _delivering(self.queue, self.sweep, slots)
         self.deliver: Callable[[T], bool] = deliver
@@ -209,8 +212,12 @@ class QueueInput[T]:
 
     def finish(self) -> None:
         """Say that the receiver takes no more, unless it finds something in one last look."""
-        self.done = True
+        self.done = self.unattended = True
         self._finish()
+
+    def attend(self) -> None:
+        """See to what was put when the receiver took no more."""
+        self.sweep()
 
     def give_back(self, message: T) -> None:
         """Put a message that was taken, but reached nobody, back at the end of the queue.

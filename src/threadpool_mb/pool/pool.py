@@ -199,8 +199,8 @@ class Pool[K, M]:
                 if direct is None:
                     return incarnation.deliver(message) or self._overflowed(incarnation, message)
                 direct.put(message)
-                if direct.done:
-                    direct.sweep()
+                if direct.unattended:
+                    direct.attend()
                 return True
         except MailboxClosed:
             pass

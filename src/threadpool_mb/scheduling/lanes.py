@@ -1,0 +1,199 @@
+"""Lanes: messages that are handled in order, one at a time, by whichever shared thread has a turn.
+
+A lane is a queue, somebody who handles what comes out of it, and one try-lock that means "this lane
+is scheduled, or runs".
+
+**Guarantees.** A lane is run by one thread at a time. Messages are handled in the order in which
+they came. Each message whose `put` returned is handled, or becomes a dead letter, exactly once. A
+lane that holds messages is scheduled or runs, once it has begun. It has at most `throughput`
+messages handled in a turn, and then goes to the end of the line.
+
+**Assumes.** What `mailbox.sending` says of `SimpleQueue`.
+
+The words: a lane is *busy* while its lock is held; `unattended` says what a sender has to do about
+what it has put: `IDLE`, schedule the lane; `DONE`, sweep; 0, nothing. Only who holds the lock writes
+it. A lane is born busy: it begins when its owner schedules it first.
+
+The interleaving that must not lose a wake-up. The sender is (1) to (3), the thread at the end of a
+turn is (a) to (d):
+
+1. The sender puts a message.
+2. It reads `unattended`; it is `IDLE`.
+3. It tries the lock. If it gets it, it writes 0 and schedules the lane.
+a. The thread finds the queue empty and writes `IDLE`.
+b. It releases the lock.
+c. It looks into the queue once more.
+d. If something is there, it tries the lock, as in (3).
+
+(1) and (c) are operations on one queue: one of them comes first. If (1) does, (c) finds the message.
+If (c) does, (2) comes after (a), and (3) after (b). Either way somebody tries the lock after (b); if
+it is held then, its holder got it after (b) and schedules the lane after that, and the turn that
+follows finds the message. Without (c) a message that is put between (a)'s look and its writing waits
+until the next one comes.
+
+Closing is a message too, the marker: so a lane that is idle wakes for it. The end of a lane is that
+of a mailbox (`mailbox.sending`): `put` is replaced, `DONE` is written before the last look into the
+queue, and the lock is never released.
+"""
+
+import queue
+import threading
+from collections.abc import Callable
+from typing import Final, cast
+
+from threadpool_mb.mailbox.protocols import MailboxStats
+from threadpool_mb.mailbox.sending import Marker, sweep
+from threadpool_mb.mailbox.slots import Slots, refuse
+
+__all__ = ["DONE", "IDLE", "Lane"]
+
+IDLE: Final = 1
+"""Nobody has the lane in hand: who puts a message schedules it."""
+DONE: Final = 2
+"""Nothing more will be handled: who has put a message sweeps."""
+
+_PUT: Final = 1
+_TAKEN: Final = 2
+
+_shutting: Final = threading.RLock()
+"""Makes each lane be shut once; as in `mailbox.sending`."""
+
+
+class Lane[M]:
+    """Takes messages like an `Input`, and is told of its end like a mailbox.
+
+    Subclasses say what is done with the messages.
+
+    Threads: internally synchronized, but for `turn` and what it calls.
+    """
+
+    __slots__ = (
+        "_busy",
+        "_marked",
+        "_on_dead_letter",
+        "_schedule",
+        "_slots",
+        "cancelled",
+        "closed",
+        "put",
+        "queue",
+        "unattended",
+    )
+
+    def __init__(
+        self,
+        schedule: Callable[["Lane[M]"], object],
+        slots: Slots | None,
+        on_dead_letter: Callable[[M], object],
+    ) -> None:
+        """Make an empty lane that is busy until it was scheduled and has had a turn."""
+        self._schedule: Final = schedule
+        self._slots: Final = slots
+        self._on_dead_letter: Final = on_dead_letter
+        self._busy: Final = threading.Lock()
+        self._busy.acquire()
+        self.queue: Final[queue.SimpleQueue[M]] = queue.SimpleQueue()
+        self.put: Callable[[M], object] = self.queue.put
+        """The first half of `deliver` where there is no limit: whoever calls it looks at
+        `unattended` afterwards and calls `attend` if it is true. Raises `MailboxClosed`."""
+        self.unattended: int = 0
+        self.closed: bool = False
+        self.cancelled: bool = False
+        self._marked: int = 0
+
+    def deliver(self, message: M, /) -> bool:
+        """Put one message into the lane; see `Input.deliver`."""
+        slots = self._slots
+        if slots is None:
+            self.put(message)
+        else:
+            try:
+                slots.take()
+            except queue.Empty:
+                if not slots.wait():
+                    return False
+            try:
+                self.put(message)
+            except BaseException:
+                slots.free(None)
+                raise
+        if self.unattended:
+            self.attend()
+        return True
+
+    def attend(self) -> None:
+        """See to what was put into a lane that nobody looks at."""
+        if self.unattended == DONE:
+            self._sweep()
+        elif self._busy.acquire(blocking=False):
+            self.unattended = 0
+            self._schedule(self)
+
+    def close(self) -> None:
+        """Take no more messages; end when those that were taken are handled. Blocks: never."""
+        self._shut()
+        if self.unattended == IDLE:
+            self.attend()
+
+    def cancel(self) -> None:
+        """Take no more messages; end before the next one is handled. Blocks: never."""
+        self.cancelled = True
+        self.close()
+
+    def abandon(self) -> None:
+        """Make dead letters of what is left: for who holds the lock, once nothing is to be handled.
+
+        Blocks: as long as the dead-letter function does.
+        """
+        self._shut()
+        self.unattended = DONE
+        self._sweep()
+
+    def stats(self) -> MailboxStats:
+        """Return a snapshot of the lane."""
+        return MailboxStats(
+            messages=max(0, self.queue.qsize() - (self._marked == _PUT)),
+            senders_waiting=0 if self._slots is None else self._slots.waiting,
+            closed=self.closed,
+            cancelled=self.cancelled,
+        )
+
+    def turn(self) -> None:
+        """Handle some messages; on a shared thread, for a lane that is busy."""
+        if not self._work():
+            return
+        if self.queue.qsize():
+            self._schedule(self)
+            return
+        self.unattended = IDLE
+        self._busy.release()
+        if self.queue.qsize() and self._busy.acquire(blocking=False):
+            self.unattended = 0
+            self._schedule(self)
+
+    def _work(self) -> bool:
+        """Handle at most as many messages as belong into a turn; `False` if the lane has ended."""
+        raise NotImplementedError
+
+    def _shut(self) -> None:
+        self.closed = True
+        self.put = refuse
+        with _shutting:
+            if not self._marked:
+                self.queue.put(cast("M", Marker))
+                if self._slots is not None:
+                    self._slots.shut()
+                # Last; see `QueueInput.shut`.
+                self._marked = _PUT
+
+    def _marker_was_taken(self) -> None:
+        with _shutting:
+            self._marked = _TAKEN
+
+    @property
+    def _drained(self) -> bool:
+        """Whether the lane was closed, and all that was put before that was taken."""
+        return self._marked == _TAKEN and not self.queue.qsize()
+
+    def _sweep(self) -> None:
+        sweep(self.queue, [], self._on_dead_letter)

@@ -1,0 +1,205 @@
+"""A few threads that take turns of many lanes: started when needed, then kept.
+
+**Guarantees.** What is scheduled gets its turn, in the order in which it was scheduled. As long as
+something waits for its turn, every thread is busy, and as many were asked for as there may be: a
+turn that blocks holds up one thread, and no other turn for longer than a thread takes to start.
+
+**Assumes.** What `mailbox.sending` says of `SimpleQueue`. Turns raise nothing.
+
+When to ask for one more thread. The sender's side is (1) and (2), the thread's is (a) to (c):
+
+1. `schedule` puts a turn into the queue.
+2. It asks for a thread if none is idle.
+a. A thread takes a turn; if it had waited for it, it counts as idle no more.
+b. It looks whether the queue holds another turn, and whether another thread is idle.
+c. If one waits and none is idle, it asks for a thread; then it does its turn.
+
+If (1) comes before (b), the thread sees what was put. If it comes after, so does (2), and (a) was
+before (b): the sender does not count that thread as idle. Either way somebody asks.
+"""
+
+import contextvars
+import queue
+import threading
+from collections.abc import Callable
+from typing import Final, Protocol, final
+
+from threadpool_mb.arguments import Deadline
+from threadpool_mb.errors import ThreadRefused
+from threadpool_mb.mailbox.lingering import linger
+
+__all__ = ["SharedThreads", "Turn"]
+
+
+class Turn(Protocol):
+    """What can be scheduled."""
+
+    def turn(self) -> None:
+        """Do some of what there is to do; on a shared thread. It raises nothing."""
+        ...
+
+
+@final
+class SharedThreads:
+    """Runs turns on at most `max_threads` threads.
+
+    Threads: internally synchronized.
+    """
+
+    __slots__ = (
+        "_ask",
+        "_asked",
+        "_idle",
+        "_lock",
+        "_max_threads",
+        "_name",
+        "_prepare",
+        "_ready",
+        "_threads",
+        "growing",
+    )
+
+    def __init__(
+        self,
+        name: str,
+        max_threads: int,
+        ask: Callable[[], object],
+        prepare: Callable[[], bool] = lambda: True,
+    ) -> None:
+        """Start no thread yet.
+
+        Args:
+            name: the threads are called `{name}-shared-1` and so on.
+            max_threads: the most threads there will be.
+            ask: called when one more thread is needed; it calls `grow`, or has another thread
+                call it. It must not block.
+            prepare: called by each thread before its first turn; if it returns `False` the thread
+                ends, and takes no turn.
+        """
+        self._name: Final = name
+        self._max_threads: Final = max_threads
+        self._ask: Final = ask
+        self._prepare: Final = prepare
+        self._ready: Final[queue.SimpleQueue[Turn | None]] = queue.SimpleQueue()
+        # Guards the rest. Nobody waits under it. Reentrant: a finalizer may run under it.
+        self._lock: Final = threading.RLock()
+        self._threads: Final[list[threading.Thread]] = []
+        self._idle: int = 0
+        self._asked: bool = False
+        self.growing: bool = True
+        """Whether there may be more threads than there are."""
+
+    def schedule(self, turn: Turn) -> None:
+        """Give `turn` its turn, behind those that wait.
+
+        Blocks: never.
+        """
+        self._ready.put(turn)
+        if self.growing and not self._idle:
+            self._ask_for_one()
+
+    def grow(self, *, least: int = 0) -> None:
+        """Start a thread if one is needed, or if there are fewer than `least`.
+
+        Blocks: some tenths of a millisecond.
+
+        Raises:
+            ThreadRefused: if the system starts no thread and there are none.
+        """
+        with self._lock:
+            self._asked = False
+            running = len(self._threads)
+            wanted = running < least or (self._ready.qsize() and not self._idle)
+            if not self.growing or not wanted:
+                return
+            thread = threading.Thread(
+                target=self._serve, name=f"{self._name}-shared-{running + 1}", daemon=False
+            )
+            self._threads.append(thread)
+            self.growing = running + 1 < self._max_threads
+        try:
+            thread.start()
+        except (RuntimeError, MemoryError) as error:
+            with self._lock:
+                self._threads.remove(thread)
+                # With what there is, from now on; with none, the next one may be luckier.
+                self.growing = not self._threads
+            if not running:
+                msg = f"the system started no thread for workers: {error}"
+                raise ThreadRefused(msg) from error
+
+    def close(self) -> None:
+        """Let every thread end once nothing waits for its turn.
+
+        Blocks: never.
+        """
+        with self._lock:
+            self.growing = False
+        self._ready.put(None)
+
+    def join(self, deadline: Deadline) -> bool:
+        """Wait until every thread has ended; for those that are closed.
+
+        Returns:
+            `False` if the deadline came first.
+        """
+        with self._lock:
+            threads = list(self._threads)
+        for thread in threads:
+            thread.join(deadline.remaining())
+        return not any(thread.is_alive() for thread in threads)
+
+    def __contains__(self, thread: threading.Thread) -> bool:
+        """Return whether the thread is one of these."""
+        with self._lock:
+            return thread in self._threads
+
+    def __len__(self) -> int:
+        """Return the number of living threads."""
+        with self._lock:
+            return sum(thread.is_alive() for thread in self._threads)
+
+    def _ask_for_one(self) -> None:
+        with self._lock:
+            if self._asked or not self.growing:
+                return
+            self._asked = True
+        try:
+            self._ask()
+        except BaseException:
+            self._asked = False
+            raise
+
+    def _serve(self) -> None:
+        """Take turn after turn; a shared thread's whole life."""
+        # Not in the context of whoever happened to start it, as 3.14t would have it.
+        contextvars.Context().run(self._take_turns)
+
+    def _take_turns(self) -> None:
+        if not self._prepare():
+            return
+        ready, get = self._ready, self._ready.get
+        while True:
+            try:
+                turn = get(False)  # noqa: FBT003 - not to wait
+            except queue.Empty:
+                turn = self._wait()
+            if turn is None:
+                break
+            if self.growing and not self._idle and ready.qsize():
+                self._ask_for_one()
+            turn.turn()
+            # What it holds must not live on while the thread waits.
+            del turn
+        # For the next one.
+        ready.put(None)
+
+    def _wait(self) -> Turn | None:
+        """Wait for a turn, as one who is idle."""
+        with self._lock:
+            self._idle += 1
+        linger(self._ready.qsize)
+        turn = self._ready.get()
+        with self._lock:
+            self._idle -= 1
+        return turn
