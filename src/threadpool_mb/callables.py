@@ -4,11 +4,31 @@ import inspect
 
 from threadpool_mb.describing import describe
 
-__all__ = ["check_callable"]
+__all__ = ["check_callable", "is_generator_function"]
 
 
-def check_callable(function: object, name: str, *arguments: str) -> None:
+def is_generator_function(function: object) -> bool:
+    """Return whether calling `function` makes a generator.
+
+    Looks through `functools.partial`, methods, objects with a `__call__`, and decorators that tell
+    what they wrap.
+    """
+    if not callable(function):
+        return False
+    return any(
+        inspect.isgeneratorfunction(called)
+        for called in (function, inspect.unwrap(function), type(function).__call__)
+    )
+
+
+def check_callable(function: object, name: str, *arguments: str, generator: bool = False) -> None:
     """Check that `function` runs when it is called with as many positional arguments.
+
+    Args:
+        function: what is checked.
+        name: what it is called in the error's text.
+        arguments: the names of its positional arguments.
+        generator: whether it may be a generator function.
 
     Raises:
         TypeError: if it cannot be called so, or would not run then (a generator function or a
@@ -24,7 +44,7 @@ def check_callable(function: object, name: str, *arguments: str) -> None:
             ("coroutine", inspect.iscoroutinefunction),
             ("asynchronous generator", inspect.isasyncgenfunction),
         ):
-            if is_one(called):
+            if is_one(called) and not (generator and kind == "generator"):
                 raise TypeError(
                     f"{name} must be a plain function, not the {kind} function {describe(function)}"
                 )

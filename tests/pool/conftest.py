@@ -5,7 +5,7 @@ import pytest
 from tests.pool.witness import Witness
 
 
-@pytest.fixture
-def witness() -> Witness:
-    """Return what a pool's workers and hooks tell."""
-    return Witness()
+@pytest.fixture(params=["function", "generator"])
+def witness(request: pytest.FixtureRequest) -> Witness:
+    """Return what a pool's workers and hooks tell, for workers of either kind."""
+    return Witness(request.param)

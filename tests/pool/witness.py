@@ -2,7 +2,7 @@
 
 import contextlib
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from typing import Any, Final
 
 from tests.helpers import DEADLINE, until
@@ -36,7 +36,8 @@ class Gate:
 class Witness:
     """What the workers and hooks of a pool have seen, in the order in which they saw it."""
 
-    def __init__(self) -> None:
+    def __init__(self, kind: str = "function") -> None:
+        self._kind: Final = kind
         self.handled: Final[list[tuple[Any, Any]]] = []
         self.letters: Final[list[DeadLetter[Any, Any]]] = []
         self.exits: Final[list[WorkerExit[Any]]] = []
@@ -45,14 +46,24 @@ class Witness:
     def work(self, key: Any, mailbox: Mailbox[Any]) -> None:  # noqa: ANN401 - any key
         """Raise messages that are exceptions, call those that can be called, keep the others."""
         for message in mailbox:
-            if message is END:
+            if not self._obey(key, message):
                 return
-            if isinstance(message, BaseException):
-                raise message
-            if callable(message):
-                message()
-            else:
-                self.handled.append((key, message))
+
+    def work_in_turns(self, key: Any) -> Generator[None, Any]:  # noqa: ANN401 - any key
+        """Do the same as a generator worker."""
+        while self._obey(key, (yield)):
+            pass
+
+    def _obey(self, key: object, message: Any) -> bool:  # noqa: ANN401 - any message
+        if message is END:
+            return False
+        if isinstance(message, BaseException):
+            raise message
+        if callable(message):
+            message()
+        else:
+            self.handled.append((key, message))
+        return True
 
     @property
     def dead(self) -> list[tuple[Any, Any, str]]:
@@ -88,7 +99,7 @@ class Witness:
     @contextlib.contextmanager
     def pool(
         self,
-        worker: Callable[[Any, Mailbox[Any]], object] | None = None,
+        worker: Callable[..., Any] | None = None,
         **options: Any,  # noqa: ANN401 - what `Pool` takes
     ) -> Iterator[Pool[Any, Any]]:
         """Make a pool that tells this witness; cancel and join it at the end of the block."""
@@ -96,7 +107,9 @@ class Witness:
             "on_dead_letter": self.letters.append,
             "on_worker_exit": self.exits.append,
         } | options
-        pool = Pool(self.work if worker is None else worker, **options)
+        if worker is None:
+            worker = self.work if self._kind == "function" else self.work_in_turns
+        pool = Pool(worker, **options)
         try:
             yield pool
         finally:

@@ -18,10 +18,10 @@ from threadpool_mb.pool.dispatcher import Dispatcher
 from threadpool_mb.scheduling.threads import ThreadCache
 
 
-@pytest.fixture
-def witness() -> Witness:
-    """Return what a pool's workers and hooks tell."""
-    return Witness()
+@pytest.fixture(params=["function", "generator"])
+def witness(request: pytest.FixtureRequest) -> Witness:
+    """Return what a pool's workers and hooks tell, for workers of either kind."""
+    return Witness(request.param)
 
 
 def stopping(gate: Gate) -> Intercepting:

@@ -22,17 +22,18 @@ from threadpool_mb.arguments import Deadline
 from threadpool_mb.dead_letters import DeadLetterOffice, DeadLetterReason
 from threadpool_mb.describing import describe
 from threadpool_mb.errors import ThreadRefused
-from threadpool_mb.mailbox.protocols import MailboxConfig, MailboxStats
-from threadpool_mb.pool.function_workers import WorkerKind
+from threadpool_mb.mailbox.protocols import MailboxStats
 from threadpool_mb.pool.incarnation import Incarnation, State
 from threadpool_mb.pool.reports import DrainReport, PoolStats, UnfinishedWorker, WorkerExit
 from threadpool_mb.pool.roster import Roster
+from threadpool_mb.pool.workers import WorkerKind
 from threadpool_mb.scheduling.exit_hook import close_at_exit
-from threadpool_mb.scheduling.threads import ThreadCache
 
 __all__ = ["Dispatcher"]
 
 _logger = logging.getLogger(__name__)
+
+type _Order = Literal["close", "grow"]
 
 
 @final
@@ -46,7 +47,6 @@ class Dispatcher[K, M]:
 
     __slots__ = (
         "__weakref__",
-        "_config",
         "_inbox",
         "_kind",
         "_office",
@@ -60,22 +60,24 @@ class Dispatcher[K, M]:
     def __init__(
         self,
         name: str,
-        config: MailboxConfig,
         office: DeadLetterOffice[K, M],
         on_worker_exit: Callable[[WorkerExit[K]], object] | None,
-        make_kind: Callable[[ThreadCache], WorkerKind[K, M]],
+        make_kind: Callable[[Callable[[], object]], WorkerKind[K, M]],
     ) -> None:
-        """Start the dispatcher thread; `make_kind` makes the workers' kind from their threads."""
+        """Start the dispatcher thread.
+
+        `make_kind(ask)` makes the workers' kind; it calls `ask` to have its `grow` called.
+        """
         self.name: Final = name
-        self._config: Final = config
         self._office: Final = office
         self._on_worker_exit: Final = on_worker_exit
-        self._threads: Final = ThreadCache(name)
-        self._kind: Final = make_kind(self._threads)
-        # Workers whose turn has come; "close" from a pool that was collected; `None` at the end.
-        self._inbox: Final[queue.SimpleQueue[Incarnation[K, M] | Literal["close"] | None]] = (
+        # Workers whose turn has come; "close" from a pool that was collected; "grow" from the
+        # workers' kind; `None` at the end.
+        self._inbox: Final[queue.SimpleQueue[Incarnation[K, M] | _Order | None]] = (
             queue.SimpleQueue()
         )
+        self._kind: Final = make_kind(functools.partial(self._inbox.put, "grow"))
+        self._threads: Final = self._kind.threads
         self.roster: Final[Roster[K, M]] = Roster(self._inbox.put)
         self._thread: Final = threading.Thread(
             target=self._run, name=f"{name}-dispatcher", daemon=False
@@ -93,7 +95,7 @@ class Dispatcher[K, M]:
 
     def new_incarnation(self, key: K) -> Incarnation[K, M]:
         """Create a worker that is not entered yet; what the mailbox's config raises passes."""
-        return Incarnation(key, self._config, self._office)
+        return self._kind.new_incarnation(key)
 
     def remove(
         self, incarnation: Incarnation[K, M], *, drain: bool, reason: DeadLetterReason
@@ -214,7 +216,9 @@ class Dispatcher[K, M]:
     def _run(self) -> None:
         """Start worker after worker; the dispatcher thread's whole life."""
         while (order := self._inbox.get()) is not None:
-            if isinstance(order, str):
+            if order == "grow":
+                self._tell(self._kind.grow, "starting a thread")
+            elif order == "close":
                 self._tell(self.close, "a mailbox")
             else:
                 self._start(order)

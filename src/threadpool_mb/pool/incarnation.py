@@ -2,13 +2,53 @@
 
 import enum
 from collections.abc import Callable
-from typing import Final, final
+from typing import Final, Protocol, final
 
 from threadpool_mb.dead_letters import DeadLetterOffice, DeadLetterReason
-from threadpool_mb.mailbox.protocols import Mailbox, MailboxConfig
-from threadpool_mb.mailbox.sending import QueueInput
+from threadpool_mb.mailbox.protocols import Input, MailboxStats
 
-__all__ = ["Incarnation", "State"]
+__all__ = ["Direct", "Incarnation", "Leftovers", "Mailbox", "State"]
+
+
+class Mailbox(Protocol):
+    """What the control plane tells and asks a worker's mailbox, or lane."""
+
+    def close(self) -> None:
+        """Take no more messages; what is there is still handled."""
+        ...
+
+    def cancel(self) -> None:
+        """Take no more messages, and stop before the next one."""
+        ...
+
+    def abandon(self) -> None:
+        """Make dead letters of what is there: nobody will receive it."""
+        ...
+
+    def stats(self) -> MailboxStats:
+        """Return a snapshot."""
+        ...
+
+
+class Direct[M](Protocol):
+    """An input whose senders may do in their own frame what `deliver` does.
+
+    They put, then look at `unattended`, and call `attend` if it is true.
+    """
+
+    @property
+    def put(self) -> Callable[[M], object]:
+        """Put a message; raises `MailboxClosed`."""
+        ...
+
+    @property
+    def unattended(self) -> int:
+        """Whether nobody will look at what was put, unless `attend` is called."""
+        ...
+
+    def attend(self) -> None:
+        """See to what was put."""
+        ...
 
 
 class State(enum.Enum):
@@ -53,8 +93,8 @@ class Incarnation[K, M]:
 
     __slots__ = (
         "current",
-        "deliver",
         "direct",
+        "input",
         "key",
         "leftovers",
         "mailbox",
@@ -64,18 +104,22 @@ class Incarnation[K, M]:
         "successor",
     )
 
-    def __init__(self, key: K, config: MailboxConfig, office: DeadLetterOffice[K, M]) -> None:
-        """Create the worker's mailbox; what `config.create` or `new_input` raise passes."""
+    def __init__(
+        self,
+        key: K,
+        leftovers: Leftovers[K, M],
+        mailbox: Mailbox,
+        sending: Input[M],
+        direct: Direct[M] | None,
+    ) -> None:
+        """Make a worker that is not entered yet."""
         self.key: Final = key
-        self.leftovers: Final = Leftovers(key, office)
-        self.mailbox: Final[Mailbox[M]] = config.create(on_dead_letter=self.leftovers)
-        sending = self.mailbox.new_input()
-        self.deliver: Final[Callable[[M], bool]] = sending.deliver
-        self.direct: Final[QueueInput[M] | None] = (
-            sending if isinstance(sending, QueueInput) and sending.slots is None else None
-        )
+        self.leftovers: Final = leftovers
+        self.mailbox: Final = mailbox
+        self.input: Final = sending
+        self.direct: Final = direct
         """Where the mailbox has no limit: its input, for senders who do in their own frame what
-        `deliver` does."""
+        `deliver` does (which saves 25 ns of 140 on 3.14t and of 265 on 3.13t)."""
         self.number: int = 0
         """Given when it enters, not when it is made: later workers have greater ones."""
         self.state: State = State.PENDING

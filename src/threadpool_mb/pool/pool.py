@@ -25,15 +25,15 @@ from threadpool_mb.callables import check_callable
 from threadpool_mb.dead_letters import DeadLetter, DeadLetterOffice, DeadLetterReason
 from threadpool_mb.describing import describe
 from threadpool_mb.errors import MailboxClosed, PoolClosed
-from threadpool_mb.mailbox.protocols import Input, Mailbox, MailboxConfig
+from threadpool_mb.mailbox.protocols import Input, MailboxConfig
 from threadpool_mb.mailbox.unlimited import Unlimited
 from threadpool_mb.mailbox.using import check_mailbox_config
 from threadpool_mb.markers import MISSING, Missing
 from threadpool_mb.messages import Dispatch, Initialize, Remove
 from threadpool_mb.pool.dispatcher import Dispatcher
-from threadpool_mb.pool.function_workers import FunctionWorkers
 from threadpool_mb.pool.incarnation import Incarnation
 from threadpool_mb.pool.inputs import KeyInput, PoolInput
+from threadpool_mb.pool.kinds import Worker, worker_kind
 from threadpool_mb.pool.reports import DrainReport, PoolStats, WorkerExit
 
 __all__ = ["Pool"]
@@ -92,9 +92,11 @@ class Pool[K, M]:
 
     def __init__(
         self,
-        worker: Callable[[K, Mailbox[M]], object],
+        worker: Worker[K, M],
         *,
         mailbox: MailboxConfig | None = None,
+        max_threads: int | None = None,
+        throughput: int | None = None,
         name: str | None = None,
         overflow: Literal["refuse", "remove_worker"] = "refuse",
         on_dead_letter: Callable[[DeadLetter[K, M]], object] | None = None,
@@ -103,8 +105,14 @@ class Pool[K, M]:
         """Start an empty pool.
 
         Args:
-            worker: `worker(key, mailbox)`, run on a thread of its own for each key.
+            worker: a generator function `worker(key)`, which takes a message at each `yield`, on
+                one of a few threads; or a function `worker(key, mailbox)`, run on a thread of its
+                own for each key.
             mailbox: creates each worker's mailbox; `Unlimited()` if it is not given.
+            max_threads: the most threads for generator workers, started when they are needed and
+                then kept; as for `ThreadPoolExecutor` if it is not given, `min(32, cores + 4)`.
+            throughput: the most messages that a generator worker is given before it is the others'
+                turn, 64 if it is not given. Fewer are fairer, more are faster.
             name: shown in thread names and log lines; `"pool-1"` and so on if it is not given.
             overflow: what a refused message does to its worker: nothing, or (as in the original)
                 removes it.
@@ -117,11 +125,12 @@ class Pool[K, M]:
                 drains). What it raises is logged.
 
         Raises:
-            TypeError: if the worker cannot be called with a key and a mailbox, or an argument is of
-                a wrong type.
-            ValueError: if `overflow` is another word.
+            TypeError: if the worker is neither, or an argument is of a wrong type.
+            ValueError: if `overflow` is another word, a number is no `int` of at least 1, or the
+                worker is a function and the number is for generators, or is a generator and its
+                mailboxes have a `receive_timeout`.
+            ThreadRefused: if the system starts no thread.
         """
-        check_callable(worker, "worker", "key", "mailbox")
         config = Unlimited() if mailbox is None else check_mailbox_config(mailbox)
         if overflow not in {"refuse", "remove_worker"}:
             raise ValueError(f"overflow must be 'refuse' or 'remove_worker', not {overflow!r}")
@@ -135,10 +144,9 @@ class Pool[K, M]:
         self._office: Final[DeadLetterOffice[K, M]] = DeadLetterOffice(name, on_dead_letter)
         self._dispatcher: Final[Dispatcher[K, M]] = Dispatcher(
             name,
-            config,
             self._office,
             on_worker_exit,
-            lambda threads: FunctionWorkers(worker, name, threads),
+            worker_kind(worker, config, self._office, name, max_threads, throughput),
         )
         # Bound once: `dispatch` then touches one shared object less.
         self._find: Final = self._dispatcher.roster.routes.get
@@ -168,7 +176,7 @@ class Pool[K, M]:
         refused = False
         if not taken:
             incarnation = self._dispatcher.new_incarnation(key)
-            refused = message is not MISSING and not incarnation.deliver(message)
+            refused = message is not MISSING and not incarnation.input.deliver(message)
             taken = not self._dispatcher.roster.enter(incarnation)
         if message is not MISSING and (taken or refused):
             reason = DeadLetterReason.DUPLICATE_INITIALIZE if taken else DeadLetterReason.REFUSED
@@ -197,7 +205,9 @@ class Pool[K, M]:
             if incarnation is not None:
                 direct = incarnation.direct
                 if direct is None:
-                    return incarnation.deliver(message) or self._overflowed(incarnation, message)
+                    return incarnation.input.deliver(message) or self._overflowed(
+                        incarnation, message
+                    )
                 direct.put(message)
                 if direct.unattended:
                     direct.attend()
@@ -213,7 +223,7 @@ class Pool[K, M]:
         """Hand a message to the worker that follows the one that was tried, if there is one."""
         while (incarnation := self._find(key)) is not None and incarnation is not tried:
             try:
-                return incarnation.deliver(message) or self._overflowed(incarnation, message)
+                return incarnation.input.deliver(message) or self._overflowed(incarnation, message)
             except MailboxClosed:
                 tried = incarnation
         if self._dispatcher.roster.closed:

@@ -181,7 +181,7 @@ class SharedThreads:
         ready, get = self._ready, self._ready.get
         while True:
             try:
-                turn = get(False)  # noqa: FBT003 - not to wait
+                turn = get(False)
             except queue.Empty:
                 turn = self._wait()
             if turn is None:

@@ -1,0 +1,217 @@
+"""Generator workers: `worker(key)` takes a message at each `yield`, on whichever thread has a turn.
+
+**Guarantees.** One thread at a time runs a worker's generator: its set-up, its messages and its end
+are turns of one lane (`scheduling.lanes`). Set-up comes before the first message. However it ends,
+the generator is closed on a shared thread before its end is reported.
+"""
+
+import contextlib
+import itertools
+import queue
+from collections.abc import Callable, Generator
+from typing import Any, Final, Literal, Never, cast, final
+
+from threadpool_mb.dead_letters import DeadLetterOffice
+from threadpool_mb.describing import describe
+from threadpool_mb.mailbox.own_kinds import slots_maker
+from threadpool_mb.mailbox.protocols import Input, Mailbox, MailboxConfig, MailboxStats
+from threadpool_mb.mailbox.sending import Marker
+from threadpool_mb.mailbox.slots import Slots
+from threadpool_mb.pool.incarnation import Incarnation, Leftovers
+from threadpool_mb.pool.workers import Ended, ended_well
+from threadpool_mb.scheduling.lanes import DONE, IDLE, Lane
+from threadpool_mb.scheduling.shared_threads import SharedThreads
+
+__all__ = ["GeneratorWorkers"]
+
+type Worker[K, M] = Callable[[K], Generator[None, M, object]]
+
+
+@final
+class GeneratorWorkers[K, M]:
+    """Runs workers in turns on a few threads."""
+
+    __slots__ = ("_config", "_make_slots", "_office", "schedule", "threads", "throughput", "worker")
+
+    def __init__(
+        self,
+        worker: Worker[K, M],
+        config: MailboxConfig,
+        office: DeadLetterOffice[K, M],
+        threads: SharedThreads,
+        throughput: int,
+    ) -> None:
+        """Run `worker` on `threads`, with at most `throughput` messages in a turn."""
+        self.worker: Final = worker
+        self.threads: Final = threads
+        self.throughput: Final = throughput
+        # Bound once: all lanes share it.
+        self.schedule: Final = threads.schedule
+        self._config: Final = config
+        self._make_slots: Final = slots_maker(config)
+        self._office: Final = office
+
+    def new_incarnation(self, key: K) -> Incarnation[K, M]:
+        """Create a worker that is not entered yet; see `WorkerKind.new_incarnation`."""
+        leftovers = Leftovers(key, self._office)
+        if self._make_slots is None:
+            mailbox: Mailbox[M] = self._config.create(on_dead_letter=leftovers)
+            foreign = _ForeignLane(self, mailbox, leftovers)
+            return Incarnation(key, leftovers, foreign, foreign, None)
+        slots = self._make_slots()
+        lane = _GeneratorLane(self, slots, leftovers)
+        return Incarnation(key, leftovers, lane, lane, lane if slots is None else None)
+
+    def start(self, incarnation: Incarnation[K, M], ended: Ended[K, M]) -> None:
+        """Start a worker; see `WorkerKind.start`."""
+        self.threads.grow(least=1)
+        cast("_GeneratorLane[K, M]", incarnation.mailbox).begin(incarnation, ended)
+
+    def grow(self) -> None:
+        """Start one more thread if one is needed; see `WorkerKind.grow`."""
+        self.threads.grow()
+
+
+class _GeneratorLane[K, M](Lane[M]):
+    """The lane of one worker, and its generator."""
+
+    __slots__ = ("_ended", "_generator", "_incarnation", "_kind")
+
+    def __init__(
+        self, kind: GeneratorWorkers[K, M], slots: Slots | None, on_dead_letter: Leftovers[K, M]
+    ) -> None:
+        super().__init__(kind.schedule, slots, on_dead_letter)
+        self._kind: Final = kind
+        self._generator: Generator[None, M, object] | None = None
+        # From `begin` to the end; a cycle, which the end breaks.
+        self._incarnation: Incarnation[K, M] | None = None
+        self._ended: Ended[K, M] | None = None
+
+    def begin(self, incarnation: Incarnation[K, M], ended: Ended[K, M]) -> None:
+        """Have the first turn, with the worker's set-up; by the control plane alone."""
+        self._incarnation = incarnation
+        self._ended = ended
+        self._schedule(self)
+
+    def _work(self) -> bool:
+        outcome = self._run()
+        if outcome == "goes on":
+            return True
+        incarnation, ended = self._incarnation, self._ended
+        self._generator = self._incarnation = self._ended = None
+        if incarnation is not None and ended is not None:
+            # Handed over, and held no more: its traceback holds the worker's frames, and what
+            # these hold ends with them, before the successor starts.
+            handed = [None if outcome is None or ended_well(outcome, self) else outcome]
+            del outcome
+            ended(incarnation, handed.pop())
+        return False
+
+    def _run(self) -> BaseException | None | Literal["goes on"]:
+        """Run the worker for a turn; return what it has raised, `None` if it has ended well."""
+        try:
+            generator = self._generator or self._set_up()
+            send, get, marker = generator.send, self._getter(), Marker
+            free = None if self._slots is None else self._slots.free
+            for _ in itertools.repeat(None, min(self.queue.qsize(), self._kind.throughput)):
+                if self.cancelled:
+                    break
+                try:
+                    message = get(False)
+                except queue.Empty:
+                    continue  # of a user's mailbox
+                if message is marker:
+                    self._marker_was_taken()
+                    continue
+                if free is not None:
+                    free(None)
+                if (value := send(message)) is not None:
+                    _refuse(generator, value)
+            if self.cancelled or self._drained:
+                generator.close()
+                return None
+        except StopIteration:
+            return None
+        except BaseException as error:  # noqa: BLE001 - reported, whatever it is
+            return error
+        return "goes on"
+
+    def _getter(self) -> Callable[[bool], M]:
+        return self.queue.get
+
+    def _set_up(self) -> Generator[None, M, object]:
+        """Run the worker to its first `yield`."""
+        incarnation = cast("Incarnation[K, M]", self._incarnation)
+        generator = self._generator = self._kind.worker(incarnation.key)
+        if (value := next(generator)) is not None:
+            _refuse(generator, value)
+        return generator
+
+
+@final
+class _ForeignLane[K, M](_GeneratorLane[K, M]):
+    """The lane of a worker whose messages wait in a user's own kind of mailbox.
+
+    The queue holds a token for each.
+    """
+
+    __slots__ = ("_input", "_mailbox")
+
+    def __init__(
+        self,
+        kind: GeneratorWorkers[K, M],
+        mailbox: Mailbox[M],
+        on_dead_letter: Leftovers[K, M],
+    ) -> None:
+        super().__init__(kind, None, on_dead_letter)
+        self._mailbox: Final = mailbox
+        self._input: Final[Input[M]] = mailbox.new_input()
+
+    def deliver(self, message: M, /) -> bool:
+        """Put one message into the mailbox, and a token into the queue; see `Input.deliver`."""
+        if not self._input.deliver(message):
+            return False
+        # Not `put`, which refuses once the lane is shut: the message is in the mailbox.
+        self.queue.put(cast("M", None))
+        if self.unattended == IDLE:
+            self.attend()
+        return True
+
+    def abandon(self) -> None:
+        """Abandon the mailbox; see `Mailbox.abandon`."""
+        self._shut()
+        self.unattended = DONE
+        self._mailbox.abandon()
+
+    def stats(self) -> MailboxStats:
+        """Return a snapshot of the mailbox."""
+        return self._mailbox.stats()
+
+    def _shut(self) -> None:
+        if self.cancelled:
+            self._mailbox.cancel()
+        else:
+            self._mailbox.close()
+        super()._shut()
+
+    def _getter(self) -> Callable[[bool], M]:
+        return self._receive
+
+    def _receive(self, _wait: bool, /) -> M:  # noqa: FBT001 - in the place of `queue.get`
+        token = self.queue.get_nowait()
+        return token if token is Marker else self._mailbox.receive(timeout=0)
+
+
+def _refuse(generator: Generator[None, Any, object], value: object) -> Never:
+    """Raise at the generator's `yield`, and from here, that it must yield nothing."""
+    error = TypeError(
+        f"a generator worker takes its messages with `message = yield`, it yielded"
+        f" {describe(value)}"
+    )
+    try:
+        with contextlib.suppress(StopIteration):
+            generator.throw(error)
+        generator.close()
+        raise error
+    finally:
+        del error  # its traceback holds this frame

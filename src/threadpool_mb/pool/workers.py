@@ -1,0 +1,78 @@
+"""What the dispatcher knows of workers, whatever their kind."""
+
+import threading
+from collections.abc import Callable
+from typing import Protocol
+
+from threadpool_mb.arguments import Deadline
+from threadpool_mb.errors import Cancelled, MailboxClosed
+from threadpool_mb.pool.incarnation import Incarnation
+
+__all__ = ["Ended", "Threads", "WorkerKind", "ended_well"]
+
+type Ended[K, M] = Callable[[Incarnation[K, M], BaseException | None], object]
+"""Called once when a worker has completely ended, on its thread, with its error if it failed."""
+
+
+class Threads(Protocol):
+    """The threads that workers run on."""
+
+    def close(self) -> None:
+        """Let every thread end once it has nothing to do. Blocks: never."""
+        ...
+
+    def join(self, deadline: Deadline, /) -> bool:
+        """Wait until every thread has ended; `False` if the deadline came first."""
+        ...
+
+    def __contains__(self, thread: threading.Thread, /) -> bool:
+        """Return whether the thread is one of these."""
+        ...
+
+    def __len__(self) -> int:
+        """Return the number of living threads."""
+        ...
+
+
+class WorkerKind[K, M](Protocol):
+    """How workers run; the dispatcher knows nothing else of them."""
+
+    @property
+    def threads(self) -> Threads:
+        """What they run on."""
+        ...
+
+    def new_incarnation(self, key: K, /) -> Incarnation[K, M]:
+        """Create a worker that is not entered yet; what the mailbox's config raises passes."""
+        ...
+
+    def start(self, incarnation: Incarnation[K, M], ended: Ended[K, M], /) -> None:
+        """Start a worker; call `ended` once, when it has completely ended, on the worker's thread.
+
+        On the dispatcher thread. Blocks: never for the worker itself.
+
+        Raises:
+            ThreadRefused: if it cannot be started; `ended` is not called then.
+        """
+        ...
+
+    def grow(self) -> None:
+        """Start one more thread if one is needed; on the dispatcher thread."""
+        ...
+
+
+class _Receiving(Protocol):
+    @property
+    def closed(self) -> bool: ...
+    @property
+    def cancelled(self) -> bool: ...
+
+
+def ended_well(error: BaseException, mailbox: _Receiving) -> bool:
+    """Return whether the worker's own mailbox can have stopped it, not another that it used."""
+    try:
+        return (isinstance(error, MailboxClosed) and mailbox.closed) or (
+            isinstance(error, Cancelled) and mailbox.cancelled
+        )
+    except BaseException:  # noqa: BLE001 - a user's mailbox; the worker's end is reported all the same
+        return False
