@@ -11,7 +11,7 @@ from typing import Final, final
 
 from threadpool_mb.describing import describe
 
-__all__ = ["Deadline", "check_limit", "check_timeout"]
+__all__ = ["Deadline", "check_key", "check_limit", "check_timeout"]
 
 
 def check_limit(limit: object, name: str = "limit") -> int:
@@ -44,6 +44,14 @@ def check_timeout(timeout: object, name: str = "timeout") -> float | None:
             f"{name} must be seconds of at least 0 or None (for ever), not {describe(timeout)}"
         )
     return None if timeout >= threading.TIMEOUT_MAX else float(timeout)
+
+
+def check_key(key: object) -> None:
+    """Raise a clear `TypeError` if the key cannot be hashed; what else `__hash__` raises passes."""
+    try:
+        hash(key)
+    except TypeError as error:
+        raise TypeError(f"a key must be hashable, not {describe(key)}: {error}") from error
 
 
 @final

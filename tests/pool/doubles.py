@@ -4,6 +4,9 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from threadpool_mb import Input, Mailbox, MailboxConfig, Unlimited
+from threadpool_mb.dead_letters import DeadLetterOffice
+from threadpool_mb.pool.function_workers import FunctionWorkers
+from threadpool_mb.pool.incarnation import Incarnation
 
 
 class Boom(Exception):
@@ -93,6 +96,15 @@ class EvilKey:
 
     def __repr__(self) -> str:
         return f"EvilKey({self._name!r})"
+
+
+def new_incarnation(
+    key: Any,  # noqa: ANN401 - any key
+    office: DeadLetterOffice[Any, Any],
+) -> Incarnation[Any, Any]:
+    """Return a worker that is not entered, for tests that know no pool."""
+    kind = FunctionWorkers[Any, Any](lambda key, mailbox: None, Unlimited(), office, "no pool")
+    return kind.new_incarnation(key)
 
 
 def raising(error: BaseException) -> Callable[..., Any]:

@@ -3,7 +3,7 @@
 import functools
 import operator
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from typing import Any
 
 import pytest
@@ -11,7 +11,7 @@ import pytest
 from tests.helpers import in_thread, until
 from tests.pool.doubles import Boom, Intercepting, raising
 from tests.pool.witness import Witness, finish, named
-from threadpool_mb import NonBlocking, Pool, Unlimited, WorkerExit
+from threadpool_mb import CatchAll, NonBlocking, Pool, Unlimited, Waiting, WorkerExit
 from threadpool_mb.describing import describe
 
 
@@ -127,6 +127,12 @@ def test_what_can_be_called_with_a_key_and_a_mailbox_or_does_not_tell_is_a_worke
     assert report.finished
 
 
+def good_generator(key: object) -> Generator[None, object]:
+    """Take messages."""
+    while True:
+        yield
+
+
 def generator(key: object, mailbox: object) -> Iterator[None]:
     """Run nothing when it is called."""
     yield
@@ -158,9 +164,6 @@ class CalledAs:
 @pytest.mark.parametrize(
     ("worker", "kind"),
     [
-        (generator, "generator"),
-        (functools.partial(generator), "generator"),
-        (CalledAs.Generator(), "generator"),
         (coroutine, "coroutine"),
         (CalledAs.Coroutine(), "coroutine"),
         (asynchronous_generator, "asynchronous generator"),
@@ -175,6 +178,43 @@ def test_a_function_that_would_run_nothing_when_called_is_refused_as_a_worker(
 
     expected = f"worker must be a plain function, not the {kind} function {describe(worker)}"
     assert str(caught.value) == expected
+
+
+@pytest.mark.parametrize(
+    "worker",
+    [generator, functools.partial(generator)],
+    ids=["function", "partial"],
+)
+def test_a_generator_worker_that_takes_more_than_a_key_is_refused(
+    worker: Any,  # noqa: ANN401
+) -> None:
+    with pytest.raises(TypeError, match=r"worker must take \(key\), but .* takes \(key"):
+        Pool(worker, name="refused")
+
+
+@pytest.mark.parametrize("number", [0, -1, True, 2.5, "4"], ids=repr)
+@pytest.mark.parametrize("name", ["max_threads", "throughput"])
+def test_a_number_for_generator_workers_that_is_none_is_refused(
+    name: str,
+    number: Any,  # noqa: ANN401
+) -> None:
+    with pytest.raises(ValueError, match=name) as caught:
+        Pool(good_generator, **{name: number})
+
+    assert str(caught.value) == f"{name} must be an int of at least 1, not {number!r}"
+
+
+@pytest.mark.parametrize("name", ["max_threads", "throughput"])
+def test_a_number_for_generator_workers_is_refused_for_functions(name: str) -> None:
+    with pytest.raises(ValueError, match=f"{name} is for generator workers, not 2 for a function"):
+        Pool(good, **{name: 2})  # type: ignore[arg-type]
+
+
+def test_a_receive_timeout_is_refused_for_generator_workers() -> None:
+    config = Waiting(1, deliver_timeout=None, receive_timeout=1)
+
+    with pytest.raises(ValueError, match="can have no receive_timeout, as in Waiting"):
+        Pool(good_generator, mailbox=CatchAll(config))
 
 
 @pytest.mark.parametrize("config", [Unlimited, NonBlocking, 3, "Unlimited", []], ids=repr)
@@ -253,7 +293,8 @@ def test_join_on_a_workers_thread_raises_and_changes_nothing(witness: Witness) -
         pool.dispatch("a", 1)
         finish(pool)
 
-    assert "cannot be joined from \"io-'a'\"" in str(errors[0])
+    assert "cannot be joined from" in str(errors[0])
+    assert witness.thread_name("io", "a") in str(errors[0])
     assert "would wait for itself" in str(errors[0])
     assert witness.handled == [("a", 1)]
     assert witness.ended == [("a", None)]
@@ -284,7 +325,8 @@ def test_join_in_the_exit_hook_raises_and_is_logged(
         finish(pool)
 
     assert witness.handled == [("a", 1)]
-    assert "cannot be joined from \"io-'a'\"" in caplog.text
+    assert "cannot be joined from" in caplog.text
+    assert witness.thread_name("io", "a") in caplog.text
 
 
 def test_join_in_the_dead_letter_hook_on_a_workers_thread_raises_and_is_logged(
@@ -298,7 +340,8 @@ def test_join_in_the_dead_letter_hook_on_a_workers_thread_raises_and_is_logged(
         report = finish(pool)
 
     assert report.dead_letters == {"worker removed": 1}
-    assert "cannot be joined from \"io-'a'\"" in caplog.text
+    assert "cannot be joined from" in caplog.text
+    assert witness.thread_name("io", "a") in caplog.text
 
 
 def test_a_with_block_in_a_worker_of_the_same_pool_raises_and_loses_nothing_silently(

@@ -91,6 +91,7 @@ def test_a_log_handler_that_raises_does_not_keep_the_end_of_a_worker_from_being_
 
 
 @pytest.mark.usefixtures("_raising_log")
+@pytest.mark.parametrize("witness", ["function"], indirect=True)
 def test_a_log_handler_that_raises_does_not_end_the_dispatcher(
     witness: Witness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -139,6 +140,7 @@ def test_a_mailbox_and_a_log_handler_that_raise_do_not_keep_the_others_from_bein
         assert pool.join(timeout=15).finished
 
 
+@pytest.mark.parametrize("witness", ["function"], indirect=True)
 def test_a_worker_whose_keys_repr_raises_ends_and_is_reported(witness: Witness) -> None:
     class Key:
         reprs = 0
@@ -175,6 +177,7 @@ def test_a_worker_whose_mailbox_cannot_say_whether_it_is_closed_ends_and_is_repo
     assert witness.ended == [("a", stopped)]
 
 
+@pytest.mark.parametrize("witness", ["function"], indirect=True)
 def test_a_pool_can_be_looked_at_though_a_mailbox_raises(witness: Witness) -> None:
     config = RaisingConfig()
 

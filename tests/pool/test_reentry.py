@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from tests.points import at_each_point
-from threadpool_mb import PoolClosed, Unlimited
+from tests.pool.doubles import new_incarnation
+from threadpool_mb import PoolClosed
 from threadpool_mb.dead_letters import DeadLetterOffice, DeadLetterReason
 from threadpool_mb.pool.incarnation import Incarnation, State
 from threadpool_mb.pool.roster import Roster
@@ -40,7 +41,7 @@ class Line:
 
     def new(self) -> Incarnation[Any, Any]:
         """Make a worker that is not entered."""
-        return Incarnation(self.key, Unlimited(), DeadLetterOffice("roster"))
+        return new_incarnation(self.key, DeadLetterOffice("roster"))
 
     def enter(self) -> bool:
         """Enter a worker."""

@@ -21,6 +21,7 @@ def until_all_idle(pool: Pool[Any, Any]) -> None:
     until(lambda: not pool.stats().leaving and len(pool) == 0 and len(cache._idle) == len(cache))
 
 
+@pytest.mark.parametrize("witness", ["function"], indirect=True)
 def test_workers_one_after_the_other_reuse_a_thread(witness: Witness) -> None:
     seen: list[tuple[threading.Thread, str]] = []
 
@@ -39,6 +40,7 @@ def test_workers_one_after_the_other_reuse_a_thread(witness: Witness) -> None:
     assert [name for _, name in seen] == [f"io-{key}" for key in range(5)]
 
 
+@pytest.mark.parametrize("witness", ["function"], indirect=True)
 def test_each_worker_sees_an_empty_context_also_on_a_reused_thread(witness: Witness) -> None:
     seen: list[tuple[threading.Thread, str, int]] = []
 
@@ -102,6 +104,7 @@ def test_a_worker_without_a_thread_fails_with_a_clear_error_and_the_pool_lives_o
     ]
 
 
+@pytest.mark.parametrize("witness", ["function"], indirect=True)
 def test_workers_that_have_a_thread_are_unaffected_by_one_that_gets_none(
     witness: Witness, refusing: threading.Event
 ) -> None:
@@ -119,6 +122,7 @@ def test_workers_that_have_a_thread_are_unaffected_by_one_that_gets_none(
     assert witness.dead == [("b", 1, "worker failed")]
 
 
+@pytest.mark.parametrize("witness", ["function"], indirect=True)
 def test_a_worker_needs_no_new_thread_where_one_is_idle(
     witness: Witness, refusing: threading.Event
 ) -> None:
@@ -144,6 +148,7 @@ def test_a_pool_without_a_dispatcher_thread_is_refused_clearly_and_warns_of_noth
     assert named("io") == []
 
 
+@pytest.mark.parametrize("witness", ["function"], indirect=True)
 def test_hundreds_of_short_workers_share_few_threads(witness: Witness) -> None:
     with witness.pool() as pool:
         for batch in range(30):
@@ -157,6 +162,7 @@ def test_hundreds_of_short_workers_share_few_threads(witness: Witness) -> None:
     assert len(witness.exits) == 300
 
 
+@pytest.mark.parametrize("witness", ["function"], indirect=True)
 def test_each_of_the_workers_that_run_at_once_has_a_thread_of_its_own(witness: Witness) -> None:
     together = threading.Barrier(50)
     seen: list[threading.Thread] = []

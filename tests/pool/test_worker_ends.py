@@ -102,6 +102,7 @@ def test_whatever_a_worker_raises_is_its_error_and_ends_no_other_thread(
     assert witness.handled == [("a", "again")]
 
 
+@pytest.mark.parametrize("witness", ["function"], indirect=True)
 def test_the_receive_timeout_that_leaves_a_worker_is_its_error(witness: Witness) -> None:
     config = Waiting(4, deliver_timeout=None, receive_timeout=0)
 

@@ -65,6 +65,10 @@ class Witness:
             self.handled.append((key, message))
         return True
 
+    def thread_name(self, pool: str, key: str) -> str:
+        """Return how the name begins of the thread on which a key's worker runs."""
+        return f"{pool}-{key!r}" if self._kind == "function" else f"{pool}-shared-"
+
     @property
     def dead(self) -> list[tuple[Any, Any, str]]:
         """Key, message and reason of each dead letter."""

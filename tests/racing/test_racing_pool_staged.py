@@ -15,7 +15,8 @@ from tests.pool.doubles import Boom, Intercepting
 from tests.pool.witness import END, Gate, Witness, finish
 from threadpool_mb import Mailbox, Pool, PoolClosed
 from threadpool_mb.pool.dispatcher import Dispatcher
-from threadpool_mb.scheduling.threads import ThreadCache
+from threadpool_mb.pool.function_workers import FunctionWorkers
+from threadpool_mb.pool.generator_workers import GeneratorWorkers
 
 
 @pytest.fixture(params=["function", "generator"])
@@ -307,14 +308,17 @@ def test_an_initializer_whose_pool_ends_meanwhile_starts_no_worker(
 def starting(witness: Witness, monkeypatch: pytest.MonkeyPatch) -> Gate:
     """Return the gate at which the dispatcher stops when it starts its first worker."""
     gate = witness.gate()
-    start = ThreadCache.start
-
-    def stop_and_start(self: ThreadCache, job: Callable[[], object]) -> None:
-        gate()
-        start(self, job)
-
-    monkeypatch.setattr(ThreadCache, "start", stop_and_start)
+    for kind in (FunctionWorkers, GeneratorWorkers):
+        monkeypatch.setattr(kind, "start", _stopping_before(gate, kind.start))
     return gate
+
+
+def _stopping_before(gate: Gate, start: Callable[..., None]) -> Callable[..., None]:
+    def stop_and_start(*arguments: object) -> None:
+        gate()
+        start(*arguments)
+
+    return stop_and_start
 
 
 def test_a_pool_that_is_cancelled_while_a_worker_is_started_runs_no_message(

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import stateful
 from hypothesis import strategies as st
 
-from threadpool_mb import PoolClosed, Unlimited
+from tests.pool.doubles import new_incarnation
+from threadpool_mb import PoolClosed
 from threadpool_mb.dead_letters import DeadLetterOffice
 from threadpool_mb.pool.incarnation import Incarnation, State
 from threadpool_mb.pool.roster import Roster
@@ -68,7 +69,7 @@ class RosterMachine(stateful.RuleBasedStateMachine):
     @stateful.rule(key=KEYS)
     def enter(self, key: str) -> None:
         """Enter a new worker."""
-        incarnation: Incarnation[str, Any] = Incarnation(key, Unlimited(), self.office)
+        incarnation: Incarnation[str, Any] = new_incarnation(key, self.office)
 
         if self.closed:
             with pytest.raises(PoolClosed):

@@ -1,4 +1,4 @@
-"""What a lane needs to know of the library's own kinds of mailbox: they differ in their limit alone."""
+"""What a lane needs to know of the library's own kinds of mailbox: their limit, and no more."""
 
 import functools
 from collections.abc import Callable

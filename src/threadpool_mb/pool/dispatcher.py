@@ -11,6 +11,7 @@ thread) → `_ended` (its own thread).
 """
 
 import contextlib
+import dataclasses
 import functools
 import logging
 import queue
@@ -18,7 +19,7 @@ import threading
 from collections.abc import Callable, Iterable
 from typing import Final, Literal, final
 
-from threadpool_mb.arguments import Deadline
+from threadpool_mb.arguments import Deadline, check_timeout
 from threadpool_mb.dead_letters import DeadLetterOffice, DeadLetterReason
 from threadpool_mb.describing import describe
 from threadpool_mb.errors import ThreadRefused
@@ -150,6 +151,21 @@ class Dispatcher[K, M]:
             failed=self.roster.failed,
             dead_letters=self._office.counts(),
         )
+
+    def drain(self, *, timeout: float | None) -> DrainReport[K]:
+        """Close, join, and cancel what is left after the timeout; see `Pool.drain`."""
+        check_timeout(timeout)
+        self.check_not_own_thread()
+        self.close()
+        try:
+            report = self.join(timeout=timeout)
+        except BaseException:
+            self.cancel()
+            raise
+        if report.finished:
+            return report
+        self.cancel()
+        return dataclasses.replace(report, dead_letters=self._office.counts())
 
     def check_not_own_thread(self) -> None:
         """Raise `RuntimeError` on a thread that `join` would wait for."""

@@ -107,7 +107,7 @@ class _GeneratorLane[K, M](Lane[M]):
             ended(incarnation, handed.pop())
         return False
 
-    def _run(self) -> BaseException | None | Literal["goes on"]:
+    def _run(self) -> BaseException | Literal["goes on"] | None:
         """Run the worker for a turn; return what it has raised, `None` if it has ended well."""
         try:
             generator = self._generator or self._set_up()

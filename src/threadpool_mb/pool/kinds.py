@@ -1,4 +1,4 @@
-"""How you write the worker says how it runs: a generator function in turns, a function on a thread."""
+"""How you write the worker says how it runs: a generator in turns, a function on a thread."""
 
 import os
 from collections.abc import Callable, Generator
@@ -27,6 +27,7 @@ def worker_kind[K, M](
     config: MailboxConfig,
     office: DeadLetterOffice[K, M],
     pool_name: str,
+    *,
     max_threads: int | None,
     throughput: int | None,
 ) -> Callable[[Callable[[], object]], WorkerKind[K, M]]:

@@ -13,14 +13,13 @@ The race of a sender and the end of a worker:
    sender looks the key up again.
 """
 
-import dataclasses
 import itertools
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from types import TracebackType
 from typing import Final, Literal, Self, final
 
-from threadpool_mb.arguments import check_timeout
+from threadpool_mb.arguments import check_key
 from threadpool_mb.callables import check_callable
 from threadpool_mb.dead_letters import DeadLetter, DeadLetterOffice, DeadLetterReason
 from threadpool_mb.describing import describe
@@ -30,6 +29,7 @@ from threadpool_mb.mailbox.unlimited import Unlimited
 from threadpool_mb.mailbox.using import check_mailbox_config
 from threadpool_mb.markers import MISSING, Missing
 from threadpool_mb.messages import Dispatch, Initialize, Remove
+from threadpool_mb.pool.batches import deliver_many
 from threadpool_mb.pool.dispatcher import Dispatcher
 from threadpool_mb.pool.incarnation import Incarnation
 from threadpool_mb.pool.inputs import KeyInput, PoolInput
@@ -41,34 +41,27 @@ __all__ = ["Pool"]
 _numbers: Final = itertools.count(1)
 
 
-def _check_key(key: object) -> None:
-    """Raise a clear `TypeError` if the key cannot be hashed; what else `__hash__` raises passes."""
-    try:
-        hash(key)
-    except TypeError as error:
-        raise TypeError(f"a key must be hashable, not {describe(key)}: {error}") from error
-
-
 @final
 class Pool[K, M]:
     """Hands messages to workers by key: in order per key, parallel across keys.
 
-    A worker is a function of a key and a mailbox. It owns a thread from `initialize` until it
-    returns:
+    A worker is a generator function of a key, which takes a message at each `yield`. Millions of
+    them share a few threads:
 
     ```python
-    def account(key: str, mailbox: Mailbox[int]) -> None:
+    def account(key: str) -> Generator[None, int]:
         total = 0
-        for amount in mailbox:
-            total += amount
+        while True:
+            total += yield
 
     with Pool(account) as pool:
         pool.initialize("alice")
         pool.dispatch("alice", 5)
     ```
 
-    Leaving the `with` block drains the pool: every message is handled, every worker has ended.
-    Leaving it with an exception cancels instead.
+    Or it is a function of a key and a mailbox, `for amount in mailbox: …`, which owns a thread until
+    it returns. Leaving the `with` block drains the pool: every message is handled, every worker has
+    ended. Leaving it with an exception cancels instead.
 
     **Order.** Messages that one thread delivers to one key are handled in that order. A worker of a
     key starts only after the one before it has completely ended.
@@ -78,7 +71,8 @@ class Pool[K, M]:
     worker has in hand when it raises is the worker's.
 
     **How a worker ends.** It returns, or lets `MailboxClosed` or `Cancelled` of its mailbox pass:
-    it has ended well. Anything else that it raises (a `MailboxEmpty` of its own timeout included)
+    it has ended well. A generator is closed at its `yield` when it is removed, or has handled all
+    and the pool is closed: its `finally` and `with` blocks run. Anything else that a worker raises
     is logged with its traceback. What waits in its mailbox becomes dead letters, then
     `on_worker_exit` is told.
 
@@ -146,7 +140,9 @@ class Pool[K, M]:
             name,
             self._office,
             on_worker_exit,
-            worker_kind(worker, config, self._office, name, max_threads, throughput),
+            worker_kind(
+                worker, config, self._office, name, max_threads=max_threads, throughput=throughput
+            ),
         )
         # Bound once: `dispatch` then touches one shared object less.
         self._find: Final = self._dispatcher.roster.routes.get
@@ -169,7 +165,7 @@ class Pool[K, M]:
 
         From the original's `Initialize`.
         """
-        _check_key(key)
+        check_key(key)
         if self._dispatcher.roster.closed:
             raise PoolClosed(f"{self!r} is closed: it starts no worker for key {describe(key)}")
         taken = self._dispatcher.roster.has(key)
@@ -215,9 +211,29 @@ class Pool[K, M]:
         except MailboxClosed:
             pass
         except TypeError:
-            _check_key(key)
+            check_key(key)
             raise
         return self._dispatch_again(key, message, incarnation)
+
+    def dispatch_many(self, key: K, messages: Iterable[M], /) -> int:
+        """Hand many messages to the key's worker, in their order; as `dispatch` does one by one.
+
+        Returns:
+            How many were taken; each of the others is a dead letter.
+
+        Raises:
+            PoolClosed: if the pool is closed before the last one; those before it were taken.
+            TypeError: if the key cannot be hashed.
+            Exception: what the iterable raises; those before it were taken.
+        """
+        return deliver_many(self._find, self.dispatch, key, messages)
+
+    def dispatch_all(self, pairs: Iterable[tuple[K, M]], /) -> int:
+        """Hand messages to the workers of their keys, in order; as `dispatch` does one by one.
+
+        Returns, raises: as `dispatch_many`.
+        """
+        return sum(itertools.starmap(self.dispatch, pairs))
 
     def _dispatch_again(self, key: K, message: M, tried: Incarnation[K, M] | None) -> bool:
         """Hand a message to the worker that follows the one that was tried, if there is one."""
@@ -257,7 +273,7 @@ class Pool[K, M]:
 
         From the original's `removePoolWorkerMessage`.
         """
-        _check_key(key)
+        check_key(key)
         incarnation = self._find(key)
         return incarnation is not None and self._dispatcher.remove(
             incarnation, drain=drain, reason=DeadLetterReason.WORKER_REMOVED
@@ -277,7 +293,7 @@ class Pool[K, M]:
         Raises:
             TypeError: if the key cannot be hashed.
         """
-        _check_key(key)
+        check_key(key)
         return KeyInput(key, self.dispatch)
 
     def keys(self) -> list[K]:
@@ -290,7 +306,7 @@ class Pool[K, M]:
 
     def __contains__(self, key: object) -> bool:
         """Return whether the key has a worker."""
-        _check_key(key)
+        check_key(key)
         return self._dispatcher.roster.has(key)
 
     def stats(self) -> PoolStats[K]:
@@ -344,18 +360,7 @@ class Pool[K, M]:
             RuntimeError: on a thread of the pool itself, which would wait for itself.
             ValueError: if the timeout is no number of seconds.
         """
-        check_timeout(timeout)
-        self._dispatcher.check_not_own_thread()
-        self.close()
-        try:
-            report = self.join(timeout=timeout)
-        except BaseException:
-            self.cancel()
-            raise
-        if report.finished:
-            return report
-        self.cancel()
-        return dataclasses.replace(report, dead_letters=self._office.counts())
+        return self._dispatcher.drain(timeout=timeout)
 
     def __enter__(self) -> Self:
         """Return the pool."""

@@ -10,9 +10,9 @@ messages handled in a turn, and then goes to the end of the line.
 
 **Assumes.** What `mailbox.sending` says of `SimpleQueue`.
 
-The words: a lane is *busy* while its lock is held; `unattended` says what a sender has to do about
-what it has put: `IDLE`, schedule the lane; `DONE`, sweep; 0, nothing. Only who holds the lock writes
-it. A lane is born busy: it begins when its owner schedules it first.
+The words: a lane is *busy* while its lock is held. `unattended` says what a sender has to do about
+what it has put: `IDLE`, schedule the lane; `DONE`, sweep; 0, nothing. Only who holds the lock
+writes it. A lane is born busy: it begins when its owner schedules it first.
 
 The interleaving that must not lose a wake-up. The sender is (1) to (3), the thread at the end of a
 turn is (a) to (d):
@@ -25,11 +25,11 @@ b. It releases the lock.
 c. It looks into the queue once more.
 d. If something is there, it tries the lock, as in (3).
 
-(1) and (c) are operations on one queue: one of them comes first. If (1) does, (c) finds the message.
-If (c) does, (2) comes after (a), and (3) after (b). Either way somebody tries the lock after (b); if
-it is held then, its holder got it after (b) and schedules the lane after that, and the turn that
-follows finds the message. Without (c) a message that is put between (a)'s look and its writing waits
-until the next one comes.
+(1) and (c) are operations on one queue: one of them comes first. If (1) does, (c) finds the
+message. If (c) does, (2) comes after (a), and (3) after (b). Either way somebody tries the lock
+after (b); if it is held then, its holder got it after (b) and schedules the lane after that, and
+the turn that follows finds the message. Without (c), a message that is put between the thread's
+look in (a) and its writing waits until the next one comes.
 
 Closing is a message too, the marker: so a lane that is idle wakes for it. The end of a lane is that
 of a mailbox (`mailbox.sending`): `put` is replaced, `DONE` is written before the last look into the

@@ -125,7 +125,7 @@ class SharedThreads:
                 # With what there is, from now on; with none, the next one may be luckier.
                 self.growing = not self._threads
             if not running:
-                msg = f"the system started no thread for workers: {error}"
+                msg = f"the system started no thread for a worker (0 are running): {error}"
                 raise ThreadRefused(msg) from error
 
     def close(self) -> None:
