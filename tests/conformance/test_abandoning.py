@@ -6,7 +6,7 @@ import pytest
 
 import threadpool_mb as mb
 from tests.conformance.configs import fill
-from tests.helpers import Running, until
+from tests.helpers import Running, in_thread, until
 from tests.mailbox.staging import Stage
 
 
@@ -183,3 +183,36 @@ def test_the_hook_may_use_the_mailbox_that_it_is_called_for(config: mb.MailboxCo
     [(message, stats)] = seen
     assert message == "hello"
     assert stats.closed
+
+
+def test_abandoning_ends_a_loop_that_has_more_to_come(roomy: mb.MailboxConfig) -> None:
+    dead: list[object] = []
+    mailbox = roomy.create(on_dead_letter=dead.append)
+    for message in (1, 2):
+        mailbox.new_input().deliver(message)
+    received = []
+
+    for message in mailbox:
+        received.append(message)
+        mailbox.abandon()
+
+    assert (received, dead) == ([1], [2])
+
+
+def test_abandoning_takes_nothing_from_a_receiver_of_many_that_has_taken_it(
+    roomy: mb.MailboxConfig, stage: Stage
+) -> None:
+    dead: list[object] = []
+    mailbox = roomy.create(on_dead_letter=dead.append)
+    for message in (1, 2):
+        mailbox.new_input().deliver(message)
+    timed = getattr(roomy, "receive_timeout", None) is not None
+    before_second = stage.stop("before get", skip=1) if timed else stage.stop("before get_nowait")
+
+    with in_thread(lambda: mailbox.receive_many(10)) as receiver:
+        before_second.wait()
+        mailbox.abandon()
+        before_second.go()
+
+        assert receiver.result() == [1]
+    assert dead == [2]

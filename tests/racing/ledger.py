@@ -2,7 +2,7 @@
 
 import collections
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from typing import Any, Final
 
 from tests.helpers import DEADLINE
@@ -19,7 +19,8 @@ class Planned(Exception):
 class Ledger:
     """Sends messages to a pool, is its worker and its hooks, and compares."""
 
-    def __init__(self, keys: str) -> None:
+    def __init__(self, kind: str, keys: str) -> None:
+        self._kind: Final = kind
         self.keys: Final = keys
         self.letters: Final[list[DeadLetter[str, Message]]] = []
         self.exits: Final[list[WorkerExit[str]]] = []
@@ -32,22 +33,37 @@ class Ledger:
     def pool(self, **options: Any) -> Pool[str, Message]:  # noqa: ANN401 - what `Pool` takes
         """Make a pool that works for this ledger."""
         hooks = {"on_dead_letter": self.letters.append, "on_worker_exit": self.exits.append}
-        return Pool(self.work, **(hooks | options))
+        if self._kind == "function":
+            return Pool(self.work, **(hooks | options))
+        return Pool(self.work_in_turns, **(hooks | options))
 
     def work(self, key: str, mailbox: Mailbox[Message]) -> None:
         """Keep all messages; return at every 7th of a sender, and fail at every 11th."""
         assert self._locks[key].acquire(blocking=False), "two workers of one key run at once"
         try:
-            handled = self._handled[key]
             for message in mailbox:
-                handled.append(message)
-                if message[0].startswith("ending"):
-                    if message[1] % 7 == 6:
-                        return
-                    if message[1] % 11 == 10:
-                        raise Planned
+                if not self._handle(key, message):
+                    return
         finally:
             self._locks[key].release()
+
+    def work_in_turns(self, key: str) -> Generator[None, Message]:
+        """Do the same as a generator worker."""
+        assert self._locks[key].acquire(blocking=False), "two workers of one key run at once"
+        try:
+            while self._handle(key, (yield)):
+                pass
+        finally:
+            self._locks[key].release()
+
+    def _handle(self, key: str, message: Message) -> bool:
+        self._handled[key].append(message)
+        if message[0].startswith("ending"):
+            if message[1] % 7 == 6:
+                return False
+            if message[1] % 11 == 10:
+                raise Planned
+        return True
 
     def send(self, pool: Pool[str, Message], sender: str, count: int) -> Callable[[], None]:
         """Return a function that dispatches `count` messages, to one key after the other."""

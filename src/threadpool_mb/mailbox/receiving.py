@@ -47,8 +47,8 @@ class QueueMailbox[T]:
         "_get",
         "_plain",
         "_queue",
+        "_running",
         "_sending",
-        "_stopped",
         "_timeout",
     )
 
@@ -63,8 +63,9 @@ class QueueMailbox[T]:
         # True while `receive` may take the short way: there is no default timeout, and nothing was
         # closed, cancelled or claimed that the receiver knows of. Once False, it stays so.
         self._plain = receive_timeout is None
-        # Locked once `_plain` was made false: a flag that iterators of C can ask.
-        self._stopped: Final = threading.Lock()
+        # Held until `_plain` is made false: a flag that iterators of C can ask.
+        self._running: Final = threading.Lock()
+        self._running.acquire()
         # The marker of the end was taken: the queue is only to be emptied.
         self._ending = False
         self._cancelled = False
@@ -148,9 +149,11 @@ class QueueMailbox[T]:
         messages = [self.receive(timeout=timeout)]
         if self._plain:
             get, free = self._queue.get_nowait, self._free
-            # Nobody else takes messages out, so that those which are there will stay there.
             for _ in range(min(max_messages - 1, self._queue.qsize())):
-                message = get()
+                try:
+                    message = get()
+                except queue.Empty:
+                    break  # who abandons the mailbox has taken them out
                 if message is not Marker:
                     if free is not None:
                         free(None)
@@ -178,21 +181,21 @@ class QueueMailbox[T]:
         if self._free is not None:
             yield self._freeing(self._free)
         else:
-            get, qsize, stopped = self._get, self._queue.qsize, self._stopped.locked
+            get, qsize, running = self._get, self._queue.qsize, self._running.locked
             while self._plain:
                 if waiting := qsize():
-                    # `get(False, None)` as often, unless the receiver is stopped. Nobody else takes
-                    # messages out, so that those which are there stay there.
+                    # `get(True)` as often, unless the receiver is stopped. It hardly ever waits:
+                    # who abandons the mailbox may take messages out, and leaves the marker.
                     all_taken: list[None] = []
-                    turns = itertools.chain(itertools.repeat(None, waiting), _noting(all_taken))
-                    unless_stopped = iter(stopped, True)  # noqa: FBT003 - the value it ends at
-                    yield itertools.takewhile(_is_message, map(get, unless_stopped, turns))
-                    if all_taken:
-                        continue
-                    if stopped():
+                    turns = itertools.islice(iter(running, False), waiting)  # noqa: FBT003 - the end
+                    turns = itertools.chain(turns, _noting(all_taken))
+                    yield itertools.takewhile(_is_message, map(get, turns))
+                    if not running():
                         # It may have taken the marker just before.
                         self._ending = self._sending.marked
                         break
+                    if all_taken:
+                        continue
                     message = self._look()
                 else:
                     linger(qsize)
@@ -245,7 +248,8 @@ class QueueMailbox[T]:
     def _leave_short_way(self) -> None:
         """Make the receiver look at claims and cancelling before each message."""
         self._plain = False
-        self._stopped.acquire(blocking=False)
+        with contextlib.suppress(RuntimeError):  # another thread was first
+            self._running.release()
 
     def _receive(self, deadline: Deadline) -> T:
         """Take the oldest message that no living future claims."""

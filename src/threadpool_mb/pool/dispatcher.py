@@ -79,7 +79,9 @@ class Dispatcher[K, M]:
         )
         self._kind: Final = make_kind(functools.partial(self._inbox.put, "grow"))
         self._threads: Final = self._kind.threads
-        self.roster: Final[Roster[K, M]] = Roster(self._inbox.put)
+        self.roster: Final[Roster[K, M]] = Roster(
+            self._inbox.put, self._kind.starter_at_once(self._ended)
+        )
         self._thread: Final = threading.Thread(
             target=self._run, name=f"{name}-dispatcher", daemon=False
         )

@@ -47,6 +47,11 @@ class FunctionWorkers[K, M]:
             direct = sending if sending.slots is None else None
         return Incarnation(key, leftovers, mailbox, cast("QueueInput[M]", sending), direct)
 
+    def starter_at_once(self, ended: Ended[K, M]) -> Callable[[Incarnation[K, M]], bool]:
+        """Return what starts none: a thread may have to be started, which takes its time."""
+        del ended
+        return lambda _incarnation: False
+
     def start(self, incarnation: Incarnation[K, M], ended: Ended[K, M]) -> None:
         """Start a worker; see `WorkerKind.start`."""
         self.threads.start(functools.partial(self._live, incarnation, ended))

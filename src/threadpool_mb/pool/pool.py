@@ -59,9 +59,9 @@ class Pool[K, M]:
         pool.dispatch("alice", 5)
     ```
 
-    Or it is a function of a key and a mailbox, `for amount in mailbox: …`, which owns a thread until
-    it returns. Leaving the `with` block drains the pool: every message is handled, every worker has
-    ended. Leaving it with an exception cancels instead.
+    Or it is a function of a key and a mailbox, `for amount in mailbox: …`, which owns a thread
+    until it returns. Leaving the `with` block drains the pool: every message is handled, every
+    worker has ended. Leaving it with an exception cancels instead.
 
     **Order.** Messages that one thread delivers to one key are handled in that order. A worker of a
     key starts only after the one before it has completely ended.

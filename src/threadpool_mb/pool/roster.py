@@ -48,6 +48,7 @@ class Roster[K, M]:
         "_leaving",
         "_lock",
         "_ready",
+        "_start_at_once",
         "_told",
         "_unfinished",
         "cancelled",
@@ -59,12 +60,18 @@ class Roster[K, M]:
         "workers",
     )
 
-    def __init__(self, ready: Callable[[Incarnation[K, M] | None], object]) -> None:
+    def __init__(
+        self,
+        ready: Callable[[Incarnation[K, M] | None], object],
+        start_at_once: Callable[[Incarnation[K, M]], bool] = lambda _: False,
+    ) -> None:
         """Tell `ready` of each worker whose turn has come, and `None` once closed and all ended.
 
-        `ready` is called under the lock: it must neither block nor run user code.
+        Unless `start_at_once` has started it, and set its state, without a call between the two.
+        Both are called under the lock: they must neither block nor run user code.
         """
         self._ready: Final = ready
+        self._start_at_once: Final = start_at_once
         # Guards all below and the links and states of incarnations. Nobody waits under it.
         # Reentrant: the garbage collector may run a finalizer while it is held, which may use the
         # pool.
@@ -132,11 +139,23 @@ class Roster[K, M]:
             if incarnation.state is State.ENDED:
                 return True
             if predecessor is None or predecessor.state is State.ENDED:
-                self._ready(incarnation)
+                self._let_begin_locked(incarnation)
             else:
                 incarnation.predecessor = predecessor
                 predecessor.successor = incarnation
             return True
+
+    def _let_begin_locked(self, incarnation: Incarnation[K, M]) -> None:
+        """Let a worker begin whose turn has come: at once, or when `ready` sees to it."""
+        try:
+            if self._start_at_once(incarnation):
+                self.started += 1
+            else:
+                self._ready(incarnation)
+        except BaseException:
+            # An interrupt. If it has begun, this changes nothing.
+            self._ready(incarnation)
+            raise
 
     def has(self, key: object) -> bool:
         """Return whether the key has a current worker."""
@@ -211,7 +230,7 @@ class Roster[K, M]:
             successor = incarnation.successor
             if successor is not None:
                 successor.predecessor = incarnation.successor = None
-                self._ready(successor)
+                self._let_begin_locked(successor)
             try:
                 self._forget_locked(self.routes, incarnation.key, incarnation)
                 if self._forget_locked(self._leaving, incarnation.key, incarnation) and successor:

@@ -46,6 +46,14 @@ class WorkerKind[K, M](Protocol):
         """Create a worker that is not entered yet; what the mailbox's config raises passes."""
         ...
 
+    def starter_at_once(self, ended: Ended[K, M], /) -> Callable[[Incarnation[K, M]], bool]:
+        """Return what starts a worker on any thread, and sets its state, if it can at once.
+
+        It neither blocks nor runs user code, and may be called under a lock. It returns `False` if
+        `start` has to be called on the dispatcher thread. `ended` is as for `start`.
+        """
+        ...
+
     def start(self, incarnation: Incarnation[K, M], ended: Ended[K, M], /) -> None:
         """Start a worker; call `ended` once, when it has completely ended, on the worker's thread.
 

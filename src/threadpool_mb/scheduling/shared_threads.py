@@ -57,6 +57,7 @@ class SharedThreads:
         "_ready",
         "_threads",
         "growing",
+        "put",
     )
 
     def __init__(
@@ -81,6 +82,8 @@ class SharedThreads:
         self._ask: Final = ask
         self._prepare: Final = prepare
         self._ready: Final[queue.SimpleQueue[Turn | None]] = queue.SimpleQueue()
+        self.put: Final[Callable[[Turn], None]] = self._ready.put
+        """The first half of `schedule`; `grow_if_needed` is the second."""
         # Guards the rest. Nobody waits under it. Reentrant: a finalizer may run under it.
         self._lock: Final = threading.RLock()
         self._threads: Final[list[threading.Thread]] = []
@@ -94,9 +97,19 @@ class SharedThreads:
 
         Blocks: never.
         """
-        self._ready.put(turn)
+        self.put(turn)
         if self.growing and not self._idle:
             self._ask_for_one()
+
+    def grow_if_needed(self) -> None:
+        """Do the second half of `schedule`, for who has done the first with `put`."""
+        if self.growing and not self._idle:
+            self._ask_for_one()
+
+    @property
+    def any(self) -> bool:
+        """Whether there is a thread."""
+        return bool(self._threads)
 
     def grow(self, *, least: int = 0) -> None:
         """Start a thread if one is needed, or if there are fewer than `least`.

@@ -24,14 +24,22 @@ pytestmark = pytest.mark.racing
 MAILBOXES = [Unlimited(), Blocking(2), NonBlocking(2), Waiting(2, deliver_timeout=0.0001)]
 
 
+@pytest.fixture(params=["function", "generator"])
+def kind(request: pytest.FixtureRequest) -> str:
+    """Return the kind of the workers."""
+    return str(request.param)
+
+
 @pytest.fixture(autouse=True)
 def _planned_failures_are_not_printed(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.CRITICAL)
 
 
 @pytest.mark.parametrize("mailbox", MAILBOXES, ids=repr)
-def test_senders_and_removers_and_initializers_lose_no_message(mailbox: MailboxConfig) -> None:
-    ledger = Ledger("ab")
+def test_senders_and_removers_and_initializers_lose_no_message(
+    kind: str, mailbox: MailboxConfig
+) -> None:
+    ledger = Ledger(kind, "ab")
     with ledger.pool(mailbox=mailbox) as pool:
         run_together(
             ledger.send(pool, "one", 60),
@@ -44,8 +52,10 @@ def test_senders_and_removers_and_initializers_lose_no_message(mailbox: MailboxC
 
 
 @pytest.mark.parametrize("mailbox", MAILBOXES, ids=repr)
-def test_senders_and_workers_that_return_or_fail_lose_no_message(mailbox: MailboxConfig) -> None:
-    ledger = Ledger("ab")
+def test_senders_and_workers_that_return_or_fail_lose_no_message(
+    kind: str, mailbox: MailboxConfig
+) -> None:
+    ledger = Ledger(kind, "ab")
     with ledger.pool(mailbox=mailbox) as pool:
         run_together(
             ledger.send(pool, "ending one", 60),
@@ -56,8 +66,10 @@ def test_senders_and_workers_that_return_or_fail_lose_no_message(mailbox: Mailbo
     ledger.check(pool)
 
 
-def test_senders_and_removers_and_ends_and_restarts_by_the_exit_hook_lose_no_message() -> None:
-    ledger = Ledger("ab")
+def test_senders_and_removers_and_ends_and_restarts_by_the_exit_hook_lose_no_message(
+    kind: str,
+) -> None:
+    ledger = Ledger(kind, "ab")
 
     def restart(exit_: WorkerExit[str]) -> None:
         ledger.exits.append(exit_)
@@ -77,8 +89,10 @@ def test_senders_and_removers_and_ends_and_restarts_by_the_exit_hook_lose_no_mes
     ledger.check(pool)
 
 
-def test_senders_that_overflow_mailboxes_and_remove_their_workers_lose_no_message() -> None:
-    ledger = Ledger("ab")
+def test_senders_that_overflow_mailboxes_and_remove_their_workers_lose_no_message(
+    kind: str,
+) -> None:
+    ledger = Ledger(kind, "ab")
     with ledger.pool(mailbox=NonBlocking(1), overflow="remove_worker") as pool:
         run_together(
             ledger.send(pool, "one", 80),
@@ -91,8 +105,10 @@ def test_senders_that_overflow_mailboxes_and_remove_their_workers_lose_no_messag
 
 @pytest.mark.parametrize("mailbox", MAILBOXES, ids=repr)
 @pytest.mark.parametrize("end", ["close", "cancel", "drain"])
-def test_senders_and_the_end_of_the_pool_lose_no_message(mailbox: MailboxConfig, end: str) -> None:
-    ledger = Ledger("ab")
+def test_senders_and_the_end_of_the_pool_lose_no_message(
+    kind: str, mailbox: MailboxConfig, end: str
+) -> None:
+    ledger = Ledger(kind, "ab")
     with ledger.pool(mailbox=mailbox) as pool:
         ending = {
             "close": pool.close,
@@ -119,8 +135,8 @@ def test_senders_and_the_end_of_the_pool_lose_no_message(mailbox: MailboxConfig,
         pool.dispatch("a", ("late", 0))
 
 
-def test_of_initializers_of_one_key_exactly_one_succeeds_each_time() -> None:
-    ledger = Ledger("a")
+def test_of_initializers_of_one_key_exactly_one_succeeds_each_time(kind: str) -> None:
+    ledger = Ledger(kind, "a")
     with ledger.pool() as pool:
         for number in range(8):
             run_together(
@@ -198,8 +214,8 @@ def test_many_short_workers_start_and_end_on_threads_that_are_reused() -> None:
     assert pool.stats().started == 100
 
 
-def test_closing_and_cancelling_and_joining_from_many_threads_ends_the_pool_once() -> None:
-    ledger = Ledger("abcd")
+def test_closing_and_cancelling_and_joining_from_many_threads_ends_the_pool_once(kind: str) -> None:
+    ledger = Ledger(kind, "abcd")
     with ledger.pool() as pool:
         for key in ledger.keys:
             pool.initialize(key)
@@ -218,8 +234,8 @@ def test_closing_and_cancelling_and_joining_from_many_threads_ends_the_pool_once
     assert pool.stats().threads == 0
 
 
-def test_looking_at_a_pool_while_workers_come_and_go_raises_nothing() -> None:
-    ledger = Ledger("ab")
+def test_looking_at_a_pool_while_workers_come_and_go_raises_nothing(kind: str) -> None:
+    ledger = Ledger(kind, "ab")
     with ledger.pool() as pool:
         run_together(
             ledger.initialize(pool, "initializer", 50),
