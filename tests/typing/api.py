@@ -1,6 +1,6 @@
 """Checked by mypy, never run: what type checkers infer of the public interface."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from typing import assert_type
 
 import threadpool_mb as mb
@@ -40,6 +40,20 @@ def a_pool_knows_its_keys_and_messages() -> None:
         assert_type(entered, mb.Pool[str, int])
 
 
+def generator_worker(key: str) -> Generator[None, int]:
+    while True:
+        number = yield
+        assert_type(number, int)
+
+
+def a_generator_worker_types_its_pool() -> None:
+    pool = mb.Pool(generator_worker, max_threads=2, throughput=8)
+    assert_type(pool, mb.Pool[str, int])
+    assert_type(pool.dispatch_many("key", [1, 2]), int)
+    assert_type(pool.dispatch_all([("key", 1)]), int)
+    pool.dispatch_many("key", ["no int"])  # type: ignore[list-item]
+
+
 def hooks_are_checked(
     on_dead_letter: Callable[[mb.DeadLetter[str, int]], None],
     on_worker_exit: Callable[[mb.WorkerExit[str]], None],
@@ -48,7 +62,7 @@ def hooks_are_checked(
     mb.Pool(worker, on_dead_letter=on_dead_letter, on_worker_exit=on_worker_exit)
     mb.Pool(worker, on_dead_letter=wrong)  # type: ignore[arg-type]
     mb.Pool(worker, overflow="remove")  # type: ignore[arg-type]
-    mb.Pool(lambda: None)  # type: ignore[arg-type, misc]
+    mb.Pool(lambda: None)  # type: ignore[arg-type]
 
 
 def configs_are_interchangeable(config: mb.MailboxConfig) -> None:

@@ -187,8 +187,10 @@ class QueueMailbox[T]:
                     # `get(True)` as often, unless the receiver is stopped. It hardly ever waits:
                     # who abandons the mailbox may take messages out, and leaves the marker.
                     all_taken: list[None] = []
-                    turns = itertools.islice(iter(running, False), waiting)  # noqa: FBT003 - the end
-                    turns = itertools.chain(turns, _noting(all_taken))
+                    unless_stopped = iter(running, False)  # noqa: FBT003 - the value it ends at
+                    turns = itertools.chain(
+                        itertools.islice(unless_stopped, waiting), _noting(all_taken)
+                    )
                     yield itertools.takewhile(_is_message, map(get, turns))
                     if not running():
                         # It may have taken the marker just before.

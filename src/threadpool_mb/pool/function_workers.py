@@ -3,17 +3,25 @@
 import functools
 import threading
 from collections.abc import Callable
-from typing import Final, cast, final
+from typing import Any, Final, cast, final
 
 from threadpool_mb.dead_letters import DeadLetterOffice
 from threadpool_mb.describing import describe
-from threadpool_mb.mailbox.protocols import Mailbox, MailboxConfig
+from threadpool_mb.mailbox.protocols import Input, Mailbox, MailboxConfig
 from threadpool_mb.mailbox.sending import QueueInput
-from threadpool_mb.pool.incarnation import Incarnation, Leftovers
+from threadpool_mb.pool.incarnation import Direct, Incarnation, Leftovers
 from threadpool_mb.pool.workers import Ended, ended_well
 from threadpool_mb.scheduling.threads import ThreadCache
 
 __all__ = ["FunctionWorkers"]
+
+
+def _direct[M](sending: Input[M]) -> Direct[M] | None:
+    """Return an input as what its senders may do themselves, if it has no limit and is ours."""
+    # pyright takes a callable in a slot for a method and binds it; it is none.
+    own: Any = sending
+    is_direct = isinstance(own, QueueInput) and cast("QueueInput[M]", own).slots is None
+    return cast("Direct[M]", own) if is_direct else None
 
 
 @final
@@ -40,12 +48,8 @@ class FunctionWorkers[K, M]:
         """Create a worker that is not entered yet; see `WorkerKind.new_incarnation`."""
         leftovers = Leftovers(key, self._office)
         mailbox: Mailbox[M] = self._config.create(on_dead_letter=leftovers)
-        sending: object = mailbox.new_input()
-        direct = None
-        if isinstance(sending, QueueInput):
-            sending = cast("QueueInput[M]", sending)
-            direct = sending if sending.slots is None else None
-        return Incarnation(key, leftovers, mailbox, cast("QueueInput[M]", sending), direct)
+        sending = mailbox.new_input()
+        return Incarnation(key, leftovers, mailbox, sending, _direct(sending))
 
     def starter_at_once(self, ended: Ended[K, M]) -> Callable[[Incarnation[K, M]], bool]:
         """Return what starts none: a thread may have to be started, which takes its time."""

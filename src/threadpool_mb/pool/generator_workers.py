@@ -17,7 +17,7 @@ from threadpool_mb.mailbox.own_kinds import slots_maker
 from threadpool_mb.mailbox.protocols import Input, Mailbox, MailboxConfig, MailboxStats
 from threadpool_mb.mailbox.sending import Marker
 from threadpool_mb.mailbox.slots import Slots
-from threadpool_mb.pool.incarnation import Incarnation, Leftovers, State
+from threadpool_mb.pool.incarnation import Direct, Incarnation, Leftovers, State
 from threadpool_mb.pool.workers import Ended, ended_well
 from threadpool_mb.scheduling.lanes import DONE, IDLE, Lane
 from threadpool_mb.scheduling.shared_threads import SharedThreads
@@ -60,7 +60,9 @@ class GeneratorWorkers[K, M]:
             return Incarnation(key, leftovers, foreign, foreign, None)
         slots = self._make_slots()
         lane = _GeneratorLane(self, slots, leftovers)
-        return Incarnation(key, leftovers, lane, lane, lane if slots is None else None)
+        # pyright takes a callable in a slot for a method and binds it; it is none.
+        direct = cast("Direct[M]", lane) if slots is None else None
+        return Incarnation(key, leftovers, lane, lane, direct)
 
     def starter_at_once(self, ended: Ended[K, M]) -> Callable[[Incarnation[K, M]], bool]:
         """Return what starts a worker if there is a thread; see `WorkerKind.starter_at_once`.
@@ -220,8 +222,8 @@ class _ForeignLane[K, M](_GeneratorLane[K, M]):
         return self._receive
 
     def _receive(self, _wait: bool, /) -> M:  # noqa: FBT001 - in the place of `queue.get`
-        token = self.queue.get_nowait()
-        return token if token is Marker else self._mailbox.receive(timeout=0)
+        token: M = self.queue.get_nowait()
+        return token if token is cast("M", Marker) else self._mailbox.receive(timeout=0)
 
 
 def _refuse(generator: Generator[None, Any, object], value: object) -> Never:
