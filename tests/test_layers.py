@@ -13,7 +13,7 @@ PACKAGE: Final = Path(threadpool_mb.__file__).parent
 LAYERS: Final = [
     {"demo", "__main__"},
     {"__init__"},
-    {"pool", "broker"},
+    {"pool", "broker", "executor"},
     {"scheduling"},
     {"mailbox"},
     {"messages", "dead_letters"},

@@ -3,8 +3,8 @@
 # Layers; imports point down only (tests/test_layers.py):
 #
 #   demo, __main__            the command line
-#   pool, broker              workers by key, resources by key
-#   scheduling                threads, closing at interpreter exit
+#   pool, broker, executor    workers by key, resources by key, calls by key
+#   scheduling                threads, lanes, closing at interpreter exit
 #   mailbox                   the protocols and the five kinds
 #   messages, dead_letters    what pools and brokers share
 #   errors, markers, arguments, describing
@@ -25,6 +25,7 @@ from threadpool_mb.errors import MailboxClosed as MailboxClosed
 from threadpool_mb.errors import MailboxEmpty as MailboxEmpty
 from threadpool_mb.errors import PoolClosed as PoolClosed
 from threadpool_mb.errors import ThreadRefused as ThreadRefused
+from threadpool_mb.executor.executor import KeyedExecutor as KeyedExecutor
 from threadpool_mb.mailbox.bounded import Blocking as Blocking
 from threadpool_mb.mailbox.bounded import NonBlocking as NonBlocking
 from threadpool_mb.mailbox.bounded import Waiting as Waiting
@@ -63,6 +64,7 @@ __all__ = [
     "Input",
     "KeepResource",
     "KeyInput",
+    "KeyedExecutor",
     "Mailbox",
     "MailboxClosed",
     "MailboxConfig",
