@@ -59,9 +59,9 @@ class Pool[K, M]:
         pool.dispatch("alice", 5)
     ```
 
-    Or it is a function of a key and a mailbox, `for amount in mailbox: …`, which owns a thread
-    until it returns. Leaving the `with` block drains the pool: every message is handled, every
-    worker has ended. Leaving it with an exception cancels instead.
+    Or a function of a key and a mailbox, `for amount in mailbox: …`, which owns a thread until it
+    returns. Leaving the `with` block drains the pool: every message is handled, every worker has
+    ended. Leaving it with an exception cancels instead.
 
     **Order.** Messages that one thread delivers to one key are handled in that order. A worker of a
     key starts only after the one before it has completely ended.
@@ -99,14 +99,13 @@ class Pool[K, M]:
         """Start an empty pool.
 
         Args:
-            worker: a generator function `worker(key)`, which takes a message at each `yield`, on
-                one of a few threads; or a function `worker(key, mailbox)`, run on a thread of its
-                own for each key.
+            worker: a generator function `worker(key)`, run on a few threads that all share; or a
+                function `worker(key, mailbox)`, run on a thread of its own for each key.
             mailbox: creates each worker's mailbox; `Unlimited()` if it is not given.
             max_threads: the most threads for generator workers, started when they are needed and
                 then kept; as for `ThreadPoolExecutor` if it is not given, `min(32, cores + 4)`.
-            throughput: the most messages that a generator worker is given before it is the others'
-                turn, 64 if it is not given. Fewer are fairer, more are faster.
+            throughput: the most messages a generator worker is given before it is the others' turn;
+                64 if it is not given.
             name: shown in thread names and log lines; `"pool-1"` and so on if it is not given.
             overflow: what a refused message does to its worker: nothing, or (as in the original)
                 removes it.
@@ -229,10 +228,7 @@ class Pool[K, M]:
         return deliver_many(self._find, self.dispatch, key, messages)
 
     def dispatch_all(self, pairs: Iterable[tuple[K, M]], /) -> int:
-        """Hand messages to the workers of their keys, in order; as `dispatch` does one by one.
-
-        Returns, raises: as `dispatch_many`.
-        """
+        """Hand messages to their keys' workers, in order; returns and raises as `dispatch_many`."""
         return sum(itertools.starmap(self.dispatch, pairs))
 
     def _dispatch_again(self, key: K, message: M, tried: Incarnation[K, M] | None) -> bool:
