@@ -55,6 +55,7 @@ class SharedThreads:
         "_name",
         "_prepare",
         "_ready",
+        "_started",
         "_threads",
         "growing",
         "put",
@@ -87,6 +88,8 @@ class SharedThreads:
         # Guards the rest. Nobody waits under it. Reentrant: a finalizer may run under it.
         self._lock: Final = threading.RLock()
         self._threads: Final[list[threading.Thread]] = []
+        # Those of them that can be joined.
+        self._started: Final[list[threading.Thread]] = []
         self._idle: int = 0
         self._asked: bool = False
         self.growing: bool = True
@@ -132,6 +135,8 @@ class SharedThreads:
             self.growing = running + 1 < self._max_threads
         try:
             thread.start()
+            with self._lock:
+                self._started.append(thread)
         except (RuntimeError, MemoryError) as error:
             with self._lock:
                 self._threads.remove(thread)
@@ -156,11 +161,18 @@ class SharedThreads:
         Returns:
             `False` if the deadline came first.
         """
-        with self._lock:
-            threads = list(self._threads)
-        for thread in threads:
-            thread.join(deadline.remaining())
-        return not any(thread.is_alive() for thread in threads)
+        joined: set[threading.Thread] = set()
+        while True:
+            # Again and again: one that has not ended may have started another one.
+            with self._lock:
+                threads = [thread for thread in self._started if thread not in joined]
+            if not threads:
+                return True
+            for thread in threads:
+                thread.join(deadline.remaining())
+                if thread.is_alive():
+                    return False
+                joined.add(thread)
 
     def __contains__(self, thread: threading.Thread) -> bool:
         """Return whether the thread is one of these."""
