@@ -1,14 +1,16 @@
 """Keys, finalizers and signal handlers that use the pool in the middle of what it does."""
 
+import contextlib
 import types
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
+from tests.helpers import DEADLINE, until
 from tests.points import at_each_point
 from tests.pool.doubles import new_incarnation
-from threadpool_mb import PoolClosed
+from threadpool_mb import Pool, PoolClosed, WorkerExit
 from threadpool_mb.dead_letters import DeadLetterOffice, DeadLetterReason
 from threadpool_mb.pool.incarnation import Incarnation, State
 from threadpool_mb.pool.roster import Roster
@@ -256,3 +258,41 @@ def test_a_key_that_is_interrupted_as_its_worker_ends_does_not_keep_the_pool_fro
 def interrupted() -> None:
     """Be interrupted."""
     raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("end", ["close", "cancel"])
+def test_a_generator_worker_that_is_ended_while_it_begins_ends_once(end: str) -> None:
+    def worker(key: str) -> Any:  # noqa: ANN401 - a generator
+        while True:
+            yield
+
+    def prepare() -> Ended:
+        scene = Ended(worker)
+        scene.pool.initialize("first")
+        until(lambda: scene.pool.stats().started == 1)
+        return scene
+
+    def act(scene: Ended) -> None:
+        with contextlib.suppress(PoolClosed):
+            scene.pool.initialize("second", "message")
+
+    for scene in at_each_point(prepare, act, lambda scene: getattr(scene.pool, end)()):
+        getattr(scene.pool, end)()
+        report = scene.pool.join(timeout=DEADLINE)
+
+        assert report.finished
+        assert report.unfinished == ()
+        assert sorted(exit_.key for exit_ in scene.exits) in (["first"], ["first", "second"])
+
+
+class Ended:
+    """A pool, and the ends of its workers."""
+
+    def __init__(self, worker: Callable[[str], Any]) -> None:
+        self.exits: list[WorkerExit[str]] = []
+        self.pool: Pool[str, str] = Pool(
+            worker,
+            on_worker_exit=self.exits.append,
+            on_dead_letter=lambda letter: None,
+            max_threads=1,
+        )

@@ -78,6 +78,8 @@ class GeneratorWorkers[K, M]:
             lane = cast("_GeneratorLane[K, M]", incarnation.mailbox)
             lane.prepare(incarnation, ended)
             put = threads.put
+            if incarnation.state is not State.PENDING:
+                return False  # dropped by what re-entered
             incarnation.state = State.RUNNING
             put(lane)
             threads.grow_if_needed()

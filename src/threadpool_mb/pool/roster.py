@@ -67,8 +67,9 @@ class Roster[K, M]:
     ) -> None:
         """Tell `ready` of each worker whose turn has come, and `None` once closed and all ended.
 
-        Unless `start_at_once` has started it, and set its state, without a call between the two.
-        Both are called under the lock: they must neither block nor run user code.
+        Unless `start_at_once` has started it: if it is still pending, it sets its state and starts
+        it, without a call between the three. Both are called under the lock: they must neither
+        block nor run user code.
         """
         self._ready: Final = ready
         self._start_at_once: Final = start_at_once
@@ -146,15 +147,19 @@ class Roster[K, M]:
             return True
 
     def _let_begin_locked(self, incarnation: Incarnation[K, M]) -> None:
-        """Let a worker begin whose turn has come: at once, or when `ready` sees to it."""
+        """Let a worker begin whose turn has come: at once, or when `ready` sees to it.
+
+        Unless what re-enters before that has dropped it.
+        """
         try:
             if self._start_at_once(incarnation):
                 self.started += 1
-            else:
+            elif incarnation.state is State.PENDING:
                 self._ready(incarnation)
         except BaseException:
-            # An interrupt. If it has begun, this changes nothing.
-            self._ready(incarnation)
+            # An interrupt. Where it has begun, nothing is left to be done.
+            if incarnation.state is State.PENDING:
+                self._ready(incarnation)
             raise
 
     def has(self, key: object) -> bool:
