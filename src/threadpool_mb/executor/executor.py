@@ -9,7 +9,7 @@ from typing import Any, Final, final, override
 
 from threadpool_mb.arguments import Deadline, check_key, check_limit
 from threadpool_mb.describing import describe
-from threadpool_mb.executor.futures import KeyedFuture
+from threadpool_mb.executor.futures import KeyedFuture, NoKey
 from threadpool_mb.executor.tasks import Table, Task
 from threadpool_mb.scheduling.exit_hook import close_at_exit
 
@@ -87,7 +87,7 @@ class KeyedExecutor(concurrent.futures.Executor):
         Raises:
             RuntimeError: if the executor was shut down; nothing runs then.
         """
-        lone = _Lone()
+        lone = NoKey()
         future = KeyedFuture[R](self._table, lone)
         self._table.submit(Task(self._table, lone, future, fn, args, kwargs))
         return future
@@ -186,12 +186,6 @@ class KeyedExecutor(concurrent.futures.Executor):
             f"<KeyedExecutor {table.name!r} [{threads} thread{'' if threads == 1 else 's'}"
             f" | {table.tasks} unfinished | {state}]>"
         )
-
-
-class _Lone:
-    """The key of a task without one: equal to itself alone."""
-
-    __slots__ = ()
 
 
 def _results[R](

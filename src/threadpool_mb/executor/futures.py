@@ -1,23 +1,27 @@
 """Futures that are cheap to make, and know for which key their task runs.
 
-A `concurrent.futures.Future` makes a condition when it is made, which costs more than all else that
-is done for a small task. This one makes it when somebody waits: `submit_keyed` is nearly twice as
-fast with it on 3.14t, more than twice on 3.13t (`benchmarks/`, "executor").
+A `concurrent.futures.Future` makes a condition and two lists when it is made, which costs more than
+all else that is done for a small task. This one makes them when somebody needs them
+(`benchmarks/`, "executor").
 
-**Guarantees.** It works with `concurrent.futures.wait` and `as_completed` and with `asyncio`, which
-enter `_condition`, look at `_state` and add to `_waiters` there.
+**Guarantees.** It works with `concurrent.futures.wait` and `as_completed` and with `asyncio`. The
+first two enter the conditions of all their futures, look at each `_state`, count those that are
+unfinished, add themselves to `_waiters`, and leave. They rely on it that no state changes between,
+or their count is wrong, and they return too early or never.
 
-The interleaving that must leave nobody waiting. `_mutex` guards `_state`, `_done_callbacks` and the
-making of the condition. Whoever waits does (1) and (2), who finishes does (a) and (b):
+**How.** The condition is made late, but its lock is there from the beginning, and is the only one:
+`_mutex`. To hold the condition is to hold `_mutex`. Who waits does (1) and (2), who finishes (a):
 
-1. It has the condition made, under the mutex.
-2. It enters the condition, finds the future unfinished, and adds itself to those that wait.
-a. It sets the state, and looks whether there is a condition, under the mutex.
-b. If there is one, it enters it, and notifies all that wait.
+1. It has the condition made, by whoever comes first, under `_mutex`.
+2. Under `_mutex` it finds the future unfinished, and adds itself to the condition or to `_waiters`.
+a. Under `_mutex`: it sets the result and then the state, tells those in `_waiters`, and if there is
+   a condition, notifies all.
 
-If (1) comes before (a), (b) follows: either it finds the one that waits, or that one has not
-entered yet and finds the future finished in (2). If (1) comes after (a), so does (2), and finds it
-finished.
+(2) and (a) exclude each other. If (2) comes first, so did (1): (a) finds the condition, and the one
+who waits in it. If (a) comes first, (2) finds the future finished, and does not wait.
+
+`_state` is read without the lock where it is only asked whether it is final: it is written last, and
+no final state becomes an unfinished one again.
 """
 
 import logging
@@ -25,19 +29,13 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import CancelledError, Future, InvalidStateError
-from typing import Any, Final, cast, final, override
+from typing import Any, Final, Protocol, cast, final, override
 
 from threadpool_mb.describing import describe
 
-__all__ = ["KeyedFuture", "running"]
+__all__ = ["KeyedFuture", "NoKey"]
 
 _logger = logging.getLogger(__name__)
-
-running: Final[dict[int, tuple[object, object]]] = {}
-"""The lane that each thread runs just now, by the thread's number: its executor's table, its key.
-
-Each thread writes its own entry alone, and a dict's methods are atomic.
-"""
 
 # The words of `concurrent.futures`, which `wait` and `as_completed` compare with.
 _PENDING: Final = "PENDING"
@@ -48,30 +46,62 @@ _FINISHED: Final = "FINISHED"
 _UNDONE: Final = (_PENDING, _RUNNING)
 
 
+class _Lanes(Protocol):
+    def runs_here(self, key: object, /) -> bool:
+        """Return whether this thread runs a task of the key just now."""
+        ...
+
+
+@final
+class NoKey:
+    """The key of a task without one: equal to itself alone."""
+
+    __slots__ = ()
+
+
 @final
 class KeyedFuture[R](Future[R]):
-    """A `concurrent.futures.Future` that raises where waiting for it would never end."""
+    """A `concurrent.futures.Future` that raises where waiting for it would never end.
 
-    def __init__(self, table: object, key: object) -> None:  # pyright: ignore[reportMissingSuperCall]
+    Threads: internally synchronized.
+    """
+
+    # What a pending future has: on the class, so that making one writes three attributes only.
+    _state: str = _PENDING
+    _result: R | None = None
+    _exception: BaseException | None = None
+    _made: threading.Condition | None = None
+    _listeners: list[Any] | None = None
+    _callbacks: list[Callable[[Future[R]], object]] | None = None
+
+    def __init__(self, lanes: _Lanes, key: object) -> None:  # pyright: ignore[reportMissingSuperCall]
         """Make a pending future of a task of `key`."""
         # Not the base's, which makes a condition.
-        self._state: str = _PENDING
-        self._result: R | None = None
-        self._exception: BaseException | None = None
-        self._waiters: list[Any] = []
-        self._done_callbacks: list[Callable[[Future[R]], object]] = []
-        self._made: threading.Condition | None = None
-        # See above. Nobody waits under it.
-        self._mutex = threading.Lock()
-        self._table = table
+        #
+        # See above. Nobody waits for anything but the condition under it. Reentrant, as the base's
+        # is: a signal handler, or a finalizer, may look at the future that its thread has in hand.
+        self._mutex = threading.RLock()
+        self._lanes = lanes
         self._key = key
 
     @property
     def _condition(self) -> threading.Condition:  # type: ignore[override]  # pyright: ignore[reportIncompatibleVariableOverride]
+        made = self._made
+        if made is None:
+            with self._mutex:
+                fresh = threading.Condition(self._mutex)
+                # Looked at after that call, in which a signal handler may have made one.
+                if self._made is None:
+                    self._made = fresh
+                made = self._made
+        return made
+
+    @property
+    def _waiters(self) -> list[Any]:  # type: ignore[override]  # pyright: ignore[reportIncompatibleVariableOverride]
         with self._mutex:
-            if self._made is None:
-                self._made = threading.Condition()
-            return self._made
+            if self._listeners is None:
+                self._listeners = []
+            return self._listeners
 
     @override
     def cancelled(self) -> bool:
@@ -95,10 +125,8 @@ class KeyedFuture[R](Future[R]):
             if self._state != _PENDING:
                 return self.cancelled()
             self._state = _CANCELLED
-            condition = self._made
-        if condition is not None:
-            with condition:
-                condition.notify_all()
+            if self._made is not None:
+                self._made.notify_all()
         self._call_back()
         return True
 
@@ -110,55 +138,59 @@ class KeyedFuture[R](Future[R]):
                 self._state = _RUNNING
                 return True
             if self._state != _CANCELLED:
-                raise InvalidStateError(f"{self._state}: {self!r}")
+                raise RuntimeError(f"not to be run: {self!r}")
             self._state = _CANCELLED_AND_NOTIFIED
-            condition = self._made
-        if condition is not None:
-            with condition:
-                for waiter in self._waiters:
-                    waiter.add_cancelled(self)
+            for listener in self._listeners or ():
+                listener.add_cancelled(self)
         return False
 
     @override
     def set_result(self, result: R) -> None:
         """Finish with a result: for who runs the task."""
-        self._finish(result, None)
+        with self._mutex:
+            if self._state not in _UNDONE:
+                raise InvalidStateError(f"{self._state}: {self!r}")
+            self._result = result
+            self._state = _FINISHED
+            for listener in self._listeners or ():
+                listener.add_result(self)
+            if self._made is not None:
+                self._made.notify_all()
+        self._call_back()
 
     @override
     def set_exception(self, exception: BaseException | None) -> None:
         """Finish with an exception: for who runs the task."""
-        self._finish(None, exception)
-
-    def _finish(self, result: R | None, error: BaseException | None) -> None:
         with self._mutex:
             if self._state not in _UNDONE:
                 raise InvalidStateError(f"{self._state}: {self!r}")
-            self._result, self._exception = result, error
+            self._exception = exception
             self._state = _FINISHED
-            condition = self._made
-        if condition is not None:
-            with condition:
-                for waiter in self._waiters:
-                    if error is None:
-                        waiter.add_result(self)
-                    else:
-                        waiter.add_exception(self)
-                condition.notify_all()
-        if self._done_callbacks:
-            self._call_back()
+            for listener in self._listeners or ():
+                listener.add_exception(self)
+            if self._made is not None:
+                self._made.notify_all()
+        self._call_back()
 
     @override
     def add_done_callback(self, fn: Callable[[Future[R]], object]) -> None:
-        """Call `fn(self)` when it is done, at once if it is; what it raises is logged."""
+        """Call `fn(self)` when it is done, at once if it is; what it raises is logged.
+
+        Blocks: as long as `fn` does, if it is done.
+        """
         with self._mutex:
             if self._state in _UNDONE:
-                self._done_callbacks.append(fn)
+                if self._callbacks is None:
+                    self._callbacks = []
+                self._callbacks.append(fn)
                 return
         self._call(fn)
 
     def _call_back(self) -> None:
-        for callback in self._done_callbacks:
-            self._call(callback)
+        # No lock: once it is done, nothing is added.
+        if self._callbacks is not None:
+            for callback in self._callbacks:
+                self._call(callback)
 
     def _call(self, callback: Callable[[Future[R]], object]) -> None:
         try:
@@ -209,9 +241,10 @@ class KeyedFuture[R](Future[R]):
                 condition.wait(left)
 
     def _check_not_own_key(self) -> None:
-        table, key = running.get(threading.get_ident(), (None, None))
-        if table is self._table and key == self._key:
+        if self._lanes.runs_here(self._key):
             raise RuntimeError(
-                f"a task of key {describe(key)} cannot wait for another one of its key, which runs"
-                " only after it"
+                "a task cannot wait for its own future"
+                if isinstance(self._key, NoKey)
+                else f"a task of key {describe(self._key)} cannot wait for another one of its key,"
+                " which runs only after it"
             )

@@ -1,20 +1,32 @@
 """Tasks by key: which run, which wait for the one before them, and when all are done.
 
+A *lane* is the tasks of one key from the first one's coming to the last one's end. The task that
+came first stands for its lane: it is what is scheduled, and the others wait in its `behind`.
+
 **Guarantees.** Of the tasks of a key one at a time is scheduled or runs, in the order in which they
-came. A key has an entry from its first task's coming to its last one's end, and none at any other
-time. Once closed, no task comes; when the last one is done, the threads end.
+came. A key has an entry while it has a lane, and at no other time. Once closed, no task comes; when
+the last one is done, the threads end.
 
 **How.** The table is split into shards by the key's hash, each with a lock. The interleaving that
 must neither leave a task waiting nor run two of a key at once:
 
-1. A sender finds an entry of the key and adds its task to it; or it finds none, makes one, and
-   schedules its task.
-2. The thread that has run a key's task takes the next one from the entry, or deletes the entry.
+1. A sender looks the key up and finds a lane, and adds its task to it.
+2. Or it finds none, enters its task as a new lane, and schedules it after that.
+a. The thread that has run a task of a lane takes the next one from the lane.
+b. Or it finds none, and deletes the entry.
 
-Each is one step under the shard's lock. Whoever finds an entry can rely on (2), which has not
-deleted it yet; who finds none knows that no task of the key is scheduled or runs.
+Each is one step under the shard's lock, but for the scheduling. After (1) there is a task in the
+lane, so that lane's next step is (a), not (b). After (b) there is no entry, so that the next sender
+does (2). Between (2) and (b) whoever comes does (1), and schedules nothing: a lane is scheduled by
+(2) once, and then by the thread that has run it, when its turn is over and before anyone else can.
+So it is never in two hands, and only its own thread takes from it.
 
-**Assumes.** A key's `__hash__` and `__eq__`, which run under that lock, wait for nobody.
+An interrupt in a sender: it may come before the entry, and nothing has happened; after the
+scheduling, and the task runs; between, and `submit` schedules the lane on its way out
+(`tests/executor/test_interrupts.py`).
+
+**Assumes.** A key's `__hash__` and `__eq__`, which run under that lock, wait for nobody and submit
+nothing. If they raise, or a key's hash is another one than before, an entry may stay; its tasks run.
 """
 
 import collections
@@ -24,7 +36,7 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import Any, Final, NoReturn, final
 
-from threadpool_mb.executor.futures import KeyedFuture, running
+from threadpool_mb.executor.futures import KeyedFuture
 from threadpool_mb.scheduling.shared_threads import SharedThreads
 
 __all__ = ["Table", "Task"]
@@ -36,15 +48,22 @@ _THROUGHPUT: Final = 64
 """The most tasks of a key in a turn."""
 
 
-def _nothing() -> None:
-    """Stand in the place of a function that was called."""
-
-
 @final
 class Task:
-    """One call, and the future of its result."""
+    """One call, and the future of its result; and the lane of its key, if it came first."""
 
-    __slots__ = ("_arguments", "_function", "_keywords", "future", "key", "shard", "table")
+    __slots__ = (
+        "_arguments",
+        "_function",
+        "_keywords",
+        "_table",
+        "behind",
+        "ended",
+        "future",
+        "key",
+        "shard",
+        "thread",
+    )
 
     def __init__(  # noqa: PLR0917 - what a call is made of
         self,
@@ -57,49 +76,59 @@ class Task:
         keywords: dict[str, object],
     ) -> None:
         """Make a task that nobody knows of yet."""
-        self.table: Final = table
+        self._table: Final = table
         self.key: Final = key
         self.shard: Final = table.shard(key)
-        self.future: Final = future
-        self._function: Callable[..., object] = function
+        self.future: KeyedFuture[Any] | None = future
+        self._function: Callable[..., object] | None = function
         self._arguments: tuple[object, ...] = arguments
-        self._keywords: dict[str, object] = keywords
+        self._keywords: dict[str, object] | None = keywords
+        # Of the lane. Guarded by the shard's lock, but for `thread`, which whoever runs it writes.
+        self.behind: collections.deque[Task] | None = None
+        self.ended: bool = False
+        self.thread: int = 0
 
     def turn(self) -> None:
-        """Run this task and those that follow it; on a shared thread."""
-        table, key, shard = self.table, self.key, self.shard
-        me = threading.get_ident()
-        running[me] = (table, key)
-        task: Task | None = self
-        # What is run must not be held by the frame that runs what follows it.
-        del self
+        """Run some of the lane's tasks; on a shared thread."""
+        table, shard = self._table, self.shard
+        self.thread = threading.get_ident()
+        task: Task | None = self if self.future is not None else shard.take(self)
         left = _THROUGHPUT
         try:
             while task is not None and left:
-                task._run()  # noqa: SLF001 - another one of this class
+                task.run()
                 left -= 1
-                task = shard.next(key)
-        except BaseException:
-            # From the key, which was hashed and compared before without one.
+                # The one that was run dies here, outside the lock: it may hold users' objects.
+                task = shard.next(self, take=left > 0)
+        except Exception:
+            # The key's. The lane has ended all the same.
             task = None
-            _logger.exception("%s: a key cannot be looked up, its tasks stay", table.name)
-        finally:
-            running.pop(me, None)
+            _logger.exception(
+                "%s: the entry of key at %#x stays: looking it up failed", table.name, id(self.key)
+            )
+        self.thread = 0
         if task is not None:
-            table.threads.schedule(task)
+            table.threads.schedule(self)
         elif table.closed:
             table.end_if_done()
 
-    def _run(self) -> None:
+    def run(self) -> None:
+        """Call the function, and keep nothing of the call."""
         future, function = self.future, self._function
         arguments, keywords = self._arguments, self._keywords
-        # The thread may hold this task while it runs those that follow.
-        self._function, self._arguments, self._keywords = _nothing, (), {}
-        if not future.set_running_or_notify_cancel():
+        # The lane's first one lives as long as the lane does.
+        self.future = self._function = self._keywords = None
+        self._arguments = ()
+        if (
+            future is None
+            or function is None
+            or keywords is None
+            or not future.set_running_or_notify_cancel()
+        ):
             return
         try:
-            if self.table.broken:
-                function = self.table.fail
+            if self._table.broken:
+                function = self._table.fail
             result = function(*arguments, **keywords)
         except BaseException as error:  # noqa: BLE001 - it is the future's
             future.set_exception(error)
@@ -111,48 +140,70 @@ class Task:
 
 @final
 class _Shard:
-    """The entries of some keys."""
+    """The lanes of some keys."""
 
-    __slots__ = ("_entries", "lock", "tasks")
+    __slots__ = ("_entries", "lock")
 
     def __init__(self) -> None:
-        # Guards the two below. Nobody waits under it. Reentrant: a finalizer may submit.
+        # Guards the entries and their lanes. Nobody waits under it. Reentrant: a signal handler, or
+        # a finalizer, may submit.
         self.lock: Final = threading.RLock()
-        # A key's task that is scheduled or runs; where others wait for it, all of them.
-        self._entries: Final[dict[object, Task | collections.deque[Task]]] = {}
-        self.tasks: int = 0
+        self._entries: Final[dict[object, Task]] = {}
 
     def add(self, task: Task) -> bool:
-        """Add a task; under the lock. Return whether it is to be scheduled: it is the only one."""
-        entry = self._entries.setdefault(task.key, task)
-        self.tasks += 1
-        if entry is task:
+        """Add a task; under the lock. Return whether it is to be scheduled, as a new lane."""
+        lane = self._entries.setdefault(task.key, task)
+        if lane is task:
             return True
-        if isinstance(entry, Task):
-            self._entries[task.key] = collections.deque((entry, task))
-        else:
-            entry.append(task)
+        if lane.ended:  # and could not be deleted
+            self._entries[task.key] = task
+            return True
+        if lane.behind is None:
+            fresh = collections.deque[Task]()
+            # Looked at after that call, in which a signal handler may have submitted.
+            if lane.behind is None:
+                lane.behind = fresh
+        lane.behind.append(task)
         return False
 
-    def next(self, key: object) -> Task | None:
-        """Return the task that follows the one which is done, if there is one."""
+    def is_lane(self, task: Task) -> bool:
+        """Return whether the task came first."""
         with self.lock:
-            self.tasks -= 1
-            entry = self._entries[key]
-            if isinstance(entry, collections.deque):
-                entry.popleft()
-                if entry:
-                    return entry[0]
-            del self._entries[key]
-            return None
+            return self._entries.get(task.key) is task
 
-    def all(self) -> Iterator[Task]:
+    def take(self, lane: Task) -> Task:
+        """Return the lane's next task: at the beginning of a turn that is not its first one."""
+        with self.lock:
+            assert lane.behind  # noqa: S101 - `next` has seen it; nobody else takes
+            return lane.behind.popleft()
+
+    def next(self, lane: Task, *, take: bool) -> Task | None:
+        """Return the lane's next task, one being done; `None` if the lane has ended.
+
+        It stays where it is unless it is to be taken.
+        """
+        with self.lock:
+            if not lane.behind:
+                lane.ended = True
+                # The entry's key is this very object: nothing is compared with it.
+                del self._entries[lane.key]
+                return None
+            return lane.behind.popleft() if take else lane.behind[0]
+
+    def lane(self, key: object) -> Task | None:
+        """Return the lane of a key, if it has one."""
+        with self.lock:
+            return self._entries.get(key)
+
+    def lanes(self) -> list[Task]:
+        """Return all lanes; under the lock."""
+        return [lane for lane in self._entries.values() if not lane.ended]
+
+    def unfinished(self) -> Iterator[Task]:
         """Return the tasks that are not done; under the lock."""
-        for entry in list(self._entries.values()):
-            if isinstance(entry, Task):
-                yield entry
-            else:
-                yield from list(entry)
+        for lane in self.lanes():
+            yield lane
+            yield from lane.behind or ()
 
 
 @final
@@ -162,11 +213,21 @@ class Table:
     Threads: internally synchronized.
     """
 
-    __slots__ = ("__weakref__", "_initialize", "_shards", "broken", "closed", "name", "threads")
+    __slots__ = (
+        "__weakref__",
+        "_initialize",
+        "_shards",
+        "broken",
+        "closed",
+        "max_workers",
+        "name",
+        "threads",
+    )
 
     def __init__(self, name: str, max_workers: int, initialize: Callable[[], object]) -> None:
         """Make an empty table; each thread calls `initialize` before its first task."""
         self.name: Final = name
+        self.max_workers: Final = max_workers
         self._initialize: Final = initialize
         self._shards: Final = tuple(_Shard() for _ in range(_SHARDS))
         self.closed: bool = False
@@ -184,21 +245,38 @@ class Table:
             BrokenThreadPool: if a thread could not be initialized.
             RuntimeError: if the table is closed.
         """
-        with task.shard.lock:
-            if self.broken:
-                raise concurrent.futures.thread.BrokenThreadPool(
-                    f"{self.name}: a thread initializer failed, the executor is not usable any more"
-                )
-            if self.closed:
-                raise RuntimeError(f"{self.name}: cannot schedule new futures after shutdown")
-            is_only_one = task.shard.add(task)
-        if is_only_one:
-            self.threads.schedule(task)
+        shard, threads = task.shard, self.threads
+        try:
+            with shard.lock:
+                if self.closed:
+                    self._refuse()
+                is_lane = shard.add(task)
+        except BaseException:
+            # An interrupt may have come between; those behind it must not wait for ever.
+            if shard.is_lane(task):
+                threads.put(task)
+            raise
+        if is_lane:
+            threads.put(task)
+            if threads.growing:
+                threads.grow_if_needed()
+
+    def _refuse(self) -> NoReturn:
+        if self.broken:
+            raise concurrent.futures.thread.BrokenThreadPool(
+                f"a thread initializer failed, {self.name} is not usable any more"
+            )
+        raise RuntimeError(f"cannot schedule new futures after shutdown of {self.name}")
+
+    def runs_here(self, key: object, /) -> bool:
+        """Return whether this thread runs a task of the key just now."""
+        lane = self.shard(key).lane(key)
+        return lane is not None and lane.thread == threading.get_ident()
 
     @property
     def tasks(self) -> int:
         """How many are not done."""
-        return sum(shard.tasks for shard in self._shards)
+        return sum(len(list(tasks)) for tasks in self._unfinished())
 
     def close(self) -> None:
         """Take no more tasks; let the threads end when those that were taken are done.
@@ -210,28 +288,33 @@ class Table:
 
     def end_if_done(self) -> None:
         """Let the threads end, of a closed table without tasks."""
-        # Who came in before it was closed has raised the count under the lock.
+        # Who came in before it was closed has made its entry, both being under the lock.
         for shard in self._shards:
             with shard.lock:
-                if shard.tasks:
+                if shard.lanes():
                     return
         self.threads.close()
 
     def fail(self, *_: object, **__: object) -> NoReturn:
         """Raise what a task raises in the place of its function, once the executor is broken."""
         raise concurrent.futures.thread.BrokenThreadPool(
-            f"{self.name}: a thread initializer failed, the task was not run"
+            f"a thread initializer of {self.name} failed, the task was not run"
         )
 
     def cancel_pending(self) -> None:
         """Cancel the tasks that do not run yet."""
-        tasks: list[Task] = []
+        # Not under a lock: their callbacks are user code.
+        for tasks in self._unfinished():
+            for task in tasks:
+                future = task.future
+                if future is not None:
+                    future.cancel()
+
+    def _unfinished(self) -> Iterator[list[Task]]:
         for shard in self._shards:
             with shard.lock:
-                tasks.extend(shard.all())
-        # Their callbacks are user code.
-        for task in tasks:
-            task.future.cancel()
+                tasks = list(shard.unfinished())
+            yield tasks
 
     def _grow(self) -> None:
         self.threads.grow()
