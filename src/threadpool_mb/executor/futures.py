@@ -20,8 +20,8 @@ a. Under `_mutex`: it sets the result and then the state, tells those in `_waite
 (2) and (a) exclude each other. If (2) comes first, so did (1): (a) finds the condition, and the one
 who waits in it. If (a) comes first, (2) finds the future finished, and does not wait.
 
-`_state` is read without the lock where it is only asked whether it is final: it is written last, and
-no final state becomes an unfinished one again.
+`_state` is read without the lock where it is only asked whether it is final: it is written last,
+and no final state becomes an unfinished one again.
 """
 
 import logging

@@ -26,7 +26,8 @@ scheduling, and the task runs; between, and `submit` schedules the lane on its w
 (`tests/executor/test_interrupts.py`).
 
 **Assumes.** A key's `__hash__` and `__eq__`, which run under that lock, wait for nobody and submit
-nothing. If they raise, or a key's hash is another one than before, an entry may stay; its tasks run.
+nothing. If they raise, or a key's hash is another one than before, an entry may stay; its tasks
+run.
 """
 
 import collections

@@ -19,6 +19,7 @@ before (b): the sender does not count that thread as idle. Either way somebody a
 """
 
 import contextvars
+import logging
 import queue
 import threading
 from collections.abc import Callable
@@ -29,6 +30,8 @@ from threadpool_mb.errors import ThreadRefused
 from threadpool_mb.mailbox.lingering import linger
 
 __all__ = ["SharedThreads", "Turn"]
+
+_logger = logging.getLogger(__name__)
 
 
 class Turn(Protocol):
@@ -122,29 +125,49 @@ class SharedThreads:
         Raises:
             ThreadRefused: if the system starts no thread and there are none.
         """
-        with self._lock:
-            self._asked = False
-            running = len(self._threads)
-            wanted = running < least or (self._ready.qsize() and not self._idle)
-            if not self.growing or not wanted:
-                return
-            thread = threading.Thread(
-                target=self._serve, name=f"{self._name}-shared-{running + 1}", daemon=False
-            )
-            self._threads.append(thread)
-            self.growing = running + 1 < self._max_threads
+        thread = None
+        running = 0
         try:
+            with self._lock:
+                self._asked = False
+                running = len(self._threads)
+                wanted = running < least or (self._ready.qsize() and not self._idle)
+                if not self.growing or not wanted:
+                    return
+                name = f"{self._name}-shared-{running + 1}"
+                thread = threading.Thread(target=self._serve, name=name, daemon=False)
+                self._threads.append(thread)
+                self.growing = running + 1 < self._max_threads
             thread.start()
             with self._lock:
                 self._started.append(thread)
         except (RuntimeError, MemoryError) as error:
-            with self._lock:
-                self._threads.remove(thread)
-                # With what there is, from now on; with none, the next one may be luckier.
-                self.growing = not self._threads
+            self._not_started(thread)
             if not running:
                 msg = f"the system started no thread for a worker (0 are running): {error}"
                 raise ThreadRefused(msg) from error
+            # With what there is, from now on.
+            self.growing = False
+            _logger.warning(
+                "%s: the system starts no further thread, it goes on with %d: %s",
+                self._name,
+                running,
+                error,
+            )
+        except BaseException:  # an interrupt
+            self._not_started(thread)
+            raise
+
+    def _not_started(self, thread: threading.Thread | None) -> None:
+        """Let there be another thread in the place of one that has not started."""
+        with self._lock:
+            if thread is None or thread in self._started:
+                return
+            if thread.ident is not None:
+                self._started.append(thread)
+            elif thread in self._threads:
+                self._threads.remove(thread)
+                self.growing = True
 
     def close(self) -> None:
         """Let every thread end once nothing waits for its turn.
@@ -185,11 +208,11 @@ class SharedThreads:
             return sum(thread.is_alive() for thread in self._threads)
 
     def _ask_for_one(self) -> None:
-        with self._lock:
-            if self._asked or not self.growing:
-                return
-            self._asked = True
         try:
+            with self._lock:
+                if self._asked or not self.growing:
+                    return
+                self._asked = True
             self._ask()
         except BaseException:
             self._asked = False
