@@ -358,7 +358,7 @@ def test_threads_are_started_when_they_are_needed_and_no_more_than_there_may_be(
         for gate in gates:
             gate.open()
 
-    assert names == ["io-shared-1", "io-shared-2"]
+    assert names == ["io_0", "io_1"]
 
 
 class Result:

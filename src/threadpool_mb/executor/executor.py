@@ -49,7 +49,8 @@ class KeyedExecutor(concurrent.futures.Executor):
 
         Args:
             max_workers: the most threads; `min(32, cores + 4)` if it is not given.
-            thread_name_prefix: how the threads' names begin; counted if it is not given.
+            thread_name_prefix: the threads are called `{prefix}_0` and so on; if it is not given,
+                `KeyedExecutor-1_0`, of the first such executor.
             initializer: called by each thread before its first task. If it raises, all tasks that
                 wait fail with `BrokenThreadPool`, and so does `submit` from then on.
             initargs: its arguments.

@@ -233,7 +233,9 @@ class Table:
         self._shards: Final = tuple(_Shard() for _ in range(_SHARDS))
         self.closed: bool = False
         self.broken: bool = False
-        self.threads: Final = SharedThreads(name, max_workers, self._grow, self._prepare)
+        self.threads: Final = SharedThreads(
+            name, max_workers, self._grow, self._prepare, named=lambda count: f"{name}_{count}"
+        )
 
     def shard(self, key: object) -> _Shard:
         """Return the shard of a key."""

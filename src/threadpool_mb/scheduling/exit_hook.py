@@ -7,6 +7,7 @@ and 3.14 (`tests/test_assumptions.py`).
 """
 
 import logging
+import os
 import threading
 import weakref
 from typing import Final, Protocol
@@ -61,5 +62,15 @@ def _close_all() -> None:
         except BaseException:
             _logger.exception("closing %r at exit raised", owner)
 
+
+def _forget_the_parents() -> None:
+    # After a fork: what was open has no threads here, and the locks that closing takes may be held
+    # by threads that are not here, as may be this one.
+    _lock._at_fork_reinit()  # type: ignore[attr-defined]  # noqa: SLF001 - see above
+    _open.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_the_parents)
 
 threading._register_atexit(_close_all)  # type: ignore[attr-defined]  # noqa: SLF001 - see above

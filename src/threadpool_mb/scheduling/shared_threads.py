@@ -56,6 +56,7 @@ class SharedThreads:
         "_lock",
         "_max_threads",
         "_name",
+        "_named",
         "_prepare",
         "_ready",
         "_started",
@@ -70,6 +71,8 @@ class SharedThreads:
         max_threads: int,
         ask: Callable[[], object],
         prepare: Callable[[], bool] = lambda: True,
+        *,
+        named: Callable[[int], str] | None = None,
     ) -> None:
         """Start no thread yet.
 
@@ -80,8 +83,10 @@ class SharedThreads:
                 call it. It must not block.
             prepare: called by each thread before its first turn; if it returns `False` the thread
                 ends, and takes no turn.
+            named: returns a thread's name, from how many there are, if it is to be another one.
         """
         self._name: Final = name
+        self._named: Final = named or (lambda count: f"{name}-shared-{count + 1}")
         self._max_threads: Final = max_threads
         self._ask: Final = ask
         self._prepare: Final = prepare
@@ -134,8 +139,9 @@ class SharedThreads:
                 wanted = running < least or (self._ready.qsize() and not self._idle)
                 if not self.growing or not wanted:
                     return
-                name = f"{self._name}-shared-{running + 1}"
-                thread = threading.Thread(target=self._serve, name=name, daemon=False)
+                thread = threading.Thread(
+                    target=self._serve, name=self._named(running), daemon=False
+                )
                 self._threads.append(thread)
                 self.growing = running + 1 < self._max_threads
             thread.start()
