@@ -19,6 +19,7 @@ before (b): the sender does not count that thread as idle. Either way somebody a
 """
 
 import contextvars
+import functools
 import logging
 import queue
 import threading
@@ -32,6 +33,10 @@ from threadpool_mb.mailbox.lingering import linger
 __all__ = ["SharedThreads", "Turn"]
 
 _logger = logging.getLogger(__name__)
+
+
+def _numbered(name: str, count: int) -> str:
+    return f"{name}-shared-{count + 1}"
 
 
 class Turn(Protocol):
@@ -86,7 +91,7 @@ class SharedThreads:
             named: returns a thread's name, from how many there are, if it is to be another one.
         """
         self._name: Final = name
-        self._named: Final = named or (lambda count: f"{name}-shared-{count + 1}")
+        self._named: Final[Callable[[int], str]] = named or functools.partial(_numbered, name)
         self._max_threads: Final = max_threads
         self._ask: Final = ask
         self._prepare: Final = prepare
