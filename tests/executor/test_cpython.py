@@ -176,7 +176,7 @@ class TestFuture(future.FutureTests):  # type: ignore[misc,name-defined]
 @pytest.mark.parametrize(
     ("ours", "least"),
     [
-        (TestExecutor, 16),
+        (TestExecutor, 14),
         (TestShutdown, 12),
         (TestWait, 9),
         (TestAsCompleted, 5),

@@ -1,4 +1,4 @@
-"""Stopping a thread before any one bytecode instruction of the mailboxes' own code.
+"""Stopping a thread before any one bytecode instruction of the package's own code.
 
 A staged race says where a thread stops; this goes through all the places where it could.
 """
@@ -15,7 +15,8 @@ from tests.helpers import DEADLINE, Running, until
 from threadpool_mb.mailbox import sending
 
 _COLD_RUNS: Final = 4
-_CODE: Final = str(pathlib.Path(sending.__file__).parent)
+MAILBOXES: Final = str(pathlib.Path(sending.__file__).parent)
+"""Where the mailboxes' code is."""
 
 type _Trace = Callable[[FrameType, str, object], _Trace | None]
 
@@ -23,8 +24,9 @@ type _Trace = Callable[[FrameType, str, object], _Trace | None]
 class Stepped[T]:
     """A function in a thread of its own that stops before its `stop_at`-th instruction."""
 
-    def __init__(self, function: Callable[[], T], stop_at: int) -> None:
+    def __init__(self, function: Callable[[], T], stop_at: int, code: str = MAILBOXES) -> None:
         self._function: Final = function
+        self._code: Final = code
         self._left = stop_at
         self._stopped: Final = threading.Event()
         self._go: Final = threading.Event()
@@ -39,7 +41,7 @@ class Stepped[T]:
             sys.settrace(None)
 
     def _called(self, frame: FrameType, event: str, arg: object) -> "_Trace | None":
-        if not frame.f_code.co_filename.startswith(_CODE):
+        if not frame.f_code.co_filename.startswith(self._code):
             return None
         frame.f_trace_opcodes = True
         return self._step
@@ -64,18 +66,29 @@ class Stepped[T]:
 
 
 def each_step[S](
-    prepare: Callable[[], S], act: Callable[[S], object]
+    prepare: Callable[[], S],
+    act: Callable[[S], object],
+    code: str = MAILBOXES,
+    *,
+    rewarm: bool = False,
 ) -> Iterator[tuple[S, Stepped[object]]]:
     """Prepare a scene and act in it, again and again, stopped at the first, second … last step.
 
     The last times `act` does not stop. Nor, perhaps, does it the first times: functions whose
     instructions were never traced report none while they run first. So it has come to the end only
     where it has not stopped again and again.
+
+    They report none the next time either once another thread has run them, which is not traced.
+    Where the test, or `prepare`, runs what `act` does, let it `rewarm`: `act` is traced once more
+    in a scene of its own, before each time.
     """
     number, unstopped = 1, 0
     while unstopped < _COLD_RUNS:
+        other = prepare() if rewarm else None
         scene = prepare()
-        stepped = Stepped(functools.partial(act, scene), number)
+        if other is not None:
+            Stepped(functools.partial(act, other), sys.maxsize, code).result()
+        stepped = Stepped(functools.partial(act, scene), number, code)
         yield scene, stepped
         stepped.result()
         if stepped.stopped:
@@ -85,10 +98,10 @@ def each_step[S](
     assert number > 1, "it has stopped nowhere: nothing was shown"
 
 
-def warm[S](prepare: Callable[[], S], act: Callable[[S], object]) -> None:
+def warm[S](prepare: Callable[[], S], act: Callable[[S], object], code: str = MAILBOXES) -> None:
     """Let `act` be traced before other threads run what it runs; see `each_step`."""
     for _ in range(_COLD_RUNS):
-        Stepped(functools.partial(act, prepare()), sys.maxsize).result()
+        Stepped(functools.partial(act, prepare()), sys.maxsize, code).result()
 
 
 def held(lock: "threading.Lock | threading.RLock") -> bool:

@@ -5,7 +5,7 @@ import itertools
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, Final, final, override
+from typing import Any, Final, cast, final, override
 
 from threadpool_mb.arguments import Deadline, check_key, check_limit
 from threadpool_mb.describing import describe
@@ -32,7 +32,15 @@ class KeyedExecutor(concurrent.futures.Executor):
     `shutdown`, the context manager, initializers, what happens at interpreter exit and when an
     executor is dropped that was never shut down (what was submitted is done, then its threads end).
 
-    A key leaves no trace: as soon as none of its tasks waits or runs, it is forgotten.
+    A key leaves no trace: as soon as none of its tasks waits or runs, it is forgotten. After 64
+    tasks in a row a busy key goes to the end of the line.
+
+    Each thread has one `contextvars` context of its own, empty before its initializer; as in
+    `ThreadPoolExecutor` its tasks share it. It is empty on 3.14t too, where `ThreadPoolExecutor`'s
+    threads begin with a copy of the context of whoever happened to have them started.
+
+    Blocks: a task that waits with `result` or `exception` for a later one of its own key would wait
+    for ever, and gets a `RuntimeError`. `concurrent.futures.wait` and `as_completed` do wait.
 
     Threads: internally synchronized. A key's `__hash__` and `__eq__` run under a lock and must not
     wait for another thread that uses the executor.
@@ -128,12 +136,16 @@ class KeyedExecutor(concurrent.futures.Executor):
         Args:
             fn: what is run.
             items: consumed on the thread that iterates, at most `buffersize` ahead of the results.
-            key: returns an item's key.
-            buffersize: the most items that were submitted, and whose result was not taken; `None`:
-                all items are submitted by this call.
+            key: returns an item's key; called there too.
+            buffersize: how many items are submitted ahead of the result that is taken; `None`: all
+                items are submitted by this call.
 
-        Blocks: taking a result blocks until it is there. What `fn`, `key` or the items raise leaves
-        the iterator there; tasks that wait are cancelled then, and when the iterator is closed.
+        What `fn`, `key` or the items raise comes out where it is met: out of this call, or in the
+        place of a result, after which there is none. Then, and when the iterator is closed or
+        dropped, what was submitted and does not run yet is cancelled.
+
+        Blocks: taking a result blocks until it is there.
+        Threads: one thread at a time may iterate.
 
         Raises:
             ValueError: if `buffersize` is no `int` of at least 1.
@@ -141,14 +153,17 @@ class KeyedExecutor(concurrent.futures.Executor):
         if buffersize is not None:
             check_limit(buffersize, "buffersize")
         futures = (self.submit_keyed(key(item), fn, item) for item in items)
-        ahead = deque(itertools.islice(futures, buffersize))
-        return _results(ahead, futures)
+        results = _results(futures, buffersize)
+        # To its first `yield`: to close a generator that has not begun would cancel nothing.
+        next(results)
+        return results
 
     def for_key(self, key: object) -> concurrent.futures.Executor:
         """Return the executor as one key sees it: all that is submitted there has this key.
 
-        For whatever takes an executor, such as `loop.run_in_executor`. To shut it down does nothing
-        to this executor.
+        For whatever takes an executor, such as `loop.run_in_executor`. To shut it down, or to leave
+        it as a context manager, waits for nothing and does nothing to this executor: it only takes
+        no more tasks itself.
 
         Raises:
             TypeError: if the key cannot be hashed.
@@ -190,13 +205,18 @@ class KeyedExecutor(concurrent.futures.Executor):
 
 
 def _results[R](
-    ahead: deque[concurrent.futures.Future[R]],
-    more: Iterator[concurrent.futures.Future[R]],
+    futures: Iterator[concurrent.futures.Future[R]], buffersize: int | None
 ) -> Iterator[R]:
+    """Yield once when as many are submitted as should be; then the results."""
+    ahead: deque[concurrent.futures.Future[R]] = deque()
     try:
+        ahead.extend(itertools.islice(futures, buffersize))
+        yield cast("R", None)
         while ahead:
-            result = ahead.popleft().result()
-            ahead.extend(itertools.islice(more, 1))
+            # Still in there while it is waited for: an interrupt cancels it too.
+            result = ahead[0].result()
+            ahead.popleft()
+            ahead.extend(itertools.islice(futures, 1))
             yield result
             del result
     finally:
