@@ -23,6 +23,21 @@ def _no_thread_is_left() -> Iterator[None]:
     assert [thread.name for thread in left if thread.is_alive()] == []
 
 
+@pytest.fixture
+def refusing(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
+    """While the event is set, the system starts no thread."""
+    refuses = threading.Event()
+    start = threading.Thread.start
+
+    def start_or_not(thread: threading.Thread) -> None:
+        if refuses.is_set():
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", start_or_not)
+    return refuses
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(
     item: pytest.Item,

@@ -19,6 +19,7 @@ from typing import Any
 
 import pytest
 
+from tests.executor.doubles import NoLanes
 from threadpool_mb import KeyedExecutor
 from threadpool_mb.executor.futures import KeyedFuture, NoKey
 
@@ -44,15 +45,10 @@ class Executor(KeyedExecutor):  # type: ignore[misc]
 
     @property
     def _max_workers(self) -> int:
-        return self._table.max_workers
+        return self._table.threads._max_threads
 
 
 Executor.__name__ = "KeyedExecutor"  # it is imported by this name in other interpreters
-
-
-class NoLanes:
-    def runs_here(self, key: object, /) -> bool:
-        return False
 
 
 class Future(KeyedFuture[Any]):  # type: ignore[misc]

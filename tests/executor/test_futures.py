@@ -6,16 +6,9 @@ from collections.abc import Callable
 
 import pytest
 
+from tests.executor.doubles import NoLanes
 from tests.helpers import DEADLINE, Running, run_together, until
 from threadpool_mb.executor.futures import KeyedFuture
-
-
-class NoLanes:
-    """No thread runs a task of any key."""
-
-    def runs_here(self, key: object, /) -> bool:
-        """Say so."""
-        return False
 
 
 @pytest.fixture

@@ -8,17 +8,13 @@ from typing import Any
 
 import pytest
 
+from tests.executor.doubles import NoLanes
 from tests.helpers import DEADLINE, Running, until
 from tests.mailbox.stepping import Stepped, each_step, held
 from threadpool_mb.executor import futures
 from threadpool_mb.executor.futures import KeyedFuture, NoKey
 
 CODE = str(pathlib.Path(futures.__file__).parent)
-
-
-class NoLanes:
-    def runs_here(self, key: object, /) -> bool:
-        return False
 
 
 def stepping[S](

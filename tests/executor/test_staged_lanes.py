@@ -101,25 +101,11 @@ def test_a_task_that_comes_wherever_its_lanes_turn_is_runs_once_and_last(
         assert scene.entries == {}
 
 
-def test_another_thread_that_runs_a_lane_wherever_the_last_one_leaves_it_runs_it_alone() -> None:
-    names = [str(number) for number in range(tasks._THROUGHPUT + 2)]
-    for scene, stepped in stepping(lambda: Scene(*names[:2]), Scene.turn):
-        submits = Running(lambda: scene.submit("2"))  # noqa: B023 - joined in this round
-        if not scene.locked:
-            submits.result()
-            scene.finish()
-        stepped.result()
-        submits.result()
-        scene.finish()
-
-        assert scene.ran == names[:3]
-        assert scene.entries == {}
-
-
-def test_a_lane_whose_turn_is_over_goes_to_the_end_of_the_line_wherever_a_task_comes(
-    monkeypatch: pytest.MonkeyPatch,
+@pytest.mark.parametrize("throughput", [tasks._THROUGHPUT, 1], ids=["goes on", "its turn is over"])
+def test_another_thread_that_runs_a_lane_wherever_the_last_one_leaves_it_runs_it_alone(
+    throughput: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tasks, "_THROUGHPUT", 1)
+    monkeypatch.setattr(tasks, "_THROUGHPUT", throughput)
     for scene, stepped in stepping(lambda: Scene("0", "1"), Scene.turn):
         submits = Running(lambda: scene.submit("2"))  # noqa: B023 - joined in this round
         if not scene.locked:

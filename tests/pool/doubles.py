@@ -103,7 +103,9 @@ def new_incarnation(
     office: DeadLetterOffice[Any, Any],
 ) -> Incarnation[Any, Any]:
     """Return a worker that is not entered, for tests that know no pool."""
-    kind = FunctionWorkers[Any, Any](lambda key, mailbox: None, Unlimited(), office, "no pool")
+    kind = FunctionWorkers[Any, Any](
+        lambda key, mailbox: None, Unlimited(), office, "no pool", lambda incarnation, error: None
+    )
     return kind.new_incarnation(key)
 
 

@@ -10,7 +10,6 @@ import pytest
 from tests.helpers import DEADLINE, until
 from tests.pool.witness import END, Witness, finish, named
 from threadpool_mb import Mailbox, Pool, ThreadRefused
-from threadpool_mb.scheduling import threads
 
 variable: contextvars.ContextVar[str] = contextvars.ContextVar("variable", default="unset")
 
@@ -62,21 +61,6 @@ def test_each_worker_sees_an_empty_context_also_on_a_reused_thread(witness: Witn
 
     assert len({thread for thread, _, _ in seen}) == 1
     assert [rest for _, *rest in seen] == [["unset", 0]] * 3
-
-
-@pytest.fixture
-def refusing(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
-    """While the event is set, the system starts no thread for a worker."""
-    refuses = threading.Event()
-    start = threading.Thread.start
-
-    def start_or_not(thread: threading.Thread) -> None:
-        if refuses.is_set():
-            raise RuntimeError("can't start new thread")
-        start(thread)
-
-    monkeypatch.setattr(threads.threading.Thread, "start", start_or_not)
-    return refuses
 
 
 def test_a_worker_without_a_thread_fails_with_a_clear_error_and_the_pool_lives_on(

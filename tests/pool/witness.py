@@ -6,10 +6,20 @@ from collections.abc import Callable, Generator, Iterator
 from typing import Any, Final
 
 from tests.helpers import DEADLINE, until
+from tests.pool.doubles import Boom
 from threadpool_mb import DeadLetter, DrainReport, Mailbox, Pool, WorkerExit
 
 END: Final = "end"
 """The message at which `Witness.work` returns."""
+
+
+ENDS: Final[dict[str, tuple[Callable[[Pool[Any, Any]], object], str]]] = {
+    "remove": (lambda pool: pool.remove("a"), "worker removed"),
+    "drain": (lambda pool: pool.remove("a", drain=True), "worker removed"),
+    "return": (lambda pool: pool.dispatch("a", END), "worker ended"),
+    "fail": (lambda pool: pool.dispatch("a", Boom()), "worker failed"),
+}
+"""What ends the worker of key "a", and what becomes then of the messages it leaves."""
 
 
 class Gate:

@@ -7,6 +7,7 @@ lock; the sender as it tries the lock.
 import queue
 import threading
 import types
+from collections.abc import Callable
 from typing import Any, Final, Self
 
 import pytest
@@ -77,32 +78,24 @@ def idle_lane(pool: Pool[Any, Any], key: str) -> tuple[Lane[Any], _StagedQueue, 
     return lane, lane.queue, lane._busy
 
 
-def test_a_message_that_comes_between_the_look_and_the_word_idle_is_handled(
-    witness: Witness,
+def stop_at_the_look(queue: _StagedQueue, _lock: _StagedLock, gate: Gate) -> None:
+    """Stop the thread between finding the queue empty and the word idle."""
+    queue.found_empty = gate
+
+
+def stop_at_the_release(_queue: _StagedQueue, lock: _StagedLock, gate: Gate) -> None:
+    """Stop the thread between the word idle and releasing the lock."""
+    lock.before_release = gate
+
+
+@pytest.mark.parametrize("stop", [stop_at_the_look, stop_at_the_release])
+def test_a_message_that_comes_while_a_turn_ends_is_handled(
+    witness: Witness, stop: Callable[[_StagedQueue, _StagedLock, Gate], None]
 ) -> None:
     gate = witness.gate()
     with witness.pool() as pool:
-        _, staged, _ = idle_lane(pool, "a")
-        staged.found_empty = gate
-        pool.dispatch("a", 1)
-        gate.wait_until_reached()
-
-        pool.dispatch("a", 2)
-        gate.open()
-        until(lambda: len(witness.handled) == 2)
-
-        finish(pool)
-
-    assert witness.handled == [("a", 1), ("a", 2)]
-
-
-def test_a_message_that_comes_between_the_word_idle_and_the_release_is_handled(
-    witness: Witness,
-) -> None:
-    gate = witness.gate()
-    with witness.pool() as pool:
-        _, _, lock = idle_lane(pool, "a")
-        lock.before_release = gate
+        _, staged, lock = idle_lane(pool, "a")
+        stop(staged, lock, gate)
         pool.dispatch("a", 1)
         gate.wait_until_reached()
 

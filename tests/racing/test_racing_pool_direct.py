@@ -11,18 +11,13 @@ import pytest
 
 from tests.helpers import Running, until
 from tests.mailbox.staging import Stage
-from tests.pool.doubles import Boom
-from tests.pool.witness import END, Witness, finish
+from tests.pool.witness import ENDS, Witness, finish
 from threadpool_mb import Pool
 
-ENDS: dict[str, tuple[Callable[[Pool[Any, Any]], object], str]] = {
-    "remove": (lambda pool: pool.remove("a"), "worker removed"),
-    "drain": (lambda pool: pool.remove("a", drain=True), "worker removed"),
-    "return": (lambda pool: pool.dispatch("a", END), "worker ended"),
-    "fail": (lambda pool: pool.dispatch("a", Boom()), "worker failed"),
-    "cancel": (lambda pool: pool.cancel(), "pool closed"),
-}
-EACH_END = pytest.mark.parametrize(("end", "reason"), ENDS.values(), ids=ENDS)
+CANCEL = (lambda pool: pool.cancel(), "pool closed")
+EACH_END = pytest.mark.parametrize(
+    ("end", "reason"), [*ENDS.values(), CANCEL], ids=[*ENDS, "cancel"]
+)
 
 
 @EACH_END
@@ -66,6 +61,6 @@ def test_a_message_that_is_put_before_its_worker_ends_is_handled_or_dead_once(
         assert sender.result() is True
         finish(pool)
 
-    cancelled = (end, reason) in (ENDS["remove"], ENDS["cancel"])
+    cancelled = (end, reason) in (ENDS["remove"], CANCEL)
     assert witness.handled == ([] if cancelled else [("a", "late")])
     assert witness.dead == ([("a", "late", reason)] if cancelled else [])

@@ -12,7 +12,7 @@ import pytest
 
 from tests.helpers import Running, until
 from tests.pool.doubles import Boom, Intercepting
-from tests.pool.witness import END, Gate, Witness, finish
+from tests.pool.witness import END, ENDS, Gate, Witness, finish
 from threadpool_mb import Mailbox, Pool, PoolClosed
 from threadpool_mb.pool.dispatcher import Dispatcher
 from threadpool_mb.pool.function_workers import FunctionWorkers
@@ -40,14 +40,6 @@ def sending_late(pool: Pool[Any, Any], gate: Gate) -> Running[bool]:
     sender = Running(lambda: pool.dispatch("a", "late"))
     gate.wait_until_reached()
     return sender
-
-
-ENDS: dict[str, tuple[Callable[[Pool[Any, Any]], object], str]] = {
-    "remove": (lambda pool: pool.remove("a"), "worker removed"),
-    "drain": (lambda pool: pool.remove("a", drain=True), "worker removed"),
-    "return": (lambda pool: pool.dispatch("a", END), "worker ended"),
-    "fail": (lambda pool: pool.dispatch("a", Boom()), "worker failed"),
-}
 
 
 @pytest.mark.parametrize(("end", "reason"), ENDS.values(), ids=ENDS)

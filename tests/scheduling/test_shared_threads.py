@@ -10,7 +10,6 @@ from tests.helpers import DEADLINE, Running, until
 from tests.pool.witness import Gate
 from threadpool_mb import ThreadRefused
 from threadpool_mb.arguments import Deadline
-from threadpool_mb.scheduling import shared_threads
 from threadpool_mb.scheduling.shared_threads import SharedThreads
 
 
@@ -28,7 +27,7 @@ class Calls:
 @pytest.fixture
 def threads() -> Iterator[SharedThreads]:
     """Return at most three threads that grow when they ask for it."""
-    threads = SharedThreads("t", 3, lambda: threads.grow())  # noqa: PLW0108 - it is not there yet
+    threads = SharedThreads("t", 3)
     yield threads
     threads.close()
     assert threads.join(Deadline(DEADLINE))
@@ -96,7 +95,7 @@ def test_a_turn_that_is_scheduled_as_an_idle_thread_takes_another_gets_a_thread(
 
 
 def test_join_waits_for_a_thread_that_was_started_meanwhile(gates: list[Gate]) -> None:
-    threads = SharedThreads("t", 2, lambda: threads.grow())  # noqa: PLW0108 - it is not there yet
+    threads = SharedThreads("t", 2)
     threads.schedule(Calls(gates[0]))
     gates[0].wait_until_reached()
     joiner = Running(lambda: threads.join(Deadline(None)))
@@ -117,21 +116,6 @@ def test_join_says_that_the_deadline_came_first(threads: SharedThreads, gates: l
     threads.schedule(Calls(gates[0]))
 
     assert threads.join(Deadline(0)) is False
-
-
-@pytest.fixture
-def refusing(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
-    """While the event is set, the system starts no thread."""
-    refuses = threading.Event()
-    start = threading.Thread.start
-
-    def start_or_not(thread: threading.Thread) -> None:
-        if refuses.is_set():
-            raise RuntimeError("can't start new thread")
-        start(thread)
-
-    monkeypatch.setattr(shared_threads.threading.Thread, "start", start_or_not)
-    return refuses
 
 
 def test_the_first_thread_that_is_refused_is_an_error_and_the_next_try_may_have_it(

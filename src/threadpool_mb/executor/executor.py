@@ -2,7 +2,6 @@
 
 import concurrent.futures
 import itertools
-import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final, cast, final, override
@@ -12,6 +11,7 @@ from threadpool_mb.describing import describe
 from threadpool_mb.executor.futures import KeyedFuture, NoKey
 from threadpool_mb.executor.tasks import Table, Task
 from threadpool_mb.scheduling.exit_hook import close_at_exit
+from threadpool_mb.scheduling.shared_threads import default_max_threads
 
 __all__ = ["KeyedExecutor"]
 
@@ -68,7 +68,7 @@ class KeyedExecutor(concurrent.futures.Executor):
             TypeError: if the initializer cannot be called.
         """
         if max_workers is None:
-            max_workers = min(32, (os.process_cpu_count() or 1) + 4)
+            max_workers = default_max_threads()
         elif isinstance(max_workers, bool) or max_workers <= 0:
             raise ValueError(f"max_workers must be greater than 0, not {describe(max_workers)}")
         if initializer is not None and not callable(initializer):  # pyright: ignore[reportUnnecessaryComparison]

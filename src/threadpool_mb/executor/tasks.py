@@ -220,7 +220,6 @@ class Table:
         "_shards",
         "broken",
         "closed",
-        "max_workers",
         "name",
         "threads",
     )
@@ -228,13 +227,12 @@ class Table:
     def __init__(self, name: str, max_workers: int, initialize: Callable[[], object]) -> None:
         """Make an empty table; each thread calls `initialize` before its first task."""
         self.name: Final = name
-        self.max_workers: Final = max_workers
         self._initialize: Final = initialize
         self._shards: Final = tuple(_Shard() for _ in range(_SHARDS))
         self.closed: bool = False
         self.broken: bool = False
         self.threads: Final = SharedThreads(
-            name, max_workers, self._grow, self._prepare, named=lambda count: f"{name}_{count}"
+            name, max_workers, prepare=self._prepare, named=lambda count: f"{name}_{count}"
         )
 
     def shard(self, key: object) -> _Shard:
@@ -319,16 +317,12 @@ class Table:
                 tasks = list(shard.unfinished())
             yield tasks
 
-    def _grow(self) -> None:
-        self.threads.grow()
-
-    def _prepare(self) -> bool:
+    def _prepare(self) -> None:
         """Initialize a thread; where that fails, all tasks fail from now on."""
         try:
             self._initialize()
         except BaseException:
             _logger.critical("%s: the initializer raised", self.name, exc_info=True)
             self.broken = True
+            # The thread goes on: somebody has to tell those that were taken.
             self.close()
-        # Also where it failed: somebody has to tell those that were taken.
-        return True

@@ -9,19 +9,20 @@ calls before it parks.
 """
 
 import os
-from collections.abc import Callable
+import queue
 
-__all__ = ["linger"]
+__all__ = ["get_patiently"]
 
 _TIMES = 3
 
 
-def linger(waiting: Callable[[], int]) -> None:
-    """Give the core away until `waiting()` is true, a few times at most.
+def get_patiently[T](items: "queue.SimpleQueue[T]") -> T:
+    """Take what comes next out of a queue that was found empty.
 
-    Blocks: hardly; as long as others need the core.
+    Blocks: until something is there; gives the core away a few times before it parks.
     """
     for _ in range(_TIMES):
         os.sched_yield()
-        if waiting():
-            return
+        if items.qsize():
+            break
+    return items.get()

@@ -19,7 +19,7 @@ from typing import Final, cast, final
 from threadpool_mb.arguments import Deadline, check_limit
 from threadpool_mb.errors import Cancelled, MailboxClosed, MailboxEmpty
 from threadpool_mb.mailbox.claims import Claims
-from threadpool_mb.mailbox.lingering import linger
+from threadpool_mb.mailbox.lingering import get_patiently
 from threadpool_mb.mailbox.protocols import Input, MailboxStats, MessageFuture
 from threadpool_mb.mailbox.sending import Marker, QueueInput
 
@@ -131,8 +131,7 @@ class QueueMailbox[T]:
                 try:
                     message = self._get(False)  # noqa: FBT003 - not to wait
                 except queue.Empty:
-                    linger(self._queue.qsize)
-                    message = self._get()
+                    message = get_patiently(self._queue)
                 if message is not Marker:
                     if self._free is not None:
                         self._free(None)
@@ -175,8 +174,8 @@ class QueueMailbox[T]:
 
         One that has no limit gives out what waits through iterators of C alone: where a generator
         in their place is resumed for each message, that costs 60 ns of 130 on 3.13t and 10 of 80 on
-        3.14t (`benchmarks/mailboxes.py`, "Unlimited 1:1"). None of them holds a message while the
-        next one is waited for.
+        3.14t (`benchmarks/`, "never full, 1:1"). None of them holds a message while the next one
+        is waited for.
         """
         if self._free is not None:
             yield self._freeing(self._free)
@@ -200,8 +199,7 @@ class QueueMailbox[T]:
                         continue
                     message = self._look()
                 else:
-                    linger(qsize)
-                    message = get()
+                    message = get_patiently(self._queue)
                     if message is Marker:
                         message = self._look()
                 if message is Marker:
@@ -217,8 +215,7 @@ class QueueMailbox[T]:
             try:
                 message = get(False)
             except queue.Empty:
-                linger(self._queue.qsize)
-                message = get()
+                message = get_patiently(self._queue)
             if message is not marker:
                 free(None)
             elif (message := self._look()) is marker:

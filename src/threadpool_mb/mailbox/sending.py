@@ -110,7 +110,7 @@ def _delivering[T](  # noqa: C901 - small closures over one state
 ) -> tuple[Callable[[T], bool], Callable[[], None], Callable[[], None]]:
     """Return `deliver`, what makes it refuse, and what makes it sweep after it has put."""
     # Closures: reading a cell saves a third of `deliver`'s time on 3.13t against reading `self`
-    # (108 ns for 164; none on 3.14t). `benchmarks/mailboxes.py`, "Unlimited 1:1".
+    # (108 ns for 164; none on 3.14t). `benchmarks/`, "never full, 1:1".
     put: Callable[[T], object] = messages.put
     done = False
 
@@ -163,7 +163,6 @@ class QueueInput[T]:
         "_shut",
         "closed",
         "deliver",
-        "done",
         "marked",
         "put",
         "queue",
@@ -187,9 +186,8 @@ class QueueInput[T]:
         self.closed: bool = False
         self.marked: bool = False
         """Whether the marker of the end was put."""
-        self.done: bool = False
         self.unattended: bool = False
-        """Whether nobody will look at what is put now, unless `attend` is called: when done."""
+        """Whether it is done: nobody will look at what is put now, unless `attend` is called."""
         self.sweep: Final = functools.partial(sweep, self.queue, self.returned, on_dead_letter)
         """Make dead letters of all that is in the queue; only once it is done."""
         deliver, self._shut, self._finish = _delivering(self.queue, self.sweep, slots)
@@ -212,7 +210,7 @@ class QueueInput[T]:
 
     def finish(self) -> None:
         """Say that the receiver takes no more, unless it finds something in one last look."""
-        self.done = self.unattended = True
+        self.unattended = True
         self._finish()
 
     def attend(self) -> None:
@@ -231,10 +229,10 @@ class QueueInput[T]:
             # or after both. The other way round, the marker could be taken for the end.
             returned += (message,)
             self.queue.put(marker)
-            if self.done:
+            if self.unattended:
                 self.sweep()
         except BaseException:
             # An interrupt, perhaps before the sweep.
-            if self.done:
+            if self.unattended:
                 self.sweep()
             raise

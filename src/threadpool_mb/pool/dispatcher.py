@@ -27,7 +27,7 @@ from threadpool_mb.mailbox.protocols import MailboxStats
 from threadpool_mb.pool.incarnation import Incarnation, State
 from threadpool_mb.pool.reports import DrainReport, PoolStats, UnfinishedWorker, WorkerExit
 from threadpool_mb.pool.roster import Roster
-from threadpool_mb.pool.workers import WorkerKind
+from threadpool_mb.pool.workers import MakeKind
 from threadpool_mb.scheduling.exit_hook import close_at_exit
 
 __all__ = ["Dispatcher"]
@@ -63,12 +63,9 @@ class Dispatcher[K, M]:
         name: str,
         office: DeadLetterOffice[K, M],
         on_worker_exit: Callable[[WorkerExit[K]], object] | None,
-        make_kind: Callable[[Callable[[], object]], WorkerKind[K, M]],
+        make_kind: MakeKind[K, M],
     ) -> None:
-        """Start the dispatcher thread.
-
-        `make_kind(ask)` makes the workers' kind; it calls `ask` to have its `grow` called.
-        """
+        """Start the dispatcher thread; `make_kind` makes the kind of the workers."""
         self.name: Final = name
         self._office: Final = office
         self._on_worker_exit: Final = on_worker_exit
@@ -77,11 +74,9 @@ class Dispatcher[K, M]:
         self._inbox: Final[queue.SimpleQueue[Incarnation[K, M] | _Order | None]] = (
             queue.SimpleQueue()
         )
-        self._kind: Final = make_kind(functools.partial(self._inbox.put, "grow"))
+        self._kind: Final = make_kind(functools.partial(self._inbox.put, "grow"), self._ended)
         self._threads: Final = self._kind.threads
-        self.roster: Final[Roster[K, M]] = Roster(
-            self._inbox.put, self._kind.starter_at_once(self._ended)
-        )
+        self.roster: Final[Roster[K, M]] = Roster(self._inbox.put, self._kind.start_at_once)
         self._thread: Final = threading.Thread(
             target=self._run, name=f"{name}-dispatcher", daemon=False
         )
@@ -249,7 +244,7 @@ class Dispatcher[K, M]:
         if not self.roster.begin(incarnation):
             return
         try:
-            self._kind.start(incarnation, self._ended)
+            self._kind.start(incarnation)
         except Exception as error:  # noqa: BLE001 - ThreadRefused; whatever else: the pool lives on
             self._ended(incarnation, error)
 

@@ -28,7 +28,7 @@ def _direct[M](sending: Input[M]) -> Direct[M] | None:
 class FunctionWorkers[K, M]:
     """Runs each worker on a thread of its own."""
 
-    __slots__ = ("_config", "_office", "_pool_name", "_worker", "threads")
+    __slots__ = ("_config", "_ended", "_office", "_pool_name", "_worker", "threads")
 
     def __init__(
         self,
@@ -36,12 +36,14 @@ class FunctionWorkers[K, M]:
         config: MailboxConfig,
         office: DeadLetterOffice[K, M],
         pool_name: str,
+        ended: Ended[K, M],
     ) -> None:
         """Run `worker` on threads that are named after the pool and the key."""
         self._worker: Final = worker
         self._config: Final = config
         self._office: Final = office
         self._pool_name: Final = pool_name
+        self._ended: Final = ended
         self.threads: Final = ThreadCache(pool_name)
 
     def new_incarnation(self, key: K) -> Incarnation[K, M]:
@@ -51,20 +53,21 @@ class FunctionWorkers[K, M]:
         sending = mailbox.new_input()
         return Incarnation(key, leftovers, mailbox, sending, _direct(sending))
 
-    def starter_at_once(self, ended: Ended[K, M]) -> Callable[[Incarnation[K, M]], bool]:
-        """Return what starts none: a thread may have to be started, which takes its time."""
-        del ended
-        return lambda _incarnation: False
+    def start_at_once(self, _incarnation: Incarnation[K, M]) -> bool:
+        """Start none: a thread may have to be started, which takes its time."""
+        return False
 
-    def start(self, incarnation: Incarnation[K, M], ended: Ended[K, M]) -> None:
+    def start(self, incarnation: Incarnation[K, M]) -> None:
         """Start a worker; see `WorkerKind.start`."""
-        self.threads.start(functools.partial(self._live, incarnation, ended))
+        self.threads.start(functools.partial(self._live, incarnation))
 
     def grow(self) -> None:
         """Do nothing: each worker has a thread."""
 
-    def _live(self, incarnation: Incarnation[K, M], ended: Ended[K, M]) -> None:
-        ended(incarnation, self._run(incarnation.key, cast("Mailbox[M]", incarnation.mailbox)))
+    def _live(self, incarnation: Incarnation[K, M]) -> None:
+        self._ended(
+            incarnation, self._run(incarnation.key, cast("Mailbox[M]", incarnation.mailbox))
+        )
 
     def _run(self, key: K, mailbox: Mailbox[M]) -> BaseException | None:
         """Run the worker to its end; return what it raised, if it did not end well."""

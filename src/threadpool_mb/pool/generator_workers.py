@@ -13,42 +13,58 @@ from typing import Any, Final, Literal, Never, cast, final
 
 from threadpool_mb.dead_letters import DeadLetterOffice
 from threadpool_mb.describing import describe
-from threadpool_mb.mailbox.own_kinds import slots_maker
 from threadpool_mb.mailbox.protocols import Input, Mailbox, MailboxConfig, MailboxStats
 from threadpool_mb.mailbox.sending import Marker
 from threadpool_mb.mailbox.slots import Slots
 from threadpool_mb.pool.incarnation import Direct, Incarnation, Leftovers, State
 from threadpool_mb.pool.workers import Ended, ended_well
-from threadpool_mb.scheduling.lanes import DONE, IDLE, Lane
+from threadpool_mb.scheduling.lanes import Lane
 from threadpool_mb.scheduling.shared_threads import SharedThreads
 
-__all__ = ["GeneratorWorkers"]
+__all__ = ["GeneratorFunction", "GeneratorWorkers"]
 
-type Worker[K, M] = Callable[[K], Generator[None, M, object]]
+type GeneratorFunction[K, M] = Callable[[K], Generator[None, M, object]]
+"""A worker that takes a message at each `yield`."""
 
 
 @final
 class GeneratorWorkers[K, M]:
     """Runs workers in turns on a few threads."""
 
-    __slots__ = ("_config", "_make_slots", "_office", "schedule", "threads", "throughput", "worker")
+    __slots__ = (
+        "_config",
+        "_make_slots",
+        "_office",
+        "ended",
+        "schedule",
+        "threads",
+        "throughput",
+        "worker",
+    )
 
     def __init__(
         self,
-        worker: Worker[K, M],
+        worker: GeneratorFunction[K, M],
         config: MailboxConfig,
+        make_slots: Callable[[], Slots | None] | None,
         office: DeadLetterOffice[K, M],
         threads: SharedThreads,
+        *,
         throughput: int,
+        ended: Ended[K, M],
     ) -> None:
-        """Run `worker` on `threads`, with at most `throughput` messages in a turn."""
+        """Run `worker` on `threads`, with at most `throughput` messages in a turn.
+
+        `make_slots` is what `slots_maker` has found for the config.
+        """
         self.worker: Final = worker
+        self.ended: Final = ended
         self.threads: Final = threads
         self.throughput: Final = throughput
         # Bound once: all lanes share it.
         self.schedule: Final = threads.schedule
         self._config: Final = config
-        self._make_slots: Final = slots_maker(config)
+        self._make_slots: Final = make_slots
         self._office: Final = office
 
     def new_incarnation(self, key: K) -> Incarnation[K, M]:
@@ -64,34 +80,29 @@ class GeneratorWorkers[K, M]:
         direct = cast("Direct[M]", lane) if slots is None else None
         return Incarnation(key, leftovers, lane, lane, direct)
 
-    def starter_at_once(self, ended: Ended[K, M]) -> Callable[[Incarnation[K, M]], bool]:
-        """Return what starts a worker if there is a thread; see `WorkerKind.starter_at_once`.
+    def start_at_once(self, incarnation: Incarnation[K, M]) -> bool:
+        """Start a worker if there is a thread; see `WorkerKind.start_at_once`.
 
         A worker that is started by the dispatcher costs 5 µs more, a switch of threads included
         (`benchmarks/`, "original").
         """
-        threads = self.threads
+        if not self.threads.any:
+            return False
+        lane = cast("_GeneratorLane[K, M]", incarnation.mailbox)
+        lane.incarnation = incarnation
+        put = self.threads.put
+        if incarnation.state is not State.PENDING:
+            return False  # dropped by what re-entered
+        incarnation.state = State.RUNNING
+        put(lane)
+        self.threads.grow_if_needed()
+        return True
 
-        def start_at_once(incarnation: Incarnation[K, M]) -> bool:
-            if not threads.any:
-                return False
-            lane = cast("_GeneratorLane[K, M]", incarnation.mailbox)
-            lane.prepare(incarnation, ended)
-            put = threads.put
-            if incarnation.state is not State.PENDING:
-                return False  # dropped by what re-entered
-            incarnation.state = State.RUNNING
-            put(lane)
-            threads.grow_if_needed()
-            return True
-
-        return start_at_once
-
-    def start(self, incarnation: Incarnation[K, M], ended: Ended[K, M]) -> None:
+    def start(self, incarnation: Incarnation[K, M]) -> None:
         """Start a worker; see `WorkerKind.start`."""
         self.threads.grow(least=1)
         lane = cast("_GeneratorLane[K, M]", incarnation.mailbox)
-        lane.prepare(incarnation, ended)
+        lane.incarnation = incarnation
         self.schedule(lane)
 
     def grow(self) -> None:
@@ -102,7 +113,7 @@ class GeneratorWorkers[K, M]:
 class _GeneratorLane[K, M](Lane[M]):
     """The lane of one worker, and its generator."""
 
-    __slots__ = ("_ended", "_generator", "_incarnation", "_kind")
+    __slots__ = ("_generator", "_kind", "incarnation")
 
     def __init__(
         self, kind: GeneratorWorkers[K, M], slots: Slots | None, on_dead_letter: Leftovers[K, M]
@@ -110,27 +121,20 @@ class _GeneratorLane[K, M](Lane[M]):
         super().__init__(kind.schedule, slots, on_dead_letter)
         self._kind: Final = kind
         self._generator: Generator[None, M, object] | None = None
-        # From `begin` to the end; a cycle, which the end breaks.
-        self._incarnation: Incarnation[K, M] | None = None
-        self._ended: Ended[K, M] | None = None
-
-    def prepare(self, incarnation: Incarnation[K, M], ended: Ended[K, M]) -> None:
-        """Make it ready for its first turn, with the worker's set-up; by the control plane."""
-        self._incarnation = incarnation
-        self._ended = ended
+        self.incarnation: Incarnation[K, M] | None = None
+        """The worker, from its start to its end: a cycle, which the end breaks."""
 
     def _work(self) -> bool:
         outcome = self._run()
         if outcome == "goes on":
             return True
-        incarnation, ended = self._incarnation, self._ended
-        self._generator = self._incarnation = self._ended = None
-        if incarnation is not None and ended is not None:
-            # Handed over, and held no more: its traceback holds the worker's frames, and what
-            # these hold ends with them, before the successor starts.
-            handed = [None if outcome is None or ended_well(outcome, self) else outcome]
-            del outcome
-            ended(incarnation, handed.pop())
+        incarnation = cast("Incarnation[K, M]", self.incarnation)
+        self._generator = self.incarnation = None
+        # Handed over, and held no more: its traceback holds the worker's frames, and what these
+        # hold ends with them, before the successor starts.
+        handed = [None if outcome is None or ended_well(outcome, self) else outcome]
+        del outcome
+        self._kind.ended(incarnation, handed.pop())
         return False
 
     def _run(self) -> BaseException | Literal["goes on"] | None:
@@ -167,7 +171,7 @@ class _GeneratorLane[K, M](Lane[M]):
 
     def _set_up(self) -> Generator[None, M, object]:
         """Run the worker to its first `yield`."""
-        incarnation = cast("Incarnation[K, M]", self._incarnation)
+        incarnation = cast("Incarnation[K, M]", self.incarnation)
         generator = self._generator = self._kind.worker(incarnation.key)
         if (value := next(generator)) is not None:
             _refuse(generator, value)
@@ -199,15 +203,9 @@ class _ForeignLane[K, M](_GeneratorLane[K, M]):
             return False
         # Not `put`, which refuses once the lane is shut: the message is in the mailbox.
         self.queue.put(cast("M", None))
-        if self.unattended == IDLE:
+        if self.unattended:
             self.attend()
         return True
-
-    def abandon(self) -> None:
-        """Abandon the mailbox; see `Mailbox.abandon`."""
-        self._shut()
-        self.unattended = DONE
-        self._mailbox.abandon()
 
     def stats(self) -> MailboxStats:
         """Return a snapshot of the mailbox."""
@@ -219,6 +217,10 @@ class _ForeignLane[K, M](_GeneratorLane[K, M]):
         else:
             self._mailbox.close()
         super()._shut()
+
+    def _sweep(self) -> None:
+        # The queue has nothing but tokens.
+        self._mailbox.abandon()
 
     def _getter(self) -> Callable[[bool], M]:
         return self._receive

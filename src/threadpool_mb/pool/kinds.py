@@ -1,7 +1,6 @@
 """How you write the worker says how it runs: a generator in turns, a function on a thread."""
 
-import os
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from typing import cast
 
 from threadpool_mb.arguments import check_limit
@@ -10,13 +9,13 @@ from threadpool_mb.dead_letters import DeadLetterOffice
 from threadpool_mb.mailbox.own_kinds import slots_maker
 from threadpool_mb.mailbox.protocols import Mailbox, MailboxConfig
 from threadpool_mb.pool.function_workers import FunctionWorkers
-from threadpool_mb.pool.generator_workers import GeneratorWorkers
-from threadpool_mb.pool.workers import WorkerKind
-from threadpool_mb.scheduling.shared_threads import SharedThreads
+from threadpool_mb.pool.generator_workers import GeneratorFunction, GeneratorWorkers
+from threadpool_mb.pool.workers import MakeKind
+from threadpool_mb.scheduling.shared_threads import SharedThreads, default_max_threads
 
 __all__ = ["Worker", "worker_kind"]
 
-type Worker[K, M] = Callable[[K], Generator[None, M, object]] | Callable[[K, Mailbox[M]], object]
+type Worker[K, M] = GeneratorFunction[K, M] | Callable[[K, Mailbox[M]], object]
 """A generator function `worker(key)`, or a function `worker(key, mailbox)`."""
 
 _THROUGHPUT = 64
@@ -30,35 +29,39 @@ def worker_kind[K, M](
     *,
     max_threads: int | None,
     throughput: int | None,
-) -> Callable[[Callable[[], object]], WorkerKind[K, M]]:
-    """Check a pool's worker; return what makes its kind, given what asks for one more thread.
+) -> MakeKind[K, M]:
+    """Check a pool's worker; return what makes its kind.
 
     Raises:
         TypeError: if the worker cannot be called as it has to be.
         ValueError: if a number is wrong, or is not for this kind.
     """
-    for name, number in (("max_threads", max_threads), ("throughput", throughput)):
-        if number is not None:
-            check_limit(number, name)
+    given = {
+        name: number
+        for name, number in (("max_threads", max_threads), ("throughput", throughput))
+        if number is not None
+    }
+    for name, number in given.items():
+        check_limit(number, name)
     if not is_generator_function(worker):
         check_callable(worker, "worker", "key", "mailbox")
-        for name, number in (("max_threads", max_threads), ("throughput", throughput)):
-            if number is not None:
-                raise ValueError(
-                    f"{name} is for generator workers, not {number} for a function: each of its"
-                    " workers has a thread of its own"
-                )
+        for name, number in given.items():
+            raise ValueError(
+                f"{name} is for generator workers, not {number} for a function: each of its"
+                " workers has a thread of its own"
+            )
         function = cast("Callable[[K, Mailbox[M]], object]", worker)
-        return lambda _ask: FunctionWorkers(function, config, office, pool_name)
+        return lambda _ask, ended: FunctionWorkers(function, config, office, pool_name, ended)
 
     check_callable(worker, "worker", "key", generator=True)
-    slots_maker(config)
-    generator = cast("Callable[[K], Generator[None, M, object]]", worker)
-    most = min(32, (os.process_cpu_count() or 1) + 4) if max_threads is None else max_threads
-    return lambda ask: GeneratorWorkers(
+    make_slots = slots_maker(config)
+    generator = cast("GeneratorFunction[K, M]", worker)
+    return lambda ask, ended: GeneratorWorkers(
         generator,
         config,
+        make_slots,
         office,
-        SharedThreads(pool_name, most, ask),
-        _THROUGHPUT if throughput is None else throughput,
+        SharedThreads(pool_name, max_threads or default_max_threads(), ask),
+        throughput=throughput or _THROUGHPUT,
+        ended=ended,
     )

@@ -8,7 +8,7 @@ from threadpool_mb.arguments import Deadline
 from threadpool_mb.errors import Cancelled, MailboxClosed
 from threadpool_mb.pool.incarnation import Incarnation
 
-__all__ = ["Ended", "Threads", "WorkerKind", "ended_well"]
+__all__ = ["Ended", "MakeKind", "Threads", "WorkerKind", "ended_well"]
 
 type Ended[K, M] = Callable[[Incarnation[K, M], BaseException | None], object]
 """Called once when a worker has completely ended, on its thread, with its error if it failed."""
@@ -46,27 +46,33 @@ class WorkerKind[K, M](Protocol):
         """Create a worker that is not entered yet; what the mailbox's config raises passes."""
         ...
 
-    def starter_at_once(self, ended: Ended[K, M], /) -> Callable[[Incarnation[K, M]], bool]:
-        """Return what starts a worker on any thread, and sets its state, if it can at once.
+    def start_at_once(self, incarnation: Incarnation[K, M], /) -> bool:
+        """Start a worker on any thread, and set its state, if that can be done at once.
 
-        It neither blocks nor runs user code, and may be called under a lock. It returns `False` if
-        `start` has to be called on the dispatcher thread. `ended` is as for `start`.
+        Neither blocks nor runs user code, and may be called under a lock.
+
+        Returns:
+            `False` if `start` has to be called on the dispatcher thread.
         """
         ...
 
-    def start(self, incarnation: Incarnation[K, M], ended: Ended[K, M], /) -> None:
-        """Start a worker; call `ended` once, when it has completely ended, on the worker's thread.
+    def start(self, incarnation: Incarnation[K, M], /) -> None:
+        """Start a worker; its end is told once, on its thread: see `Ended`.
 
         On the dispatcher thread. Blocks: never for the worker itself.
 
         Raises:
-            ThreadRefused: if it cannot be started; `ended` is not called then.
+            ThreadRefused: if it cannot be started; its end is not told then.
         """
         ...
 
     def grow(self) -> None:
         """Start one more thread if one is needed; on the dispatcher thread."""
         ...
+
+
+type MakeKind[K, M] = Callable[[Callable[[], object], Ended[K, M]], WorkerKind[K, M]]
+"""Makes a kind from what asks for its `grow` to be called, and what its workers' ends are told."""
 
 
 class _Receiving(Protocol):

@@ -23,7 +23,8 @@ turn is (a) to (d):
 a. The thread finds the queue empty and writes `IDLE`.
 b. It releases the lock.
 c. It looks into the queue once more.
-d. If something is there, it tries the lock, as in (3).
+d. If something is there, it does what a sender does: it tries the lock, as in (3), or sweeps, if
+   the lane has ended meanwhile.
 
 (1) and (c) are operations on one queue: one of them comes first. If (1) does, (c) finds the
 message. If (c) does, (2) comes after (a), and (3) after (b). Either way somebody tries the lock
@@ -167,9 +168,8 @@ class Lane[M]:
             return
         self.unattended = IDLE
         self._busy.release()
-        if self.queue.qsize() and self._busy.acquire(blocking=False):
-            self.unattended = 0
-            self._schedule(self)
+        if self.queue.qsize():
+            self.attend()
 
     def _work(self) -> bool:
         """Handle at most as many messages as belong into a turn; `False` if the lane has ended."""

@@ -21,6 +21,7 @@ before (b): the sender does not count that thread as idle. Either way somebody a
 import contextvars
 import functools
 import logging
+import os
 import queue
 import threading
 from collections.abc import Callable
@@ -28,11 +29,16 @@ from typing import Final, Protocol, final
 
 from threadpool_mb.arguments import Deadline
 from threadpool_mb.errors import ThreadRefused
-from threadpool_mb.mailbox.lingering import linger
+from threadpool_mb.mailbox.lingering import get_patiently
 
-__all__ = ["SharedThreads", "Turn"]
+__all__ = ["SharedThreads", "Turn", "default_max_threads"]
 
 _logger = logging.getLogger(__name__)
+
+
+def default_max_threads() -> int:
+    """Return how many threads there may be where nobody says; as for `ThreadPoolExecutor`."""
+    return min(32, (os.process_cpu_count() or 1) + 4)
 
 
 def _numbered(name: str, count: int) -> str:
@@ -74,8 +80,8 @@ class SharedThreads:
         self,
         name: str,
         max_threads: int,
-        ask: Callable[[], object],
-        prepare: Callable[[], bool] = lambda: True,
+        ask: Callable[[], object] | None = None,
+        prepare: Callable[[], object] = lambda: None,
         *,
         named: Callable[[int], str] | None = None,
     ) -> None:
@@ -84,16 +90,15 @@ class SharedThreads:
         Args:
             name: the threads are called `{name}-shared-1` and so on.
             max_threads: the most threads there will be.
-            ask: called when one more thread is needed; it calls `grow`, or has another thread
-                call it. It must not block.
-            prepare: called by each thread before its first turn; if it returns `False` the thread
-                ends, and takes no turn.
+            ask: called when one more thread is needed, and has another thread call `grow`; it must
+                not block. Without it, whoever finds that one is needed starts it.
+            prepare: called by each thread before its first turn. It raises nothing.
             named: returns a thread's name, from how many there are, if it is to be another one.
         """
         self._name: Final = name
         self._named: Final[Callable[[int], str]] = named or functools.partial(_numbered, name)
         self._max_threads: Final = max_threads
-        self._ask: Final = ask
+        self._ask: Final[Callable[[], object]] = self.grow if ask is None else ask
         self._prepare: Final = prepare
         self._ready: Final[queue.SimpleQueue[Turn | None]] = queue.SimpleQueue()
         self.put: Final[Callable[[Turn], None]] = self._ready.put
@@ -114,8 +119,8 @@ class SharedThreads:
         Blocks: never.
         """
         self.put(turn)
-        if self.growing and not self._idle:
-            self._ask_for_one()
+        if self.growing:
+            self.grow_if_needed()
 
     def grow_if_needed(self) -> None:
         """Do the second half of `schedule`, for who has done the first with `put`."""
@@ -235,8 +240,7 @@ class SharedThreads:
         contextvars.Context().run(self._take_turns)
 
     def _take_turns(self) -> None:
-        if not self._prepare():
-            return
+        self._prepare()
         ready, get = self._ready, self._ready.get
         while True:
             try:
@@ -257,8 +261,7 @@ class SharedThreads:
         """Wait for a turn, as one who is idle."""
         with self._lock:
             self._idle += 1
-        linger(self._ready.qsize)
-        turn = self._ready.get()
+        turn = get_patiently(self._ready)
         with self._lock:
             self._idle -= 1
         return turn

@@ -3,7 +3,7 @@
 **Guarantees.** A job runs on a thread of its own at once; no job waits for another to end. Each job
 runs in an empty `contextvars` context. When a job returns, its thread waits some seconds for the
 next one: on t-builds a thread costs 0.4 ms to start, against 20 µs to be woken
-(`benchmarks/threads.py`), and its 70 to 150 KiB are hardly given back when it ends.
+(`benchmarks/`, "threads"), and its 70 to 150 KiB are hardly given back when it ends.
 
 **Assumes.** Jobs raise nothing. One thread calls `start` and `close`, the pool's dispatcher.
 """

@@ -1,0 +1,9 @@
+"""What stands in for an executor's table where a test needs a future alone."""
+
+
+class NoLanes:
+    """No thread runs a task of any key."""
+
+    def runs_here(self, key: object, /) -> bool:
+        """Say so."""
+        return False
