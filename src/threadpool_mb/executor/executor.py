@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final, cast, final, override
 
-from threadpool_mb.arguments import Deadline, check_key, check_limit
+from threadpool_mb.arguments import check_key, check_limit
 from threadpool_mb.describing import describe
 from threadpool_mb.executor.futures import KeyedFuture, NoKey
 from threadpool_mb.executor.tasks import Table, Task
@@ -176,16 +176,19 @@ class KeyedExecutor(concurrent.futures.Executor):
         """Take no more tasks; the threads end when those that were taken are done.
 
         Args:
-            wait: whether to wait for that. Not in a task.
+            wait: whether to wait for that.
             cancel_futures: whether to cancel those that do not run yet.
 
         Blocks: if it waits, until all are done.
+
+        Raises:
+            RuntimeError: if it would wait in a task of this executor; it is shut down all the same.
         """
         self._table.close()
         if cancel_futures:
             self._table.cancel_pending()
         if wait:
-            self._table.threads.join(Deadline(None))
+            self._table.join()
 
     def __del__(self) -> None:
         """Let the threads end once all is done."""

@@ -37,6 +37,8 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import Any, Final, NoReturn, final
 
+from threadpool_mb.arguments import Deadline
+from threadpool_mb.errors import ThreadRefused
 from threadpool_mb.executor.futures import KeyedFuture
 from threadpool_mb.scheduling.shared_threads import SharedThreads
 
@@ -97,7 +99,11 @@ class Task:
         left = _THROUGHPUT
         try:
             while task is not None and left:
-                task.run()
+                try:
+                    task.run()
+                except BaseException:
+                    # A callback's, or somebody else has set the future; the lane must go on.
+                    _logger.exception("%s: a task's end raised", table.name)
                 left -= 1
                 # The one that was run dies here, outside the lock: it may hold users' objects.
                 task = shard.next(self, take=left > 0)
@@ -216,6 +222,7 @@ class Table:
 
     __slots__ = (
         "__weakref__",
+        "_ended",
         "_initialize",
         "_shards",
         "broken",
@@ -229,6 +236,8 @@ class Table:
         self.name: Final = name
         self._initialize: Final = initialize
         self._shards: Final = tuple(_Shard() for _ in range(_SHARDS))
+        # That it is closed and no task is left; `join` waits for it.
+        self._ended: Final = threading.Event()
         self.closed: bool = False
         self.broken: bool = False
         self.threads: Final = SharedThreads(
@@ -244,9 +253,10 @@ class Table:
 
         Raises:
             BrokenThreadPool: if a thread could not be initialized.
+            ThreadRefused: if there is no thread, and the system starts none.
             RuntimeError: if the table is closed.
         """
-        shard, threads = task.shard, self.threads
+        shard, threads, future = task.shard, self.threads, task.future
         try:
             with shard.lock:
                 if self.closed:
@@ -259,8 +269,14 @@ class Table:
             raise
         if is_lane:
             threads.put(task)
-            if threads.growing:
+        # Without a thread also behind others: theirs may have been refused.
+        if threads.growing and (is_lane or not threads.any):
+            try:
                 threads.grow_if_needed()
+            except ThreadRefused:
+                # It cannot be taken back, but it will be left out, unless another thread came.
+                if future is None or future.cancel():
+                    raise
 
     def _refuse(self) -> NoReturn:
         if self.broken:
@@ -286,6 +302,25 @@ class Table:
         """
         self.closed = True
         self.end_if_done()
+        if not self._ended.is_set() and not self.threads.any:
+            # The thread that a task's sender has counted on may have been refused to another one.
+            try:
+                self.threads.grow()
+            except ThreadRefused:
+                self.cancel_pending()
+                self._end()
+
+    def join(self) -> None:
+        """Wait until a closed table's tasks are done and its threads have ended.
+
+        Raises:
+            RuntimeError: on one of these threads.
+        """
+        if threading.current_thread() in self.threads:
+            raise RuntimeError(f"a task cannot wait for the end of {self.name}, which runs it")
+        # First: the thread of a task that was just submitted may not have been started yet.
+        self._ended.wait()
+        self.threads.join(Deadline(None))
 
     def end_if_done(self) -> None:
         """Let the threads end, of a closed table without tasks."""
@@ -294,7 +329,11 @@ class Table:
             with shard.lock:
                 if shard.lanes():
                     return
+        self._end()
+
+    def _end(self) -> None:
         self.threads.close()
+        self._ended.set()
 
     def fail(self, *_: object, **__: object) -> NoReturn:
         """Raise what a task raises in the place of its function, once the executor is broken."""

@@ -106,8 +106,8 @@ class SharedThreads:
         # Guards the rest. Nobody waits under it. Reentrant: a finalizer may run under it.
         self._lock: Final = threading.RLock()
         self._threads: Final[list[threading.Thread]] = []
-        # Those of them that can be joined.
-        self._started: Final[list[threading.Thread]] = []
+        # Those of them that can be joined: before their first turn.
+        self._started: Final[dict[threading.Thread, None]] = {}
         self._idle: int = 0
         self._asked: bool = False
         self.growing: bool = True
@@ -156,7 +156,7 @@ class SharedThreads:
                 self.growing = running + 1 < self._max_threads
             thread.start()
             with self._lock:
-                self._started.append(thread)
+                self._started[thread] = None
         except (RuntimeError, MemoryError) as error:
             self._not_started(thread)
             if not running:
@@ -236,6 +236,8 @@ class SharedThreads:
 
     def _serve(self) -> None:
         """Take turn after turn; a shared thread's whole life."""
+        with self._lock:
+            self._started[threading.current_thread()] = None
         # Not in the context of whoever happened to start it, as 3.14t would have it.
         contextvars.Context().run(self._take_turns)
 
