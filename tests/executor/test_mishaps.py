@@ -140,6 +140,36 @@ def test_a_task_whose_thread_is_refused_for_ever_is_cancelled_at_the_end(
     assert future.cancelled()
 
 
+def test_an_executor_whose_first_two_threads_were_refused_at_once_may_have_another_one(
+    refusing: threading.Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gates = {"io_0": Gate(), "io_1": Gate()}
+    start = threading.Thread.start
+
+    def start_late(thread: threading.Thread) -> None:
+        if thread.name in gates:
+            gates[thread.name]()
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", start_late)
+    executor = KeyedExecutor(2, "io")
+    refusing.set()
+    first = Running(lambda: executor.submit_keyed("a", int))
+    gates["io_0"].wait_until_reached()
+    second = Running(lambda: executor.submit_keyed("b", lambda: "b"))
+    gates["io_1"].wait_until_reached()
+    gates["io_0"].open()
+    with pytest.raises(ThreadRefused):
+        first.result()
+    gates["io_1"].open()
+    future = second.result()
+    refusing.clear()
+
+    assert executor.submit_keyed("c", lambda: "c").result(DEADLINE) == "c"
+    assert future.result(DEADLINE) == "b"
+    executor.shutdown()
+
+
 @pytest.mark.parametrize("error", [KeyError, SystemExit, KeyboardInterrupt])
 def test_a_callback_that_raises_holds_up_neither_its_key_nor_its_thread(
     executor: KeyedExecutor,

@@ -162,8 +162,9 @@ class SharedThreads:
             if not running:
                 msg = f"the system started no thread for a worker (0 are running): {error}"
                 raise ThreadRefused(msg) from error
-            # With what there is, from now on.
-            self.growing = False
+            # With what there is, from now on; if that was refused too meanwhile, with another one.
+            with self._lock:
+                self.growing = not self._threads
             _logger.warning(
                 "%s: the system starts no further thread, it goes on with %d: %s",
                 self._name,
@@ -180,7 +181,7 @@ class SharedThreads:
             if thread is None or thread in self._started:
                 return
             if thread.ident is not None:
-                self._started.append(thread)
+                self._started[thread] = None
             elif thread in self._threads:
                 self._threads.remove(thread)
                 self.growing = True
