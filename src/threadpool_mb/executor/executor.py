@@ -97,8 +97,10 @@ class KeyedExecutor(concurrent.futures.Executor):
             RuntimeError: if the executor was shut down; nothing runs then.
         """
         lone = NoKey()
-        future = KeyedFuture[R](self._table, lone)
-        self._table.submit(Task(self._table, lone, future, fn, args, kwargs))
+        table = self._table
+        # Not `KeyedFuture[R]`: to subscript it takes as long as making it (`benchmarks`, "executor").
+        future: KeyedFuture[R] = KeyedFuture(table, lone)
+        table.submit(Task(table, lone, future, fn, args, kwargs))
         return future
 
     def submit_keyed[**P, R](
@@ -119,8 +121,9 @@ class KeyedExecutor(concurrent.futures.Executor):
             RuntimeError: if the executor was shut down; nothing runs then.
         """
         check_key(key)
-        future = KeyedFuture[R](self._table, key)
-        self._table.submit(Task(self._table, key, future, fn, args, kwargs))
+        table = self._table
+        future: KeyedFuture[R] = KeyedFuture(table, key)
+        table.submit(Task(table, key, future, fn, args, kwargs))
         return future
 
     def map_keyed[T, R](
