@@ -59,7 +59,6 @@ class Task:
         "_arguments",
         "_function",
         "_keywords",
-        "_table",
         "behind",
         "ended",
         "future",
@@ -70,7 +69,7 @@ class Task:
 
     def __init__(  # noqa: PLR0917 - what a call is made of
         self,
-        table: "Table",
+        shard: "Shard",
         key: object,
         future: KeyedFuture[Any],
         function: Callable[..., object],
@@ -79,9 +78,9 @@ class Task:
         keywords: dict[str, object],
     ) -> None:
         """Make a task that nobody knows of yet."""
-        self._table: Final = table
         self.key: Final = key
-        self.shard: Final = table.shard(key)
+        # Not the table: all threads would count its references (`benchmarks/`, "executor").
+        self.shard: Final = shard
         self.future: KeyedFuture[Any] | None = future
         self._function: Callable[..., object] | None = function
         self._arguments: tuple[object, ...] = arguments
@@ -93,7 +92,7 @@ class Task:
 
     def turn(self) -> None:
         """Run some of the lane's tasks; on a shared thread."""
-        table, shard = self._table, self.shard
+        shard = self.shard
         self.thread = threading.get_ident()
         task: Task | None = self if self.future is not None else shard.take(self)
         left = _THROUGHPUT
@@ -103,7 +102,7 @@ class Task:
                     task.run()
                 except BaseException:
                     # A callback's, or somebody else has set the future; the lane must go on.
-                    _logger.exception("%s: a task's end raised", table.name)
+                    _logger.exception("%s: a task's end raised", shard.table.name)
                 left -= 1
                 # The one that was run dies here, outside the lock: it may hold users' objects.
                 task = shard.next(self, take=left > 0)
@@ -111,13 +110,15 @@ class Task:
             # The key's. The lane has ended all the same.
             task = None
             _logger.exception(
-                "%s: the entry of key at %#x stays: looking it up failed", table.name, id(self.key)
+                "%s: the entry of key at %#x stays: looking it up failed",
+                shard.table.name,
+                id(self.key),
             )
         self.thread = 0
         if task is not None:
-            table.threads.schedule(self)
-        elif table.closed:
-            table.end_if_done()
+            shard.table.threads.schedule(self)
+        elif shard.closed and shard.table.closed:
+            shard.table.end_if_done()
 
     def run(self) -> None:
         """Call the function, and keep nothing of the call."""
@@ -134,8 +135,8 @@ class Task:
         ):
             return
         try:
-            if self._table.broken:
-                function = self._table.fail
+            if self.shard.broken:
+                function = self.shard.table.fail
             result = function(*arguments, **keywords)
         except BaseException as error:  # noqa: BLE001 - it is the future's
             future.set_exception(error)
@@ -146,12 +147,17 @@ class Task:
 
 
 @final
-class _Shard:
+class Shard:
     """The lanes of some keys."""
 
-    __slots__ = ("_entries", "lock")
+    __slots__ = ("_entries", "broken", "closed", "lock", "table")
 
-    def __init__(self) -> None:
+    def __init__(self, table: "Table") -> None:
+        """Make an empty one, which is open."""
+        self.table: Final = table
+        # What the table's are; `closed` is written under the lock.
+        self.broken: bool = False
+        self.closed: bool = False
         # Guards the entries and their lanes. Nobody waits under it. Reentrant: a signal handler, or
         # a finalizer, may submit.
         self.lock: Final = threading.RLock()
@@ -197,10 +203,11 @@ class _Shard:
                 return None
             return lane.behind.popleft() if take else lane.behind[0]
 
-    def lane(self, key: object) -> Task | None:
-        """Return the lane of a key, if it has one."""
+    def runs_here(self, key: object, /) -> bool:
+        """Return whether this thread runs a task of the key just now."""
         with self.lock:
-            return self._entries.get(key)
+            lane = self._entries.get(key)
+        return lane is not None and lane.thread == threading.get_ident()
 
     def lanes(self) -> list[Task]:
         """Return all lanes; under the lock."""
@@ -235,7 +242,7 @@ class Table:
         """Make an empty table; each thread calls `initialize` before its first task."""
         self.name: Final = name
         self._initialize: Final = initialize
-        self._shards: Final = tuple(_Shard() for _ in range(_SHARDS))
+        self._shards: Final = tuple(Shard(self) for _ in range(_SHARDS))
         # That it is closed and no task is left; `join` waits for it.
         self._ended: Final = threading.Event()
         self.closed: bool = False
@@ -244,7 +251,7 @@ class Table:
             name, max_workers, prepare=self._prepare, named=lambda count: f"{name}_{count}"
         )
 
-    def shard(self, key: object) -> _Shard:
+    def shard(self, key: object) -> Shard:
         """Return the shard of a key."""
         return self._shards[hash(key) % _SHARDS]
 
@@ -259,7 +266,7 @@ class Table:
         shard, threads, future = task.shard, self.threads, task.future
         try:
             with shard.lock:
-                if self.closed:
+                if shard.closed:
                     self._refuse()
                 is_lane = shard.add(task)
         except BaseException:
@@ -285,11 +292,6 @@ class Table:
             )
         raise RuntimeError(f"cannot schedule new futures after shutdown of {self.name}")
 
-    def runs_here(self, key: object, /) -> bool:
-        """Return whether this thread runs a task of the key just now."""
-        lane = self.shard(key).lane(key)
-        return lane is not None and lane.thread == threading.get_ident()
-
     @property
     def tasks(self) -> int:
         """How many are not done."""
@@ -300,6 +302,10 @@ class Table:
 
         Blocks: never.
         """
+        for shard in self._shards:
+            with shard.lock:
+                shard.closed = True
+        # Not before: a thread that sees it, and no task, lets all threads end.
         self.closed = True
         self.end_if_done()
         if not self._ended.is_set() and not self.threads.any:
@@ -363,5 +369,7 @@ class Table:
         except BaseException:
             _logger.critical("%s: the initializer raised", self.name, exc_info=True)
             self.broken = True
+            for shard in self._shards:
+                shard.broken = True
             # The thread goes on: somebody has to tell those that were taken.
             self.close()
