@@ -29,6 +29,7 @@ class NoThreads:
     """What a table schedules, for the test to run."""
 
     growing = False
+    any = True
 
     def __init__(self) -> None:
         self.scheduled: Final[deque[Task]] = deque()
@@ -55,9 +56,9 @@ class Scene:
 
     def submit(self, name: str) -> bool:
         """Submit a task of the one key."""
-        future = KeyedFuture[Any](self.table, KEY)
+        future = KeyedFuture[Any](self.table.shard(KEY), KEY)
         self._last = future
-        self.table.submit(Task(self.table, KEY, future, self._note, (name,), {}))
+        self.table.submit(Task(self.table.shard(KEY), KEY, future, self._note, (name,), {}))
         return True
 
     def _note(self, name: str) -> None:
