@@ -22,7 +22,7 @@ def stepping[S](
     prepare: Callable[[], S], act: Callable[[S], object]
 ) -> Iterator[tuple[S, Stepped[object]]]:
     """Return `each_step` in the executor's code."""
-    return each_step(prepare, act, CODE, rewarm=True)
+    return each_step(prepare, act, CODE)
 
 
 class NoThreads:

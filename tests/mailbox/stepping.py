@@ -70,7 +70,7 @@ def each_step[S](
     act: Callable[[S], object],
     code: str = MAILBOXES,
     *,
-    rewarm: bool = False,
+    warm: Callable[[], object] | None = None,
 ) -> Iterator[tuple[S, Stepped[object]]]:
     """Prepare a scene and act in it, again and again, stopped at the first, second … last step.
 
@@ -78,16 +78,15 @@ def each_step[S](
     instructions were never traced report none while they run first. So it has come to the end only
     where it has not stopped again and again.
 
-    They report none the next time either once another thread has run them, which is not traced.
-    Where the test, or `prepare`, runs what `act` does, let it `rewarm`: `act` is traced once more
-    in a scene of its own, before each time.
+    They report none the next time either once another thread has run them, which is not traced, as
+    the test itself may do. So `act` is traced once more before each time, in a scene of its own; or
+    `warm` is, which does the same, where a scene would not end without the test.
     """
     number, unstopped = 1, 0
     while unstopped < _COLD_RUNS:
-        other = prepare() if rewarm else None
+        again = warm or functools.partial(act, prepare())
         scene = prepare()
-        if other is not None:
-            Stepped(functools.partial(act, other), sys.maxsize, code).result()
+        Stepped(again, sys.maxsize, code).result()
         stepped = Stepped(functools.partial(act, scene), number, code)
         yield scene, stepped
         stepped.result()
@@ -96,12 +95,6 @@ def each_step[S](
         else:
             unstopped += 1
     assert number > 1, "it has stopped nowhere: nothing was shown"
-
-
-def warm[S](prepare: Callable[[], S], act: Callable[[S], object], code: str = MAILBOXES) -> None:
-    """Let `act` be traced before other threads run what it runs; see `each_step`."""
-    for _ in range(_COLD_RUNS):
-        Stepped(functools.partial(act, prepare()), sys.maxsize, code).result()
 
 
 def held(lock: "threading.Lock | threading.RLock") -> bool:

@@ -1,11 +1,13 @@
 """Every instruction at which a thread can be interrupted, exhaustively, over the real code."""
 
+from collections.abc import Callable, Iterator
+
 import pytest
 
 import threadpool_mb as mb
-from tests.helpers import Running
+from tests.helpers import Running, until
 from tests.mailbox.staging import Stage
-from tests.mailbox.stepping import each_step, held, warm
+from tests.mailbox.stepping import each_step, held
 from threadpool_mb.mailbox import sending
 
 EACH = pytest.mark.parametrize(
@@ -43,6 +45,9 @@ class Scene:
 
     def close(self) -> None:
         self.mailbox.close()
+
+    def cancel(self) -> None:
+        self.mailbox.cancel()
 
     def close_and_drain(self) -> None:
         self.mailbox.close()
@@ -101,7 +106,8 @@ def test_wherever_a_draining_receiver_is_interrupted_by_a_late_sender_nothing_is
         scene.close()
         return scene
 
-    for scene, receiver in each_step(prepare, LateScene.drain):
+    warm = Scene(config).close_and_drain
+    for scene, receiver in each_step(prepare, LateScene.drain, warm=warm):
         scene.finish_sender()
         receiver.result()
 
@@ -116,7 +122,11 @@ def test_wherever_an_abandoning_owner_is_interrupted_by_a_late_sender_nothing_is
 ) -> None:
     stage = Stage(monkeypatch)
 
-    for scene, owner in each_step(lambda: LateScene(config, stage, point), LateScene.abandon):
+    def prepare() -> LateScene:
+        return LateScene(config, stage, point)
+
+    warm = Scene(config).abandon
+    for scene, owner in each_step(prepare, LateScene.abandon, warm=warm):
         scene.finish_sender()
         owner.result()
 
@@ -137,7 +147,11 @@ def test_wherever_a_closer_is_interrupted_by_another_end_a_late_message_is_not_l
 ) -> None:
     stage = Stage(monkeypatch)
 
-    for scene, closer in each_step(lambda: LateScene(config, stage, point), LateScene.close):
+    def prepare() -> LateScene:
+        return LateScene(config, stage, point)
+
+    warm = Scene(config).close
+    for scene, closer in each_step(prepare, LateScene.close, warm=warm):
         if held(sending._shutting):
             closer.result()
         getattr(scene, end)()
@@ -168,6 +182,40 @@ def test_wherever_a_closer_is_interrupted_by_another_there_is_one_end_marker(
         assert len(scene.mailbox) == 1
         scene.drain()
         assert (scene.received, len(scene.mailbox)) == (["early"], 0)
+
+
+@EACH
+@pytest.mark.parametrize(
+    "take",
+    [
+        lambda mailbox: mailbox.receive(),
+        lambda mailbox: mailbox.receive_many(2),
+        lambda mailbox: mailbox.try_receive().result(),
+        next,
+    ],
+    ids=["receive", "receive_many", "try_receive", "next"],
+)
+def test_who_has_seen_that_a_mailbox_is_cancelled_takes_no_more_messages(
+    config: mb.MailboxConfig, take: Callable[[mb.Mailbox[str] | Iterator[str]], object]
+) -> None:
+    def prepare() -> Scene:
+        scene = Scene(config)
+        scene.deliver("first")
+        return scene
+
+    for scene, canceller in each_step(prepare, Scene.cancel):
+        messages = iter(scene.mailbox)
+        seen = scene.mailbox.cancelled
+        try:
+            take(messages if take is next else scene.mailbox)
+        except mb.Cancelled:
+            taken = False
+        else:
+            taken = True
+        canceller.result()
+
+        assert not (seen and taken)
+        scene.abandon()
 
 
 class ClaimedScene(Scene):
@@ -223,10 +271,14 @@ def test_wherever_the_drop_of_a_filled_future_is_interrupted_by_the_end_no_messa
     def prepare() -> ClaimedScene:
         return ClaimedScene(config, filled=True)
 
-    warm(prepare, ClaimedScene.finalize_first)
     for scene, dropper in each_step(prepare, ClaimedScene.finalize_first):
-        getattr(scene, end)()
+        # Between the message and its marker: a receiver that finds the message waits for it.
+        returned = scene.mailbox._sending.returned  # type: ignore[attr-defined]
+        half_returned = bool(returned) and len(scene.mailbox) == 1
+        ending = Running(getattr(scene, end))
+        until(lambda: not ending.running or (half_returned and not returned))  # noqa: B023
         dropper.result()
+        ending.result()
         scene.drop_all()
 
         scene.assert_all_received_or_dead_once()
@@ -235,7 +287,6 @@ def test_wherever_the_drop_of_a_filled_future_is_interrupted_by_the_end_no_messa
 def test_wherever_a_sender_is_interrupted_nobody_else_is_refused_while_there_is_room() -> None:
     config = mb.NonBlocking(4)
 
-    # All on the stepped thread: what another one has run before reports no instructions there.
     def deliver_three(scene: Scene) -> None:
         for message in ("first", "second", "third"):
             scene.deliver(message)

@@ -84,10 +84,12 @@ def test_a_turn_that_is_scheduled_as_an_idle_thread_takes_another_gets_a_thread(
     until(lambda: threads._idle == 1)
 
     # The one that is idle is still counted so when the second one comes.
-    threads._idle += 1
+    with threads._lock:
+        threads._idle += 1
     threads.put(Calls(gates[0]))
     threads.schedule(Calls(gates[1]))
-    threads._idle -= 1
+    with threads._lock:
+        threads._idle -= 1
     threads.grow_if_needed()
 
     gates[0].wait_until_reached()

@@ -109,8 +109,9 @@ class QueueMailbox[T]:
 
         Blocks: never.
         """
-        self._cancelled = True
+        # In this order: whoever sees that it is cancelled shall find that no message is taken.
         self._leave_short_way()
+        self._cancelled = True
         self._sending.shut()
 
     def abandon(self) -> None:
