@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.helpers import DEADLINE, Running, until
+from tests.helpers import DEADLINE, until
 from tests.pool.doubles import Boom, EvilKey
 from tests.pool.witness import Gate
 from threadpool_mb import KeyedExecutor
@@ -185,22 +185,6 @@ def test_map_keyed_looks_no_further_ahead_than_it_is_told(executor: KeyedExecuto
 
     assert (before, first, taken) == ([0, 1, 2], "0", [0, 1, 2, 3])
     assert list(results) == [str(n) for n in range(1, 10)]
-
-
-def test_closing_the_results_of_map_keyed_cancels_what_waits(
-    executor: KeyedExecutor, gate: Gate
-) -> None:
-    ran: list[int] = []
-    executor.submit_keyed("a", gate)
-    results: Any = executor.map_keyed(ran.append, range(5), key=lambda _: "a")
-    taker = Running(lambda: next(results))
-
-    gate.open()
-    taker.result()
-    executor.submit_keyed("a", int).result(DEADLINE)
-    results.close()
-
-    assert ran == list(range(5))
 
 
 def test_an_executor_of_a_key_submits_for_it(executor: KeyedExecutor) -> None:

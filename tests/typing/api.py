@@ -1,6 +1,7 @@
 """Checked by mypy, never run: what type checkers infer of the public interface."""
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
+from concurrent.futures import Executor, Future
 from typing import assert_type
 
 import threadpool_mb as mb
@@ -96,3 +97,21 @@ def a_broker_knows_its_messages_and_resources() -> None:
     assert_type(broker.input, mb.Input[bytes])
     broker.input.deliver("text")  # type: ignore[arg-type]
     assert_type(broker.exception(), BaseException | None)
+
+
+def an_executor_types_its_futures(executor: mb.KeyedExecutor) -> None:
+    """A future has the type of what the function returns, and its arguments are checked."""
+
+    def price(name: str, *, tax: float = 0.0) -> float:
+        return len(name) * (1 + tax)
+
+    assert_type(executor.submit(price, "tea"), Future[float])
+    assert_type(executor.submit_keyed(("account", 1), price, "tea", tax=0.2), Future[float])
+    executor.submit_keyed("key", price, 3)  # type: ignore[arg-type]
+    executor.submit_keyed("key", price, "tea", vat=0.2)  # type: ignore[call-arg]
+    assert_type(executor.map_keyed(len, ["tea"], key=str.lower), Iterator[int])
+    executor.map_keyed(len, [1], key=str)  # type: ignore[arg-type,list-item,unused-ignore]
+    assert_type(executor.for_key("key"), Executor)
+    assert_type(executor.for_key("key").submit(price, "tea"), Future[float])
+    with executor as entered:
+        assert_type(entered, mb.KeyedExecutor)

@@ -1,0 +1,96 @@
+"""`KeyedExecutor`: names, contexts, and keys and tasks that are odd."""
+
+import concurrent.futures
+import contextvars
+import re
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from tests.helpers import DEADLINE, until
+from tests.pool.witness import Gate
+from threadpool_mb import KeyedExecutor
+
+
+@pytest.fixture
+def gate() -> Iterator[Gate]:
+    """Return a gate that is opened at the end."""
+    gate = Gate()
+    yield gate
+    gate.open()
+
+
+def test_threads_without_a_given_name_are_named_after_the_executor() -> None:
+    with KeyedExecutor(1) as first, KeyedExecutor(1) as second:
+        names = [
+            executor.submit(lambda: threading.current_thread().name).result(DEADLINE)
+            for executor in (first, second)
+        ]
+
+    assert len(set(names)) == 2
+    assert all(re.fullmatch(r"KeyedExecutor-\d+_0", name) for name in names)
+
+
+def test_tasks_share_their_threads_context_which_is_not_the_submitters() -> None:
+    variable = contextvars.ContextVar("variable", default="unset")
+    variable.set("submitter's")
+
+    with KeyedExecutor(1, initializer=variable.set, initargs=("initializer's",)) as executor:
+        before = executor.submit_keyed("a", variable.get).result(DEADLINE)
+        executor.submit_keyed("a", variable.set, "task's").result(DEADLINE)
+        after = executor.submit_keyed("b", variable.get).result(DEADLINE)
+    with KeyedExecutor(1) as executor:
+        bare = executor.submit_keyed("a", variable.get).result(DEADLINE)
+
+    assert (before, after, bare) == ("initializer's", "task's", "unset")
+
+
+def test_a_task_that_waits_for_itself_is_told_so(gate: Gate) -> None:
+    own: list[concurrent.futures.Future[int]] = []
+
+    def wait_for_myself() -> int:
+        gate()
+        return own[0].result()
+
+    with KeyedExecutor(1) as executor:
+        own.append(executor.submit(wait_for_myself))
+        gate.open()
+
+        with pytest.raises(RuntimeError, match="a task cannot wait for its own future"):
+            own[0].result(DEADLINE)
+
+
+def test_a_task_of_another_executor_may_wait_for_the_same_key() -> None:
+    with KeyedExecutor(1) as executor, KeyedExecutor(1) as other:
+        future = other.submit_keyed("a", lambda: executor.submit_keyed("a", int).result(DEADLINE))
+
+        assert future.result(DEADLINE) == 0
+
+
+class Mutable:
+    """A key whose hash changes."""
+
+    def __init__(self) -> None:
+        self.value = 1
+
+    def __hash__(self) -> int:
+        return hash(self.value)
+
+
+def test_a_key_that_changes_strands_none_of_its_tasks(
+    gate: Gate, caplog: pytest.LogCaptureFixture
+) -> None:
+    with KeyedExecutor(1) as executor:
+        key = Mutable()
+        executor.submit_keyed(key, gate)
+        behind = executor.submit_keyed(key, lambda: "behind")
+        gate.wait_until_reached()
+
+        key.value = 2
+        gate.open()
+
+        assert behind.result(DEADLINE) == "behind"
+        until(lambda: "looking it up failed" in caplog.text)
+        key.value = 1
+        assert executor.submit_keyed(key, lambda: "again").result(DEADLINE) == "again"
