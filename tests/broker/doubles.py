@@ -5,7 +5,7 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import Any, NoReturn
 
-from tests.helpers import DEADLINE
+from tests.helpers import DEADLINE, until
 from threadpool_mb import (
     MISSING,
     DeadLetter,
@@ -95,14 +95,17 @@ class Callbacks:
 
 @contextlib.contextmanager
 def brokering(
-    callbacks: Callbacks, *, mailbox: MailboxConfig | None = None, name: str | None = None
+    callbacks: Callbacks,
+    *,
+    mailbox: MailboxConfig | None = None,
+    **options: Any,  # noqa: ANN401
 ) -> Iterator[Broker[Any, Any, Any, Any]]:
     """Run a broker during the block; end it, whatever stopped it."""
     broker = Broker(
         callbacks.config(),
         mailbox=Unlimited() if mailbox is None else mailbox,
-        name=name,
         on_dead_letter=callbacks.dead.append,
+        **options,
     )
     try:
         yield broker
@@ -128,6 +131,8 @@ def settle(broker: Broker[Any, Any, Any, Any]) -> None:
     reached = threading.Event()
     broker.input.deliver(reached)
     assert reached.wait(DEADLINE)
+    parallel = broker._loop.parallel
+    until(lambda: parallel is None or parallel._table.tasks == 0)
 
 
 class Gate:

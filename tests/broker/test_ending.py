@@ -88,8 +88,10 @@ def test_cancelling_cleans_all_resources_the_one_being_initialized_included() ->
     gate = Gate()
     callbacks = Callbacks(handle=lambda *_: gate.pass_through())
     with brokering(callbacks) as broker:
-        for message in (Initialize(1), Initialize(2), Initialize(3, "stop here")):
-            broker.input.deliver(message)
+        broker.input.deliver(Initialize(1))
+        broker.input.deliver(Initialize(2))
+        settle(broker)
+        broker.input.deliver(Initialize(3, "stop here"))
         gate.wait_until_reached()
 
         broker.cancel()
@@ -105,8 +107,10 @@ def test_every_resource_is_cleaned_though_each_cleaning_raises() -> None:
     gate = Gate()
     callbacks = Callbacks(handle=lambda *_: gate.pass_through(), clean=raising(Boom()))
     with brokering(callbacks) as broker:
-        for message in (Initialize(1), Initialize(2), Initialize(3, "stop here")):
-            broker.input.deliver(message)
+        broker.input.deliver(Initialize(1))
+        broker.input.deliver(Initialize(2))
+        settle(broker)
+        broker.input.deliver(Initialize(3, "stop here"))
         gate.wait_until_reached()
 
         broker.cancel()
@@ -122,8 +126,10 @@ def test_what_is_no_exception_while_a_resource_is_initialized_cleans_all() -> No
     error = Stop()
     callbacks = Callbacks(handle=raising(error))
     with brokering(callbacks) as broker:
-        for message in (Initialize(1), Initialize(2), Initialize(3, "stop")):
-            broker.input.deliver(message)
+        broker.input.deliver(Initialize(1))
+        broker.input.deliver(Initialize(2))
+        settle(broker)
+        broker.input.deliver(Initialize(3, "stop"))
 
         assert outcome(broker) is error
 
@@ -139,8 +145,10 @@ def test_what_is_no_exception_in_create_leaves_a_dead_letter_and_cleans_the_othe
     error = Stop()
     callbacks = Callbacks(create=create)
     with brokering(callbacks) as broker:
-        for message in (Initialize(1), Initialize(2), Initialize(3, "stop")):
-            broker.input.deliver(message)
+        broker.input.deliver(Initialize(1))
+        broker.input.deliver(Initialize(2))
+        settle(broker)
+        broker.input.deliver(Initialize(3, "stop"))
 
         assert outcome(broker) is error
 
@@ -197,6 +205,7 @@ def test_the_first_error_is_kept_and_the_others_are_logged(
     ]
 
 
+@pytest.mark.one_thread
 @pytest.mark.behaviour("BrokerTest 21")
 def test_what_receive_raises_cleans_all_and_no_further_message_is_handled() -> None:
     error = Boom()
@@ -265,6 +274,7 @@ def test_resources_whose_keys_have_no_order_are_cleaned_as_they_were_created() -
     with brokering(callbacks) as broker:
         for key in keys:
             broker.input.deliver(Initialize(key))
+            settle(broker)
         broker.close()
         broker.join()
 
@@ -292,6 +302,7 @@ def test_closing_finishes_the_backlog() -> None:
     assert callbacks.dead == []
 
 
+@pytest.mark.one_thread
 def test_cancelling_makes_dead_letters_of_the_backlog() -> None:
     gate = Gate()
     callbacks = Callbacks(handle=lambda *_: gate.pass_through())
@@ -329,6 +340,7 @@ def test_a_broker_that_was_stopped_takes_no_more_messages(how: str) -> None:
         gate.open()
 
 
+@pytest.mark.one_thread
 def test_senders_are_refused_while_resources_are_cleaned() -> None:
     gate = Gate()
     callbacks = Callbacks(clean=lambda *_: gate.pass_through())

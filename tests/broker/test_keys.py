@@ -50,6 +50,7 @@ def test_a_dispatch_whose_key_cannot_be_looked_up_is_logged_and_a_dead_letter(
     callbacks = Callbacks()
     with brokering(callbacks, name="files") as broker:
         broker.input.deliver(Initialize(Key()))
+        settle(broker)
         broker.input.deliver(Dispatch(key, "message"))
         settle(broker)
 
@@ -58,7 +59,7 @@ def test_a_dispatch_whose_key_cannot_be_looked_up_is_logged_and_a_dead_letter(
     [letter] = callbacks.dead
     assert letter.key is key
     assert (letter.message, letter.reason) == ("message", DeadLetterReason.UNKNOWN_KEY)
-    assert caplog.messages[0].startswith("<Broker 'files'>: the key ")
+    assert any(text.startswith("<Broker 'files'>: the key ") for text in caplog.messages)
     assert ("unhashable type: 'list'" in caplog.text) or ("Boom: broken key" in caplog.text)
 
 
@@ -125,6 +126,7 @@ def test_what_is_no_exception_in_a_key_ends_the_broker_with_a_dead_letter() -> N
     callbacks = Callbacks()
     with brokering(callbacks) as broker:
         broker.input.deliver(Initialize(1))
+        settle(broker)
         broker.input.deliver(Dispatch(Key(error), "message"))
 
         assert outcome(broker) is error
@@ -145,6 +147,7 @@ def test_keys_whose_comparison_raises_are_cleaned_as_they_were_created(
     with brokering(callbacks) as broker:
         for key in keys:
             broker.input.deliver(Initialize(key))
+            settle(broker)
 
         broker.close()
         stopped_by = outcome(broker)
@@ -175,7 +178,7 @@ def test_equal_keys_share_a_resource_and_no_others_do() -> None:
     with brokering(callbacks) as broker:
         for key in (1, "1", (1,), 1.0, True):
             broker.input.deliver(Initialize(key, repr(key)))
-        settle(broker)
+            settle(broker)
 
         assert callbacks.of("handle") == [
             (1, "1", "initial 1"),

@@ -260,6 +260,7 @@ def test_handle_gets_the_resource_of_the_messages_key() -> None:
     with brokering(callbacks) as broker:
         for message in (Initialize(1), Initialize(2), Dispatch(1, "a"), Dispatch(2, "b")):
             broker.input.deliver(message)
+            settle(broker)
         broker.input.deliver(Dispatch(1, "stop"))
 
         assert outcome(broker) is error
@@ -295,7 +296,7 @@ def test_a_second_initialize_of_a_key_is_ignored() -> None:
     with brokering(callbacks) as broker:
         for key in (1, 2, 1, 2):
             broker.input.deliver(Initialize(key))
-        settle(broker)
+            settle(broker)
 
         assert cancelled(broker)
 

@@ -17,6 +17,7 @@ from tests.broker.doubles import (
     named,
     outcome,
     raising,
+    settle,
 )
 from threadpool_mb import Dispatch, Initialize, NonBlocking, ThreadRefused, Unlimited
 from threadpool_mb.broker.broker import Broker
@@ -30,6 +31,7 @@ def test_a_broker_shows_its_name_its_resources_what_waits_and_its_state() -> Non
     with brokering(callbacks, name="files") as broker:
         for key in (1, 2):
             broker.input.deliver(Initialize(key))
+        settle(broker)
         for _ in range(3):
             broker.input.deliver(Initialize(3, "stop here"))
         gate.wait_until_reached()
@@ -103,6 +105,7 @@ def test_the_thread_bears_the_name_and_keeps_the_interpreter() -> None:
         assert not thread.daemon
 
 
+@pytest.mark.one_thread
 def test_all_four_functions_run_on_the_brokers_thread() -> None:
     threads: set[str] = set()
 
@@ -240,6 +243,7 @@ def test_an_interrupt_while_the_thread_starts_leaves_no_thread(
     assert not threads[0].is_alive()
 
 
+@pytest.mark.one_thread
 def test_a_full_mailbox_refuses_as_its_config_says() -> None:
     gate = Gate()
     callbacks = Callbacks(handle=lambda *_: gate.pass_through())

@@ -182,6 +182,7 @@ def created_resource(_value: Value) -> object:
     return Initialize(1, "replace")
 
 
+@pytest.mark.one_thread
 @pytest.mark.parametrize(
     ("message", "create", "handle"),
     [
@@ -208,7 +209,7 @@ def test_a_waiting_broker_does_not_keep_alive(
     # A log record with a traceback would keep what is in its frames. So would, on t-builds, what
     # the broker's thread makes and another drops, until that thread runs again (gh-157838): hence
     # no `Callbacks`, which record.
-    monkeypatch.setattr(logging.getLogger("threadpool_mb.broker.loop"), "disabled", True)
+    monkeypatch.setattr(logging.getLogger("threadpool_mb.broker.resources"), "disabled", True)
     values = [Value()]
     reference = weakref.ref(values[0])
     create_it = create or (lambda *_: values.pop())

@@ -2,6 +2,7 @@
 
 import _thread
 import contextlib
+import functools
 import itertools
 import threading
 import warnings
@@ -9,9 +10,10 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Final, Self, final
 
-from threadpool_mb.arguments import Deadline
+from threadpool_mb.arguments import Deadline, check_limit
 from threadpool_mb.broker.config import BrokerConfig
 from threadpool_mb.broker.loop import BrokerLoop
+from threadpool_mb.broker.parallel import ParallelHandling
 from threadpool_mb.callables import check_callable
 from threadpool_mb.dead_letters import DeadLetter, DeadLetterOffice, DeadLetterReason
 from threadpool_mb.describing import describe
@@ -32,13 +34,16 @@ _numbers: Final = itertools.count(1)
 
 @final
 class Broker[M, K, W, R]:
-    """One thread that owns a table of resources: connections, files, whatever has a key.
+    """Owns a table of resources, on a thread: connections, files, whatever has a key.
 
     A message from `input` is demultiplexed to a key. `Initialize` creates the key's resource,
     `Dispatch` hands a message to it, and `handle` says what becomes of it; see `BrokerConfig`. The
     thread runs from the construction on, until the broker is closed, cancelled, or stopped by an
     error; then every resource that is left is cleaned, in ascending order of the keys (in the order
     of creation if they have none), and what was not handled becomes a dead letter.
+
+    With `max_threads` the messages of different keys are handled in parallel. Those of one key are
+    handled in the order in which they came, whatever threads there are.
 
     As a context manager it cancels and joins at the block's end. A broker that is still open when
     the interpreter exits is closed. One that is garbage-collected open warns `ResourceWarning` and
@@ -56,6 +61,7 @@ class Broker[M, K, W, R]:
         config: BrokerConfig[M, K, W, R],
         *,
         mailbox: MailboxConfig = _UNLIMITED,
+        max_threads: int | None = None,
         name: str | None = None,
         on_dead_letter: Callable[[DeadLetter[K, M | W]], object] | None = None,
     ) -> None:
@@ -65,6 +71,11 @@ class Broker[M, K, W, R]:
             config: the four functions.
             mailbox: how `input` behaves when it is full. With a `Waiting` mailbox, the broker ends
                 when no message came for its `receive_timeout`.
+            max_threads: `create`, `handle`, and `clean` of what is removed run on at most so many
+                other threads, those of different keys in parallel. They are started when they are
+                needed. Of a mailbox with a limit, as many messages again may wait there for the one
+                before them; a key that is stuck holds up all others when they do. `None`: all four
+                functions run on the one thread.
             name: stands in the `repr`, in log lines, and in the thread's name, `{name}-dispatcher`;
                 `None` for the next of `broker-1`, `broker-2`, …
             on_dead_letter: called with each message that will not be handled, on the thread that
@@ -73,6 +84,7 @@ class Broker[M, K, W, R]:
 
         Raises:
             TypeError: if an argument is of the wrong kind, with the value in the text.
+            ValueError: if `max_threads` is not at least 1.
             ThreadRefused: if the system gave no thread.
 
         What the mailbox's config raises passes; no thread is left.
@@ -81,6 +93,8 @@ class Broker[M, K, W, R]:
             msg = f"config must be a BrokerConfig, not {describe(config)}"
             raise TypeError(msg)
         check_mailbox_config(mailbox)
+        if max_threads is not None:
+            check_limit(max_threads, "max_threads")
         if on_dead_letter is not None:
             check_callable(on_dead_letter, "on_dead_letter", "dead_letter")
         if name is None:
@@ -95,7 +109,10 @@ class Broker[M, K, W, R]:
             office.take(MISSING, message, DeadLetterReason.POOL_CLOSED)
 
         box: Mailbox[M] = mailbox.create(on_dead_letter=bury)
-        loop = BrokerLoop(owner, config, box, office)
+        parallel = max_threads and functools.partial(
+            ParallelHandling[K, W, R], owner, name, max_threads=max_threads, limit=mailbox.limit
+        )
+        loop = BrokerLoop(owner, config, box, office, parallel or None)
         thread = threading.Thread(target=loop.run, name=f"{name}-dispatcher", daemon=False)
         self._name: Final = name
         self._input: Final[Input[M]] = box.new_input()
@@ -172,7 +189,8 @@ class Broker[M, K, W, R]:
             del error
 
     def _wait(self, deadline: Deadline) -> None:
-        if threading.current_thread() is self._thread:
+        thread, parallel = threading.current_thread(), self._loop.parallel
+        if thread is self._thread or (parallel is not None and thread in parallel):
             msg = f"{self!r} cannot be joined from its own thread: that would wait for itself"
             raise RuntimeError(msg)
         self._thread.join(deadline.remaining())
@@ -214,9 +232,7 @@ class Broker[M, K, W, R]:
         """Show what there is of resources and messages, and whether it runs."""
         loop = self._loop
         resources = loop.resources
-        counts = (
-            f"{resources} resource{'' if resources == 1 else 's'} | {len(loop.mailbox)} waiting"
-        )
+        counts = f"{resources} resource{'' if resources == 1 else 's'} | {loop.waiting} waiting"
         return f"<Broker {self._name!r} [{counts} | {loop.state}]>"
 
     def __del__(self) -> None:

@@ -63,7 +63,9 @@ class BrokerConfig[M, K, W, R]:
     resource.
 
     Threads: all four are called on the broker's own thread, one call at a time, with no lock held.
-    What one of them raises that is no `Exception` ends the broker, once all resources are cleaned.
+    With `max_threads`, `demultiplex` is, and `clean` of what is left at the end; the others are
+    called on the broker's other threads, for each key one at a time. What one of them raises that
+    is no `Exception` ends the broker, once all resources are cleaned.
 
     Raises:
         TypeError: if one of the four cannot be called with its arguments.

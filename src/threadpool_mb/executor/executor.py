@@ -79,7 +79,9 @@ class KeyedExecutor(concurrent.futures.Executor):
                 initializer(*initargs)
 
         name = thread_name_prefix or f"KeyedExecutor-{next(_numbers)}"
-        self._table: Final = Table(name, max_workers, initialize)
+        self._table: Final = Table(
+            name, max_workers, initialize, named=lambda count: f"{name}_{count}"
+        )
         close_at_exit(self._table)
 
     @override

@@ -222,7 +222,7 @@ class Shard:
 
 @final
 class Table:
-    """All tasks of one executor, and its threads. Knows nothing of the executor.
+    """All tasks of one owner, and its threads. Knows nothing of the owner.
 
     Threads: internally synchronized.
     """
@@ -238,8 +238,18 @@ class Table:
         "threads",
     )
 
-    def __init__(self, name: str, max_workers: int, initialize: Callable[[], object]) -> None:
-        """Make an empty table; each thread calls `initialize` before its first task."""
+    def __init__(
+        self,
+        name: str,
+        max_workers: int,
+        initialize: Callable[[], object] = lambda: None,
+        *,
+        named: Callable[[int], str] | None = None,
+    ) -> None:
+        """Make an empty table; each thread calls `initialize` before its first task.
+
+        `named` returns a thread's name, as in `SharedThreads`.
+        """
         self.name: Final = name
         self._initialize: Final = initialize
         self._shards: Final = tuple(Shard(self) for _ in range(_SHARDS))
@@ -247,9 +257,7 @@ class Table:
         self._ended: Final = threading.Event()
         self.closed: bool = False
         self.broken: bool = False
-        self.threads: Final = SharedThreads(
-            name, max_workers, prepare=self._prepare, named=lambda count: f"{name}_{count}"
-        )
+        self.threads: Final = SharedThreads(name, max_workers, prepare=self._prepare, named=named)
 
     def shard(self, key: object) -> Shard:
         """Return the shard of a key."""
@@ -296,6 +304,11 @@ class Table:
     def tasks(self) -> int:
         """How many are not done."""
         return sum(len(list(tasks)) for tasks in self._unfinished())
+
+    @property
+    def waiting(self) -> int:
+        """How many have not begun."""
+        return sum(task.future is not None for tasks in self._unfinished() for task in tasks)
 
     def close(self) -> None:
         """Take no more tasks; let the threads end when those that were taken are done.

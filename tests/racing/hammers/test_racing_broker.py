@@ -66,10 +66,11 @@ def stop_by_message(broker: AnyBroker) -> None:
     broker.input.deliver("stop")
 
 
+@pytest.mark.parametrize("max_threads", [None, 3])
 @pytest.mark.parametrize("stop", [close, cancel, stop_by_message])
 @pytest.mark.parametrize("mailbox", [Unlimited(), Blocking(2), NonBlocking(2)], ids=str)
 def test_each_accepted_message_is_handled_or_dead_once_and_each_resource_cleaned_once(
-    mailbox: MailboxConfig, stop: Callable[[AnyBroker], None]
+    mailbox: MailboxConfig, stop: Callable[[AnyBroker], None], max_threads: int | None
 ) -> None:
     def demultiplex(message: object) -> object:
         if message == "stop":
@@ -94,7 +95,7 @@ def test_each_accepted_message_is_handled_or_dead_once_and_each_resource_cleaned
         create=lambda _key, message: ("resource", message),
         handle=handle,
     )
-    with brokering(callbacks, mailbox=mailbox) as broker:
+    with brokering(callbacks, mailbox=mailbox, max_threads=max_threads) as broker:
         run_together(*(sending(sender) for sender in range(SENDERS)), lambda: stop(broker))
         broker.close()
         stopped_by = outcome(broker)
@@ -104,15 +105,22 @@ def test_each_accepted_message_is_handled_or_dead_once_and_each_resource_cleaned
     created = [(key, ("resource", message)) for key, message in callbacks.of("create")]
     assert collections.Counter(handled + dead) == collections.Counter(itertools.chain(*accepted))
     assert collections.Counter(callbacks.of("clean")) == collections.Counter(created)
-    for sender in range(SENDERS):
-        numbers = [number for of, number in handled if of == sender]
+    for sender, key in itertools.product(range(SENDERS), range(KEYS)):
+        numbers = [
+            message[1]
+            for of, message, _ in callbacks.of("handle")
+            if message[0] == sender and of == key
+        ]
         assert numbers == sorted(numbers)
     assert stopped_by in (None, error) or stop is cancel
 
 
-def test_stopping_joining_and_showing_from_many_threads_agree_on_the_end() -> None:
+@pytest.mark.parametrize("max_threads", [None, 3])
+def test_stopping_joining_and_showing_from_many_threads_agree_on_the_end(
+    max_threads: int | None,
+) -> None:
     callbacks = Callbacks()
-    with brokering(callbacks) as broker:
+    with brokering(callbacks, max_threads=max_threads) as broker:
         broker.input.deliver(Initialize(1, (0, 0)))
 
         run_together(

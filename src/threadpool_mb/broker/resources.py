@@ -1,0 +1,175 @@
+"""The table of a broker's resources, and what a message does to the one of its key.
+
+**Guarantees.** Each resource that was created is cleaned once, or the one that took its place: when
+it is removed, or by `clean_all`. Each message is handed to `handle` or becomes a dead letter, once.
+
+**Assumes.** Of one key, one call of `take` at a time; of `clean_all`, one call after all others.
+Calls for different keys may come from several threads: each method of a `dict` is atomic.
+"""
+
+import dataclasses
+import logging
+from typing import Any, Final, Never, final
+
+from threadpool_mb.broker.config import (
+    BrokerConfig,
+    KeepResource,
+    RemoveResource,
+    UpdateResource,
+)
+from threadpool_mb.dead_letters import DeadLetterOffice, DeadLetterReason
+from threadpool_mb.describing import describe
+from threadpool_mb.markers import MISSING, Missing
+from threadpool_mb.messages import Dispatch, Initialize
+
+__all__ = ["Address", "Resources"]
+
+_logger = logging.getLogger(__name__)
+
+type Address[K, W] = Initialize[K, W] | Dispatch[K, W]
+"""What `demultiplex` returns: a message and its key."""
+
+
+@dataclasses.dataclass(slots=True)
+class _Entry[K, R]:
+    """One line of the table; so that an update needs no look-up, which the key could make fail."""
+
+    key: K
+    resource: R
+
+
+@final
+class Resources[K, W, R]:
+    """Creates, handles and cleans."""
+
+    __slots__ = ("_config", "_entries", "_name", "_office")
+
+    def __init__(
+        self, name: str, config: BrokerConfig[Any, K, W, R], office: DeadLetterOffice[K, Any]
+    ) -> None:
+        """Make an empty table of the broker `name`; what is not handled goes to `office`."""
+        self._name: Final = name
+        self._config: Final = config
+        self._office: Final[DeadLetterOffice[K, Any]] = office
+        self._entries: Final[dict[K, _Entry[K, R]]] = {}
+
+    def __len__(self) -> int:
+        """Return the number of resources."""
+        return len(self._entries)
+
+    def take(self, address: Address[K, W]) -> None:
+        """Handle one message; only what is no `Exception` leaves."""
+        if isinstance(address, Dispatch):
+            self._dispatch(address.key, address.message)
+        else:
+            self._initialize(address.key, address.message)
+
+    def drop(self, address: Address[K, W], reason: DeadLetterReason) -> None:
+        """Make a dead letter of a message, if there is one."""
+        if address.message is not MISSING:
+            self._office.take(address.key, address.message, reason)
+
+    def _dispatch(self, key: K, message: W) -> None:
+        entry = None
+        try:
+            entry = self._entries.get(key)
+        except Exception:
+            _logger.exception("%s: the key %s cannot be looked up", self._name, describe(key))
+        finally:
+            if entry is None:
+                self._office.take(key, message, DeadLetterReason.UNKNOWN_KEY)
+        if entry is not None:
+            self._handle(entry, message)
+
+    def _initialize(self, key: K, message: W | Missing) -> None:
+        entry = None
+        reason = DeadLetterReason.WORKER_FAILED
+        try:
+            if key in self._entries:
+                reason = DeadLetterReason.DUPLICATE_INITIALIZE
+            else:
+                entry = self._create(key, message)
+        except Exception:
+            _logger.exception("%s: no resource for the key %s", self._name, describe(key))
+        finally:
+            if entry is None and message is not MISSING:
+                self._office.take(key, message, reason)
+        if entry is not None and message is not MISSING:
+            self._handle(entry, message)
+
+    def _create(self, key: K, message: W | Missing) -> _Entry[K, R]:
+        entry = _Entry(key, self._config.create(key, message))
+        try:
+            self._entries[key] = entry
+        except BaseException:  # from the key's `__hash__` or `__eq__`
+            self._clean(entry)
+            raise
+        return entry
+
+    def _handle(self, entry: _Entry[K, R], message: W) -> None:
+        try:
+            update = self._config.handle(entry.key, message, entry.resource)
+            match update:
+                case None | KeepResource():
+                    return
+                case UpdateResource(new):
+                    entry.resource = new
+                    return
+                case RemoveResource(new):
+                    if new is not MISSING:
+                        entry.resource = new
+                case _:
+                    _refuse_update(update)
+        except Exception:
+            _logger.exception(
+                "%s: handle raised, the resource of the key %s is removed",
+                self._name,
+                describe(entry.key),
+            )
+        self._remove(entry)
+
+    def _remove(self, entry: _Entry[K, R]) -> None:
+        try:
+            del self._entries[entry.key]
+        except Exception:
+            _logger.exception(
+                "%s: the key %s cannot be looked up, its resource stays until the broker ends",
+                self._name,
+                describe(entry.key),
+            )
+        else:
+            self._clean(entry)
+
+    def _clean(self, entry: _Entry[K, R]) -> None:
+        try:
+            self._config.clean(entry.key, entry.resource)
+        except Exception:
+            _logger.exception("%s: clean raised for the key %s", self._name, describe(entry.key))
+
+    def clean_all(self, errors: list[BaseException]) -> None:
+        """Clean every resource, in ascending order of the keys, whatever others raise.
+
+        What is raised that is no `Exception` is added to `errors`.
+        """
+        for entry in self._in_order(errors):
+            try:
+                self._clean(entry)
+            except BaseException as error:  # noqa: BLE001 - `join` raises it
+                errors.append(error)
+        self._entries.clear()
+
+    def _in_order(self, errors: list[BaseException]) -> list[_Entry[K, R]]:
+        """Return the table by ascending keys; as it was created if they have no order."""
+        entries: list[_Entry[Any, R]] = list(self._entries.values())
+        try:
+            return sorted(entries, key=lambda entry: entry.key)
+        except Exception:  # noqa: BLE001 - a user's `__lt__` may raise anything
+            return entries
+        except BaseException as error:  # noqa: BLE001 - `join` raises it
+            errors.append(error)
+            return entries
+
+
+def _refuse_update(update: object) -> Never:
+    msg = f"handle must return a ResourceUpdate or None, not {describe(update)}"
+    raise TypeError(msg)

@@ -1,0 +1,26 @@
+"""Each test of a broker runs twice: with one thread for all, and with threads for its keys.
+
+Once, if it says itself that it is about a broker of one thread, or how many threads there are.
+"""
+
+import pytest
+
+from threadpool_mb import Broker
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run each test that may as often as there are kinds of broker."""
+    if not metafunc.definition.get_closest_marker("one_thread"):
+        numbers = {"one thread": None, "threads for keys": 2}
+        name = default_max_threads.__name__
+        metafunc.parametrize(name, numbers.values(), ids=numbers.keys(), indirect=True)
+
+
+@pytest.fixture(autouse=True)
+def default_max_threads(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> int | None:
+    """Make brokers whose test does not say how many threads they have run so."""
+    number: int | None = getattr(request, "param", None)
+    monkeypatch.setitem(Broker.__init__.__kwdefaults__, "max_threads", number)
+    return number
