@@ -4,30 +4,23 @@ The thread that ends a turn is stopped after it has found the queue empty, and a
 lock; the sender as it tries the lock.
 """
 
-import queue
 import threading
-import types
 from collections.abc import Callable
-from typing import Any, Final, Self
+from typing import Any, Final
 
 import pytest
 
 from tests.helpers import Running, until
 from tests.pool.witness import Gate, Witness, finish
 from threadpool_mb import Pool
-from threadpool_mb.scheduling import lanes
-from threadpool_mb.scheduling.lanes import IDLE, Lane
+from threadpool_mb.pool import generator_workers
+from threadpool_mb.scheduling.lanes import IDLE
 
 
-class _StagedQueue(queue.SimpleQueue[object]):
-    """A queue that stops who finds it empty, once it is told to."""
+class _StagedLane(generator_workers._GeneratorLane[str, object]):
+    """A lane that stops who finds it empty, once it is told to."""
 
-    def __new__(cls) -> Self:
-        self = super().__new__(cls)
-        self.found_empty = None
-        return self
-
-    found_empty: Gate | None
+    found_empty: Gate | None = None
 
     def qsize(self) -> int:
         size = super().qsize()
@@ -61,40 +54,39 @@ class _StagedLock:
 
 @pytest.fixture
 def witness(monkeypatch: pytest.MonkeyPatch) -> Witness:
-    """Return a witness of generator workers whose lanes have staged queues."""
-    stand_in = types.SimpleNamespace(SimpleQueue=_StagedQueue, Empty=queue.Empty)
-    monkeypatch.setattr(lanes, "queue", stand_in)
+    """Return a witness of generator workers whose lanes are staged."""
+    monkeypatch.setattr(generator_workers, "_GeneratorLane", _StagedLane)
     return Witness("generator")
 
 
-def idle_lane(pool: Pool[Any, Any], key: str) -> tuple[Lane[Any], _StagedQueue, _StagedLock]:
-    """Give the key a worker, and return its lane once that is idle."""
+def idle_lane(pool: Pool[Any, Any], key: str) -> tuple[_StagedLane, _StagedLock]:
+    """Give the key a worker, and return its lane and its lock once it is idle."""
     pool.initialize(key)
     incarnation = pool._find(key)
     assert incarnation is not None
     lane: Any = incarnation.mailbox
     until(lambda: lane.unattended == IDLE and not lane._busy.locked())
     lane._busy = _StagedLock(lane._busy)
-    return lane, lane.queue, lane._busy
+    return lane, lane._busy
 
 
-def stop_at_the_look(queue: _StagedQueue, _lock: _StagedLock, gate: Gate) -> None:
+def stop_at_the_look(lane: _StagedLane, _lock: _StagedLock, gate: Gate) -> None:
     """Stop the thread between finding the queue empty and the word idle."""
-    queue.found_empty = gate
+    lane.found_empty = gate
 
 
-def stop_at_the_release(_queue: _StagedQueue, lock: _StagedLock, gate: Gate) -> None:
+def stop_at_the_release(_lane: _StagedLane, lock: _StagedLock, gate: Gate) -> None:
     """Stop the thread between the word idle and releasing the lock."""
     lock.before_release = gate
 
 
 @pytest.mark.parametrize("stop", [stop_at_the_look, stop_at_the_release])
 def test_a_message_that_comes_while_a_turn_ends_is_handled(
-    witness: Witness, stop: Callable[[_StagedQueue, _StagedLock, Gate], None]
+    witness: Witness, stop: Callable[[_StagedLane, _StagedLock, Gate], None]
 ) -> None:
     gate = witness.gate()
     with witness.pool() as pool:
-        _, staged, lock = idle_lane(pool, "a")
+        staged, lock = idle_lane(pool, "a")
         stop(staged, lock, gate)
         pool.dispatch("a", 1)
         gate.wait_until_reached()
@@ -120,7 +112,7 @@ def test_two_senders_who_both_find_a_lane_idle_schedule_it_once(witness: Witness
             turns.append(f"end {message}")
 
     with witness.pool(worker) as pool:
-        _, _, lock = idle_lane(pool, "a")
+        _, lock = idle_lane(pool, "a")
         lock.before_try = gate
         sender = Running(lambda: pool.dispatch("a", 1))
         gate.wait_until_reached()
@@ -143,7 +135,7 @@ def test_an_end_that_comes_between_the_look_and_the_word_idle_ends_the_worker(
 ) -> None:
     gate = witness.gate()
     with witness.pool() as pool:
-        _, staged, _ = idle_lane(pool, "a")
+        staged, _ = idle_lane(pool, "a")
         staged.found_empty = gate
         pool.dispatch("a", 1)
         gate.wait_until_reached()

@@ -180,9 +180,9 @@ class QueueInput[T]:
         self.returned: Final[list[T]] = []
         """Messages that were given back; the queue holds a marker for each, in its place."""
         self.slots: Final = slots
-        self.put: Callable[[T], object] = self.queue.put
-        """The first half of `deliver` where there are no slots: whoever calls it looks at
-        `unattended` afterwards and calls `attend` if it is true. Raises `MailboxClosed`."""
+        self.put: Final[Callable[[T], object]] = self.queue.put
+        """The half of `deliver` where there are no slots, for who has looked at `closed` before,
+        looks at `unattended` afterwards, and calls `attend` if it is true."""
         self.closed: bool = False
         self.marked: bool = False
         """Whether the marker of the end was put."""
@@ -197,7 +197,6 @@ class QueueInput[T]:
     def shut(self) -> None:
         """Take no more messages, and put the marker behind those that were taken."""
         self.closed = True
-        self.put = refuse
         self._shut()
         with _shutting:
             if not self.marked:

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterable
 
-from threadpool_mb.errors import MailboxClosed
 from threadpool_mb.pool.incarnation import Incarnation
 
 __all__ = ["deliver_many"]
@@ -22,16 +21,12 @@ def deliver_many[K, M](
     taken = 0
     direct = None
     for message in messages:
-        if direct is not None:
-            try:
-                direct.put(message)
-            except MailboxClosed:
-                pass
-            else:
-                if direct.unattended:
-                    direct.attend()
-                taken += 1
-                continue
+        if direct is not None and not direct.closed:
+            direct.put(message)
+            if direct.unattended:
+                direct.attend()
+            taken += 1
+            continue
         taken += dispatch(key, message)
         incarnation = find(key)
         direct = None if incarnation is None else incarnation.direct

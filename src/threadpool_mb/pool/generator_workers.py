@@ -11,12 +11,12 @@ import queue
 from collections.abc import Callable, Generator
 from typing import Any, Final, Literal, Never, cast, final
 
-from threadpool_mb.dead_letters import DeadLetterOffice
+from threadpool_mb.dead_letters import DeadLetterOffice, DeadLetterReason
 from threadpool_mb.describing import describe
 from threadpool_mb.mailbox.protocols import Input, Mailbox, MailboxConfig, MailboxStats
 from threadpool_mb.mailbox.sending import Marker
 from threadpool_mb.mailbox.slots import Slots
-from threadpool_mb.pool.incarnation import Direct, Incarnation, Leftovers, State
+from threadpool_mb.pool.incarnation import Incarnation, Leftovers, State
 from threadpool_mb.pool.workers import Ended, ended_well
 from threadpool_mb.scheduling.lanes import Lane
 from threadpool_mb.scheduling.shared_threads import SharedThreads
@@ -34,8 +34,8 @@ class GeneratorWorkers[K, M]:
     __slots__ = (
         "_config",
         "_make_slots",
-        "_office",
         "ended",
+        "office",
         "schedule",
         "threads",
         "throughput",
@@ -65,20 +65,18 @@ class GeneratorWorkers[K, M]:
         self.schedule: Final = threads.schedule
         self._config: Final = config
         self._make_slots: Final = make_slots
-        self._office: Final = office
+        self.office: Final = office
 
     def new_incarnation(self, key: K) -> Incarnation[K, M]:
         """Create a worker that is not entered yet; see `WorkerKind.new_incarnation`."""
-        leftovers = Leftovers(key, self._office)
         if self._make_slots is None:
+            leftovers = Leftovers(key, self.office)
             mailbox: Mailbox[M] = self._config.create(on_dead_letter=leftovers)
-            foreign = _ForeignLane(self, mailbox, leftovers)
+            foreign = _ForeignLane(self, key, mailbox)
             return Incarnation(key, leftovers, foreign, foreign, None)
         slots = self._make_slots()
-        lane = _GeneratorLane(self, slots, leftovers)
-        # pyright takes a callable in a slot for a method and binds it; it is none.
-        direct = cast("Direct[M]", lane) if slots is None else None
-        return Incarnation(key, leftovers, lane, lane, direct)
+        lane = _GeneratorLane(self, key, slots)
+        return Incarnation(key, lane, lane, lane, lane if slots is None else None)
 
     def start_at_once(self, incarnation: Incarnation[K, M]) -> bool:
         """Start a worker if there is a thread; see `WorkerKind.start_at_once`.
@@ -113,13 +111,14 @@ class GeneratorWorkers[K, M]:
 class _GeneratorLane[K, M](Lane[M]):
     """The lane of one worker, and its generator."""
 
-    __slots__ = ("_generator", "_kind", "incarnation")
+    __slots__ = ("_generator", "_key", "_kind", "incarnation", "reason")
 
-    def __init__(
-        self, kind: GeneratorWorkers[K, M], slots: Slots | None, on_dead_letter: Leftovers[K, M]
-    ) -> None:
-        super().__init__(kind.schedule, slots, on_dead_letter)
+    def __init__(self, kind: GeneratorWorkers[K, M], key: K, slots: Slots | None) -> None:
+        super().__init__(kind.schedule, slots)
         self._kind: Final = kind
+        self._key: Final = key
+        self.reason: DeadLetterReason = DeadLetterReason.WORKER_ENDED
+        """Why messages are left over; whoever ends the worker sets it first."""
         self._generator: Generator[None, M, object] | None = None
         self.incarnation: Incarnation[K, M] | None = None
         """The worker, from its start to its end: a cycle, which the end breaks."""
@@ -143,7 +142,7 @@ class _GeneratorLane[K, M](Lane[M]):
             generator = self._generator or self._set_up()
             send, get, marker = generator.send, self._getter(), Marker
             free = None if self._slots is None else self._slots.free
-            for _ in itertools.repeat(None, min(self.queue.qsize(), self._kind.throughput)):
+            for _ in itertools.repeat(None, min(self.qsize(), self._kind.throughput)):
                 if self.cancelled:
                     break
                 try:
@@ -167,12 +166,14 @@ class _GeneratorLane[K, M](Lane[M]):
         return "goes on"
 
     def _getter(self) -> Callable[[bool], M]:
-        return self.queue.get
+        return self.get
+
+    def _bury(self, message: M, /) -> None:
+        self._kind.office.take(self._key, message, self.reason)
 
     def _set_up(self) -> Generator[None, M, object]:
         """Run the worker to its first `yield`."""
-        incarnation = cast("Incarnation[K, M]", self.incarnation)
-        generator = self._generator = self._kind.worker(incarnation.key)
+        generator = self._generator = self._kind.worker(self._key)
         if (value := next(generator)) is not None:
             _refuse(generator, value)
         return generator
@@ -190,10 +191,10 @@ class _ForeignLane[K, M](_GeneratorLane[K, M]):
     def __init__(
         self,
         kind: GeneratorWorkers[K, M],
+        key: K,
         mailbox: Mailbox[M],
-        on_dead_letter: Leftovers[K, M],
     ) -> None:
-        super().__init__(kind, None, on_dead_letter)
+        super().__init__(kind, key, None)
         self._mailbox: Final = mailbox
         self._input: Final[Input[M]] = mailbox.new_input()
 
@@ -201,8 +202,8 @@ class _ForeignLane[K, M](_GeneratorLane[K, M]):
         """Put one message into the mailbox, and a token into the queue; see `Input.deliver`."""
         if not self._input.deliver(message):
             return False
-        # Not `put`, which refuses once the lane is shut: the message is in the mailbox.
-        self.queue.put(cast("M", None))
+        # Also when the lane is shut by now: the message is in the mailbox.
+        self.put(cast("M", None))
         if self.unattended:
             self.attend()
         return True
@@ -226,7 +227,7 @@ class _ForeignLane[K, M](_GeneratorLane[K, M]):
         return self._receive
 
     def _receive(self, _wait: bool, /) -> M:  # noqa: FBT001 - in the place of `queue.get`
-        token: M = self.queue.get_nowait()
+        token = self.get_nowait()
         return token if token is cast("M", Marker) else self._mailbox.receive(timeout=0)
 
 

@@ -33,12 +33,17 @@ class Mailbox(Protocol):
 class Direct[M](Protocol):
     """An input whose senders may do in their own frame what `deliver` does.
 
-    They put, then look at `unattended`, and call `attend` if it is true.
+    If it is not closed, they put, then look at `unattended`, and call `attend` if it is true.
     """
 
     @property
+    def closed(self) -> bool:
+        """Whether it takes no more messages."""
+        ...
+
+    @property
     def put(self) -> Callable[[M], object]:
-        """Put a message; raises `MailboxClosed`."""
+        """Put a message."""
         ...
 
     @property
@@ -62,6 +67,13 @@ class State(enum.Enum):
     """Has ended, or will never start."""
 
 
+class Leaving(Protocol):
+    """What makes dead letters of what a worker has left in its mailbox."""
+
+    reason: DeadLetterReason
+    """Why messages are left over; whoever ends the worker sets it first."""
+
+
 @final
 class Leftovers[K, M]:
     """What a mailbox calls with messages that its worker has left in it.
@@ -76,7 +88,6 @@ class Leftovers[K, M]:
         self._key: Final = key
         self._office: Final = office
         self.reason: DeadLetterReason = DeadLetterReason.WORKER_ENDED
-        """Why messages are left over; whoever ends the worker sets it first."""
 
     def __call__(self, message: M) -> None:
         """Make a dead letter of `message`."""
@@ -107,7 +118,7 @@ class Incarnation[K, M]:
     def __init__(
         self,
         key: K,
-        leftovers: Leftovers[K, M],
+        leftovers: Leaving,
         mailbox: Mailbox,
         sending: Input[M],
         direct: Direct[M] | None,

@@ -203,10 +203,11 @@ class Pool[K, M]:
                     return incarnation.input.deliver(message) or self._overflowed(
                         incarnation, message
                     )
-                direct.put(message)
-                if direct.unattended:
-                    direct.attend()
-                return True
+                if not direct.closed:
+                    direct.put(message)
+                    if direct.unattended:
+                        direct.attend()
+                    return True
         except MailboxClosed:
             pass
         except TypeError:

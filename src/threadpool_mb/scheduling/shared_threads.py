@@ -16,6 +16,9 @@ c. If one waits and none is idle, it asks for a thread; then it does its turn.
 
 If (1) comes before (b), the thread sees what was put. If it comes after, so does (2), and (a) was
 before (b): the sender does not count that thread as idle. Either way somebody asks.
+
+A thread that is started so that there is one (`least`) counts as idle from before its start: it
+will wait. What is put next is no reason to start another one.
 """
 
 import contextvars
@@ -141,6 +144,7 @@ class SharedThreads:
             ThreadRefused: if the system starts no thread and there are none.
         """
         thread = None
+        counted = False
         running = 0
         try:
             with self._lock:
@@ -149,16 +153,19 @@ class SharedThreads:
                 wanted = running < least or (self._ready.qsize() and not self._idle)
                 if not self.growing or not wanted:
                     return
+                counted = running < least
                 thread = threading.Thread(
-                    target=self._serve, name=self._named(running), daemon=False
+                    target=self._serve, args=(counted,), name=self._named(running), daemon=False
                 )
+                # No call between the two; `_not_started` undoes both.
+                self._idle += counted
                 self._threads.append(thread)
                 self.growing = running + 1 < self._max_threads
             thread.start()
             with self._lock:
                 self._started[thread] = None
         except (RuntimeError, MemoryError) as error:
-            self._not_started(thread)
+            self._not_started(thread, counted)
             if not running:
                 msg = f"the system started no thread for a worker (0 are running): {error}"
                 raise ThreadRefused(msg) from error
@@ -172,10 +179,10 @@ class SharedThreads:
                 error,
             )
         except BaseException:  # an interrupt
-            self._not_started(thread)
+            self._not_started(thread, counted)
             raise
 
-    def _not_started(self, thread: threading.Thread | None) -> None:
+    def _not_started(self, thread: threading.Thread | None, counted: bool, /) -> None:  # noqa: FBT001
         """Let there be another thread in the place of one that has not started."""
         with self._lock:
             if thread is None or thread in self._started:
@@ -183,6 +190,7 @@ class SharedThreads:
             if thread.ident is not None:
                 self._started[thread] = None
             elif thread in self._threads:
+                self._idle -= counted
                 self._threads.remove(thread)
                 self.growing = True
 
@@ -235,21 +243,24 @@ class SharedThreads:
             self._asked = False
             raise
 
-    def _serve(self) -> None:
+    def _serve(self, counted: bool, /) -> None:  # noqa: FBT001 - a thread's target
         """Take turn after turn; a shared thread's whole life."""
         with self._lock:
             self._started[threading.current_thread()] = None
         # Not in the context of whoever happened to start it, as 3.14t would have it.
-        contextvars.Context().run(self._take_turns)
+        contextvars.Context().run(self._take_turns, counted)
 
-    def _take_turns(self) -> None:
+    def _take_turns(self, counted: bool, /) -> None:  # noqa: FBT001 - whether it counts as idle
         self._prepare()
         ready, get = self._ready, self._ready.get
         while True:
             try:
-                turn = get(False)
+                turn = self._wait() if counted else get(False)
             except queue.Empty:
+                with self._lock:
+                    self._idle += 1
                 turn = self._wait()
+            counted = False
             if turn is None:
                 break
             if self.growing and not self._idle and ready.qsize():
@@ -261,9 +272,7 @@ class SharedThreads:
         ready.put(None)
 
     def _wait(self) -> Turn | None:
-        """Wait for a turn, as one who is idle."""
-        with self._lock:
-            self._idle += 1
+        """Wait for a turn; for a thread that counts as idle."""
         turn = get_patiently(self._ready)
         with self._lock:
             self._idle -= 1
