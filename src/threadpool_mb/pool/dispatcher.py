@@ -55,6 +55,7 @@ class Dispatcher[K, M]:
         "_thread",
         "_threads",
         "name",
+        "new_incarnation",
         "roster",
     )
 
@@ -75,6 +76,8 @@ class Dispatcher[K, M]:
             queue.SimpleQueue()
         )
         self._kind: Final = make_kind(functools.partial(self._inbox.put, "grow"), self._ended)
+        self.new_incarnation: Final[Callable[[K], Incarnation[K, M]]] = self._kind.new_incarnation
+        """Creates a worker that is not entered yet; what the mailbox's config raises passes."""
         self._threads: Final = self._kind.threads
         self.roster: Final[Roster[K, M]] = Roster(self._inbox.put, self._kind.start_at_once)
         self._thread: Final = threading.Thread(
@@ -90,10 +93,6 @@ class Dispatcher[K, M]:
         except BaseException:  # an interrupt: the thread may have started, and nobody owns it
             self.close()
             raise
-
-    def new_incarnation(self, key: K) -> Incarnation[K, M]:
-        """Create a worker that is not entered yet; what the mailbox's config raises passes."""
-        return self._kind.new_incarnation(key)
 
     def remove(
         self, incarnation: Incarnation[K, M], *, drain: bool, reason: DeadLetterReason

@@ -9,7 +9,7 @@ import contextlib
 import itertools
 import queue
 from collections.abc import Callable, Generator
-from typing import Any, Final, Literal, Never, cast, final
+from typing import Any, Final, Literal, Never, cast, final, override
 
 from threadpool_mb.dead_letters import DeadLetterOffice, DeadLetterReason
 from threadpool_mb.describing import describe
@@ -69,12 +69,13 @@ class GeneratorWorkers[K, M]:
 
     def new_incarnation(self, key: K) -> Incarnation[K, M]:
         """Create a worker that is not entered yet; see `WorkerKind.new_incarnation`."""
-        if self._make_slots is None:
+        make_slots = self._make_slots
+        if make_slots is None:
             leftovers = Leftovers(key, self.office)
             mailbox: Mailbox[M] = self._config.create(on_dead_letter=leftovers)
             foreign = _ForeignLane(self, key, mailbox)
             return Incarnation(key, leftovers, foreign, foreign, None)
-        slots = self._make_slots()
+        slots = make_slots()
         lane = _GeneratorLane(self, key, slots)
         return Incarnation(key, lane, lane, lane, lane if slots is None else None)
 
@@ -84,16 +85,18 @@ class GeneratorWorkers[K, M]:
         A worker that is started by the dispatcher costs 5 µs more, a switch of threads included
         (`benchmarks/`, "original").
         """
-        if not self.threads.any:
+        threads = self.threads
+        if not threads.any:
             return False
         lane = cast("_GeneratorLane[K, M]", incarnation.mailbox)
         lane.incarnation = incarnation
-        put = self.threads.put
+        put = threads.put
         if incarnation.state is not State.PENDING:
             return False  # dropped by what re-entered
         incarnation.state = State.RUNNING
         put(lane)
-        self.threads.grow_if_needed()
+        if threads.growing:
+            threads.grow_if_needed()
         return True
 
     def start(self, incarnation: Incarnation[K, M]) -> None:
@@ -136,26 +139,31 @@ class _GeneratorLane[K, M](Lane[M]):
         self._kind.ended(incarnation, handed.pop())
         return False
 
-    def _run(self) -> BaseException | Literal["goes on"] | None:
+    def _run(self) -> BaseException | Literal["goes on"] | None:  # noqa: C901 - few calls a message
         """Run the worker for a turn; return what it has raised, `None` if it has ended well."""
         try:
             generator = self._generator or self._set_up()
-            send, get, marker = generator.send, self._getter(), Marker
+            send, get, qsize, marker = generator.send, self.get, self.qsize, Marker
             free = None if self._slots is None else self._slots.free
-            for _ in itertools.repeat(None, min(self.qsize(), self._kind.throughput)):
-                if self.cancelled:
-                    break
-                try:
-                    message = get(False)
-                except queue.Empty:
-                    continue  # of a user's mailbox
-                if message is marker:
-                    self._marker_was_taken()
-                    continue
-                if free is not None:
-                    free(None)
-                if (value := send(message)) is not None:
-                    _refuse(generator, value)
+            left = self._kind.throughput
+            # `qsize` rather than `Empty`, which costs as much as handling a message or two.
+            while left and not self.cancelled and (waiting := qsize()):
+                waiting = min(waiting, left)
+                left -= waiting
+                for _ in itertools.repeat(None, waiting):
+                    if self.cancelled:
+                        break
+                    try:
+                        message = get(False)
+                    except queue.Empty:
+                        continue  # of a user's mailbox
+                    if message is marker:
+                        self._marker_was_taken()
+                        continue
+                    if free is not None:
+                        free(None)
+                    if (value := send(message)) is not None:
+                        _refuse(generator, value)
             if self.cancelled or self._drained:
                 generator.close()
                 return None
@@ -164,9 +172,6 @@ class _GeneratorLane[K, M](Lane[M]):
         except BaseException as error:  # noqa: BLE001 - reported, whatever it is
             return error
         return "goes on"
-
-    def _getter(self) -> Callable[[bool], M]:
-        return self.get
 
     def _bury(self, message: M, /) -> None:
         self._kind.office.take(self._key, message, self.reason)
@@ -223,10 +228,9 @@ class _ForeignLane[K, M](_GeneratorLane[K, M]):
         # The queue has nothing but tokens.
         self._mailbox.abandon()
 
-    def _getter(self) -> Callable[[bool], M]:
-        return self._receive
-
-    def _receive(self, _wait: bool, /) -> M:  # noqa: FBT001 - in the place of `queue.get`
+    @override
+    def get(self, block: bool = True, timeout: float | None = None) -> M:
+        """Take a message out of the mailbox for a token, or the marker; never waits."""
         token = self.get_nowait()
         return token if token is cast("M", Marker) else self._mailbox.receive(timeout=0)
 

@@ -9,15 +9,15 @@ The race of a sender and the end of a worker:
 1. The sender finds the worker in the table.
 2. The worker is removed, or ends; another may be initialized for the key.
 3. The sender delivers. Either the message is in the mailbox before it is abandoned, and is received
-   or becomes a dead letter there (`mailbox.sending`); or `deliver` raises `MailboxClosed`, and the
-   sender looks the key up again.
+   or becomes a dead letter there (`mailbox.sending`); or the mailbox is closed, and the sender looks
+   the key up again.
 """
 
 import itertools
 import warnings
 from collections.abc import Callable, Iterable
 from types import TracebackType
-from typing import Final, Literal, Self, final
+from typing import Final, Self, final
 
 from threadpool_mb.arguments import check_key
 from threadpool_mb.callables import check_callable
@@ -35,6 +35,7 @@ from threadpool_mb.pool.incarnation import Incarnation
 from threadpool_mb.pool.inputs import KeyInput, PoolInput
 from threadpool_mb.pool.kinds import Worker, worker_kind
 from threadpool_mb.pool.reports import DrainReport, PoolStats, WorkerExit
+from threadpool_mb.pool.undelivered import Overflow, Undelivered
 
 __all__ = ["Pool"]
 
@@ -82,7 +83,14 @@ class Pool[K, M]:
     From the original's `Pool`.
     """
 
-    __slots__ = ("_dispatcher", "_find", "_office", "_overflow")
+    __slots__ = (
+        "_dispatcher",
+        "_find",
+        "_new_incarnation",
+        "_office",
+        "_roster",
+        "_undelivered",
+    )
 
     def __init__(
         self,
@@ -92,7 +100,7 @@ class Pool[K, M]:
         max_threads: int | None = None,
         throughput: int | None = None,
         name: str | None = None,
-        overflow: Literal["refuse", "remove_worker"] = "refuse",
+        overflow: Overflow = "refuse",
         on_dead_letter: Callable[[DeadLetter[K, M]], object] | None = None,
         on_worker_exit: Callable[[WorkerExit[K]], object] | None = None,
     ) -> None:
@@ -133,7 +141,6 @@ class Pool[K, M]:
             check_callable(on_worker_exit, "on_worker_exit", "worker_exit")
         if name is None:
             name = f"pool-{next(_numbers)}"
-        self._overflow: Final = overflow
         self._office: Final[DeadLetterOffice[K, M]] = DeadLetterOffice(name, on_dead_letter)
         self._dispatcher: Final[Dispatcher[K, M]] = Dispatcher(
             name,
@@ -143,8 +150,11 @@ class Pool[K, M]:
                 worker, config, self._office, name, max_threads=max_threads, throughput=throughput
             ),
         )
-        # Bound once: `dispatch` then touches one shared object less.
-        self._find: Final = self._dispatcher.roster.routes.get
+        # Bound once: `dispatch` then touches one shared object less, `initialize` two.
+        self._roster: Final = self._dispatcher.roster
+        self._find: Final = self._roster.routes.get
+        self._new_incarnation: Final = self._dispatcher.new_incarnation
+        self._undelivered: Final = Undelivered(self._dispatcher, self._office, overflow)
 
     def initialize(self, key: K, message: M | Missing = MISSING, /) -> bool:
         """Start a worker for the key, with a first message ahead of all others if one is given.
@@ -164,15 +174,19 @@ class Pool[K, M]:
 
         From the original's `Initialize`.
         """
-        check_key(key)
-        if self._dispatcher.roster.closed:
+        roster = self._roster
+        if roster.closed:
             raise PoolClosed(f"{self!r} is closed: it starts no worker for key {describe(key)}")
-        taken = self._dispatcher.roster.has(key)
-        refused = False
+        try:
+            before = self._find(key)
+        except TypeError:
+            check_key(key)
+            raise
+        taken, refused = before is not None and before.current, False
         if not taken:
-            incarnation = self._dispatcher.new_incarnation(key)
+            incarnation = self._new_incarnation(key)
             refused = message is not MISSING and not incarnation.input.deliver(message)
-            taken = not self._dispatcher.roster.enter(incarnation)
+            taken = not roster.enter(incarnation)
         if message is not MISSING and (taken or refused):
             reason = DeadLetterReason.DUPLICATE_INITIALIZE if taken else DeadLetterReason.REFUSED
             self._office.take(key, message, reason)
@@ -200,7 +214,7 @@ class Pool[K, M]:
             if incarnation is not None:
                 direct = incarnation.direct
                 if direct is None:
-                    return incarnation.input.deliver(message) or self._overflowed(
+                    return incarnation.input.deliver(message) or self._undelivered.refused(
                         incarnation, message
                     )
                 if not direct.closed:
@@ -213,7 +227,7 @@ class Pool[K, M]:
         except TypeError:
             check_key(key)
             raise
-        return self._dispatch_again(key, message, incarnation)
+        return self._undelivered.again(key, message, incarnation)
 
     def dispatch_many(self, key: K, messages: Iterable[M], /) -> int:
         """Hand many messages to the key's worker, in their order; as `dispatch` does one by one.
@@ -231,27 +245,6 @@ class Pool[K, M]:
     def dispatch_all(self, pairs: Iterable[tuple[K, M]], /) -> int:
         """Hand messages to their keys' workers, in order; returns and raises as `dispatch_many`."""
         return sum(itertools.starmap(self.dispatch, pairs))
-
-    def _dispatch_again(self, key: K, message: M, tried: Incarnation[K, M] | None) -> bool:
-        """Hand a message to the worker that follows the one that was tried, if there is one."""
-        while (incarnation := self._find(key)) is not None and incarnation is not tried:
-            try:
-                return incarnation.input.deliver(message) or self._overflowed(incarnation, message)
-            except MailboxClosed:
-                tried = incarnation
-        if self._dispatcher.roster.closed:
-            raise PoolClosed(f"{self!r} is closed: it takes no message for key {describe(key)}")
-        reason = DeadLetterReason.UNKNOWN_KEY if tried is None else tried.leftovers.reason
-        self._office.take(key, message, reason)
-        return False
-
-    def _overflowed(self, incarnation: Incarnation[K, M], message: M) -> Literal[False]:
-        """Make a dead letter of what a worker's mailbox refused."""
-        if self._overflow == "remove_worker":
-            reason = DeadLetterReason.WORKER_REMOVED
-            self._dispatcher.remove(incarnation, drain=False, reason=reason)
-        self._office.take(incarnation.key, message, DeadLetterReason.REFUSED)
-        return False
 
     def remove(self, key: K, /, *, drain: bool = False) -> bool:
         """End the key's worker: cancel it, or with `drain` let it finish its backlog first.
@@ -295,16 +288,16 @@ class Pool[K, M]:
 
     def keys(self) -> list[K]:
         """Return the keys that have a worker; a snapshot."""
-        return self._dispatcher.roster.keys()
+        return self._roster.keys()
 
     def __len__(self) -> int:
         """Return the number of keys that have a worker."""
-        return self._dispatcher.roster.workers
+        return self._roster.workers
 
     def __contains__(self, key: object) -> bool:
         """Return whether the key has a worker."""
         check_key(key)
-        return self._dispatcher.roster.has(key)
+        return self._roster.has(key)
 
     def stats(self) -> PoolStats[K]:
         """Return a snapshot of the whole pool. Takes time proportional to the number of workers."""

@@ -1,0 +1,63 @@
+"""What becomes of a message that the worker it was for has not taken.
+
+**Guarantees.** It reaches the worker that follows, or becomes a dead letter, or the pool is closed
+and its sender is told so: one of the three.
+"""
+
+from typing import Final, Literal, final
+
+from threadpool_mb.dead_letters import DeadLetterOffice, DeadLetterReason
+from threadpool_mb.describing import describe
+from threadpool_mb.errors import MailboxClosed, PoolClosed
+from threadpool_mb.pool.dispatcher import Dispatcher
+from threadpool_mb.pool.incarnation import Incarnation
+
+__all__ = ["Overflow", "Undelivered"]
+
+type Overflow = Literal["refuse", "remove_worker"]
+"""What a refused message does to its worker."""
+
+
+@final
+class Undelivered[K, M]:
+    """Sees to the messages that a pool could not deliver at once. Threads: any."""
+
+    __slots__ = ("_dispatcher", "_office", "_overflow")
+
+    def __init__(
+        self, dispatcher: Dispatcher[K, M], office: DeadLetterOffice[K, M], overflow: Overflow
+    ) -> None:
+        """Use the pool's own."""
+        self._dispatcher: Final = dispatcher
+        self._office: Final = office
+        self._overflow: Final[Overflow] = overflow
+
+    def again(self, key: K, message: M, tried: Incarnation[K, M] | None) -> bool:
+        """Hand a message to the worker that follows the one that was tried, if there is one.
+
+        Blocks: as long as that worker's mailbox and `on_dead_letter` do.
+
+        Raises:
+            PoolClosed: if the pool is closed and nobody has taken the message.
+        """
+        roster = self._dispatcher.roster
+        while (incarnation := roster.routes.get(key)) is not None and incarnation is not tried:
+            try:
+                return incarnation.input.deliver(message) or self.refused(incarnation, message)
+            except MailboxClosed:
+                tried = incarnation
+        if roster.closed:
+            raise PoolClosed(
+                f"{self._dispatcher!r} is closed: it takes no message for key {describe(key)}"
+            )
+        reason = DeadLetterReason.UNKNOWN_KEY if tried is None else tried.leftovers.reason
+        self._office.take(key, message, reason)
+        return False
+
+    def refused(self, incarnation: Incarnation[K, M], message: M) -> Literal[False]:
+        """Make a dead letter of what a worker's mailbox has refused."""
+        if self._overflow == "remove_worker":
+            reason = DeadLetterReason.WORKER_REMOVED
+            self._dispatcher.remove(incarnation, drain=False, reason=reason)
+        self._office.take(incarnation.key, message, DeadLetterReason.REFUSED)
+        return False
