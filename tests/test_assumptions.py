@@ -43,6 +43,38 @@ def test_a_simple_queue_loses_and_doubles_nothing_and_keeps_each_producers_order
     assert messages.qsize() == 0
 
 
+class _Named(queue.SimpleQueue[int]):
+    """A subclass with slots and arguments of its own."""
+
+    __slots__ = ("name",)
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+
+@pytest.mark.racing
+def test_a_subclass_of_simple_queue_takes_arguments_of_its_own_and_loses_and_doubles_nothing() -> (
+    None
+):
+    numbers = _Named("a")
+    received: list[int] = []
+
+    def put() -> None:
+        for number in range(MANY):
+            numbers.put(number)
+            numbers.name = str(number)
+
+    def get() -> None:
+        while len(received) < 2 * MANY:
+            if numbers.qsize():
+                received.append(numbers.get(False))
+
+    run_together(put, put, get)
+
+    assert collections.Counter(received) == collections.Counter([*range(MANY)] * 2)
+    assert numbers.name == str(MANY - 1)
+
+
 @pytest.mark.racing
 def test_two_getters_of_a_simple_queue_share_its_items() -> None:
     items: queue.SimpleQueue[int] = queue.SimpleQueue()
@@ -262,6 +294,28 @@ def test_a_dict_is_read_correctly_while_another_thread_changes_it() -> None:
     run_together(change, read)
 
     assert wrong == []
+
+
+@pytest.mark.racing
+def test_a_dict_loses_nothing_when_threads_insert_and_delete_different_keys() -> None:
+    entries: dict[int, int] = {}
+    left: list[int] = []
+
+    def work(first: int) -> Callable[[], None]:
+        def run() -> None:
+            for key in range(first, 3 * MANY, 3):
+                entries[key] = key
+                if entries.get(key) != key:
+                    left.append(key)
+                if key % 2:
+                    del entries[key]
+
+        return run
+
+    run_together(work(0), work(1), work(2))
+
+    assert left == []
+    assert sorted(entries) == list(range(0, 3 * MANY, 2))
 
 
 @pytest.mark.racing

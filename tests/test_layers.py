@@ -13,7 +13,8 @@ PACKAGE: Final = Path(threadpool_mb.__file__).parent
 LAYERS: Final = [
     {"demo", "__main__"},
     {"__init__"},
-    {"pool", "broker", "executor"},
+    {"pool", "broker"},
+    {"executor"},
     {"scheduling"},
     {"mailbox"},
     {"messages", "dead_letters"},

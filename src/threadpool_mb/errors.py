@@ -5,7 +5,7 @@ Every error subclasses what people already catch::
     queue.Empty ── MailboxEmpty           nothing came within the timeout
     queue.ShutDown ── MailboxClosed       closed: nothing more goes in, or comes out
                         └── PoolClosed    the pool was closed or cancelled
-    RuntimeError ── ThreadRefused         the system gave no thread for a worker
+    RuntimeError ── ThreadRefused         the system gave no thread that is needed
     BaseException ── Cancelled            this worker was asked to stop
 
 `Cancelled` is a `BaseException`, so that an `except Exception` in a worker does not swallow it.
@@ -29,7 +29,7 @@ class PoolClosed(MailboxClosed):
 
 
 class ThreadRefused(RuntimeError):
-    """The system refused to start the thread that a worker needs."""
+    """The system refused to start a thread that a pool, a broker or an executor needs."""
 
 
 class Cancelled(BaseException):

@@ -205,7 +205,7 @@ def test_the_first_error_is_kept_and_the_others_are_logged(
     ]
 
 
-@pytest.mark.one_thread
+@pytest.mark.runs_once
 @pytest.mark.behaviour("BrokerTest 21")
 def test_what_receive_raises_cleans_all_and_no_further_message_is_handled() -> None:
     error = Boom()
@@ -302,7 +302,7 @@ def test_closing_finishes_the_backlog() -> None:
     assert callbacks.dead == []
 
 
-@pytest.mark.one_thread
+@pytest.mark.runs_once
 def test_cancelling_makes_dead_letters_of_the_backlog() -> None:
     gate = Gate()
     callbacks = Callbacks(handle=lambda *_: gate.pass_through())
@@ -340,7 +340,7 @@ def test_a_broker_that_was_stopped_takes_no_more_messages(how: str) -> None:
         gate.open()
 
 
-@pytest.mark.one_thread
+@pytest.mark.runs_once
 def test_senders_are_refused_while_resources_are_cleaned() -> None:
     gate = Gate()
     callbacks = Callbacks(clean=lambda *_: gate.pass_through())

@@ -3,6 +3,7 @@
 import collections
 import functools
 import threading
+import time
 from typing import Any
 
 import pytest
@@ -31,19 +32,19 @@ from threadpool_mb import (
 from threadpool_mb.broker.broker import Broker
 from threadpool_mb.broker.config import RemoveResource
 
-# In the sense of `conftest`: each test says itself how many threads there are.
-pytestmark = pytest.mark.one_thread
+pytestmark = pytest.mark.runs_once
 
 
 def test_different_keys_are_handled_at_once() -> None:
     both = threading.Barrier(2)
-    callbacks = Callbacks(handle=lambda *_: both.wait(DEADLINE) and None)
+    callbacks = Callbacks(handle=lambda *_: (both.wait(DEADLINE), None)[1])
     with brokering(callbacks, max_threads=2) as broker:
         broker.input.deliver(Initialize(1, "one"))
         broker.input.deliver(Initialize(2, "two"))
         settle(broker)
+        kept = broker._loop.resources
 
-    assert not both.broken
+    assert (both.broken, kept) == (False, 2)
     assert sorted(callbacks.of("handle")) == [(1, "one", "initial 1"), (2, "two", "initial 2")]
 
 
@@ -74,6 +75,7 @@ def test_messages_of_a_key_are_handled_one_at_a_time_in_their_order() -> None:
 
     def handle(key: int, _number: int, _resource: object) -> None:
         inside[key] += 1
+        time.sleep(0)
         if inside[key] != 1:
             overlaps.append(key)
         inside[key] -= 1
@@ -202,7 +204,7 @@ def test_a_limit_of_the_mailbox_is_one_for_what_waits_behind_a_stuck_key(
 
 
 def test_where_the_system_starts_no_thread_the_brokers_own_handles_all(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     start = threading.Thread.start
     threads: set[str] = set()
@@ -217,11 +219,15 @@ def test_where_the_system_starts_no_thread_the_brokers_own_handles_all(
     with brokering(callbacks, max_threads=2, name="files") as broker:
         for number in range(3):
             broker.input.deliver(Initialize(1) if number == 0 else Dispatch(1, number))
+        until(lambda: len(callbacks.of("handle")) == 2)
+        text = repr(broker)
         broker.close()
         broker.join()
 
-    assert [message for _, message, _ in callbacks.of("handle")] == [1, 2]
+        assert [message for _, message, _ in callbacks.of("handle")] == [1, 2]
     assert threads == {"files-dispatcher"}
+    assert text == "<Broker 'files' [1 resource | 0 waiting | running]>"
+    assert "<Broker 'files'>: the system starts no thread, it goes on alone" in caplog.messages
 
 
 def test_a_callback_on_a_keys_thread_that_joins_its_own_broker_is_told_so() -> None:
@@ -252,7 +258,7 @@ def test_a_callback_that_raises_on_a_keys_thread_holds_up_no_later_message() -> 
 
 
 @pytest.mark.parametrize("max_threads", [0, -1, True, 1.5, "2"])
-def test_a_number_of_threads_that_is_none_is_refused(max_threads: Any) -> None:  # noqa: ANN401
+def test_a_max_threads_that_is_no_int_of_at_least_1_is_refused(max_threads: Any) -> None:  # noqa: ANN401
     with pytest.raises(ValueError, match="max_threads must be"):
         Broker(Callbacks().config(), max_threads=max_threads)
 

@@ -105,7 +105,7 @@ def test_the_thread_bears_the_name_and_keeps_the_interpreter() -> None:
         assert not thread.daemon
 
 
-@pytest.mark.one_thread
+@pytest.mark.runs_once
 def test_all_four_functions_run_on_the_brokers_thread() -> None:
     threads: set[str] = set()
 
@@ -243,7 +243,7 @@ def test_an_interrupt_while_the_thread_starts_leaves_no_thread(
     assert not threads[0].is_alive()
 
 
-@pytest.mark.one_thread
+@pytest.mark.runs_once
 def test_a_full_mailbox_refuses_as_its_config_says() -> None:
     gate = Gate()
     callbacks = Callbacks(handle=lambda *_: gate.pass_through())

@@ -182,7 +182,7 @@ def created_resource(_value: Value) -> object:
     return Initialize(1, "replace")
 
 
-@pytest.mark.one_thread
+@pytest.mark.runs_once
 @pytest.mark.parametrize(
     ("message", "create", "handle"),
     [

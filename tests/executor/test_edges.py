@@ -4,21 +4,12 @@ import concurrent.futures
 import contextvars
 import re
 import threading
-from collections.abc import Iterator
 
 import pytest
 
 from tests.helpers import DEADLINE, until
 from tests.pool.witness import Gate
 from threadpool_mb import KeyedExecutor
-
-
-@pytest.fixture
-def gate() -> Iterator[Gate]:
-    """Return a gate that is opened at the end."""
-    gate = Gate()
-    yield gate
-    gate.open()
 
 
 def test_threads_without_a_given_name_are_named_after_the_executor() -> None:

@@ -1,6 +1,5 @@
 """`KeyedExecutor`: order, exclusion, and what it shares with `ThreadPoolExecutor`."""
 
-import asyncio
 import concurrent.futures
 import functools
 import gc
@@ -23,14 +22,6 @@ def executor() -> Iterator[KeyedExecutor]:
     """Return an executor of two threads that is shut down at the end."""
     with KeyedExecutor(2, "io") as executor:
         yield executor
-
-
-@pytest.fixture
-def gate() -> Iterator[Gate]:
-    """Return a gate that is opened at the end."""
-    gate = Gate()
-    yield gate
-    gate.open()
 
 
 def test_tasks_of_a_key_run_in_the_order_in_which_they_came(executor: KeyedExecutor) -> None:
@@ -185,37 +176,6 @@ def test_map_keyed_looks_no_further_ahead_than_it_is_told(executor: KeyedExecuto
 
     assert (before, first, taken) == ([0, 1, 2], "0", [0, 1, 2, 3])
     assert list(results) == [str(n) for n in range(1, 10)]
-
-
-def test_an_executor_of_a_key_submits_for_it(executor: KeyedExecutor) -> None:
-    handled: list[int] = []
-    of_key = executor.for_key("a")
-
-    futures = [of_key.submit(handled.append, number) for number in range(100)]
-    list(of_key.map(handled.append, range(100, 110)))
-    concurrent.futures.wait(futures, DEADLINE)
-
-    assert handled == list(range(110))
-    of_key.shutdown()
-    with pytest.raises(RuntimeError, match="cannot schedule new futures after shutdown"):
-        of_key.submit(int)
-    assert executor.submit_keyed("a", int).result(DEADLINE) == 0
-
-
-def test_an_event_loop_runs_calls_in_the_executor_of_a_key(executor: KeyedExecutor) -> None:
-    handled: list[int] = []
-
-    async def main() -> None:
-        loop = asyncio.get_running_loop()
-        of_key = executor.for_key("a")
-        await asyncio.gather(
-            *[loop.run_in_executor(of_key, handled.append, number) for number in range(50)]
-        )
-        await asyncio.wrap_future(executor.submit_keyed("a", handled.append, 50))
-
-    asyncio.run(main())
-
-    assert handled == list(range(51))
 
 
 def test_futures_work_with_wait_and_as_completed(executor: KeyedExecutor, gate: Gate) -> None:

@@ -1,7 +1,6 @@
 """`KeyedExecutor` where something goes wrong: no thread, a callback, a wait, an iterator's end."""
 
 import concurrent.futures
-import itertools
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -18,14 +17,6 @@ def executor() -> Iterator[KeyedExecutor]:
     """Return an executor of one thread that is shut down at the end."""
     with KeyedExecutor(1, "io") as executor:
         yield executor
-
-
-@pytest.fixture
-def gate() -> Iterator[Gate]:
-    """Return a gate that is opened at the end."""
-    gate = Gate()
-    yield gate
-    gate.open()
 
 
 @pytest.fixture
@@ -238,23 +229,24 @@ def test_closing_what_map_keyed_returned_cancels_what_waits(
     executor: KeyedExecutor, gate: Gate, taken: int
 ) -> None:
     ran: list[int] = []
-    results: Any = executor.map_keyed(ran.append, itertools.count(), key=lambda n: n, buffersize=3)
+
+    def run(number: int) -> None:
+        if number == taken:
+            gate()
+        else:
+            ran.append(number)
+
+    results: Any = executor.map_keyed(run, range(5), key=lambda _: "a")
     for _ in range(taken):
         next(results)
-    for future in [executor.submit(int) for _ in range(3)]:
-        future.result(DEADLINE)
-    before = len(ran)
-    executor.submit(gate)
     gate.wait_until_reached()
-    held: Any = executor.map_keyed(ran.append, range(5), key=lambda _: "held")
 
-    held.close()
     results.close()
     gate.open()
-    executor.submit(int).result(DEADLINE)
+    executor.submit_keyed("a", int).result(DEADLINE)
 
-    assert len(ran) == before
-    assert list(held) == []
+    assert ran == list(range(taken))
+    assert list(results) == []
 
 
 def test_dropping_what_map_keyed_returned_cancels_what_waits(

@@ -125,7 +125,7 @@ def test_the_first_thread_that_is_refused_is_an_error_and_the_next_try_may_have_
 ) -> None:
     refusing.set()
 
-    with pytest.raises(ThreadRefused, match=r"no thread for a worker \(0 are running\)"):
+    with pytest.raises(ThreadRefused, match=r"no thread \(0 are running\)"):
         threads.grow(least=1)
     refusing.clear()
     threads.grow(least=1)

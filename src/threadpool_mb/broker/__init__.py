@@ -1,1 +1,1 @@
-"""One thread that owns a table of resources, and the four functions a user gives it."""
+"""A table of resources, the thread that owns it, and the four functions a user gives it."""

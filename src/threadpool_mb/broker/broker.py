@@ -1,4 +1,4 @@
-"""`Broker`: the handle of a thread that owns a table of resources."""
+"""`Broker`: the handle of a table of resources and of the threads that use it."""
 
 import _thread
 import contextlib
@@ -34,7 +34,7 @@ _numbers: Final = itertools.count(1)
 
 @final
 class Broker[M, K, W, R]:
-    """Owns a table of resources, on a thread: connections, files, whatever has a key.
+    """Owns a table of resources: connections, files, whatever has a key.
 
     A message from `input` is demultiplexed to a key. `Initialize` creates the key's resource,
     `Dispatch` hands a message to it, and `handle` says what becomes of it; see `BrokerConfig`. The
@@ -71,20 +71,21 @@ class Broker[M, K, W, R]:
             config: the four functions.
             mailbox: how `input` behaves when it is full. With a `Waiting` mailbox, the broker ends
                 when no message came for its `receive_timeout`.
-            max_threads: `create`, `handle`, and `clean` of what is removed run on at most so many
-                other threads, those of different keys in parallel. They are started when they are
-                needed. Of a mailbox with a limit, as many messages again may wait there for the one
-                before them; a key that is stuck holds up all others when they do. `None`: all four
-                functions run on the one thread.
-            name: stands in the `repr`, in log lines, and in the thread's name, `{name}-dispatcher`;
-                `None` for the next of `broker-1`, `broker-2`, …
+            max_threads: `None`: all four functions run on the broker's one thread. A number:
+                `create`, `handle`, and `clean` of what is removed run on at most so many other
+                threads, which are started when they are needed; those of different keys in
+                parallel. Where the system starts none they run on the broker's own. If the mailbox
+                has a limit, at most `limit + max_threads` messages are out of it and not handled:
+                if all of them are of a key that is stuck, all keys wait.
+            name: stands in the `repr`, in log lines, and in the threads' names, `{name}-dispatcher`
+                and `{name}-shared-1` and so on; `None` for the next of `broker-1`, `broker-2`, …
             on_dead_letter: called with each message that will not be handled, on the thread that
-                finds it, with no lock held. An exception in it is logged. Without it dead letters
-                are logged.
+                finds it, with no lock held; with `max_threads` perhaps on several at once. An
+                exception in it is logged. Without it dead letters are logged.
 
         Raises:
             TypeError: if an argument is of the wrong kind, with the value in the text.
-            ValueError: if `max_threads` is not at least 1.
+            ValueError: if `max_threads` is no `int` of at least 1, with the value in the text.
             ThreadRefused: if the system gave no thread.
 
         What the mailbox's config raises passes; no thread is left.
@@ -109,10 +110,18 @@ class Broker[M, K, W, R]:
             office.take(MISSING, message, DeadLetterReason.POOL_CLOSED)
 
         box: Mailbox[M] = mailbox.create(on_dead_letter=bury)
-        parallel = max_threads and functools.partial(
-            ParallelHandling[K, W, R], owner, name, max_threads=max_threads, limit=mailbox.limit
+        make_parallel = (
+            None
+            if max_threads is None
+            else functools.partial(
+                ParallelHandling[K, W, R],
+                owner,
+                name,
+                max_threads=max_threads,
+                limit=mailbox.limit,
+            )
         )
-        loop = BrokerLoop(owner, config, box, office, parallel or None)
+        loop = BrokerLoop(owner, config, box, office, make_parallel)
         thread = threading.Thread(target=loop.run, name=f"{name}-dispatcher", daemon=False)
         self._name: Final = name
         self._input: Final[Input[M]] = box.new_input()
@@ -150,7 +159,7 @@ class Broker[M, K, W, R]:
     def cancel(self) -> None:
         """Take no more messages; clean all resources and end before the next message is handled.
 
-        The call of a user's function that runs just now is not interrupted. Messages that wait
+        Calls of a user's functions that run just now are not interrupted. Messages that wait
         become dead letters.
 
         Blocks: never. `join` waits for the end.
@@ -168,11 +177,11 @@ class Broker[M, K, W, R]:
         the two apart.
 
         Blocks: until all resources are cleaned, at most `timeout` seconds (`None`: for ever).
-        Threads: safe from any thread but the broker's own.
+        Threads: safe from any thread but the broker's own ones.
 
         Raises:
             TimeoutError: if the timeout ran out; the broker goes on.
-            RuntimeError: if the broker's own thread, one of the four functions, calls it.
+            RuntimeError: if one of the four functions calls it.
             ValueError: if the timeout is no number of seconds.
             BaseException: what stopped the broker.
 

@@ -62,10 +62,12 @@ class BrokerConfig[M, K, W, R]:
     `M` is what senders deliver, `K` the key, `W` the work: a message without its address, `R` the
     resource.
 
-    Threads: all four are called on the broker's own thread, one call at a time, with no lock held.
-    With `max_threads`, `demultiplex` is, and `clean` of what is left at the end; the others are
-    called on the broker's other threads, for each key one at a time. What one of them raises that
-    is no `Exception` ends the broker, once all resources are cleaned.
+    Threads: called with no lock held, on the broker's own thread, one call at a time. With
+    `max_threads`, `create`, `handle`, and `clean` of what is removed are called on its other
+    threads, for each key one call at a time; only where the system starts none, on its own.
+
+    What one of the four raises that is no `Exception` ends the broker, once all resources are
+    cleaned.
 
     Raises:
         TypeError: if one of the four cannot be called with its arguments.

@@ -6,8 +6,9 @@ parallel. Each resource that was created is cleaned once, or the one that took i
 of the loop at the latest, whatever ended it. Each message that a resource was to handle is handed
 to `handle` or becomes a dead letter, once.
 
-**Assumes.** One thread runs the loop. `len(dict)` is atomic, and so is reading and writing an
-attribute; errors are noted before `ended` is set, and read after it (`tests/test_assumptions.py`).
+**Assumes.** One thread runs the loop. `len(dict)` and `list.append` are atomic, and so is reading
+and writing an attribute; errors are noted before `ended` is set, and read after it
+(`tests/test_assumptions.py`).
 
 The loop does not know the `Broker` that users hold: the thread must not keep it alive.
 """
@@ -43,8 +44,8 @@ class BrokerLoop[M, K, W, R]:
         "_demultiplex",
         "_errors",
         "_handle",
-        "_name",
         "_office",
+        "_owner",
         "_resources",
         "cancelling",
         "ended",
@@ -54,32 +55,37 @@ class BrokerLoop[M, K, W, R]:
 
     def __init__(
         self,
-        name: str,
+        owner: str,
         config: BrokerConfig[M, K, W, R],
         mailbox: Mailbox[M],
         office: DeadLetterOffice[K, M | W],
-        parallel: Callable[
+        make_parallel: Callable[
             [Resources[K, W, R], Callable[[BaseException], object]], ParallelHandling[K, W, R]
         ]
         | None = None,
     ) -> None:
         """Serve `mailbox`; what is not handled goes to `office`.
 
-        `parallel` makes what has messages handled, from the resources and what is to be called with
-        an error that stops the broker. Without it the loop's own thread handles them.
+        `make_parallel` makes what has messages handled, from the resources and what is to be called
+        with an error that stops the broker. Without it the loop's own thread handles them.
         """
-        self._name: Final = name
+        self._owner: Final = owner
         errors: list[BaseException] = []
 
-        # Not a method: that would be a cycle, by what is made in parallel.
+        # Not a method: what handles in parallel would hold this loop, which holds it.
         def fail(error: BaseException) -> None:
             errors.append(error)
-            mailbox.cancel()
+            try:
+                mailbox.cancel()
+            except BaseException as second:  # noqa: BLE001 - a user's mailbox; `join` raises the first
+                errors.append(second)
 
         self._demultiplex: Final = config.demultiplex
         self._office: Final = office
-        self._resources: Final = Resources(name, config, office)
-        self.parallel: Final = None if parallel is None else parallel(self._resources, fail)
+        self._resources: Final = Resources(owner, config, office)
+        self.parallel: Final = (
+            None if make_parallel is None else make_parallel(self._resources, fail)
+        )
         self._handle: Final[Callable[[Address[K, W]], object]] = (
             self._resources.take if self.parallel is None else self.parallel.take
         )
@@ -114,7 +120,10 @@ class BrokerLoop[M, K, W, R]:
 
     @property
     def waiting(self) -> int:
-        """The number of messages that nobody has begun to handle."""
+        """The number of messages that wait in the mailbox or for those of their key.
+
+        Without the one that the broker's thread has in hand.
+        """
         return len(self.mailbox) + (0 if self.parallel is None else self.parallel.waiting)
 
     @property
@@ -148,7 +157,7 @@ class BrokerLoop[M, K, W, R]:
             if self.parallel is not None:
                 self.parallel.stop()
 
-        # First, so that senders are refused and callers answered while resources are cleaned.
+        # First, so that senders are refused while resources are cleaned.
         for step in (
             self.mailbox.abandon,
             self._end_parallel,
@@ -166,7 +175,7 @@ class BrokerLoop[M, K, W, R]:
         if self.parallel is not None:
             self.parallel.join()
             if self.cancelling:
-                # Perhaps after the last message was received, and before it was handled.
+                # It may have come when `receive` had seen the end: then nothing has raised it.
                 self._errors.append(Cancelled("the broker was asked to stop"))
 
     def _clean_all(self) -> None:
@@ -178,7 +187,7 @@ class BrokerLoop[M, K, W, R]:
                 # Its traceback tells nothing, and would keep this loop alive by its frame.
                 error.with_traceback(None)
             else:
-                _logger.error("%s: stopped by an error", self._name, exc_info=error)
+                _logger.error("%s: stopped by an error", self._owner, exc_info=error)
 
     def _take(self, message: M) -> None:
         """Handle one message; only what is no `Exception` leaves."""
@@ -186,7 +195,7 @@ class BrokerLoop[M, K, W, R]:
             address = self._demultiplex(message)
             _check_address(address)
         except Exception:
-            _logger.exception("%s: demultiplex raised, a message is ignored", self._name)
+            _logger.exception("%s: demultiplex raised, a message is ignored", self._owner)
             return
         self._handle(address)
 

@@ -2,10 +2,10 @@
 
 **Guarantees.** Messages of a key are handled one at a time, in the order in which the broker's
 thread took them from its mailbox. What was taken is handled, or becomes a dead letter if the broker
-was stopped before its turn, before `join` returns.
+was stopped before its turn or its key cannot be looked up, before `join` returns.
 
 **Assumes.** One thread calls `take` and `join`, the broker's. What `executor.tasks` guarantees:
-each message is a task of its key.
+each message is a task of its key. Reading and writing an attribute is atomic.
 
 A limit of the mailbox is a limit here too: beyond it the broker's thread waits before it takes the
 next message, so that the mailbox fills and its senders feel it.
@@ -18,11 +18,9 @@ from typing import Any, Final, final
 
 from threadpool_mb.broker.resources import Address, Resources
 from threadpool_mb.dead_letters import DeadLetterReason
-from threadpool_mb.describing import describe
 from threadpool_mb.errors import ThreadRefused
 from threadpool_mb.executor.futures import KeyedFuture
 from threadpool_mb.executor.tasks import Table, Task
-from threadpool_mb.messages import Dispatch
 
 __all__ = ["ParallelHandling"]
 
@@ -36,7 +34,7 @@ class ParallelHandling[K, W, R]:
     Threads: `stop`, `waiting` and `in` are for any.
     """
 
-    __slots__ = ("_failed", "_owner", "_resources", "_room", "_stopped", "_table")
+    __slots__ = ("_alone", "_failed", "_owner", "_resources", "_room", "_stopped", "_table")
 
     def __init__(
         self,
@@ -62,52 +60,62 @@ class ParallelHandling[K, W, R]:
         self._resources: Final = resources
         self._failed: Final = failed
         self._table: Final = Table(name, max_threads)
-        # One less: the broker's thread has the last one in hand.
+        # Room for what was taken and is not handled: `take` waits for it, `_free` makes it. `stop`
+        # wakes nobody: the end waits for what runs anyway. One less than are handled and wait: the
+        # broker's thread has the last one in hand.
         self._room: Final = None if limit is None else threading.Semaphore(limit + max_threads - 1)
         self._stopped: bool = False
+        self._alone: bool = False
 
     def take(self, address: Address[K, W]) -> None:
         """Have a message handled after those of its key.
 
-        Blocks: until there is room for it.
+        Blocks: until there is room for it; where the system starts no thread, as long as handling
+        it does.
         """
         if self._room is not None:
             self._room.acquire()
-        entered = False
+        if self._alone:
+            self._run(address)
+            return
+        in_hand = True
         try:
             shard = self._table.shard(address.key)
             future: KeyedFuture[Any] = KeyedFuture(shard, address.key)
-            self._table.submit(Task(shard, address.key, future, self._run, (address,), {}))
-            entered = True
+            task = Task(shard, address.key, future, self._run, (address,), {})
+            self._table.submit(task)
+            in_hand = False
         except ThreadRefused:
-            # There is no thread but this one. It may do it: nobody else handles anything.
-            entered = True
+            in_hand = False
+            # From now on: each task that is refused stays in the table. Nobody else handles any.
+            self._alone = True
+            _logger.warning("%s: the system starts no thread, it goes on alone", self._owner)
             self._run(address)
-        except Exception:
-            _logger.exception(
-                "%s: the key %s cannot be looked up", self._owner, describe(address.key)
-            )
+        except Exception as error:  # noqa: BLE001 - the key's, logged there
+            in_hand = False
+            self._free()
+            self._resources.refuse(address, error)
         finally:
-            if not entered:
+            if in_hand:
+                # What is no `Exception` has left a key; it ends the broker.
                 self._free()
-                is_dispatch = isinstance(address, Dispatch)
-                reason = DeadLetterReason
-                self._resources.drop(
-                    address, reason.UNKNOWN_KEY if is_dispatch else reason.WORKER_FAILED
-                )
+                self._resources.drop(address, DeadLetterReason.WORKER_FAILED)
 
     def stop(self) -> None:
         """Make dead letters of what is not handled yet, when its turn comes."""
         self._stopped = True
 
     def join(self) -> None:
-        """Wait until all that was taken is done and the threads have ended."""
+        """Wait until all that was taken is done and the threads have ended.
+
+        Blocks: until then.
+        """
         self._table.close()
         self._table.join()
 
     @property
     def waiting(self) -> int:
-        """How many messages nobody has begun to handle."""
+        """How many messages wait for others of their key, or for a thread."""
         return self._table.waiting
 
     def __contains__(self, thread: threading.Thread) -> bool:
@@ -122,7 +130,7 @@ class ParallelHandling[K, W, R]:
             else:
                 self._resources.take(address)
         except BaseException as error:  # noqa: BLE001 - `join` raises it
-            self._stopped = True
+            self.stop()
             self._failed(error)
         finally:
             self._free()

@@ -4,7 +4,8 @@
 it is removed, or by `clean_all`. Each message is handed to `handle` or becomes a dead letter, once.
 
 **Assumes.** Of one key, one call of `take` at a time; of `clean_all`, one call after all others.
-Calls for different keys may come from several threads: each method of a `dict` is atomic.
+Calls for different keys may come from several threads: each method of a `dict` is atomic
+(`tests/test_assumptions.py`).
 """
 
 import dataclasses
@@ -42,13 +43,13 @@ class _Entry[K, R]:
 class Resources[K, W, R]:
     """Creates, handles and cleans."""
 
-    __slots__ = ("_config", "_entries", "_name", "_office")
+    __slots__ = ("_config", "_entries", "_office", "_owner")
 
     def __init__(
-        self, name: str, config: BrokerConfig[Any, K, W, R], office: DeadLetterOffice[K, Any]
+        self, owner: str, config: BrokerConfig[Any, K, W, R], office: DeadLetterOffice[K, Any]
     ) -> None:
-        """Make an empty table of the broker `name`; what is not handled goes to `office`."""
-        self._name: Final = name
+        """Make an empty table of the broker `owner`; what is not handled goes to `office`."""
+        self._owner: Final = owner
         self._config: Final = config
         self._office: Final[DeadLetterOffice[K, Any]] = office
         self._entries: Final[dict[K, _Entry[K, R]]] = {}
@@ -69,12 +70,22 @@ class Resources[K, W, R]:
         if address.message is not MISSING:
             self._office.take(address.key, address.message, reason)
 
+    def refuse(self, address: Address[K, W], error: Exception) -> None:
+        """Log that a key cannot be looked up, and drop its message."""
+        key = describe(address.key)
+        _logger.error("%s: the key %s cannot be looked up", self._owner, key, exc_info=error)
+        is_dispatch = isinstance(address, Dispatch)
+        self.drop(
+            address,
+            DeadLetterReason.UNKNOWN_KEY if is_dispatch else DeadLetterReason.WORKER_FAILED,
+        )
+
     def _dispatch(self, key: K, message: W) -> None:
         entry = None
         try:
             entry = self._entries.get(key)
         except Exception:
-            _logger.exception("%s: the key %s cannot be looked up", self._name, describe(key))
+            _logger.exception("%s: the key %s cannot be looked up", self._owner, describe(key))
         finally:
             if entry is None:
                 self._office.take(key, message, DeadLetterReason.UNKNOWN_KEY)
@@ -90,7 +101,7 @@ class Resources[K, W, R]:
             else:
                 entry = self._create(key, message)
         except Exception:
-            _logger.exception("%s: no resource for the key %s", self._name, describe(key))
+            _logger.exception("%s: no resource for the key %s", self._owner, describe(key))
         finally:
             if entry is None and message is not MISSING:
                 self._office.take(key, message, reason)
@@ -123,7 +134,7 @@ class Resources[K, W, R]:
         except Exception:
             _logger.exception(
                 "%s: handle raised, the resource of the key %s is removed",
-                self._name,
+                self._owner,
                 describe(entry.key),
             )
         self._remove(entry)
@@ -134,7 +145,7 @@ class Resources[K, W, R]:
         except Exception:
             _logger.exception(
                 "%s: the key %s cannot be looked up, its resource stays until the broker ends",
-                self._name,
+                self._owner,
                 describe(entry.key),
             )
         else:
@@ -144,7 +155,7 @@ class Resources[K, W, R]:
         try:
             self._config.clean(entry.key, entry.resource)
         except Exception:
-            _logger.exception("%s: clean raised for the key %s", self._name, describe(entry.key))
+            _logger.exception("%s: clean raised for the key %s", self._owner, describe(entry.key))
 
     def clean_all(self, errors: list[BaseException]) -> None:
         """Clean every resource, in ascending order of the keys, whatever others raise.

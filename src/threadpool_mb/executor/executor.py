@@ -97,6 +97,8 @@ class KeyedExecutor(concurrent.futures.Executor):
 
         Raises:
             RuntimeError: if the executor was shut down; nothing runs then.
+            BrokenThreadPool: if an initializer has raised.
+            ThreadRefused: if there is no thread, and the system starts none; nothing runs then.
         """
         lone = NoKey()
         table = self._table
@@ -122,6 +124,8 @@ class KeyedExecutor(concurrent.futures.Executor):
         Raises:
             TypeError: if the key cannot be hashed.
             RuntimeError: if the executor was shut down; nothing runs then.
+            BrokenThreadPool: if an initializer has raised.
+            ThreadRefused: if there is no thread, and the system starts none; nothing runs then.
         """
         check_key(key)
         table = self._table
@@ -198,7 +202,7 @@ class KeyedExecutor(concurrent.futures.Executor):
             self._table.join()
 
     def __del__(self) -> None:
-        """Let the threads end once all is done."""
+        """Let the threads end once all is done; see `Table.close`."""
         table: Table | None = getattr(self, "_table", None)
         if table is not None:
             table.close()

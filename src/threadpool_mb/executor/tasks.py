@@ -42,7 +42,7 @@ from threadpool_mb.errors import ThreadRefused
 from threadpool_mb.executor.futures import KeyedFuture
 from threadpool_mb.scheduling.shared_threads import SharedThreads
 
-__all__ = ["Table", "Task"]
+__all__ = ["Shard", "Table", "Task"]
 
 _logger = logging.getLogger(__name__)
 
@@ -155,7 +155,8 @@ class Shard:
     def __init__(self, table: "Table") -> None:
         """Make an empty one, which is open."""
         self.table: Final = table
-        # What the table's are; `closed` is written under the lock.
+        # Copies of the table's, so that a task need not touch it. `closed` is written under the
+        # lock.
         self.broken: bool = False
         self.closed: bool = False
         # Guards the entries and their lanes. Nobody waits under it. Reentrant: a signal handler, or
@@ -222,7 +223,7 @@ class Shard:
 
 @final
 class Table:
-    """All tasks of one owner, and its threads. Knows nothing of the owner.
+    """All tasks of one executor or broker, and its threads. Knows neither.
 
     Threads: internally synchronized.
     """
@@ -307,13 +308,15 @@ class Table:
 
     @property
     def waiting(self) -> int:
-        """How many have not begun."""
-        return sum(task.future is not None for tasks in self._unfinished() for task in tasks)
+        """How many have not begun, and were not cancelled."""
+        futures = (task.future for tasks in self._unfinished() for task in tasks)
+        return sum(future is not None and not future.done() for future in futures)
 
     def close(self) -> None:
         """Take no more tasks; let the threads end when those that were taken are done.
 
-        Blocks: never.
+        Blocks: never, but where the only thread was refused to another sender: then it starts one,
+        or calls the callbacks of the futures that it cancels.
         """
         for shard in self._shards:
             with shard.lock:
@@ -331,6 +334,8 @@ class Table:
 
     def join(self) -> None:
         """Wait until a closed table's tasks are done and its threads have ended.
+
+        Blocks: until then.
 
         Raises:
             RuntimeError: on one of these threads.
@@ -355,7 +360,7 @@ class Table:
         self._ended.set()
 
     def fail(self, *_: object, **__: object) -> NoReturn:
-        """Raise what a task raises in the place of its function, once the executor is broken."""
+        """Raise what a task raises in the place of its function, once the table is broken."""
         raise concurrent.futures.thread.BrokenThreadPool(
             f"a thread initializer of {self.name} failed, the task was not run"
         )

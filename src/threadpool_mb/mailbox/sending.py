@@ -1,7 +1,7 @@
 """Closing a mailbox without losing a message: the sending half that all kinds share.
 
-Purpose: `queue.SimpleQueue` has no shutdown. A swapped method, one flag and one marker give it one,
-and leave `deliver` without a lock of its own.
+Purpose: `queue.SimpleQueue` has no shutdown. A method that can be swapped, two flags and one marker
+give it one, and leave `deliver` without a lock of its own.
 
 **Guarantees.** After `shut` has returned, every `deliver` raises `MailboxClosed`. A message whose
 `deliver` returned `True` is received, or becomes a dead letter, exactly once; none is forgotten.
@@ -12,15 +12,17 @@ wrote before its call is seen by the thread whose call on the same queue comes a
 
 The words:
 
-- *shut*: `put` was replaced by a function that raises, and the marker was put into the queue.
+- *shut*: `closed` was set, `deliver`'s `put` was replaced by a function that raises, and the marker
+  was put into the queue.
 - *done*: the receiver has found the queue empty behind the end marker, or has ended; it takes no
   more.
 - *sweep*: take all that is in the queue and make dead letters of it. Any thread may.
 
 The interleaving that must not lose a message:
 
-1. The sender reads `put`; it is still the queue's own.
-2. The owner shuts the mailbox: swaps `put`, puts the marker.
+1. The sender finds the mailbox open: `deliver` by its `put`, which is still the queue's own; who
+   puts directly (`QueueInput.put`), by `closed`.
+2. The owner shuts the mailbox: sets `closed`, swaps `deliver`'s `put`, puts the marker.
 3. The receiver takes the marker, goes on until the queue is empty, sets `done`, and looks once
    more.
 4. The sender puts its message.
@@ -181,8 +183,8 @@ class QueueInput[T]:
         """Messages that were given back; the queue holds a marker for each, in its place."""
         self.slots: Final = slots
         self.put: Final[Callable[[T], object]] = self.queue.put
-        """The half of `deliver` where there are no slots, for who has looked at `closed` before,
-        looks at `unattended` afterwards, and calls `attend` if it is true."""
+        """For senders who do in their own frame what `deliver` does where there are no slots: look
+        at `closed`, `put`, look at `unattended`, and call `attend` if that is true."""
         self.closed: bool = False
         self.marked: bool = False
         """Whether the marker of the end was put."""

@@ -121,7 +121,6 @@ class _GeneratorLane[K, M](Lane[M]):
         self._kind: Final = kind
         self._key: Final = key
         self.reason: DeadLetterReason = DeadLetterReason.WORKER_ENDED
-        """Why messages are left over; whoever ends the worker sets it first."""
         self._generator: Generator[None, M, object] | None = None
         self.incarnation: Incarnation[K, M] | None = None
         """The worker, from its start to its end: a cycle, which the end breaks."""
@@ -188,7 +187,8 @@ class _GeneratorLane[K, M](Lane[M]):
 class _ForeignLane[K, M](_GeneratorLane[K, M]):
     """The lane of a worker whose messages wait in a user's own kind of mailbox.
 
-    The queue holds a token for each.
+    The queue holds a token for each. That mailbox makes the dead letters; `reason` and `_bury` are
+    not used.
     """
 
     __slots__ = ("_input", "_mailbox")

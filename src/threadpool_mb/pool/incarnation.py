@@ -7,7 +7,7 @@ from typing import Final, Protocol, final
 from threadpool_mb.dead_letters import DeadLetterOffice, DeadLetterReason
 from threadpool_mb.mailbox.protocols import Input, MailboxStats
 
-__all__ = ["Direct", "Incarnation", "Leftovers", "Mailbox", "State"]
+__all__ = ["Direct", "HasReason", "Incarnation", "Leftovers", "Mailbox", "State"]
 
 
 class Mailbox(Protocol):
@@ -67,7 +67,7 @@ class State(enum.Enum):
     """Has ended, or will never start."""
 
 
-class Leaving(Protocol):
+class HasReason(Protocol):
     """What makes dead letters of what a worker has left in its mailbox."""
 
     reason: DeadLetterReason
@@ -118,7 +118,7 @@ class Incarnation[K, M]:
     def __init__(
         self,
         key: K,
-        leftovers: Leaving,
+        leftovers: HasReason,
         mailbox: Mailbox,
         sending: Input[M],
         direct: Direct[M] | None,

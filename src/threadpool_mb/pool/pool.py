@@ -9,8 +9,8 @@ The race of a sender and the end of a worker:
 1. The sender finds the worker in the table.
 2. The worker is removed, or ends; another may be initialized for the key.
 3. The sender delivers. Either the message is in the mailbox before it is abandoned, and is received
-   or becomes a dead letter there (`mailbox.sending`); or the mailbox is closed, and the sender looks
-   the key up again.
+   or becomes a dead letter there (`mailbox.sending`); or the sender finds the mailbox closed, by
+   `closed` or by the `MailboxClosed` of `deliver`, and looks the key up again.
 """
 
 import itertools

@@ -4,11 +4,12 @@ A lane is a queue, somebody who handles what comes out of it, and one try-lock t
 is scheduled, or runs".
 
 **Guarantees.** A lane is run by one thread at a time. Messages are handled in the order in which
-they came. Each message whose `put` returned is handled, or becomes a dead letter, exactly once. A
-lane that holds messages is scheduled or runs, once it has begun. It has at most `throughput`
-messages handled in a turn, and then goes to the end of the line.
+they came. Each message whose `deliver` returned `True`, or that was put as `Lane` says, is handled,
+or becomes a dead letter, exactly once. A lane that holds messages is scheduled or runs, once it has
+begun. It has at most `throughput` messages handled in a turn, and then goes to the end of the line.
 
-**Assumes.** What `mailbox.sending` says of `SimpleQueue`.
+**Assumes.** What `mailbox.sending` says of `SimpleQueue`, also of a subclass
+(`tests/test_assumptions.py`).
 
 The words: a lane is *busy* while its lock is held. `unattended` says what a sender has to do about
 what it has put: `IDLE`, schedule the lane; `DONE`, sweep; 0, nothing. Only who holds the lock
@@ -17,7 +18,7 @@ writes it. A lane is born busy: it begins when its owner schedules it first.
 The interleaving that must not lose a wake-up. The sender is (1) to (3), the thread at the end of a
 turn is (a) to (d):
 
-1. The sender puts a message.
+1. The sender, who has found `closed` unset, puts a message.
 2. It reads `unattended`; it is `IDLE`.
 3. It tries the lock. If it gets it, it writes 0 and schedules the lane.
 a. The thread finds the queue empty and writes `IDLE`.
@@ -36,7 +37,8 @@ Closing is a message too, the marker: so a lane that is idle wakes for it. The e
 of a mailbox (`mailbox.sending`): `closed` is read before a message is put, `DONE` is written before
 the last look into the queue, and the lock is never released.
 
-A lane is its own queue, which saves 120 bytes a worker: an object, and the bound `put`.
+A lane is its own queue, which saves 120 bytes a worker: an object, and the bound `put`
+(`benchmarks/`, "million").
 """
 
 import queue
@@ -65,9 +67,9 @@ _shutting: Final = threading.RLock()
 class Lane[M](queue.SimpleQueue[M]):
     """Takes messages like an `Input`, and is told of its end like a mailbox.
 
-    Subclasses say what is done with the messages. `put` is the half of `deliver` for who has looked
-    at `closed` before, looks at `unattended` afterwards, and calls `attend` if it is true; where
-    there is no limit.
+    Subclasses say what is done with the messages. Where there is no limit a sender may do in its
+    own frame what `deliver` does: look at `closed`, `put`, look at `unattended`, and call `attend`
+    if that is true.
 
     Threads: internally synchronized, but for `turn` and what it calls.
     """

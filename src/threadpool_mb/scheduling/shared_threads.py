@@ -109,7 +109,7 @@ class SharedThreads:
         # Guards the rest. Nobody waits under it. Reentrant: a finalizer may run under it.
         self._lock: Final = threading.RLock()
         self._threads: Final[list[threading.Thread]] = []
-        # Those of them that can be joined: before their first turn.
+        # Those that can be joined: each is in here before its first turn.
         self._started: Final[dict[threading.Thread, None]] = {}
         self._idle: int = 0
         self._asked: bool = False
@@ -144,7 +144,7 @@ class SharedThreads:
             ThreadRefused: if the system starts no thread and there are none.
         """
         thread = None
-        counted = False
+        counts_as_idle = False
         running = 0
         try:
             with self._lock:
@@ -153,21 +153,24 @@ class SharedThreads:
                 wanted = running < least or (self._ready.qsize() and not self._idle)
                 if not self.growing or not wanted:
                     return
-                counted = running < least
+                counts_as_idle = running < least
                 thread = threading.Thread(
-                    target=self._serve, args=(counted,), name=self._named(running), daemon=False
+                    target=self._serve,
+                    args=(counts_as_idle,),
+                    name=self._named(running),
+                    daemon=False,
                 )
                 # No call between the two; `_not_started` undoes both.
-                self._idle += counted
+                self._idle += counts_as_idle
                 self._threads.append(thread)
                 self.growing = running + 1 < self._max_threads
             thread.start()
             with self._lock:
                 self._started[thread] = None
         except (RuntimeError, MemoryError) as error:
-            self._not_started(thread, counted)
+            self._not_started(thread, counts_as_idle)
             if not running:
-                msg = f"the system started no thread for a worker (0 are running): {error}"
+                msg = f"the system started no thread (0 are running): {error}"
                 raise ThreadRefused(msg) from error
             # With what there is, from now on; if that was refused too meanwhile, with another one.
             with self._lock:
@@ -179,10 +182,10 @@ class SharedThreads:
                 error,
             )
         except BaseException:  # an interrupt
-            self._not_started(thread, counted)
+            self._not_started(thread, counts_as_idle)
             raise
 
-    def _not_started(self, thread: threading.Thread | None, counted: bool, /) -> None:  # noqa: FBT001
+    def _not_started(self, thread: threading.Thread | None, counts_as_idle: bool, /) -> None:  # noqa: FBT001
         """Let there be another thread in the place of one that has not started."""
         with self._lock:
             if thread is None or thread in self._started:
@@ -190,7 +193,7 @@ class SharedThreads:
             if thread.ident is not None:
                 self._started[thread] = None
             elif thread in self._threads:
-                self._idle -= counted
+                self._idle -= counts_as_idle
                 self._threads.remove(thread)
                 self.growing = True
 
@@ -243,24 +246,24 @@ class SharedThreads:
             self._asked = False
             raise
 
-    def _serve(self, counted: bool, /) -> None:  # noqa: FBT001 - a thread's target
+    def _serve(self, counts_as_idle: bool, /) -> None:  # noqa: FBT001 - a thread's target
         """Take turn after turn; a shared thread's whole life."""
         with self._lock:
             self._started[threading.current_thread()] = None
         # Not in the context of whoever happened to start it, as 3.14t would have it.
-        contextvars.Context().run(self._take_turns, counted)
+        contextvars.Context().run(self._take_turns, counts_as_idle)
 
-    def _take_turns(self, counted: bool, /) -> None:  # noqa: FBT001 - whether it counts as idle
+    def _take_turns(self, counts_as_idle: bool, /) -> None:  # noqa: FBT001 - whether it counts as idle
         self._prepare()
         ready, get = self._ready, self._ready.get
         while True:
             try:
-                turn = self._wait() if counted else get(False)
+                turn = self._wait() if counts_as_idle else get(False)
             except queue.Empty:
                 with self._lock:
                     self._idle += 1
                 turn = self._wait()
-            counted = False
+            counts_as_idle = False
             if turn is None:
                 break
             if self.growing and not self._idle and ready.qsize():
