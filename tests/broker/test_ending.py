@@ -164,8 +164,10 @@ def test_what_is_no_exception_in_clean_ends_the_broker_and_cleans_the_others_onc
     error = Stop()
     callbacks = Callbacks(handle=lambda *_: RemoveResource(), clean=clean)
     with brokering(callbacks) as broker:
-        for message in (Initialize(1), Initialize(2), Initialize(3), Dispatch(2, "remove")):
-            broker.input.deliver(message)
+        for key in (1, 2, 3):
+            broker.input.deliver(Initialize(key))
+        settle(broker)
+        broker.input.deliver(Dispatch(2, "remove"))
 
         assert outcome(broker) is error
 

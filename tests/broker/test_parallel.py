@@ -275,3 +275,26 @@ def test_a_sender_that_waits_for_room_goes_on_when_a_stuck_key_does() -> None:
         gate.open()
 
         assert sender.result() == [True] * 6
+
+
+def test_a_broker_that_went_on_alone_keeps_no_message_and_uses_the_thread_that_it_gets_later(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    start = threading.Thread.start
+    threads: list[str] = []
+
+    def refuse(thread: threading.Thread) -> None:
+        if "-shared-" in thread.name:
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    callbacks = Callbacks(handle=lambda *_: threads.append(threading.current_thread().name))
+    with brokering(callbacks, max_threads=2, name="files") as broker:
+        with monkeypatch.context() as patch:
+            patch.setattr(threading.Thread, "start", refuse)
+            broker.input.deliver(Initialize(1, "alone"))
+            settle(broker)
+        broker.input.deliver(Dispatch(1, "not alone"))
+        settle(broker)
+
+    assert threads == ["files-dispatcher", "files-shared-1"]

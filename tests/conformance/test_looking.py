@@ -101,3 +101,22 @@ def test_an_empty_mailbox_is_falsy_only_by_its_length(config: mb.MailboxConfig) 
     mailbox.new_input().deliver(None)
 
     assert (before, bool(mailbox)) == (False, True)
+
+
+def test_the_length_is_right_behind_an_iterator_that_was_cancelled(
+    config: mb.MailboxConfig,
+) -> None:
+    dead: list[str] = []
+    mailbox: mb.Mailbox[str] = config.create(on_dead_letter=dead.append)
+    mailbox.new_input().deliver("first")
+    messages = iter(mailbox)
+    assert next(messages) == "first"
+    mailbox.new_input().deliver("second")
+
+    mailbox.cancel()
+    with pytest.raises(mb.Cancelled):
+        next(messages)
+
+    assert len(mailbox) == mailbox.stats().messages == 1
+    mailbox.abandon()
+    assert dead == ["second"]

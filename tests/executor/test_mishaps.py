@@ -1,6 +1,8 @@
 """`KeyedExecutor` where something goes wrong: no thread, a callback, a wait, an iterator's end."""
 
 import concurrent.futures
+import logging
+import sys
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -10,6 +12,7 @@ import pytest
 from tests.helpers import DEADLINE, Running, until
 from tests.pool.witness import Gate
 from threadpool_mb import KeyedExecutor, ThreadRefused
+from threadpool_mb.executor import tasks
 
 
 @pytest.fixture
@@ -153,11 +156,11 @@ def test_an_executor_whose_first_two_threads_were_refused_at_once_may_have_anoth
     with pytest.raises(ThreadRefused):
         first.result()
     gates["io_1"].open()
-    future = second.result()
+    with pytest.raises(ThreadRefused):
+        second.result()
     refusing.clear()
 
     assert executor.submit_keyed("c", lambda: "c").result(DEADLINE) == "c"
-    assert future.result(DEADLINE) == "b"
     executor.shutdown()
 
 
@@ -308,3 +311,56 @@ def test_a_task_of_map_keyed_that_raises_cancels_those_that_wait(
 
     assert set(ran) <= {1}
     assert list(results) == []
+
+
+def test_shutting_down_waits_for_no_thread_that_was_refused_after_it_has_looked(
+    refusing: threading.Event, starting: Gate
+) -> None:
+    executor = KeyedExecutor(1, "io")
+    refusing.set()
+    sender = Running(lambda: executor.submit_keyed("a", int))
+    starting.wait_until_reached()
+
+    ending = Running(executor.shutdown)
+    until(lambda: executor._table.closed)
+    starting.open()
+    with pytest.raises(ThreadRefused):
+        sender.result()
+
+    ending.result()
+    assert executor._table.tasks == 0
+
+
+def test_who_waits_for_several_is_told_of_those_that_are_cancelled_for_want_of_a_thread(
+    refusing: threading.Event, starting: Gate
+) -> None:
+    executor = KeyedExecutor(1, "io")
+    refusing.set()
+    first = Running(lambda: executor.submit_keyed("a", int))
+    starting.wait_until_reached()
+    future = executor.submit_keyed("b", lambda: "b")
+    waiter = Running(lambda: concurrent.futures.wait([future], DEADLINE))
+    until(lambda: future._waiters)  # type: ignore[attr-defined]
+    starting.open()
+    with pytest.raises(ThreadRefused):
+        first.result()
+
+    executor.shutdown()
+
+    assert waiter.result().done == {future}
+    assert future.cancelled()
+
+
+def test_a_log_handler_that_raises_holds_up_no_other_task_of_a_key(
+    executor: KeyedExecutor, gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise KeyError("the handler's")
+
+    monkeypatch.setattr(logging.getLogger(tasks.__name__), "exception", fail)
+    first = executor.submit_keyed("a", gate)
+    first.add_done_callback(lambda _: sys.exit())
+    behind = executor.submit_keyed("a", lambda: "behind")
+    gate.open()
+
+    assert behind.result(DEADLINE) == "behind"

@@ -12,7 +12,8 @@ from tests.helpers import Running
 from tests.mailbox.stepping import Stepped, each_step, held
 from threadpool_mb.executor import tasks
 from threadpool_mb.executor.futures import KeyedFuture
-from threadpool_mb.executor.tasks import Table, Task
+from threadpool_mb.executor.table import Table
+from threadpool_mb.executor.tasks import Task
 
 CODE = str(pathlib.Path(tasks.__file__).parent)
 KEY = "key"

@@ -10,9 +10,11 @@ from typing import Any
 import pytest
 
 from tests.helpers import DEADLINE, until
+from tests.points import interrupted_at_each_point
 from tests.pool.doubles import Boom
 from tests.pool.witness import Witness, finish
-from threadpool_mb import Pool, PoolClosed
+from threadpool_mb import Pool, PoolClosed, Unlimited
+from threadpool_mb.scheduling.lanes import IDLE
 
 variable: contextvars.ContextVar[str] = contextvars.ContextVar("variable", default="unset")
 
@@ -389,3 +391,93 @@ def test_pairs_go_to_the_workers_of_their_keys(witness: Witness) -> None:
     assert taken == 3
     assert sorted(witness.handled) == [("a", 1), ("a", 4), ("b", 2)]
     assert witness.dead == [("nobody", 3, "unknown key")]
+
+
+class _Interrupting:
+    """A mailbox whose `deliver` is interrupted once it has taken "interrupted"."""
+
+    limit = None
+
+    def __init__(self) -> None:
+        self._mailbox: Any = None
+
+    def create(self, *, on_dead_letter: Callable[[Any], object] | None = None) -> Any:  # noqa: ANN401
+        box = _Interrupting()
+        box._mailbox = Unlimited().create(on_dead_letter=on_dead_letter)
+        return box
+
+    def new_input(self) -> "_Interrupting":
+        return self
+
+    def deliver(self, message: object, /) -> bool:
+        self._mailbox.new_input().deliver(message)
+        if message == "interrupted":
+            raise KeyboardInterrupt
+        return True
+
+    def __len__(self) -> int:
+        return len(self._mailbox)
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - the mailbox's
+        return getattr(self._mailbox, name)
+
+
+def test_a_message_that_a_users_mailbox_took_before_an_interrupt_is_handled_in_its_turn() -> None:
+    witness = Witness("generator")
+    with witness.pool(mailbox=_Interrupting()) as pool:
+        pool.initialize("a")
+        with pytest.raises(KeyboardInterrupt):
+            pool.dispatch("a", "interrupted")
+        pool.dispatch("a", "next")
+
+        until(lambda: len(witness.handled) == 2)
+        finish(pool)
+
+    assert witness.handled == [("a", "interrupted"), ("a", "next")]
+
+
+def test_a_worker_that_counts_on_a_thread_that_is_refused_gets_another_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    witness = Witness("generator")
+    gate = witness.gate()
+    start = threading.Thread.start
+    refused: list[threading.Thread] = []
+
+    def refuse_the_first(thread: threading.Thread) -> None:
+        if "-shared-" in thread.name and not refused:
+            refused.append(thread)
+            gate()
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    with witness.pool() as pool:
+        monkeypatch.setattr(threading.Thread, "start", refuse_the_first)
+        pool.initialize("refused")
+        gate.wait_until_reached()
+        pool.initialize("b", 1)
+        gate.open()
+
+        until(lambda: witness.handled == [("b", 1)])
+        finish(pool)
+
+    assert [key for key, error in witness.ended if error is not None] == ["refused"]
+
+
+def test_an_interrupt_wherever_a_message_wakes_a_worker_leaves_a_pool_that_can_be_ended() -> None:
+    def prepare() -> tuple[Witness, Pool[Any, Any]]:
+        witness = Witness("generator")
+        pool: Pool[Any, Any] = Pool(witness.work_in_turns, max_threads=1)
+        pool.initialize("a", 0)
+        lane: Any = pool._find("a").mailbox  # type: ignore[union-attr]
+        until(lambda: witness.handled and lane.unattended == IDLE and not lane._busy.locked())
+        return witness, pool
+
+    for witness, pool in interrupted_at_each_point(
+        prepare, lambda scene: scene[1].dispatch("a", 1)
+    ):
+        taken = len(witness.handled) == 2
+        pool.close()
+
+        assert pool.join(timeout=DEADLINE).finished
+        assert not taken or witness.handled == [("a", 0), ("a", 1)]

@@ -2,6 +2,7 @@
 
 import contextvars
 import logging
+import re
 import threading
 from typing import Any
 
@@ -77,7 +78,7 @@ def test_a_worker_without_a_thread_fails_with_a_clear_error_and_the_pool_lives_o
 
     refused, later = witness.exits
     assert isinstance(refused.error, ThreadRefused)
-    assert "the system started no thread for a worker (0 are running)" in str(refused.error)
+    assert re.search(r"the system started no thread .*\(0 are running\)", str(refused.error))
     assert "can't start new thread" in str(refused.error)
     assert later.error is None
     assert witness.dead == [("a", 1, "worker failed"), ("a", 2, "unknown key")]

@@ -39,7 +39,7 @@ class _StagedLock:
         self.before_release: Gate | None = None
         self.before_try: Gate | None = None
 
-    def acquire(self, *, blocking: bool) -> bool:
+    def acquire(self, blocking: bool, /) -> bool:  # noqa: FBT001 - as in the original
         gate, self.before_try = self.before_try, None
         if gate is not None:
             gate()

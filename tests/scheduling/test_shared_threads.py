@@ -1,5 +1,6 @@
 """Shared threads: when they are started, what they run, and how they end."""
 
+import logging
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -10,6 +11,7 @@ from tests.helpers import DEADLINE, Running, until
 from tests.pool.witness import Gate
 from threadpool_mb import ThreadRefused
 from threadpool_mb.arguments import Deadline
+from threadpool_mb.scheduling import shared_threads
 from threadpool_mb.scheduling.shared_threads import SharedThreads
 
 
@@ -146,3 +148,96 @@ def test_where_a_further_thread_is_refused_those_that_are_there_do(
     until(lambda: done)
 
     assert len(threads) == 1
+
+
+def test_who_asks_for_a_thread_does_not_wait_for_one_who_starts_one(
+    threads: SharedThreads, gates: list[Gate]
+) -> None:
+    asked: list[None] = []
+    asking = SharedThreads("t", 3, lambda: asked.append(None))
+    with asking._lock:
+        # As where a finalizer runs under the lock and waits for one that the asker holds.
+        Running(lambda: asking.schedule(Calls(gates[0]))).result()
+
+    assert asked == [None]
+
+
+@pytest.mark.parametrize("error", [KeyError, SystemExit])
+def test_a_turn_that_raises_is_logged_and_its_thread_goes_on(
+    threads: SharedThreads, error: type[BaseException], caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail() -> None:
+        raise error("the turn's")
+
+    names: list[str] = []
+    threads.schedule(Calls(fail))
+    until(lambda: "t: a turn raised" in caplog.messages)
+
+    threads.schedule(Calls(lambda: names.append(threading.current_thread().name)))
+    until(lambda: names)
+
+    assert names == ["t-shared-1"]
+
+
+def test_a_turn_is_taken_though_asking_for_one_more_thread_raises(gates: list[Gate]) -> None:
+    def ask() -> None:
+        raise KeyError("asking")
+
+    threads = SharedThreads("t", 2, ask)
+    threads.grow(least=1)
+    threads.put(Calls(gates[0]))
+    gates[0].wait_until_reached()
+    done: list[int] = []
+    for number in (1, 2):
+        threads.put(Calls(lambda number=number: done.append(number)))
+    gates[0].open()
+    until(lambda: len(done) == 2)
+    threads.close()
+
+    assert threads.join(Deadline(DEADLINE))
+    assert done == [1, 2]
+
+
+def test_a_thread_whose_start_was_interrupted_before_it_was_seen_to_run_is_one_of_these(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    start = threading.Thread.start
+    interrupted: list[threading.Thread] = []
+
+    def interrupt(thread: threading.Thread) -> None:
+        interrupted.append(thread)
+        raise KeyboardInterrupt
+
+    threads = SharedThreads("t", 1)
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            threads.grow(least=1)
+    # The interpreter starts it all the same: the interrupt came while it was waited for.
+    start(interrupted[0])
+    until(lambda: threads.any)
+
+    assert (len(threads), interrupted[0] in threads, threads.growing) == (1, True, False)
+    threads.close()
+    assert threads.join(Deadline(DEADLINE))
+
+
+def test_a_log_handler_that_raises_costs_no_turn(
+    refusing: threading.Event, gates: list[Gate], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise KeyError("the handler's")
+
+    monkeypatch.setattr(logging.getLogger(shared_threads.__name__), "warning", fail)
+    threads = SharedThreads("t", 2)
+    threads.schedule(Calls(gates[0]))
+    gates[0].wait_until_reached()
+    refusing.set()
+    done: list[int] = []
+
+    threads.schedule(Calls(lambda: done.append(1)))
+    gates[0].open()
+    until(lambda: done)
+    threads.close()
+
+    assert threads.join(Deadline(DEADLINE))

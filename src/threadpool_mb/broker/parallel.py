@@ -4,7 +4,7 @@
 thread took them from its mailbox. What was taken is handled, or becomes a dead letter if the broker
 was stopped before its turn or its key cannot be looked up, before `join` returns.
 
-**Assumes.** One thread calls `take` and `join`, the broker's. What `executor.tasks` guarantees:
+**Assumes.** One thread calls `take` and `join`, the broker's. What `executor.table` guarantees:
 each message is a task of its key. Reading and writing an attribute is atomic.
 
 A limit of the mailbox is a limit here too: beyond it the broker's thread waits before it takes the
@@ -20,7 +20,8 @@ from threadpool_mb.broker.resources import Address, Resources
 from threadpool_mb.dead_letters import DeadLetterReason
 from threadpool_mb.errors import ThreadRefused
 from threadpool_mb.executor.futures import KeyedFuture
-from threadpool_mb.executor.tasks import Table, Task
+from threadpool_mb.executor.table import Table
+from threadpool_mb.executor.tasks import Task
 
 __all__ = ["ParallelHandling"]
 
@@ -75,9 +76,20 @@ class ParallelHandling[K, W, R]:
         """
         if self._room is not None:
             self._room.acquire()
-        if self._alone:
-            self._run(address)
-            return
+        threads = self._table.threads
+        if not threads.any:
+            try:
+                threads.grow(least=1)
+            except ThreadRefused:
+                # So nothing waits here: nobody else handles anything.
+                if not self._alone:
+                    _logger.warning(
+                        "%s: the system starts no thread, it goes on alone", self._owner
+                    )
+                self._alone = True
+                self._run(address)
+                return
+        self._alone = False
         in_hand = True
         try:
             shard = self._table.shard(address.key)
@@ -85,12 +97,6 @@ class ParallelHandling[K, W, R]:
             task = Task(shard, address.key, future, self._run, (address,), {})
             self._table.submit(task)
             in_hand = False
-        except ThreadRefused:
-            in_hand = False
-            # From now on: each task that is refused stays in the table. Nobody else handles any.
-            self._alone = True
-            _logger.warning("%s: the system starts no thread, it goes on alone", self._owner)
-            self._run(address)
         except Exception as error:  # noqa: BLE001 - the key's, logged there
             in_hand = False
             self._free()

@@ -9,7 +9,8 @@ from typing import Any, Final, cast, final, override
 from threadpool_mb.arguments import check_key, check_limit
 from threadpool_mb.describing import describe
 from threadpool_mb.executor.futures import KeyedFuture, NoKey
-from threadpool_mb.executor.tasks import Table, Task
+from threadpool_mb.executor.table import Table
+from threadpool_mb.executor.tasks import Task
 from threadpool_mb.scheduling.exit_hook import close_at_exit
 from threadpool_mb.scheduling.shared_threads import default_max_threads
 

@@ -1,13 +1,12 @@
-"""Tasks by key: which run, which wait for the one before them, and when all are done.
+"""Tasks by key: which runs, and which wait for the one before them.
 
 A *lane* is the tasks of one key from the first one's coming to the last one's end. The task that
 came first stands for its lane: it is what is scheduled, and the others wait in its `behind`.
 
 **Guarantees.** Of the tasks of a key one at a time is scheduled or runs, in the order in which they
-came. A key has an entry while it has a lane, and at no other time. Once closed, no task comes; when
-the last one is done, the threads end.
+came. A key has an entry while it has a lane, and at no other time.
 
-**How.** The table is split into shards by the key's hash, each with a lock. The interleaving that
+**How.** A shard has the keys of some hashes, and a lock (`executor.table`). The interleaving that
 must neither leave a task waiting nor run two of a key at once:
 
 1. A sender looks the key up and finds a lane, and adds its task to it.
@@ -31,24 +30,48 @@ run.
 """
 
 import collections
-import concurrent.futures.thread
+import contextlib
 import logging
 import threading
 from collections.abc import Callable, Iterator
-from typing import Any, Final, NoReturn, final
+from typing import Any, Final, NoReturn, Protocol, final
 
-from threadpool_mb.arguments import Deadline
-from threadpool_mb.errors import ThreadRefused
 from threadpool_mb.executor.futures import KeyedFuture
 from threadpool_mb.scheduling.shared_threads import SharedThreads
 
-__all__ = ["Shard", "Table", "Task"]
+__all__ = ["Owner", "Shard", "Task"]
 
 _logger = logging.getLogger(__name__)
 
-_SHARDS: Final = 64
 _THROUGHPUT: Final = 64
 """The most tasks of a key in a turn."""
+
+
+class Owner(Protocol):
+    """What a task needs to know of the table that its shard is in."""
+
+    @property
+    def name(self) -> str:
+        """For log lines."""
+        ...
+
+    @property
+    def threads(self) -> SharedThreads:
+        """Where lanes are scheduled."""
+        ...
+
+    @property
+    def closed(self) -> bool:
+        """Whether no task comes any more."""
+        ...
+
+    def end_if_done(self) -> None:
+        """Let the threads end, once closed, if no task is left."""
+        ...
+
+    def fail(self, *_: object, **__: object) -> NoReturn:
+        """Raise what a task raises in the place of its function, once the table is broken."""
+        ...
 
 
 @final
@@ -101,19 +124,22 @@ class Task:
                 try:
                     task.run()
                 except BaseException:
-                    # A callback's, or somebody else has set the future; the lane must go on.
-                    _logger.exception("%s: a task's end raised", shard.table.name)
+                    # A callback's, or somebody else has set the future; the lane must go on, also
+                    # where logging raises.
+                    with contextlib.suppress(Exception):
+                        _logger.exception("%s: a task's end raised", shard.table.name)
                 left -= 1
                 # The one that was run dies here, outside the lock: it may hold users' objects.
                 task = shard.next(self, take=left > 0)
         except Exception:
             # The key's. The lane has ended all the same.
             task = None
-            _logger.exception(
-                "%s: the entry of key at %#x stays: looking it up failed",
-                shard.table.name,
-                id(self.key),
-            )
+            with contextlib.suppress(Exception):
+                _logger.exception(
+                    "%s: the entry of key at %#x stays: looking it up failed",
+                    shard.table.name,
+                    id(self.key),
+                )
         self.thread = 0
         if task is not None:
             shard.table.threads.schedule(self)
@@ -152,7 +178,7 @@ class Shard:
 
     __slots__ = ("_entries", "broken", "closed", "lock", "table")
 
-    def __init__(self, table: "Table") -> None:
+    def __init__(self, table: Owner) -> None:
         """Make an empty one, which is open."""
         self.table: Final = table
         # Copies of the table's, so that a task need not touch it. `closed` is written under the
@@ -210,6 +236,10 @@ class Shard:
             lane = self._entries.get(key)
         return lane is not None and lane.thread == threading.get_ident()
 
+    def clear(self) -> None:
+        """Forget all tasks; under the lock."""
+        self._entries.clear()
+
     def lanes(self) -> list[Task]:
         """Return all lanes; under the lock."""
         return [lane for lane in self._entries.values() if not lane.ended]
@@ -219,175 +249,3 @@ class Shard:
         for lane in self.lanes():
             yield lane
             yield from lane.behind or ()
-
-
-@final
-class Table:
-    """All tasks of one executor or broker, and its threads. Knows neither.
-
-    Threads: internally synchronized.
-    """
-
-    __slots__ = (
-        "__weakref__",
-        "_ended",
-        "_initialize",
-        "_shards",
-        "broken",
-        "closed",
-        "name",
-        "threads",
-    )
-
-    def __init__(
-        self,
-        name: str,
-        max_workers: int,
-        initialize: Callable[[], object] = lambda: None,
-        *,
-        named: Callable[[int], str] | None = None,
-    ) -> None:
-        """Make an empty table; each thread calls `initialize` before its first task.
-
-        `named` returns a thread's name, as in `SharedThreads`.
-        """
-        self.name: Final = name
-        self._initialize: Final = initialize
-        self._shards: Final = tuple(Shard(self) for _ in range(_SHARDS))
-        # That it is closed and no task is left; `join` waits for it.
-        self._ended: Final = threading.Event()
-        self.closed: bool = False
-        self.broken: bool = False
-        self.threads: Final = SharedThreads(name, max_workers, prepare=self._prepare, named=named)
-
-    def shard(self, key: object) -> Shard:
-        """Return the shard of a key."""
-        return self._shards[hash(key) % _SHARDS]
-
-    def submit(self, task: Task) -> None:
-        """Run a task after those of its key.
-
-        Raises:
-            BrokenThreadPool: if a thread could not be initialized.
-            ThreadRefused: if there is no thread, and the system starts none.
-            RuntimeError: if the table is closed.
-        """
-        shard, threads, future = task.shard, self.threads, task.future
-        try:
-            with shard.lock:
-                if shard.closed:
-                    self._refuse()
-                is_lane = shard.add(task)
-        except BaseException:
-            # An interrupt may have come between; those behind it must not wait for ever.
-            if shard.is_lane(task):
-                threads.put(task)
-            raise
-        if is_lane:
-            threads.put(task)
-        # Without a thread also behind others: theirs may have been refused.
-        if threads.growing and (is_lane or not threads.any):
-            try:
-                threads.grow_if_needed()
-            except ThreadRefused:
-                # It cannot be taken back, but it will be left out, unless another thread came.
-                if future is None or future.cancel():
-                    raise
-
-    def _refuse(self) -> NoReturn:
-        if self.broken:
-            raise concurrent.futures.thread.BrokenThreadPool(
-                f"a thread initializer failed, {self.name} is not usable any more"
-            )
-        raise RuntimeError(f"cannot schedule new futures after shutdown of {self.name}")
-
-    @property
-    def tasks(self) -> int:
-        """How many are not done."""
-        return sum(len(list(tasks)) for tasks in self._unfinished())
-
-    @property
-    def waiting(self) -> int:
-        """How many have not begun, and were not cancelled."""
-        futures = (task.future for tasks in self._unfinished() for task in tasks)
-        return sum(future is not None and not future.done() for future in futures)
-
-    def close(self) -> None:
-        """Take no more tasks; let the threads end when those that were taken are done.
-
-        Blocks: never, but where the only thread was refused to another sender: then it starts one,
-        or calls the callbacks of the futures that it cancels.
-        """
-        for shard in self._shards:
-            with shard.lock:
-                shard.closed = True
-        # Not before: a thread that sees it, and no task, lets all threads end.
-        self.closed = True
-        self.end_if_done()
-        if not self._ended.is_set() and not self.threads.any:
-            # The thread that a task's sender has counted on may have been refused to another one.
-            try:
-                self.threads.grow()
-            except ThreadRefused:
-                self.cancel_pending()
-                self._end()
-
-    def join(self) -> None:
-        """Wait until a closed table's tasks are done and its threads have ended.
-
-        Blocks: until then.
-
-        Raises:
-            RuntimeError: on one of these threads.
-        """
-        if threading.current_thread() in self.threads:
-            raise RuntimeError(f"a task cannot wait for the end of {self.name}, which runs it")
-        # First: the thread of a task that was just submitted may not have been started yet.
-        self._ended.wait()
-        self.threads.join(Deadline(None))
-
-    def end_if_done(self) -> None:
-        """Let the threads end, of a closed table without tasks."""
-        # Who came in before it was closed has made its entry, both being under the lock.
-        for shard in self._shards:
-            with shard.lock:
-                if shard.lanes():
-                    return
-        self._end()
-
-    def _end(self) -> None:
-        self.threads.close()
-        self._ended.set()
-
-    def fail(self, *_: object, **__: object) -> NoReturn:
-        """Raise what a task raises in the place of its function, once the table is broken."""
-        raise concurrent.futures.thread.BrokenThreadPool(
-            f"a thread initializer of {self.name} failed, the task was not run"
-        )
-
-    def cancel_pending(self) -> None:
-        """Cancel the tasks that do not run yet."""
-        # Not under a lock: their callbacks are user code.
-        for tasks in self._unfinished():
-            for task in tasks:
-                future = task.future
-                if future is not None:
-                    future.cancel()
-
-    def _unfinished(self) -> Iterator[list[Task]]:
-        for shard in self._shards:
-            with shard.lock:
-                tasks = list(shard.unfinished())
-            yield tasks
-
-    def _prepare(self) -> None:
-        """Initialize a thread; where that fails, all tasks fail from now on."""
-        try:
-            self._initialize()
-        except BaseException:
-            _logger.critical("%s: the initializer raised", self.name, exc_info=True)
-            self.broken = True
-            for shard in self._shards:
-                shard.broken = True
-            # The thread goes on: somebody has to tell those that were taken.
-            self.close()

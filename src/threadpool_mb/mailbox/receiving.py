@@ -193,8 +193,8 @@ class QueueMailbox[T]:
                     )
                     yield itertools.takewhile(_is_message, map(get, turns))
                     if not running():
-                        # It may have taken the marker just before.
-                        self._ending = self._sending.marked
+                        # It may have taken the marker just before, unless it came to the end.
+                        self._ending = not all_taken and self._sending.marked
                         break
                     if all_taken:
                         continue

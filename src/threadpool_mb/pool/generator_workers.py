@@ -36,7 +36,6 @@ class GeneratorWorkers[K, M]:
         "_make_slots",
         "ended",
         "office",
-        "schedule",
         "threads",
         "throughput",
         "worker",
@@ -61,8 +60,6 @@ class GeneratorWorkers[K, M]:
         self.ended: Final = ended
         self.threads: Final = threads
         self.throughput: Final = throughput
-        # Bound once: all lanes share it.
-        self.schedule: Final = threads.schedule
         self._config: Final = config
         self._make_slots: Final = make_slots
         self.office: Final = office
@@ -104,7 +101,7 @@ class GeneratorWorkers[K, M]:
         self.threads.grow(least=1)
         lane = cast("_GeneratorLane[K, M]", incarnation.mailbox)
         lane.incarnation = incarnation
-        self.schedule(lane)
+        self.threads.schedule(lane)
 
     def grow(self) -> None:
         """Start one more thread if one is needed; see `WorkerKind.grow`."""
@@ -117,7 +114,7 @@ class _GeneratorLane[K, M](Lane[M]):
     __slots__ = ("_generator", "_key", "_kind", "incarnation", "reason")
 
     def __init__(self, kind: GeneratorWorkers[K, M], key: K, slots: Slots | None) -> None:
-        super().__init__(kind.schedule, slots)
+        super().__init__(kind.threads, slots)
         self._kind: Final = kind
         self._key: Final = key
         self.reason: DeadLetterReason = DeadLetterReason.WORKER_ENDED
@@ -205,13 +202,23 @@ class _ForeignLane[K, M](_GeneratorLane[K, M]):
 
     def deliver(self, message: M, /) -> bool:
         """Put one message into the mailbox, and a token into the queue; see `Input.deliver`."""
-        if not self._input.deliver(message):
-            return False
-        # Also when the lane is shut by now: the message is in the mailbox.
+        try:
+            if not self._input.deliver(message):
+                return False
+        except Exception:
+            raise
+        except BaseException:
+            # An interrupt: the mailbox may have the message. A token too many does no harm.
+            self._announce()
+            raise
+        self._announce()
+        return True
+
+    def _announce(self) -> None:
+        """Put a token; also when the lane is shut by now, as the message is in the mailbox."""
         self.put(cast("M", None))
         if self.unattended:
             self.attend()
-        return True
 
     def stats(self) -> MailboxStats:
         """Return a snapshot of the mailbox."""

@@ -43,12 +43,12 @@ A lane is its own queue, which saves 120 bytes a worker: an object, and the boun
 
 import queue
 import threading
-from collections.abc import Callable
 from typing import Final, cast
 
 from threadpool_mb.mailbox.protocols import MailboxStats
 from threadpool_mb.mailbox.sending import Marker, sweep
 from threadpool_mb.mailbox.slots import Slots, refuse
+from threadpool_mb.scheduling.shared_threads import SharedThreads
 
 __all__ = ["DONE", "IDLE", "Lane"]
 
@@ -56,6 +56,9 @@ IDLE: Final = 1
 """Nobody has the lane in hand: who puts a message schedules it."""
 DONE: Final = 2
 """Nothing more will be handled: who has put a message sweeps."""
+
+_NOT_TO_WAIT: Final = (False,)
+"""The arguments of one call of a lock's `acquire`."""
 
 _PUT: Final = 1
 _TAKEN: Final = 2
@@ -77,8 +80,8 @@ class Lane[M](queue.SimpleQueue[M]):
     __slots__ = (
         "_busy",
         "_marked",
-        "_schedule",
         "_slots",
+        "_threads",
         "cancelled",
         "closed",
         "unattended",
@@ -86,11 +89,11 @@ class Lane[M](queue.SimpleQueue[M]):
 
     def __init__(
         self,
-        schedule: Callable[["Lane[M]"], object],
+        threads: SharedThreads,
         slots: Slots | None,
     ) -> None:
         """Make an empty lane that is busy until it was scheduled and has had a turn."""
-        self._schedule: Final = schedule
+        self._threads: Final = threads
         self._slots: Final = slots
         self._busy: Final = threading.Lock()
         self._busy.acquire()
@@ -121,9 +124,17 @@ class Lane[M](queue.SimpleQueue[M]):
         """See to what was put into a lane that nobody looks at."""
         if self.unattended == DONE:
             self._sweep()
-        elif self._busy.acquire(blocking=False):
-            self.unattended = 0
-            self._schedule(self)
+            return
+        threads = self._threads
+        put = threads.put
+        # A loop, because a loop asks its iterator without a point at which an interrupt may come:
+        # it comes before the lock is tried, or after `put`, when the lane is scheduled.
+        for got in map(self._busy.acquire, _NOT_TO_WAIT):
+            if got:
+                self.unattended = 0
+                put(self)
+                if threads.growing:
+                    threads.grow_if_needed()
 
     def close(self) -> None:
         """Take no more messages; end when those that were taken are handled. Blocks: never."""
@@ -159,7 +170,7 @@ class Lane[M](queue.SimpleQueue[M]):
         if not self._work():
             return
         if self.qsize():
-            self._schedule(self)
+            self._threads.schedule(self)
             return
         self.unattended = IDLE
         self._busy.release()

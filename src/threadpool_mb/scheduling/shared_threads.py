@@ -4,7 +4,8 @@
 something waits for its turn, every thread is busy, and as many were asked for as there may be: a
 turn that blocks holds up one thread, and no other turn for longer than a thread takes to start.
 
-**Assumes.** What `mailbox.sending` says of `SimpleQueue`. Turns raise nothing.
+**Assumes.** What `mailbox.sending` says of `SimpleQueue`. Turns raise nothing; what they raise all
+the same is logged, and the thread goes on.
 
 When to ask for one more thread. The sender's side is (1) and (2), the thread's is (a) to (c):
 
@@ -21,6 +22,7 @@ A thread that is started so that there is one (`least`) counts as idle from befo
 will wait. What is put next is no reason to start another one.
 """
 
+import contextlib
 import contextvars
 import functools
 import logging
@@ -65,7 +67,7 @@ class SharedThreads:
 
     __slots__ = (
         "_ask",
-        "_asked",
+        "_asking",
         "_idle",
         "_lock",
         "_max_threads",
@@ -112,7 +114,8 @@ class SharedThreads:
         # Those that can be joined: each is in here before its first turn.
         self._started: Final[dict[threading.Thread, None]] = {}
         self._idle: int = 0
-        self._asked: bool = False
+        # Held while one more thread is asked for. Nobody waits for it.
+        self._asking: Final = threading.Lock()
         self.growing: bool = True
         """Whether there may be more threads than there are."""
 
@@ -132,8 +135,8 @@ class SharedThreads:
 
     @property
     def any(self) -> bool:
-        """Whether there is a thread."""
-        return bool(self._threads)
+        """Whether there is a thread; one that is being started is none yet: it may be refused."""
+        return bool(self._started)
 
     def grow(self, *, least: int = 0) -> None:
         """Start a thread if one is needed, or if there are fewer than `least`.
@@ -148,7 +151,7 @@ class SharedThreads:
         running = 0
         try:
             with self._lock:
-                self._asked = False
+                self._not_asking()
                 running = len(self._threads)
                 wanted = running < least or (self._ready.qsize() and not self._idle)
                 if not self.growing or not wanted:
@@ -169,18 +172,20 @@ class SharedThreads:
                 self._started[thread] = None
         except (RuntimeError, MemoryError) as error:
             self._not_started(thread, counts_as_idle)
-            if not running:
+            # With what there is, from now on; where that is refused too, with another one.
+            with self._lock:
+                none = self.growing = not self._threads
+            if none or not running:
                 msg = f"the system started no thread (0 are running): {error}"
                 raise ThreadRefused(msg) from error
-            # With what there is, from now on; if that was refused too meanwhile, with another one.
-            with self._lock:
-                self.growing = not self._threads
-            _logger.warning(
-                "%s: the system starts no further thread, it goes on with %d: %s",
-                self._name,
-                running,
-                error,
-            )
+            # A log handler that raises must not cost the turn that its thread has in hand.
+            with contextlib.suppress(Exception):
+                _logger.warning(
+                    "%s: the system starts no further thread, it goes on with %d: %s",
+                    self._name,
+                    running,
+                    error,
+                )
         except BaseException:  # an interrupt
             self._not_started(thread, counts_as_idle)
             raise
@@ -236,20 +241,34 @@ class SharedThreads:
             return sum(thread.is_alive() for thread in self._threads)
 
     def _ask_for_one(self) -> None:
-        try:
-            with self._lock:
-                if self._asked or not self.growing:
-                    return
-                self._asked = True
-            self._ask()
-        except BaseException:
-            self._asked = False
-            raise
+        # Not under the lock: who asks may hold another one, which a finalizer waits for that runs
+        # under this one.
+        if not self.growing:
+            return
+        # A loop, so that no interrupt can come between the claim and the `try`; see `lanes`.
+        for got in map(self._asking.acquire, (False,)):
+            if not got:
+                return
+            try:
+                self._ask()
+            except BaseException:
+                self._not_asking()
+                raise
+
+    def _not_asking(self) -> None:
+        with contextlib.suppress(RuntimeError):  # nobody was
+            self._asking.release()
 
     def _serve(self, counts_as_idle: bool, /) -> None:  # noqa: FBT001 - a thread's target
         """Take turn after turn; a shared thread's whole life."""
+        me = threading.current_thread()
         with self._lock:
-            self._started[threading.current_thread()] = None
+            if me not in self._threads:
+                # Whoever started it was interrupted before it could be seen to have started.
+                self._idle += counts_as_idle
+                self._threads.append(me)
+                self.growing = self.growing and len(self._threads) < self._max_threads
+            self._started[me] = None
         # Not in the context of whoever happened to start it, as 3.14t would have it.
         contextvars.Context().run(self._take_turns, counts_as_idle)
 
@@ -266,13 +285,23 @@ class SharedThreads:
             counts_as_idle = False
             if turn is None:
                 break
-            if self.growing and not self._idle and ready.qsize():
-                self._ask_for_one()
-            turn.turn()
+            try:
+                try:
+                    if self.growing and not self._idle and ready.qsize():
+                        self._ask_for_one()
+                finally:
+                    turn.turn()
+            except BaseException:  # noqa: BLE001 - a thread is for all lanes; it goes on
+                self._report()
             # What it holds must not live on while the thread waits.
             del turn
         # For the next one.
         ready.put(None)
+
+    def _report(self) -> None:
+        """Log the error that is being handled, if that can be done."""
+        with contextlib.suppress(BaseException):
+            _logger.exception("%s: a turn raised", self._name)  # noqa: LOG004 - it is
 
     def _wait(self) -> Turn | None:
         """Wait for a turn; for a thread that counts as idle."""
