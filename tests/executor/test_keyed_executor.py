@@ -85,7 +85,7 @@ def test_nothing_is_left_of_keys_that_are_idle(executor: KeyedExecutor) -> None:
     concurrent.futures.wait(futures, DEADLINE)
 
     until(lambda: executor._table.tasks == 0)
-    assert [shard._entries for shard in executor._table._shards if shard._entries] == []
+    assert [shard._entries for shard in executor._table.shards if shard._entries] == []
 
 
 def test_a_task_may_submit_for_its_own_key(executor: KeyedExecutor) -> None:

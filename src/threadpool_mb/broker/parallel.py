@@ -94,7 +94,7 @@ class ParallelHandling[K, W, R]:
         try:
             shard = self._table.shard(address.key)
             future: KeyedFuture[Any] = KeyedFuture(shard, address.key)
-            task = Task(shard, address.key, future, self._run, (address,), {})
+            task = Task(shard, address.key, future, self._run, (address,), None)
             self._table.submit(task)
             in_hand = False
         except Exception as error:  # noqa: BLE001 - the key's, logged there

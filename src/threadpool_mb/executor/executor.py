@@ -9,7 +9,7 @@ from typing import Any, Final, cast, final, override
 from threadpool_mb.arguments import check_key, check_limit
 from threadpool_mb.describing import describe
 from threadpool_mb.executor.futures import KeyedFuture, NoKey
-from threadpool_mb.executor.table import Table
+from threadpool_mb.executor.table import SHARD_MASK, Table
 from threadpool_mb.executor.tasks import Task
 from threadpool_mb.scheduling.exit_hook import close_at_exit
 from threadpool_mb.scheduling.shared_threads import default_max_threads
@@ -106,7 +106,7 @@ class KeyedExecutor(concurrent.futures.Executor):
         shard = table.shard(lone)
         # Not `KeyedFuture[R]`: the subscript alone costs 0.3 us (`benchmarks/`, "executor").
         future: KeyedFuture[R] = KeyedFuture(shard, lone)
-        table.submit(Task(shard, lone, future, fn, args, kwargs))
+        table.submit(Task(shard, lone, future, fn, args, kwargs or None))
         return future
 
     def submit_keyed[**P, R](
@@ -128,11 +128,15 @@ class KeyedExecutor(concurrent.futures.Executor):
             BrokenThreadPool: if an initializer has raised.
             ThreadRefused: if there is no thread, and the system starts none; nothing runs then.
         """
-        check_key(key)
         table = self._table
-        shard = table.shard(key)
+        try:
+            shard = table.shards[hash(key) & SHARD_MASK]
+        except TypeError:
+            check_key(key)
+            raise
         future: KeyedFuture[R] = KeyedFuture(shard, key)
-        table.submit(Task(shard, key, future, fn, args, kwargs))
+        # A dict for no keywords would be made here and freed on the other thread, which costs more.
+        table.submit(Task(shard, key, future, fn, args, kwargs or None))
         return future
 
     def map_keyed[T, R](

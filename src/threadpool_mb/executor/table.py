@@ -17,11 +17,12 @@ from threadpool_mb.errors import ThreadRefused
 from threadpool_mb.executor.tasks import Shard, Task
 from threadpool_mb.scheduling.shared_threads import SharedThreads
 
-__all__ = ["Table"]
+__all__ = ["SHARD_MASK", "Table"]
 
 _logger = logging.getLogger(__name__)
 
-_SHARDS: Final = 64
+SHARD_MASK: Final = 63
+"""The lowest bits of a key's hash are the number of its shard."""
 
 
 @final
@@ -35,10 +36,10 @@ class Table:
         "__weakref__",
         "_ended",
         "_initialize",
-        "_shards",
         "broken",
         "closed",
         "name",
+        "shards",
         "threads",
     )
 
@@ -56,7 +57,7 @@ class Table:
         """
         self.name: Final = name
         self._initialize: Final = initialize
-        self._shards: Final = tuple(Shard(self) for _ in range(_SHARDS))
+        self.shards: Final = tuple(Shard(self) for _ in range(SHARD_MASK + 1))
         # That it is closed and no task is left; `join` waits for it.
         self._ended: Final = threading.Event()
         self.closed: bool = False
@@ -65,7 +66,7 @@ class Table:
 
     def shard(self, key: object) -> Shard:
         """Return the shard of a key."""
-        return self._shards[hash(key) % _SHARDS]
+        return self.shards[hash(key) & SHARD_MASK]
 
     def submit(self, task: Task) -> None:
         """Run a task after those of its key.
@@ -125,7 +126,7 @@ class Table:
         Blocks: never, but where the only thread was refused to another sender: then it starts one,
         or calls the callbacks of the futures that it cancels.
         """
-        for shard in self._shards:
+        for shard in self.shards:
             with shard.lock:
                 shard.closed = True
         # Not before: a thread that sees it, and no task, lets all threads end.
@@ -156,7 +157,7 @@ class Table:
     def end_if_done(self) -> None:
         """Let the threads end, of a closed table without tasks."""
         # Who came in before it was closed has made its entry, both being under the lock.
-        for shard in self._shards:
+        for shard in self.shards:
             with shard.lock:
                 if shard.lanes():
                     return
@@ -183,7 +184,7 @@ class Table:
 
     def _leave_out(self) -> None:
         """Cancel all tasks and forget them: there is no thread, nor will there be one."""
-        for shard in self._shards:
+        for shard in self.shards:
             with shard.lock:
                 tasks = list(shard.unfinished())
                 shard.clear()
@@ -195,7 +196,7 @@ class Table:
                     future.set_running_or_notify_cancel()
 
     def _unfinished(self) -> Iterator[list[Task]]:
-        for shard in self._shards:
+        for shard in self.shards:
             with shard.lock:
                 tasks = list(shard.unfinished())
             yield tasks
@@ -207,7 +208,7 @@ class Table:
         except BaseException:
             _logger.critical("%s: the initializer raised", self.name, exc_info=True)
             self.broken = True
-            for shard in self._shards:
+            for shard in self.shards:
                 shard.broken = True
             # The thread goes on: somebody has to tell those that were taken.
             self.close()

@@ -98,9 +98,9 @@ class Task:
         function: Callable[..., object],
         /,
         arguments: tuple[object, ...],
-        keywords: dict[str, object],
+        keywords: dict[str, object] | None,
     ) -> None:
-        """Make a task that nobody knows of yet."""
+        """Make a task that nobody knows of yet; `None` for no keywords."""
         self.key: Final = key
         # Not the table: all threads would count its references (`benchmarks/`, "executor").
         self.shard: Final = shard
@@ -153,17 +153,12 @@ class Task:
         # The lane's first one lives as long as the lane does.
         self.future = self._function = self._keywords = None
         self._arguments = ()
-        if (
-            future is None
-            or function is None
-            or keywords is None
-            or not future.set_running_or_notify_cancel()
-        ):
+        if future is None or function is None or not future.set_running_or_notify_cancel():
             return
         try:
             if self.shard.broken:
                 function = self.shard.table.fail
-            result = function(*arguments, **keywords)
+            result = function(*arguments, **keywords) if keywords else function(*arguments)
         except BaseException as error:  # noqa: BLE001 - it is the future's
             future.set_exception(error)
             # The error's traceback holds this frame, which must not hold the error's future.
