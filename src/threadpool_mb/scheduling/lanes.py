@@ -57,9 +57,6 @@ IDLE: Final = 1
 DONE: Final = 2
 """Nothing more will be handled: who has put a message sweeps."""
 
-_NOT_TO_WAIT: Final = (False,)
-"""The arguments of one call of a lock's `acquire`."""
-
 _PUT: Final = 1
 _TAKEN: Final = 2
 
@@ -129,7 +126,7 @@ class Lane[M](queue.SimpleQueue[M]):
         put = threads.put
         # A loop, because a loop asks its iterator without a point at which an interrupt may come:
         # it comes before the lock is tried, or after `put`, when the lane is scheduled.
-        for got in map(self._busy.acquire, _NOT_TO_WAIT):
+        for got in map(self._busy.acquire, (False,)):
             if got:
                 self.unattended = 0
                 put(self)
