@@ -51,6 +51,20 @@ def starting(monkeypatch: pytest.MonkeyPatch, gate: Gate) -> Gate:
     return gate
 
 
+def relying_on_a_thread_that_is_refused(
+    executor: KeyedExecutor, refusing: threading.Event, starting: Gate
+) -> concurrent.futures.Future[str]:
+    """Submit a task while another sender is about to start the thread for both; it is refused."""
+    refusing.set()
+    first = Running(lambda: executor.submit_keyed("a", int))
+    starting.wait_until_reached()
+    future = executor.submit_keyed("b", lambda: "b")
+    starting.open()
+    with pytest.raises(ThreadRefused):
+        first.result()
+    return future
+
+
 def test_a_task_that_no_thread_is_there_for_is_refused_and_never_runs(
     executor: KeyedExecutor, refusing: threading.Event
 ) -> None:
@@ -102,14 +116,7 @@ def test_a_task_whose_thread_was_refused_to_another_sender_runs_by_the_end(
     refusing: threading.Event, starting: Gate
 ) -> None:
     executor = KeyedExecutor(1, "io")
-    refusing.set()
-    first = Running(lambda: executor.submit_keyed("a", int))
-    starting.wait_until_reached()
-    # It relies on the thread that the first one is about to start.
-    future = executor.submit_keyed("b", lambda: "b")
-    starting.open()
-    with pytest.raises(ThreadRefused):
-        first.result()
+    future = relying_on_a_thread_that_is_refused(executor, refusing, starting)
     refusing.clear()
 
     Running(executor.shutdown).result()
@@ -121,13 +128,7 @@ def test_a_task_whose_thread_is_refused_for_ever_is_cancelled_at_the_end(
     refusing: threading.Event, starting: Gate
 ) -> None:
     executor = KeyedExecutor(1, "io")
-    refusing.set()
-    first = Running(lambda: executor.submit_keyed("a", int))
-    starting.wait_until_reached()
-    future = executor.submit_keyed("b", lambda: "b")
-    starting.open()
-    with pytest.raises(ThreadRefused):
-        first.result()
+    future = relying_on_a_thread_that_is_refused(executor, refusing, starting)
 
     Running(executor.shutdown).result()
 
@@ -335,15 +336,9 @@ def test_who_waits_for_several_is_told_of_those_that_are_cancelled_for_want_of_a
     refusing: threading.Event, starting: Gate
 ) -> None:
     executor = KeyedExecutor(1, "io")
-    refusing.set()
-    first = Running(lambda: executor.submit_keyed("a", int))
-    starting.wait_until_reached()
-    future = executor.submit_keyed("b", lambda: "b")
+    future = relying_on_a_thread_that_is_refused(executor, refusing, starting)
     waiter = Running(lambda: concurrent.futures.wait([future], DEADLINE))
     until(lambda: future._waiters)  # type: ignore[attr-defined]
-    starting.open()
-    with pytest.raises(ThreadRefused):
-        first.result()
 
     executor.shutdown()
 
