@@ -18,16 +18,21 @@ from threadpool_mb.scheduling.lanes import IDLE
 
 
 class _StagedLane(generator_workers._GeneratorLane[str, object]):
-    """A lane that stops who finds it empty, once it is told to."""
+    """A lane that stops who looks the last time whether it is empty, once it is told to.
 
-    found_empty: Gate | None = None
+    A turn finds it empty, and then `turn` looks again before it says that the lane is idle.
+    """
+
+    last_look: Gate | None = None
+    _looks = 0
 
     def qsize(self) -> int:
         size = super().qsize()
-        gate = self.found_empty
-        if gate is not None and not size:
-            self.found_empty = None
-            gate()
+        if self.last_look is not None and not size:
+            self._looks += 1
+            if self._looks == 2:
+                gate, self.last_look = self.last_look, None
+                gate()
         return size
 
 
@@ -72,7 +77,7 @@ def idle_lane(pool: Pool[Any, Any], key: str) -> tuple[_StagedLane, _StagedLock]
 
 def stop_at_the_look(lane: _StagedLane, _lock: _StagedLock, gate: Gate) -> None:
     """Stop the thread between finding the queue empty and the word idle."""
-    lane.found_empty = gate
+    lane.last_look = gate
 
 
 def stop_at_the_release(_lane: _StagedLane, lock: _StagedLock, gate: Gate) -> None:
@@ -136,7 +141,7 @@ def test_an_end_that_comes_between_the_look_and_the_word_idle_ends_the_worker(
     gate = witness.gate()
     with witness.pool() as pool:
         staged, _ = idle_lane(pool, "a")
-        staged.found_empty = gate
+        staged.last_look = gate
         pool.dispatch("a", 1)
         gate.wait_until_reached()
 

@@ -241,3 +241,28 @@ def test_a_log_handler_that_raises_costs_no_turn(
     threads.close()
 
     assert threads.join(Deadline(DEADLINE))
+
+
+def test_a_turn_that_a_starting_thread_will_take_is_no_reason_for_another_one(
+    threads: SharedThreads, gates: list[Gate], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads.schedule(Calls(gates[0]))
+    gates[0].wait_until_reached()
+    start = threading.Thread.start
+
+    def start_late(thread: threading.Thread) -> None:
+        if thread.name == "t-shared-2":
+            gates[1]()
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", start_late)
+    sender = Running(lambda: threads.schedule(Calls(gates[2])))
+    gates[1].wait_until_reached()
+
+    threads.grow()
+    while_starting = len(threads._threads)
+    gates[1].open()
+    sender.result()
+    gates[2].wait_until_reached()
+
+    assert (while_starting, len(threads)) == (2, 2)

@@ -7,19 +7,18 @@ turn that blocks holds up one thread, and no other turn for longer than a thread
 **Assumes.** What `mailbox.sending` says of `SimpleQueue`. Turns raise nothing; what they raise all
 the same is logged, and the thread goes on.
 
-When to ask for one more thread. The sender's side is (1) and (2), the thread's is (a) to (c):
+When to ask for one more thread: when none is idle and more turns wait than threads are *starting*,
+which have not taken their first turn. The sender's side is (1) and (2), the thread's (a) to (c):
 
 1. `schedule` puts a turn into the queue.
-2. It asks for a thread if none is idle.
-a. A thread takes a turn; if it had waited for it, it counts as idle no more.
-b. It looks whether the queue holds another turn, and whether another thread is idle.
-c. If one waits and none is idle, it asks for a thread; then it does its turn.
+2. It asks for a thread, if that holds.
+a. A thread takes a turn; if it had waited for it, it counts as idle no more, and if that is its
+   first one, as starting no more.
+b. It looks whether that holds.
+c. If so, it asks for a thread; then it does its turn.
 
 If (1) comes before (b), the thread sees what was put. If it comes after, so does (2), and (a) was
-before (b): the sender does not count that thread as idle. Either way somebody asks.
-
-A thread that is started so that there is one (`least`) counts as idle from before its start: it
-will wait. What is put next is no reason to start another one.
+before (b): the sender counts that thread as neither idle nor starting. Either way somebody asks.
 """
 
 import contextlib
@@ -76,6 +75,7 @@ class SharedThreads:
         "_prepare",
         "_ready",
         "_started",
+        "_starting",
         "_threads",
         "growing",
         "put",
@@ -114,6 +114,7 @@ class SharedThreads:
         # Those that can be joined: each is in here before its first turn.
         self._started: Final[dict[threading.Thread, None]] = {}
         self._idle: int = 0
+        self._starting: int = 0
         # Held while one more thread is asked for. Nobody waits for it.
         self._asking: Final = threading.Lock()
         self.growing: bool = True
@@ -130,7 +131,7 @@ class SharedThreads:
 
     def grow_if_needed(self) -> None:
         """Do the second half of `schedule`, for who has done the first with `put`."""
-        if self.growing and not self._idle:
+        if self.growing and not self._idle and self._ready.qsize() > self._starting:
             self._ask_for_one()
 
     @property
@@ -147,31 +148,28 @@ class SharedThreads:
             ThreadRefused: if the system starts no thread and there are none.
         """
         thread = None
-        counts_as_idle = False
         running = 0
         try:
             with self._lock:
                 self._not_asking()
                 running = len(self._threads)
-                wanted = running < least or (self._ready.qsize() and not self._idle)
+                wanted = running < least or (
+                    not self._idle and self._ready.qsize() > self._starting
+                )
                 if not self.growing or not wanted:
                     return
-                counts_as_idle = running < least
                 thread = threading.Thread(
-                    target=self._serve,
-                    args=(counts_as_idle,),
-                    name=self._named(running),
-                    daemon=False,
+                    target=self._serve, name=self._named(running), daemon=False
                 )
                 # No call between the two; `_not_started` undoes both.
-                self._idle += counts_as_idle
+                self._starting += 1
                 self._threads.append(thread)
                 self.growing = running + 1 < self._max_threads
             thread.start()
             with self._lock:
                 self._started[thread] = None
         except (RuntimeError, MemoryError) as error:
-            self._not_started(thread, counts_as_idle)
+            self._not_started(thread)
             # With what there is, from now on; where that is refused too, with another one.
             with self._lock:
                 none = self.growing = not self._threads
@@ -187,10 +185,10 @@ class SharedThreads:
                     error,
                 )
         except BaseException:  # an interrupt
-            self._not_started(thread, counts_as_idle)
+            self._not_started(thread)
             raise
 
-    def _not_started(self, thread: threading.Thread | None, counts_as_idle: bool, /) -> None:  # noqa: FBT001
+    def _not_started(self, thread: threading.Thread | None) -> None:
         """Let there be another thread in the place of one that has not started."""
         with self._lock:
             if thread is None or thread in self._started:
@@ -198,7 +196,7 @@ class SharedThreads:
             if thread.ident is not None:
                 self._started[thread] = None
             elif thread in self._threads:
-                self._idle -= counts_as_idle
+                self._starting -= 1
                 self._threads.remove(thread)
                 self.growing = True
 
@@ -259,35 +257,29 @@ class SharedThreads:
         with contextlib.suppress(RuntimeError):  # nobody was
             self._asking.release()
 
-    def _serve(self, counts_as_idle: bool, /) -> None:  # noqa: FBT001 - a thread's target
+    def _serve(self) -> None:
         """Take turn after turn; a shared thread's whole life."""
         me = threading.current_thread()
         with self._lock:
             if me not in self._threads:
                 # Whoever started it was interrupted before it could be seen to have started.
-                self._idle += counts_as_idle
+                self._starting += 1
                 self._threads.append(me)
                 self.growing = self.growing and len(self._threads) < self._max_threads
             self._started[me] = None
         # Not in the context of whoever happened to start it, as 3.14t would have it.
-        contextvars.Context().run(self._take_turns, counts_as_idle)
+        contextvars.Context().run(self._take_turns)
 
-    def _take_turns(self, counts_as_idle: bool, /) -> None:  # noqa: FBT001 - whether it counts as idle
+    def _take_turns(self) -> None:
         self._prepare()
         ready, get = self._ready, self._ready.get
-        while True:
-            try:
-                turn = self._wait() if counts_as_idle else get(False)
-            except queue.Empty:
-                with self._lock:
-                    self._idle += 1
-                turn = self._wait()
-            counts_as_idle = False
-            if turn is None:
-                break
+        turn = get_patiently(ready)
+        with self._lock:
+            self._starting -= 1
+        while turn is not None:
             try:
                 try:
-                    if self.growing and not self._idle and ready.qsize():
+                    if self.growing and not self._idle and ready.qsize() > self._starting:
                         self._ask_for_one()
                 finally:
                     turn.turn()
@@ -295,6 +287,10 @@ class SharedThreads:
                 self._report()
             # What it holds must not live on while the thread waits.
             del turn
+            try:
+                turn = get(False)
+            except queue.Empty:
+                turn = self._wait()
         # For the next one.
         ready.put(None)
 
@@ -304,7 +300,9 @@ class SharedThreads:
             _logger.exception("%s: a turn raised", self._name)  # noqa: LOG004 - it is
 
     def _wait(self) -> Turn | None:
-        """Wait for a turn; for a thread that counts as idle."""
+        """Wait for a turn, as one who is idle."""
+        with self._lock:
+            self._idle += 1
         turn = get_patiently(self._ready)
         with self._lock:
             self._idle -= 1
