@@ -171,7 +171,7 @@ def test_a_turn_that_raises_is_logged_and_its_thread_goes_on(
 
     names: list[str] = []
     threads.schedule(Calls(fail))
-    until(lambda: "t: a turn raised" in caplog.messages)
+    until(lambda: "t: a turn raised" in caplog.messages and threads._idle == 1)
 
     threads.schedule(Calls(lambda: names.append(threading.current_thread().name)))
     until(lambda: names)
