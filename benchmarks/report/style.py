@@ -74,6 +74,7 @@ th { font-weight: 600; color: var(--soft); border-bottom: 1px solid var(--faint)
 td { white-space: nowrap; }
 th:first-child, td:first-child { text-align: left; }
 .facts td { text-align: left; white-space: normal; max-width: 26rem; overflow-wrap: anywhere; }
+.facts td:first-child { white-space: nowrap; overflow-wrap: normal; }
 .facts th { text-align: left; }
 .overview td:nth-child(2) { text-align: left; }
 .overview th:nth-child(2) { text-align: left; }
