@@ -7,6 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.helpers import refusing_threads
+
 FREE_THREADED = bool(sysconfig.get_config_var("Py_GIL_DISABLED"))
 
 
@@ -26,16 +28,7 @@ def _no_thread_is_left() -> Iterator[None]:
 @pytest.fixture
 def refusing(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
     """While the event is set, the system starts no thread."""
-    refuses = threading.Event()
-    start = threading.Thread.start
-
-    def start_or_not(thread: threading.Thread) -> None:
-        if refuses.is_set():
-            raise RuntimeError("can't start new thread")
-        start(thread)
-
-    monkeypatch.setattr(threading.Thread, "start", start_or_not)
-    return refuses
+    return refusing_threads(monkeypatch)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -8,6 +8,8 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Final
 
+import pytest
+
 DEADLINE: Final = 15.0
 """Seconds after which what a test waits for is held to be stuck. Never part of what is tested."""
 
@@ -84,3 +86,17 @@ def in_thread[T](function: Callable[[], T]) -> Iterator[Running[T]]:
         yield thread
     finally:
         thread.result()
+
+
+def refusing_threads(monkeypatch: pytest.MonkeyPatch, prefix: str = "") -> threading.Event:
+    """Return an event: while it is set, no thread is started whose name begins so."""
+    refuses = threading.Event()
+    start = threading.Thread.start
+
+    def start_or_not(thread: threading.Thread) -> None:
+        if refuses.is_set() and thread.name.startswith(prefix):
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", start_or_not)
+    return refuses

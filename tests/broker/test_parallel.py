@@ -19,7 +19,7 @@ from tests.broker.doubles import (
     raising,
     settle,
 )
-from tests.helpers import DEADLINE, Running, until
+from tests.helpers import DEADLINE, Running, refusing_threads, until
 from threadpool_mb import (
     Blocking,
     Cancelled,
@@ -75,7 +75,7 @@ def test_messages_of_a_key_are_handled_one_at_a_time_in_their_order() -> None:
 
     def handle(key: int, _number: int, _resource: object) -> None:
         inside[key] += 1
-        time.sleep(0)
+        time.sleep(0)  # gives the core away; waits for nothing
         if inside[key] != 1:
             overlaps.append(key)
         inside[key] -= 1
@@ -206,15 +206,8 @@ def test_a_limit_of_the_mailbox_is_one_for_what_waits_behind_a_stuck_key(
 def test_where_the_system_starts_no_thread_the_brokers_own_handles_all(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    start = threading.Thread.start
     threads: set[str] = set()
-
-    def refuse(thread: threading.Thread) -> None:
-        if "-shared-" in thread.name:
-            raise RuntimeError("can't start new thread")
-        start(thread)
-
-    monkeypatch.setattr(threading.Thread, "start", refuse)
+    refusing_threads(monkeypatch, "files-shared-").set()
     callbacks = Callbacks(handle=lambda *_: threads.add(threading.current_thread().name))
     with brokering(callbacks, max_threads=2, name="files") as broker:
         for number in range(3):
@@ -228,22 +221,6 @@ def test_where_the_system_starts_no_thread_the_brokers_own_handles_all(
     assert threads == {"files-dispatcher"}
     assert text == "<Broker 'files' [1 resource | 0 waiting | running]>"
     assert "<Broker 'files'>: the system starts no thread, it goes on alone" in caplog.messages
-
-
-def test_a_callback_on_a_keys_thread_that_joins_its_own_broker_is_told_so() -> None:
-    errors: list[Exception] = []
-
-    def handle(*_: object) -> None:
-        try:
-            broker.join()
-        except RuntimeError as error:
-            errors.append(error)
-
-    with brokering(Callbacks(handle=handle), max_threads=1) as broker:
-        broker.input.deliver(Initialize(1, "join"))
-        settle(broker)
-
-    assert "cannot be joined from its own thread" in str(errors[0])
 
 
 def test_a_callback_that_raises_on_a_keys_thread_holds_up_no_later_message() -> None:
@@ -280,20 +257,14 @@ def test_a_sender_that_waits_for_room_goes_on_when_a_stuck_key_does() -> None:
 def test_a_broker_that_went_on_alone_keeps_no_message_and_uses_the_thread_that_it_gets_later(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    start = threading.Thread.start
     threads: list[str] = []
-
-    def refuse(thread: threading.Thread) -> None:
-        if "-shared-" in thread.name:
-            raise RuntimeError("can't start new thread")
-        start(thread)
-
+    refusing = refusing_threads(monkeypatch, "files-shared-")
     callbacks = Callbacks(handle=lambda *_: threads.append(threading.current_thread().name))
     with brokering(callbacks, max_threads=2, name="files") as broker:
-        with monkeypatch.context() as patch:
-            patch.setattr(threading.Thread, "start", refuse)
-            broker.input.deliver(Initialize(1, "alone"))
-            settle(broker)
+        refusing.set()
+        broker.input.deliver(Initialize(1, "alone"))
+        settle(broker)
+        refusing.clear()
         broker.input.deliver(Dispatch(1, "not alone"))
         settle(broker)
 

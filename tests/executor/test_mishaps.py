@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.helpers import DEADLINE, Running, until
+from tests.helpers import DEADLINE, Running, refusing_threads, until
 from tests.pool.witness import Gate
 from threadpool_mb import KeyedExecutor, ThreadRefused
 from threadpool_mb.executor import tasks
@@ -25,16 +25,7 @@ def executor() -> Iterator[KeyedExecutor]:
 @pytest.fixture
 def refusing(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
     """Return an event: while it is set, the system starts no thread of the executor."""
-    refuses = threading.Event()
-    start = threading.Thread.start
-
-    def start_or_not(thread: threading.Thread) -> None:
-        if refuses.is_set() and thread.name.startswith("io"):
-            raise RuntimeError("can't start new thread")
-        start(thread)
-
-    monkeypatch.setattr(threading.Thread, "start", start_or_not)
-    return refuses
+    return refusing_threads(monkeypatch, "io")
 
 
 @pytest.fixture

@@ -90,22 +90,19 @@ class ParallelHandling[K, W, R]:
                 self._run(address)
                 return
         self._alone = False
-        in_hand = True
         try:
             shard = self._table.shard(address.key)
             future: KeyedFuture[Any] = KeyedFuture(shard, address.key)
             task = Task(shard, address.key, future, self._run, (address,), None)
             self._table.submit(task)
-            in_hand = False
         except Exception as error:  # noqa: BLE001 - the key's, logged there
-            in_hand = False
             self._free()
             self._resources.refuse(address, error)
-        finally:
-            if in_hand:
-                # What is no `Exception` has left a key; it ends the broker.
-                self._free()
-                self._resources.drop(address, DeadLetterReason.WORKER_FAILED)
+        except BaseException:
+            # The key's; it ends the broker.
+            self._free()
+            self._resources.drop(address, DeadLetterReason.WORKER_FAILED)
+            raise
 
     def stop(self) -> None:
         """Make dead letters of what is not handled yet, when its turn comes."""

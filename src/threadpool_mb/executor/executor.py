@@ -9,7 +9,7 @@ from typing import Any, Final, cast, final, override
 from threadpool_mb.arguments import check_key, check_limit
 from threadpool_mb.describing import describe
 from threadpool_mb.executor.futures import KeyedFuture, NoKey
-from threadpool_mb.executor.table import SHARD_MASK, Table
+from threadpool_mb.executor.table import Table
 from threadpool_mb.executor.tasks import Task
 from threadpool_mb.scheduling.exit_hook import close_at_exit
 from threadpool_mb.scheduling.shared_threads import default_max_threads
@@ -130,12 +130,13 @@ class KeyedExecutor(concurrent.futures.Executor):
         """
         table = self._table
         try:
-            shard = table.shards[hash(key) & SHARD_MASK]
+            shard = table.shard(key)
         except TypeError:
             check_key(key)
             raise
         future: KeyedFuture[R] = KeyedFuture(shard, key)
-        # A dict for no keywords would be made here and freed on the other thread, which costs more.
+        # An empty dict would be freed by another thread than the one that made it: `kwargs` as they
+        # are cost a fifth of a submit on 3.14t, a sixth on 3.13t (`benchmarks/`, "executor").
         table.submit(Task(shard, key, future, fn, args, kwargs or None))
         return future
 

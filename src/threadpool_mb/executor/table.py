@@ -17,12 +17,11 @@ from threadpool_mb.errors import ThreadRefused
 from threadpool_mb.executor.tasks import Shard, Task
 from threadpool_mb.scheduling.shared_threads import SharedThreads
 
-__all__ = ["SHARD_MASK", "Table"]
+__all__ = ["Table"]
 
 _logger = logging.getLogger(__name__)
 
-SHARD_MASK: Final = 63
-"""The lowest bits of a key's hash are the number of its shard."""
+_SHARDS: Final = 64
 
 
 @final
@@ -57,7 +56,7 @@ class Table:
         """
         self.name: Final = name
         self._initialize: Final = initialize
-        self.shards: Final = tuple(Shard(self) for _ in range(SHARD_MASK + 1))
+        self.shards: Final = tuple(Shard(self) for _ in range(_SHARDS))
         # That it is closed and no task is left; `join` waits for it.
         self._ended: Final = threading.Event()
         self.closed: bool = False
@@ -66,7 +65,7 @@ class Table:
 
     def shard(self, key: object) -> Shard:
         """Return the shard of a key."""
-        return self.shards[hash(key) & SHARD_MASK]
+        return self.shards[hash(key) % _SHARDS]
 
     def submit(self, task: Task) -> None:
         """Run a task after those of its key.

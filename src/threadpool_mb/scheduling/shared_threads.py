@@ -131,8 +131,23 @@ class SharedThreads:
 
     def grow_if_needed(self) -> None:
         """Do the second half of `schedule`, for who has done the first with `put`."""
-        if self.growing and not self._idle and self._ready.qsize() > self._starting:
-            self._ask_for_one()
+        if not self.growing or not self._one_is_needed():
+            return
+        # Not under the lock: who asks may hold another one, which a finalizer waits for that runs
+        # under this one. A loop, so that no interrupt can come between the claim and the `try`; see
+        # `lanes`.
+        for got in map(self._asking.acquire, (False,)):
+            if not got:
+                return
+            try:
+                self._ask()
+            except BaseException:
+                self._not_asking()
+                raise
+
+    def _one_is_needed(self) -> bool:
+        """Whether a turn waits that no thread will take at once."""
+        return not self._idle and self._ready.qsize() > self._starting
 
     @property
     def any(self) -> bool:
@@ -153,9 +168,7 @@ class SharedThreads:
             with self._lock:
                 self._not_asking()
                 running = len(self._threads)
-                wanted = running < least or (
-                    not self._idle and self._ready.qsize() > self._starting
-                )
+                wanted = running < least or self._one_is_needed()
                 if not self.growing or not wanted:
                     return
                 thread = threading.Thread(
@@ -238,21 +251,6 @@ class SharedThreads:
         with self._lock:
             return sum(thread.is_alive() for thread in self._threads)
 
-    def _ask_for_one(self) -> None:
-        # Not under the lock: who asks may hold another one, which a finalizer waits for that runs
-        # under this one.
-        if not self.growing:
-            return
-        # A loop, so that no interrupt can come between the claim and the `try`; see `lanes`.
-        for got in map(self._asking.acquire, (False,)):
-            if not got:
-                return
-            try:
-                self._ask()
-            except BaseException:
-                self._not_asking()
-                raise
-
     def _not_asking(self) -> None:
         with contextlib.suppress(RuntimeError):  # nobody was
             self._asking.release()
@@ -279,8 +277,8 @@ class SharedThreads:
         while turn is not None:
             try:
                 try:
-                    if self.growing and not self._idle and ready.qsize() > self._starting:
-                        self._ask_for_one()
+                    if self.growing:
+                        self.grow_if_needed()
                 finally:
                     turn.turn()
             except BaseException:  # noqa: BLE001 - a thread is for all lanes; it goes on
