@@ -16,10 +16,11 @@ LAYERS: Final = [
     {"pool", "broker"},
     {"executor"},
     {"scheduling"},
+    {"command"},
     {"mailbox"},
     {"messages", "dead_letters"},
     {"arguments", "callables"},
-    {"errors", "markers", "describing"},
+    {"errors", "informed", "counters", "markers", "describing"},
 ]
 
 

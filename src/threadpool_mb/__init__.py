@@ -5,6 +5,7 @@
 #   demo, __main__            the command line
 #   pool, broker, executor    workers by key, resources by key, calls by key
 #   scheduling                threads, lanes, closing at interpreter exit
+#   command                   commands, calls, replies; who waits for whom
 #   mailbox                   the protocols and the five kinds
 #   messages, dead_letters    what pools and brokers share
 #   errors, markers, arguments, describing
@@ -18,13 +19,34 @@ from threadpool_mb.broker.config import KeepResource as KeepResource
 from threadpool_mb.broker.config import RemoveResource as RemoveResource
 from threadpool_mb.broker.config import ResourceUpdate as ResourceUpdate
 from threadpool_mb.broker.config import UpdateResource as UpdateResource
+from threadpool_mb.command.boxes import ReplyBox as ReplyBox
+from threadpool_mb.command.calling import call as call
+from threadpool_mb.command.calling import call_async as call_async
+from threadpool_mb.command.calling import cast as cast
+from threadpool_mb.command.calling import delegate as delegate
+from threadpool_mb.command.late import late_replies as late_replies
+from threadpool_mb.command.messages import Call as Call
+from threadpool_mb.command.messages import Cast as Cast
+from threadpool_mb.command.messages import Command as Command
+from threadpool_mb.command.messages import Notice as Notice
+from threadpool_mb.command.messages import Request as Request
+from threadpool_mb.command.replies import Reply as Reply
+from threadpool_mb.counters import CallId as CallId
+from threadpool_mb.counters import Counter as Counter
 from threadpool_mb.dead_letters import DeadLetter as DeadLetter
 from threadpool_mb.dead_letters import DeadLetterReason as DeadLetterReason
+from threadpool_mb.errors import CallDeadlock as CallDeadlock
+from threadpool_mb.errors import CallError as CallError
+from threadpool_mb.errors import CallFailed as CallFailed
+from threadpool_mb.errors import CallNotDelivered as CallNotDelivered
+from threadpool_mb.errors import CallTimedOut as CallTimedOut
 from threadpool_mb.errors import Cancelled as Cancelled
+from threadpool_mb.errors import DuplicateReply as DuplicateReply
 from threadpool_mb.errors import MailboxClosed as MailboxClosed
 from threadpool_mb.errors import MailboxEmpty as MailboxEmpty
 from threadpool_mb.errors import PoolClosed as PoolClosed
 from threadpool_mb.errors import ThreadRefused as ThreadRefused
+from threadpool_mb.errors import WorkerGone as WorkerGone
 from threadpool_mb.executor.executor import KeyedExecutor as KeyedExecutor
 from threadpool_mb.mailbox.bounded import Blocking as Blocking
 from threadpool_mb.mailbox.bounded import NonBlocking as NonBlocking
@@ -54,12 +76,23 @@ __all__ = [
     "Blocking",
     "Broker",
     "BrokerConfig",
+    "Call",
+    "CallDeadlock",
+    "CallError",
+    "CallFailed",
+    "CallId",
+    "CallNotDelivered",
+    "CallTimedOut",
     "Cancelled",
+    "Cast",
     "CatchAll",
+    "Command",
+    "Counter",
     "DeadLetter",
     "DeadLetterReason",
     "Dispatch",
     "DrainReport",
+    "DuplicateReply",
     "Initialize",
     "Input",
     "KeepResource",
@@ -73,11 +106,15 @@ __all__ = [
     "MessageFuture",
     "Missing",
     "NonBlocking",
+    "Notice",
     "Pool",
     "PoolClosed",
     "PoolStats",
     "Remove",
     "RemoveResource",
+    "Reply",
+    "ReplyBox",
+    "Request",
     "ResourceUpdate",
     "ThreadRefused",
     "UnfinishedWorker",
@@ -85,5 +122,11 @@ __all__ = [
     "UpdateResource",
     "Waiting",
     "WorkerExit",
+    "WorkerGone",
+    "call",
+    "call_async",
+    "cast",
+    "delegate",
     "handle_message",
+    "late_replies",
 ]

@@ -1,10 +1,11 @@
 """Messages that will not be handled: counted, handed to a hook, otherwise logged.
 
-**Guarantees.** Every dead letter is counted once. It goes to the hook if there is one; without a
-hook the first of a kind is logged at WARNING, and those that follow within a second are summed up
-in the next line (or in the last one, when the owner ends). A hook that raises is logged and changes
-nothing else. The hook is called on the thread on which the message died, with no lock held; but for
-one case: what a finalizer or a signal handler does may hold what its thread holds just then.
+**Guarantees.** Every dead letter is counted once. If somebody waits for an answer to it, he is told
+so first. It goes to the hook if there is one; without a hook the first of a kind is logged at
+WARNING, and those that follow within a second are summed up in the next line (or in the last one,
+when the owner ends). A hook that raises is logged and changes nothing else. The hook is called on
+the thread on which the message died, with no lock held; but for one case: what a finalizer or a
+signal handler does may hold what its thread holds just then.
 """
 
 import collections
@@ -17,6 +18,7 @@ from collections.abc import Callable, Mapping
 from typing import Final, final
 
 from threadpool_mb.describing import describe
+from threadpool_mb.informed import inform
 from threadpool_mb.markers import Missing
 
 __all__ = ["DeadLetter", "DeadLetterOffice", "DeadLetterReason"]
@@ -65,7 +67,7 @@ class DeadLetterOffice[K, M]:
     Threads: internally synchronized.
     """
 
-    __slots__ = ("_counts", "_hook", "_lock", "_now", "_owner", "_quiet_until", "_unlogged")
+    __slots__ = ("_counts", "_hook", "_lock", "_now", "_quiet_until", "_unlogged", "owner")
 
     def __init__(
         self,
@@ -75,7 +77,7 @@ class DeadLetterOffice[K, M]:
         now: Callable[[], float] = time.monotonic,
     ) -> None:
         """Make an office for `owner` (its repr in log lines); `now` is a clock in seconds."""
-        self._owner: Final = owner
+        self.owner: Final = owner
         self._hook: Final = hook
         self._now: Final = now
         # Guards the three tables below. Nobody waits for it but for the time of a few dict
@@ -90,6 +92,7 @@ class DeadLetterOffice[K, M]:
 
         Blocks: as long as the hook does.
         """
+        inform(message, key, reason)
         more = 0
         with self._lock:
             self._counts[reason] += 1
@@ -103,13 +106,13 @@ class DeadLetterOffice[K, M]:
         if self._hook is None:
             before = f" ({more} more before it)" if more else ""
             _logger.warning(
-                "%s: dead letter for key %s: %s%s", self._owner, describe(key), reason, before
+                "%s: dead letter for key %s: %s%s", self.owner, describe(key), reason, before
             )
             return
         try:
             self._hook(DeadLetter(key, message, reason))
         except Exception:
-            _logger.exception("%s: on_dead_letter raised", self._owner)
+            _logger.exception("%s: on_dead_letter raised", self.owner)
 
     def flush(self) -> None:
         """Log the sum of what rate limiting has kept back."""
@@ -117,7 +120,7 @@ class DeadLetterOffice[K, M]:
             unlogged = dict(self._unlogged)
             self._unlogged.clear()
         for reason, more in unlogged.items():
-            _logger.warning("%s: %d more dead letters: %s", self._owner, more, reason)
+            _logger.warning("%s: %d more dead letters: %s", self.owner, more, reason)
 
     def counts(self) -> Mapping[DeadLetterReason, int]:
         """Return how many there were of each reason; a snapshot."""

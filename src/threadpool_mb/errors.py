@@ -6,6 +6,13 @@ Every error subclasses what people already catch::
     queue.ShutDown ── MailboxClosed       closed: nothing more goes in, or comes out
                         └── PoolClosed    the pool was closed or cancelled
     RuntimeError ── ThreadRefused         the system gave no thread that is needed
+                └── DuplicateReply        a call was answered twice
+    Exception ── CallError                a call has no reply, and why:
+                ├── CallNotDelivered      it was not taken: nobody has handled it
+                ├── CallTimedOut          its time ran out (a TimeoutError, too)
+                ├── CallFailed            who handled it said so, or raised
+                ├── WorkerGone            nobody is left who would answer
+                └── CallDeadlock          the answer would have to wait for itself
     BaseException ── Cancelled            this worker was asked to stop
 
 `Cancelled` is a `BaseException`, so that an `except Exception` in a worker does not swallow it.
@@ -13,7 +20,23 @@ Every error subclasses what people already catch::
 
 import queue
 
-__all__ = ["Cancelled", "MailboxClosed", "MailboxEmpty", "PoolClosed", "ThreadRefused"]
+from threadpool_mb.counters import CallId
+from threadpool_mb.markers import MISSING
+
+__all__ = [
+    "CallDeadlock",
+    "CallError",
+    "CallFailed",
+    "CallNotDelivered",
+    "CallTimedOut",
+    "Cancelled",
+    "DuplicateReply",
+    "MailboxClosed",
+    "MailboxEmpty",
+    "PoolClosed",
+    "ThreadRefused",
+    "WorkerGone",
+]
 
 
 class MailboxEmpty(queue.Empty):
@@ -36,4 +59,71 @@ class Cancelled(BaseException):
     """The worker that receives from this mailbox was asked to stop.
 
     Let it pass: it ends the worker well, and `finally` and `with` blocks run on its way out.
+    """
+
+
+class DuplicateReply(RuntimeError):
+    """A reply box was used twice; the first reply stands.
+
+    From the original's `DuplicateReply`.
+    """
+
+    def __init__(self, call_id: CallId) -> None:
+        """Name the call."""
+        super().__init__(f"more than one reply sent for: {call_id}")
+        self.call_id = call_id
+        """The call that has its reply already."""
+
+
+class CallError(Exception):
+    """A call has no reply; the subclasses say why.
+
+    From the original's `CommandError`.
+    """
+
+    def __init__(
+        self, message: str, call_id: CallId, *, key: object = MISSING, reason: str = ""
+    ) -> None:
+        """Say what happened to the call, in words that name its id."""
+        super().__init__(message)
+        self.call_id = call_id
+        """The id of the call."""
+        self.key = key
+        """The key of the worker that the call was for, `MISSING` where there is none."""
+        self.reason = reason
+        """Why, in a few words; a `DeadLetterReason` where the call became a dead letter."""
+
+
+class CallNotDelivered(CallError):
+    """The call was not taken: nobody has handled it, nor will.
+
+    From the original's `CouldNotEnqueueCommand`.
+    """
+
+
+class CallTimedOut(CallError, TimeoutError):
+    """No reply came within the timeout. The call may have been handled, or still be.
+
+    From the original's `BlockingCommandTimedOut`.
+    """
+
+
+class CallFailed(CallError):
+    """Whoever handled the call answered with an error, or raised: `__cause__` is that exception.
+
+    From the original's `BlockingCommandFailure`.
+    """
+
+
+class WorkerGone(CallError):
+    """Nobody will answer: the worker is gone, or has dropped the call.
+
+    It may have begun to handle the call.
+    """
+
+
+class CallDeadlock(CallError):
+    """The caller is a worker, and whoever is to answer waits for that worker: for ever.
+
+    The text names the chain.
     """

@@ -3,9 +3,9 @@
 import dataclasses
 import logging
 from collections.abc import Callable, Iterator
-from typing import Final, final
+from typing import Final, Literal, final
 
-from threadpool_mb.arguments import check_limit, check_timeout
+from threadpool_mb.arguments import Deadline, check_limit, check_timeout
 from threadpool_mb.errors import MailboxClosed, MailboxEmpty
 from threadpool_mb.mailbox.protocols import (
     Input,
@@ -14,7 +14,7 @@ from threadpool_mb.mailbox.protocols import (
     MailboxStats,
     MessageFuture,
 )
-from threadpool_mb.mailbox.using import check_mailbox_config
+from threadpool_mb.mailbox.using import check_mailbox_config, deliver_within
 from threadpool_mb.markers import MISSING, Missing
 
 __all__ = ["CatchAll"]
@@ -66,9 +66,17 @@ class _CatchAllInput[T]:
             return self._input.deliver(message)
         except MailboxClosed:
             raise
-        except Exception:
-            _logger.exception("CatchAll: deliver raised; the message counts as refused")
-            return False
+        except Exception:  # noqa: BLE001 - logged
+            return _log_refusal()
+
+    def deliver_within(self, message: T, deadline: Deadline) -> bool:
+        """Deliver until the deadline; see `QueueInput.deliver_within`."""
+        try:
+            return deliver_within(self._input, message, deadline)
+        except MailboxClosed:
+            raise
+        except Exception:  # noqa: BLE001 - logged
+            return _log_refusal()
 
 
 @final
@@ -169,6 +177,11 @@ class _CatchAllMailbox[T]:
     def stats(self) -> MailboxStats:
         """Return a snapshot of the wrapped mailbox."""
         return self._mailbox.stats()
+
+
+def _log_refusal() -> Literal[False]:
+    _logger.exception("CatchAll: deliver raised; the message counts as refused")  # noqa: LOG004
+    return False
 
 
 def _caught[T, D](function: Callable[[], T], otherwise: D) -> T | D:

@@ -41,7 +41,10 @@ import threading
 from collections.abc import Callable
 from typing import Final, cast, final
 
+from threadpool_mb.arguments import Deadline
+from threadpool_mb.informed import inform
 from threadpool_mb.mailbox.slots import Slots, refuse
+from threadpool_mb.markers import MISSING
 
 __all__ = ["Marker", "QueueInput", "sweep"]
 
@@ -98,11 +101,13 @@ def sweep[T](
 def _bury[T](message: T, on_dead_letter: Callable[[T], object] | None) -> None:
     if on_dead_letter is None:
         _logger.warning("a message that a mailbox had accepted will not be received: dead letter")
-        return
-    try:
-        on_dead_letter(message)
-    except Exception:
-        _logger.exception("on_dead_letter raised")
+    else:
+        try:
+            on_dead_letter(message)
+        except Exception:
+            _logger.exception("on_dead_letter raised")
+    # After the pool's own, which knows more of it.
+    inform(message, MISSING, "nobody receives from its mailbox any more")
 
 
 def _delivering[T](  # noqa: C901 - small closures over one state
@@ -134,11 +139,11 @@ def _delivering[T](  # noqa: C901 - small closures over one state
         return deliver, shut, finish
     take, free, wait = slots.take, slots.free, slots.wait
 
-    def deliver_into_slot(message: T, /) -> bool:
+    def deliver_into_slot(message: T, /, deadline: Deadline | None = None) -> bool:
         try:
             take()
         except queue.Empty:
-            if not wait():
+            if not wait(deadline):
                 return False
         try:
             put(message)
@@ -195,6 +200,14 @@ class QueueInput[T]:
         deliver, self._shut, self._finish = _delivering(self.queue, self.sweep, slots)
         self.deliver: Callable[[T], bool] = deliver
         """Put one message into the mailbox; see `Input.deliver`."""
+
+    def deliver_within(self, message: T, deadline: Deadline) -> bool:
+        """Put one message into the mailbox, and wait for room at most until the deadline.
+
+        Returns and raises what `deliver` does; `False` also if the deadline came first.
+        """
+        deliver: Callable[..., bool] = self.deliver
+        return deliver(message) if self.slots is None else deliver(message, deadline)
 
     def shut(self) -> None:
         """Take no more messages, and put the marker behind those that were taken."""

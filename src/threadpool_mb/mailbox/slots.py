@@ -23,6 +23,7 @@ import threading
 from collections.abc import Callable
 from typing import Final, Never, final
 
+from threadpool_mb.arguments import Deadline
 from threadpool_mb.errors import MailboxClosed
 
 __all__ = ["Slots", "refuse"]
@@ -75,8 +76,10 @@ class Slots:
         self.closed = True
         self.free(None)
 
-    def wait(self) -> bool:
+    def wait(self, deadline: Deadline | None = None) -> bool:
         """Take a slot where `take` found none; `False` if none came free in time.
+
+        Blocks: for the slots' timeout, or until the deadline, whatever comes first.
 
         Raises:
             MailboxClosed: if the mailbox was shut, before or during the wait.
@@ -96,7 +99,7 @@ class Slots:
             self.waiting += 1
         try:
             if not self.closed:
-                self._free.get(timeout=self._timeout)
+                self._free.get(timeout=_shortest(self._timeout, deadline))
                 return True
         except queue.Empty:
             if not self.closed:
@@ -106,3 +109,8 @@ class Slots:
                 self.waiting -= 1
         # The slot that `shut` has freed is in another sender's hand just now.
         return refuse(None)
+
+
+def _shortest(timeout: float | None, deadline: Deadline | None) -> float | None:
+    left = None if deadline is None else deadline.remaining()
+    return timeout if left is None else left if timeout is None else min(timeout, left)

@@ -3,10 +3,11 @@
 from collections.abc import Callable
 from typing import cast
 
+from threadpool_mb.arguments import Deadline
 from threadpool_mb.describing import describe
-from threadpool_mb.mailbox.protocols import Mailbox, MailboxConfig
+from threadpool_mb.mailbox.protocols import Input, Mailbox, MailboxConfig
 
-__all__ = ["check_mailbox_config", "handle_message"]
+__all__ = ["check_mailbox_config", "deliver_within", "handle_message"]
 
 
 def handle_message[T, R](
@@ -25,6 +26,16 @@ def handle_message[T, R](
     From the original's `handleMessage`.
     """
     return callback(mailbox.receive(timeout=timeout))
+
+
+def deliver_within[T](target: Input[T], message: T, deadline: Deadline) -> bool:
+    """Deliver, and wait for room at most until the deadline: `False` if it came first.
+
+    The inputs of this library know how. A user's own may have a method `deliver_within(message,
+    deadline)`; where it has none, this blocks as long as its `deliver` does.
+    """
+    within: Callable[[T, Deadline], bool] | None = getattr(target, "deliver_within", None)
+    return target.deliver(message) if within is None else within(message, deadline)
 
 
 def check_mailbox_config(config: object, name: str = "mailbox") -> MailboxConfig:

@@ -20,6 +20,8 @@ from collections.abc import Callable, Iterable
 from typing import Final, Literal, final
 
 from threadpool_mb.arguments import Deadline, check_timeout
+from threadpool_mb.command.holders import tell_watchers
+from threadpool_mb.command.waits import here
 from threadpool_mb.dead_letters import DeadLetterOffice, DeadLetterReason
 from threadpool_mb.describing import describe
 from threadpool_mb.errors import ThreadRefused
@@ -54,6 +56,7 @@ class Dispatcher[K, M]:
         "_on_worker_exit",
         "_thread",
         "_threads",
+        "call_here",
         "name",
         "new_incarnation",
         "roster",
@@ -78,6 +81,8 @@ class Dispatcher[K, M]:
         self._kind: Final = make_kind(functools.partial(self._inbox.put, "grow"), self._ended)
         self.new_incarnation: Final[Callable[[K], Incarnation[K, M]]] = self._kind.new_incarnation
         """Creates a worker that is not entered yet; what the mailbox's config raises passes."""
+        self.call_here: Final[Callable[[Incarnation[K, M], M], bool]] = self._kind.call_here
+        """Has a message handled on the caller's thread, if that can be done."""
         self._threads: Final = self._kind.threads
         self.roster: Final[Roster[K, M]] = Roster(self._inbox.put, self._kind.start_at_once)
         self._thread: Final = threading.Thread(
@@ -166,7 +171,8 @@ class Dispatcher[K, M]:
     def check_not_own_thread(self) -> None:
         """Raise `RuntimeError` on a thread that `join` would wait for."""
         current = threading.current_thread()
-        if current is self._thread or current in self._threads:
+        runs_here = any(self.roster.is_unfinished(worker) for worker in here.workers())
+        if current is self._thread or current in self._threads or runs_here:
             raise RuntimeError(
                 f"{self!r} cannot be joined from {current.name!r}, which is a thread of its own:"
                 " it would wait for itself"
@@ -264,6 +270,7 @@ class Dispatcher[K, M]:
         if error is not None:
             incarnation.leftovers.reason = DeadLetterReason.WORKER_FAILED
         self._tell(incarnation.mailbox.abandon, "the mailbox")
+        tell_watchers(incarnation)
         if self._on_worker_exit is not None:
             worker_exit = WorkerExit(incarnation.key, incarnation.number, error)
             self._tell(functools.partial(self._on_worker_exit, worker_exit), "on_worker_exit")

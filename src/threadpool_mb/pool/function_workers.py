@@ -5,6 +5,7 @@ import threading
 from collections.abc import Callable
 from typing import Any, Final, cast, final
 
+from threadpool_mb.command.waits import here
 from threadpool_mb.dead_letters import DeadLetterOffice
 from threadpool_mb.describing import describe
 from threadpool_mb.mailbox.protocols import Input, Mailbox, MailboxConfig
@@ -61,19 +62,25 @@ class FunctionWorkers[K, M]:
         """Start a worker; see `WorkerKind.start`."""
         self.threads.start(functools.partial(self._live, incarnation))
 
+    def call_here(self, _incarnation: Incarnation[K, M], _message: M) -> bool:
+        """Take none: a function runs on its own thread."""
+        return False
+
     def grow(self) -> None:
         """Do nothing: each worker has a thread."""
 
     def _live(self, incarnation: Incarnation[K, M]) -> None:
-        self._ended(
-            incarnation, self._run(incarnation.key, cast("Mailbox[M]", incarnation.mailbox))
-        )
+        self._ended(incarnation, self._run(incarnation))
 
-    def _run(self, key: K, mailbox: Mailbox[M]) -> BaseException | None:
+    def _run(self, incarnation: Incarnation[K, M]) -> BaseException | None:
         """Run the worker to its end; return what it raised, if it did not end well."""
+        key, mailbox = incarnation.key, cast("Mailbox[M]", incarnation.mailbox)
+        here.inner.append(incarnation)
         try:
             threading.current_thread().name = f"{self._pool_name}-{describe(key)}"
             self._worker(key, mailbox)
         except BaseException as error:  # noqa: BLE001 - reported by the caller, whatever it is
             return None if ended_well(error, mailbox) else error
+        finally:
+            here.inner.clear()
         return None

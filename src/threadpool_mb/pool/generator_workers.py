@@ -5,23 +5,34 @@ are turns of one lane (`scheduling.lanes`). Set-up comes before the first messag
 the generator is closed on a shared thread before its end is reported.
 """
 
+import _thread
 import contextlib
+import contextvars
 import itertools
 import queue
 from collections.abc import Callable, Generator
 from typing import Any, Final, Literal, Never, cast, final, override
 
+from threadpool_mb.arguments import Deadline
+from threadpool_mb.command.waits import here
 from threadpool_mb.dead_letters import DeadLetterOffice, DeadLetterReason
 from threadpool_mb.describing import describe
 from threadpool_mb.mailbox.protocols import Input, Mailbox, MailboxConfig, MailboxStats
 from threadpool_mb.mailbox.sending import Marker
 from threadpool_mb.mailbox.slots import Slots
+from threadpool_mb.mailbox.using import deliver_within
 from threadpool_mb.pool.incarnation import Incarnation, Leftovers, State
 from threadpool_mb.pool.workers import Ended, ended_well
-from threadpool_mb.scheduling.lanes import Lane
+from threadpool_mb.scheduling.lanes import IDLE, Lane
 from threadpool_mb.scheduling.shared_threads import SharedThreads
 
 __all__ = ["GeneratorFunction", "GeneratorWorkers"]
+
+type _Outcome = BaseException | Literal["goes on"] | None
+"""What a worker has raised, `None` if it has ended well."""
+
+_DEEPEST: Final = 16
+"""How many workers may call each other on one thread; the next call changes threads."""
 
 type GeneratorFunction[K, M] = Callable[[K], Generator[None, M, object]]
 """A worker that takes a message at each `yield`."""
@@ -103,6 +114,19 @@ class GeneratorWorkers[K, M]:
         lane.incarnation = incarnation
         self.threads.schedule(lane)
 
+    def call_here(self, incarnation: Incarnation[K, M], message: M) -> bool:
+        """Have a message handled on this thread; see `WorkerKind.call_here`."""
+        lane = cast("_GeneratorLane[K, M]", incarnation.mailbox)
+        inner = here.inner
+        if lane.unattended != IDLE or len(inner) >= _DEEPEST:
+            return False
+        inner.append(incarnation)
+        try:
+            # Not in the caller's context: a worker's is empty, whoever calls.
+            return contextvars.Context().run(lane.turn_for, message)
+        finally:
+            inner.pop()
+
     def grow(self) -> None:
         """Start one more thread if one is needed; see `WorkerKind.grow`."""
         self.threads.grow()
@@ -122,10 +146,37 @@ class _GeneratorLane[K, M](Lane[M]):
         self.incarnation: Incarnation[K, M] | None = None
         """The worker, from its start to its end: a cycle, which the end breaks."""
 
+    @property
+    def holder(self) -> Incarnation[K, M] | None:
+        """Who has the calls that are handled in a turn; see `Serving`."""
+        return self.incarnation
+
     def _work(self) -> bool:
         outcome = self._run()
+        return outcome == "goes on" or self._end(outcome)
+
+    def _handle(self, message: M) -> bool:
+        outcome = self._send(message)
         if outcome == "goes on":
             return True
+        if isinstance(outcome, KeyboardInterrupt):
+            # It was meant for the thread that calls, the main one: it comes again there.
+            _thread.interrupt_main()
+        return self._end(outcome)
+
+    def _send(self, message: M) -> "_Outcome":
+        try:
+            # An idle lane has had a turn, and so has a generator.
+            generator = cast("Generator[None, M, object]", self._generator)
+            if (value := generator.send(message)) is not None:
+                _refuse(generator, value)
+        except StopIteration:
+            return None
+        except BaseException as error:  # noqa: BLE001 - reported, whatever it is
+            return error
+        return "goes on"
+
+    def _end(self, outcome: BaseException | None) -> Literal[False]:
         incarnation = cast("Incarnation[K, M]", self.incarnation)
         self._generator = self.incarnation = None
         # Handed over, and held no more: its traceback holds the worker's frames, and what these
@@ -135,7 +186,7 @@ class _GeneratorLane[K, M](Lane[M]):
         self._kind.ended(incarnation, handed.pop())
         return False
 
-    def _run(self) -> BaseException | Literal["goes on"] | None:  # noqa: C901 - few calls a message
+    def _run(self) -> "_Outcome":  # noqa: C901 - few calls a message
         """Run the worker for a turn; return what it has raised, `None` if it has ended well."""
         try:
             generator = self._generator or self._set_up()
@@ -169,6 +220,11 @@ class _GeneratorLane[K, M](Lane[M]):
             return error
         return "goes on"
 
+    @property
+    def owner(self) -> str:
+        """The name of the pool; see `HasReason`."""
+        return self._kind.office.owner
+
     def _bury(self, message: M, /) -> None:
         self._kind.office.take(self._key, message, self.reason)
 
@@ -200,10 +256,15 @@ class _ForeignLane[K, M](_GeneratorLane[K, M]):
         self._mailbox: Final = mailbox
         self._input: Final[Input[M]] = mailbox.new_input()
 
-    def deliver(self, message: M, /) -> bool:
-        """Put one message into the mailbox, and a token into the queue; see `Input.deliver`."""
+    def deliver(self, message: M, /, deadline: Deadline | None = None) -> bool:
+        """Put one message into the mailbox, and a token into the queue; see `Lane.deliver`."""
+        target = self._input
         try:
-            if not self._input.deliver(message):
+            if not (
+                target.deliver(message)
+                if deadline is None
+                else deliver_within(target, message, deadline)
+            ):
                 return False
         except Exception:
             raise
@@ -234,6 +295,10 @@ class _ForeignLane[K, M](_GeneratorLane[K, M]):
     def _sweep(self) -> None:
         # The queue has nothing but tokens.
         self._mailbox.abandon()
+
+    def turn_for(self, _message: M, /) -> bool:
+        """Take none: the messages wait in the user's mailbox."""
+        return False
 
     @override
     def get(self, block: bool = True, timeout: float | None = None) -> M:

@@ -4,7 +4,9 @@ import enum
 from collections.abc import Callable
 from typing import Final, Protocol, final
 
+from threadpool_mb.command.holders import Awaited
 from threadpool_mb.dead_letters import DeadLetterOffice, DeadLetterReason
+from threadpool_mb.describing import describe
 from threadpool_mb.mailbox.protocols import Input, MailboxStats
 
 __all__ = ["Direct", "HasReason", "Incarnation", "Leftovers", "Mailbox", "State"]
@@ -73,6 +75,11 @@ class HasReason(Protocol):
     reason: DeadLetterReason
     """Why messages are left over; whoever ends the worker sets it first."""
 
+    @property
+    def owner(self) -> str:
+        """The name of the pool."""
+        ...
+
 
 @final
 class Leftovers[K, M]:
@@ -89,6 +96,11 @@ class Leftovers[K, M]:
         self._office: Final = office
         self.reason: DeadLetterReason = DeadLetterReason.WORKER_ENDED
 
+    @property
+    def owner(self) -> str:
+        """The name of the pool."""
+        return self._office.owner
+
     def __call__(self, message: M) -> None:
         """Make a dead letter of `message`."""
         self._office.take(self._key, message, self.reason)
@@ -98,6 +110,8 @@ class Leftovers[K, M]:
 class Incarnation[K, M]:
     """A worker of a key, from `initialize` to its end.
 
+    To those who call it, it is the `Holder` of their calls.
+
     `number`, `state`, `current`, `predecessor` and `successor` belong to the roster, which guards
     them with its lock; the rest never changes.
     """
@@ -105,6 +119,7 @@ class Incarnation[K, M]:
     __slots__ = (
         "current",
         "direct",
+        "gone",
         "input",
         "key",
         "leftovers",
@@ -113,6 +128,8 @@ class Incarnation[K, M]:
         "predecessor",
         "state",
         "successor",
+        "waits_for",
+        "watchers",
     )
 
     def __init__(
@@ -131,6 +148,9 @@ class Incarnation[K, M]:
         self.direct: Final = direct
         """Where the mailbox has no limit: its input, for senders who do in their own frame what
         `deliver` does (which saves 25 ns of 140 on 3.14t and of 265 on 3.13t)."""
+        self.gone: bool = False
+        self.watchers: dict[Awaited, None] | None = None
+        self.waits_for: Awaited | None = None
         self.number: int = 0
         """Given when it enters, not when it is made: later workers have greater ones."""
         self.state: State = State.PENDING
@@ -140,3 +160,13 @@ class Incarnation[K, M]:
         """The worker of the key that must end before this one starts."""
         self.successor: Incarnation[K, M] | None = None
         """The worker of the key that waits for the end of this one."""
+
+    @property
+    def title(self) -> str:
+        """What it is called in an error's text."""
+        return f"{self.leftovers.owner} {describe(self.key)}"
+
+    @property
+    def end_reason(self) -> str:
+        """Why it has ended, in a few words."""
+        return self.leftovers.reason

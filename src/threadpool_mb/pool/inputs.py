@@ -1,11 +1,14 @@
 """The pool as an `Input`: of messages for one key, and of the original's pool messages."""
 
 from collections.abc import Callable
-from typing import Final, Protocol, final
+from typing import Any, Final, Protocol, final
 
+from threadpool_mb.arguments import Deadline
+from threadpool_mb.command.replies import Reply
 from threadpool_mb.describing import describe
 from threadpool_mb.markers import Missing
 from threadpool_mb.messages import Dispatch, Initialize, Remove
+from threadpool_mb.pool.calls import Calls
 
 __all__ = ["KeyInput", "PoolInput"]
 
@@ -20,17 +23,26 @@ class _Routes[K, M](Protocol):
 class KeyInput[K, M]:
     """An `Input` that addresses one key, whichever worker it has; from `Pool.ref`."""
 
-    __slots__ = ("_dispatch", "key")
+    __slots__ = ("_calls", "_dispatch", "key")
 
-    def __init__(self, key: K, dispatch: Callable[[K, M], bool]) -> None:
-        """Address `key` through `dispatch`."""
+    def __init__(self, key: K, dispatch: Callable[[K, M], bool], calls: "Calls[K, M]") -> None:
+        """Address `key` through `dispatch`, and with calls through `calls`."""
         self._dispatch: Final = dispatch
+        self._calls: Final = calls
         self.key: Final = key
         """The key."""
 
     def deliver(self, message: M, /) -> bool:
         """Hand a message to the key's worker; see `Pool.dispatch`."""
         return self._dispatch(self.key, message)
+
+    def deliver_within(self, message: M, deadline: Deadline) -> bool:
+        """Hand a message to the key's worker; wait for room at most until the deadline."""
+        return self._calls.dispatch(self.key, message, deadline)
+
+    def deliver_call(self, call: M, reply: Reply[Any], *, inline: bool) -> bool:
+        """Hand a call to the key's worker; see `CallTarget`."""
+        return self._calls.deliver(self.key, call, reply, inline=inline)
 
     def __repr__(self) -> str:
         """Show the key."""

@@ -30,6 +30,7 @@ from threadpool_mb.mailbox.using import check_mailbox_config
 from threadpool_mb.markers import MISSING, Missing
 from threadpool_mb.messages import Dispatch, Initialize, Remove
 from threadpool_mb.pool.batches import deliver_many
+from threadpool_mb.pool.calls import Calls
 from threadpool_mb.pool.dispatcher import Dispatcher
 from threadpool_mb.pool.incarnation import Incarnation
 from threadpool_mb.pool.inputs import KeyInput, PoolInput
@@ -84,6 +85,7 @@ class Pool[K, M]:
     """
 
     __slots__ = (
+        "_calls",
         "_dispatcher",
         "_find",
         "_new_incarnation",
@@ -101,6 +103,7 @@ class Pool[K, M]:
         throughput: int | None = None,
         name: str | None = None,
         overflow: Overflow = "refuse",
+        inline_calls: bool | None = None,
         on_dead_letter: Callable[[DeadLetter[K, M]], object] | None = None,
         on_worker_exit: Callable[[WorkerExit[K]], object] | None = None,
     ) -> None:
@@ -117,6 +120,10 @@ class Pool[K, M]:
             name: shown in thread names and log lines; `"pool-1"` and so on if it is not given.
             overflow: what a refused message does to its worker: nothing, or (as in the original)
                 removes it.
+            inline_calls: whether a generator worker may handle a `call` that has no timeout on the
+                caller's thread, where it is idle: that takes a few µs, in the place of some tens.
+                If it is not given: unless that is the main thread, where Ctrl-C would stop the
+                worker. A call's thread then holds what locks it holds while the worker runs.
             on_dead_letter: called with each message that no worker will receive, on the thread on
                 which that turned out; without it they are logged at WARNING, at most once a second
                 for a reason. An `Exception` that it raises is logged.
@@ -155,6 +162,7 @@ class Pool[K, M]:
         self._find: Final = self._roster.routes.get
         self._new_incarnation: Final = self._dispatcher.new_incarnation
         self._undelivered: Final = Undelivered(self._dispatcher, self._office, overflow)
+        self._calls: Final = Calls(self._dispatcher, self._undelivered, inline=inline_calls)
 
     def initialize(self, key: K, message: M | Missing = MISSING, /) -> bool:
         """Start a worker for the key, with a first message ahead of all others if one is given.
@@ -284,7 +292,7 @@ class Pool[K, M]:
             TypeError: if the key cannot be hashed.
         """
         check_key(key)
-        return KeyInput(key, self.dispatch)
+        return KeyInput(key, self.dispatch, self._calls)
 
     def keys(self) -> list[K]:
         """Return the keys that have a worker; a snapshot."""

@@ -279,6 +279,10 @@ class Roster[K, M]:
         with self._lock:
             return list(self._unfinished)
 
+    def is_unfinished(self, worker: object) -> bool:
+        """Return whether it is one of these workers, and has not ended."""
+        return cast("Incarnation[K, M]", worker) in self._unfinished
+
     def _drop_locked(self, incarnation: Incarnation[K, M]) -> None:
         """Take a worker that has not started out of its line."""
         incarnation.state = State.ENDED

@@ -46,7 +46,15 @@ class Undelivered[K, M]:
                 return incarnation.input.deliver(message) or self.refused(incarnation, message)
             except MailboxClosed:
                 tried = incarnation
-        if roster.closed:
+        return self.nobody(key, message, tried)
+
+    def nobody(self, key: K, message: M, tried: Incarnation[K, M] | None) -> Literal[False]:
+        """Make a dead letter of a message that no worker is left to take.
+
+        Raises:
+            PoolClosed: if the pool is closed.
+        """
+        if self._dispatcher.roster.closed:
             raise PoolClosed(
                 f"{self._dispatcher!r} is closed: it takes no message for key {describe(key)}"
             )

@@ -45,6 +45,7 @@ import queue
 import threading
 from typing import Final, cast
 
+from threadpool_mb.arguments import Deadline
 from threadpool_mb.mailbox.protocols import MailboxStats
 from threadpool_mb.mailbox.sending import Marker, sweep
 from threadpool_mb.mailbox.slots import Slots, refuse
@@ -99,14 +100,14 @@ class Lane[M](queue.SimpleQueue[M]):
         self.cancelled: bool = False
         self._marked: int = 0
 
-    def deliver(self, message: M, /) -> bool:
-        """Put one message into the lane; see `Input.deliver`."""
+    def deliver(self, message: M, /, deadline: Deadline | None = None) -> bool:
+        """Put one message into the lane; see `Input.deliver` and `QueueInput.deliver_within`."""
         slots = self._slots
         if slots is not None:
             try:
                 slots.take()
             except queue.Empty:
-                if not slots.wait():
+                if not slots.wait(deadline):
                     return False
         if self.closed:
             if slots is not None:
@@ -116,6 +117,10 @@ class Lane[M](queue.SimpleQueue[M]):
         if self.unattended:
             self.attend()
         return True
+
+    def deliver_within(self, message: M, deadline: Deadline) -> bool:
+        """Put one message into the lane; see `QueueInput.deliver_within`."""
+        return self.deliver(message, deadline)
 
     def attend(self) -> None:
         """See to what was put into a lane that nobody looks at."""
@@ -164,8 +169,43 @@ class Lane[M](queue.SimpleQueue[M]):
 
     def turn(self) -> None:
         """Handle some messages; on a shared thread, for a lane that is busy."""
-        if not self._work():
-            return
+        if self._work():
+            self._let_go()
+
+    def turn_for(self, message: M, /) -> bool:
+        """Have one message handled on the caller's thread, if the lane is idle.
+
+        The order is kept, because an idle lane has no other message; and so is the exclusion,
+        because the caller takes the lock as whoever schedules the lane does.
+
+        Blocks: as long as handling it takes.
+
+        Returns:
+            `False` if the message was not taken.
+        """
+        if self.unattended != IDLE:
+            return False
+        # A loop; see `attend`.
+        for got in map(self._busy.acquire, (False,)):
+            if not got:
+                break
+            self.unattended = 0
+            taken = False
+            try:
+                taken = not (self.closed or self.qsize())
+                if taken and not self._handle(message):
+                    return True
+            except BaseException:
+                # An interrupt, before the message was handled.
+                self._let_go()
+                raise
+            # What has come meanwhile is for a shared thread.
+            self._let_go()
+            return taken
+        return False
+
+    def _let_go(self) -> None:
+        """Let the lane wait for its next turn, or for the next message."""
         if self.qsize():
             self._threads.schedule(self)
             return
@@ -173,6 +213,10 @@ class Lane[M](queue.SimpleQueue[M]):
         self._busy.release()
         if self.qsize():
             self.attend()
+
+    def _handle(self, message: M) -> bool:
+        """Handle one message that is in no queue; `False` if the lane has ended."""
+        raise NotImplementedError
 
     def _work(self) -> bool:
         """Handle at most as many messages as belong into a turn; `False` if the lane has ended."""

@@ -3,6 +3,8 @@
 **Guarantees.** What is scheduled gets its turn, in the order in which it was scheduled. As long as
 something waits for its turn, every thread is busy, and as many were asked for as there may be: a
 turn that blocks holds up one thread, and no other turn for longer than a thread takes to start.
+Where all of them wait for other workers to answer calls, there may be one more, so that one of
+those can be given its turn; it ends when it has nothing to do.
 
 **Assumes.** What `mailbox.sending` says of `SimpleQueue`. Turns raise nothing; what they raise all
 the same is logged, and the thread goes on.
@@ -32,6 +34,8 @@ from collections.abc import Callable
 from typing import Final, Protocol, final
 
 from threadpool_mb.arguments import Deadline
+from threadpool_mb.command.holders import Holder
+from threadpool_mb.command.waits import here
 from threadpool_mb.errors import ThreadRefused
 from threadpool_mb.mailbox.lingering import get_patiently
 
@@ -58,6 +62,28 @@ class Turn(Protocol):
 
 
 @final
+class _Serving:
+    """One of the threads, as those see it who wait in a call on it; see `waits`."""
+
+    __slots__ = ("_threads", "turn")
+
+    def __init__(self, threads: "SharedThreads") -> None:
+        self._threads: Final = threads
+        self.turn: Turn | None = None
+
+    @property
+    def holder(self) -> Holder | None:
+        """The worker whose turn it is."""
+        return getattr(self.turn, "holder", None)
+
+    def blocked(self) -> None:
+        self._threads.block()
+
+    def unblocked(self) -> None:
+        self._threads.unblock()
+
+
+@final
 class SharedThreads:
     """Runs turns on at most `max_threads` threads.
 
@@ -67,6 +93,8 @@ class SharedThreads:
     __slots__ = (
         "_ask",
         "_asking",
+        "_blocked",
+        "_full",
         "_idle",
         "_lock",
         "_max_threads",
@@ -115,6 +143,10 @@ class SharedThreads:
         self._started: Final[dict[threading.Thread, None]] = {}
         self._idle: int = 0
         self._starting: int = 0
+        # Those that wait in a call, and need another thread to go on.
+        self._blocked: int = 0
+        # No more threads: closed, or the system has refused one.
+        self._full: bool = False
         # Held while one more thread is asked for. Nobody waits for it.
         self._asking: Final = threading.Lock()
         self.growing: bool = True
@@ -177,15 +209,19 @@ class SharedThreads:
                 # No call between the two; `_not_started` undoes both.
                 self._starting += 1
                 self._threads.append(thread)
-                self.growing = running + 1 < self._max_threads
+                self._look_whether_growing_locked()
             thread.start()
             with self._lock:
                 self._started[thread] = None
+                for ended in [each for each in self._started if not each.is_alive()]:
+                    del self._started[ended]
         except (RuntimeError, MemoryError) as error:
             self._not_started(thread)
             # With what there is, from now on; where that is refused too, with another one.
             with self._lock:
-                none = self.growing = not self._threads
+                none = not self._threads
+                self._full = not none
+                self._look_whether_growing_locked()
             if none or not running:
                 msg = f"the system started no thread (0 are running): {error}"
                 raise ThreadRefused(msg) from error
@@ -211,7 +247,7 @@ class SharedThreads:
             elif thread in self._threads:
                 self._starting -= 1
                 self._threads.remove(thread)
-                self.growing = True
+                self._look_whether_growing_locked()
 
     def close(self) -> None:
         """Let every thread end once nothing waits for its turn.
@@ -219,8 +255,26 @@ class SharedThreads:
         Blocks: never.
         """
         with self._lock:
+            self._full = True
             self.growing = False
         self._ready.put(None)
+
+    def block(self) -> None:
+        """Take note that one of the threads will wait for a worker, who may need a thread."""
+        with self._lock:
+            self._blocked += 1
+            self._look_whether_growing_locked()
+        self.grow_if_needed()
+
+    def unblock(self) -> None:
+        """Take note that it goes on."""
+        with self._lock:
+            self._blocked -= 1
+            self._look_whether_growing_locked()
+
+    def _look_whether_growing_locked(self) -> None:
+        running = len(self._threads)
+        self.growing = not self._full and (running < self._max_threads or running == self._blocked)
 
     def join(self, deadline: Deadline) -> bool:
         """Wait until every thread has ended; for those that are closed.
@@ -263,7 +317,7 @@ class SharedThreads:
                 # Whoever started it was interrupted before it could be seen to have started.
                 self._starting += 1
                 self._threads.append(me)
-                self.growing = self.growing and len(self._threads) < self._max_threads
+                self._look_whether_growing_locked()
             self._started[me] = None
         # Not in the context of whoever happened to start it, as 3.14t would have it.
         contextvars.Context().run(self._take_turns)
@@ -271,6 +325,7 @@ class SharedThreads:
     def _take_turns(self) -> None:
         self._prepare()
         ready, get = self._ready, self._ready.get
+        serving = here.serving = _Serving(self)
         turn = get_patiently(ready)
         with self._lock:
             self._starting -= 1
@@ -280,6 +335,7 @@ class SharedThreads:
                     if self.growing:
                         self.grow_if_needed()
                 finally:
+                    serving.turn = turn
                     turn.turn()
             except BaseException:  # noqa: BLE001 - a thread is for all lanes; it goes on
                 self._report()
@@ -288,6 +344,9 @@ class SharedThreads:
             try:
                 turn = get(False)
             except queue.Empty:
+                serving.turn = None
+                if self._is_surplus():
+                    return
                 turn = self._wait()
         # For the next one.
         ready.put(None)
@@ -296,6 +355,22 @@ class SharedThreads:
         """Log the error that is being handled, if that can be done."""
         with contextlib.suppress(BaseException):
             _logger.exception("%s: a turn raised", self._name)  # noqa: LOG004 - it is
+
+    def _is_surplus(self) -> bool:
+        """Whether there are more threads than there may be, now that none waits in a call.
+
+        This one counts no more then, and ends. What was put since it has looked is the others'; if
+        all of them wait in calls, it sees to it that there is another one, as any sender would.
+        """
+        if len(self._threads) <= self._max_threads:
+            return False
+        with self._lock:
+            if len(self._threads) <= self._max_threads:
+                return False
+            self._threads.remove(threading.current_thread())
+            self._look_whether_growing_locked()
+        self.grow_if_needed()
+        return True
 
     def _wait(self) -> Turn | None:
         """Wait for a turn, as one who is idle."""

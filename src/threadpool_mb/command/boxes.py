@@ -1,0 +1,81 @@
+"""The receiver's end of a call: where the answer goes."""
+
+from typing import Final, final
+
+from threadpool_mb.command.replies import Reply
+from threadpool_mb.counters import CallId
+from threadpool_mb.describing import describe
+from threadpool_mb.markers import MISSING
+
+__all__ = ["ReplyBox"]
+
+_DROPPED: Final = "its reply box was dropped"
+
+
+@final
+class ReplyBox[R]:
+    """Takes one answer to a call, and brings it to whoever waits for it.
+
+    One that is dropped without an answer tells its caller so: `WorkerGone`.
+
+    Threads: internally synchronized; any thread may answer.
+
+    From the original's `ReplyBox`.
+    """
+
+    __slots__ = ("answer",)
+
+    def __init__(self, answer: Reply[R]) -> None:
+        """Bring what is answered to `answer`."""
+        self.answer: Final = answer
+        """What the caller has."""
+
+    @property
+    def call_id(self) -> CallId:
+        """The id of the call."""
+        return self.answer.call_id
+
+    @property
+    def expired(self) -> bool:
+        """Whether nobody waits for the answer any more, so that it need not be worked out."""
+        return self.answer.expired
+
+    def reply(self, value: R, /) -> None:
+        """Answer with a value. One that comes too late is dropped, and counted: `late_replies`.
+
+        Blocks: never; as long as the callbacks of the call's `Reply` do, if it has any.
+
+        Raises:
+            DuplicateReply: if the call was answered through this box before.
+
+        From the original's `replyTo`.
+        """
+        self.answer.settle(value, None, from_box=True)
+
+    def fail(self, error: BaseException, /) -> None:
+        """Answer that it has failed: the caller gets `CallFailed` with `error` as its cause.
+
+        Blocks: as `reply` does.
+
+        Raises:
+            DuplicateReply: if the call was answered through this box before.
+            TypeError: if it is no exception.
+        """
+        if not isinstance(error, BaseException):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise TypeError(f"a call fails with an exception, not {describe(error)}")
+        self.answer.settle(MISSING, error, from_box=True)
+
+    def not_handled(self, key: object, reason: str) -> None:
+        """Answer that the call will not be handled."""
+        self.answer.not_handled(key, reason)
+
+    def __repr__(self) -> str:
+        """Show the id of the call."""
+        return f"<ReplyBox {self.call_id}>"
+
+    def __del__(self) -> None:
+        """Answer that nobody will, if nobody has."""
+        # An interrupt may have come before it was made: then there is no `answer`.
+        reply = getattr(self, "answer", None)
+        if reply is not None and not reply.answered:
+            reply.not_handled(reply.key, _DROPPED)

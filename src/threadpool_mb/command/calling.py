@@ -1,0 +1,185 @@
+"""What a caller does: cast, call, call without waiting, hand a call on.
+
+A call's life: `call` makes a `Reply` for itself and a `ReplyBox` for the receiver, and delivers the
+command with the box. The receiver answers through the box. `call` keeps no reference to the box, so
+that it is freed where the receiver drops it.
+"""
+
+from typing import Any, Protocol
+from typing import cast as as_type
+
+from threadpool_mb.arguments import Deadline
+from threadpool_mb.command import failures
+from threadpool_mb.command.boxes import ReplyBox
+from threadpool_mb.command.messages import Call, Cast, Command, Notice
+from threadpool_mb.command.replies import Reply
+from threadpool_mb.dead_letters import DeadLetterReason
+from threadpool_mb.describing import describe
+from threadpool_mb.errors import CallDeadlock, MailboxClosed
+from threadpool_mb.mailbox.protocols import Input
+from threadpool_mb.mailbox.using import deliver_within
+from threadpool_mb.markers import MISSING
+
+__all__ = ["CallTarget", "call", "call_async", "cast", "delegate"]
+
+
+class CallTarget[T](Protocol):
+    """An input that knows who is to answer: of a pool's worker."""
+
+    @property
+    def key(self) -> object:
+        """Whom it addresses."""
+        ...
+
+    def deliver_call(self, call: T, reply: Reply[Any], /, *, inline: bool) -> bool:
+        """Deliver a call, until the reply's deadline, and write who has it into the reply.
+
+        Args:
+            call: the call.
+            reply: what waits for its answer.
+            inline: whether the call may be handled here, before this returns.
+
+        Returns:
+            `False` if it was not taken; the reply has its answer then.
+
+        Raises:
+            MailboxClosed: if what it belongs to is closed.
+            CallDeadlock: if it would have to wait for room for ever.
+        """
+        ...
+
+
+def cast(target: Input[Cast], notice: Notice, /) -> bool:
+    """Send a notice, and expect no reply.
+
+    Blocks: as `target.deliver` does.
+
+    Returns:
+        `False` if the notice was refused, as `target.deliver` does.
+
+    Raises:
+        TypeError: if it is no `Notice`.
+        MailboxClosed: if the mailbox is closed.
+
+    From the original's `cast`.
+    """
+    if not isinstance(notice, Notice):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise TypeError(f"a notice must be a Notice, not {describe(notice)}")
+    return target.deliver(Cast(notice))
+
+
+def call[R](target: Input[Call[R]], command: Command[R], /, *, timeout: float | None = None) -> R:
+    """Send a command, wait for the reply, and return it.
+
+    One deadline covers both: waiting for room in the mailbox, and for the reply. A call without a
+    timeout to an idle generator worker of a pool is handled on the caller's thread; see
+    `Pool(inline_calls=)`.
+
+    Blocks: until the reply is there, at most `timeout` seconds (`None`: for ever). Where `target`
+    is no input of this library, also as long as its `deliver` does.
+    Threads: any thread, workers included.
+
+    Args:
+        target: whom to ask: `pool.ref(key)`, a mailbox's or a broker's input.
+        command: what to ask.
+        timeout: seconds.
+
+    Raises:
+        CallNotDelivered: if nobody has the key, or the mailbox refused the call, or is closed.
+        CallTimedOut: if the timeout ran out. The receiver is told: `reply_box.expired`.
+        CallFailed: if the receiver said so, or raised; its exception is the `__cause__`.
+        WorkerGone: if nobody is left who would answer.
+        CallDeadlock: if whoever is to answer waits for the worker that calls this.
+        TypeError: if it is no `Command`.
+        ValueError: if the timeout is no number of seconds.
+
+    From the original's `call`, whose timeout does not cover the delivery.
+    """
+    deadline = None if timeout is None else Deadline(timeout)
+    reply = _send(target, command, deadline, inline=deadline is None)
+    return reply.result_or_give_up()
+
+
+def call_async[R](target: Input[Call[R]], command: Command[R], /) -> Reply[R]:
+    """Send a command, and return its reply-to-be.
+
+    Blocks: as `target.deliver` does; not for the reply.
+    Threads: any thread, workers included.
+
+    Returns:
+        The reply. If the call was not delivered it says so: `CallNotDelivered`.
+
+    Raises:
+        TypeError: if it is no `Command`.
+
+    From the original's `callAsync`, which returns nothing where the call was not delivered.
+    """
+    return _send(target, command, None, inline=False)
+
+
+def delegate[R](target: Input[Call[R]], received: Call[R], /) -> bool:
+    """Hand a call that was received on to somebody else, who answers it.
+
+    Who handed it on is not asked for the answer any more, and may end.
+
+    Blocks: until there is room, as `target.deliver` does, or until the call's deadline.
+
+    Returns:
+        `False` if it was not taken; its caller has been told.
+
+    Raises:
+        TypeError: if it is no `Call`.
+
+    From the original's `delegateCall`.
+    """
+    if not isinstance(received, Call):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise TypeError(f"what is handed on must be a Call, not {describe(received)}")
+    reply = received.reply_box.answer
+    taken = _deliver(target, received, reply, inline=False)
+    if taken:
+        reply.handed_on()
+    return taken
+
+
+def _send[R](
+    target: Input[Call[R]], command: Command[R], deadline: Deadline | None, *, inline: bool
+) -> Reply[R]:
+    if not isinstance(command, Command):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise TypeError(f"a command must be a Command, not {describe(command)}")
+    reply: Reply[R] = Reply(getattr(target, "key", MISSING), deadline)
+    _deliver(target, Call(command, ReplyBox(reply)), reply, inline=inline)
+    return reply
+
+
+def _deliver[R](
+    target: Input[Call[R]],
+    message: Call[R],
+    reply: Reply[R],
+    *,
+    inline: bool,
+) -> bool:
+    deliver_call: Any = getattr(target, "deliver_call", None)
+    try:
+        if deliver_call is not None:
+            return as_type("CallTarget[Call[R]]", target).deliver_call(
+                message, reply, inline=inline
+            )
+        reply.holder = None
+        deadline = reply.deadline
+        taken = (
+            target.deliver(message)
+            if deadline is None
+            else deliver_within(target, message, deadline)
+        )
+        if not taken:
+            if deadline is not None and not deadline.remaining():
+                reply.settle_error(failures.not_delivered_in_time(reply.call_id, reply.key))
+            else:
+                reply.not_handled(reply.key, DeadLetterReason.REFUSED)
+    except MailboxClosed as error:
+        reply.settle_error(failures.not_delivered(reply.call_id, reply.key, error))
+        return False
+    except CallDeadlock as error:
+        reply.settle_error(error)
+        return False
+    return taken

@@ -1,0 +1,110 @@
+"""Who is to answer a call, and is watched for its end by those who wait for the answer.
+
+**Guarantees.** Whoever watches a holder is told when it ends, also when it has ended already.
+
+The race of one who begins to watch and the holder's end:
+
+1. The watcher puts its reply among the watchers.
+2. It reads `gone`.
+a. The holder's owner sets `gone`.
+b. It goes through the watchers and tells each.
+
+If (2) does not see `gone`, (1) comes before (a), and so before (b), which finds the reply. If both
+tell it, the second one changes nothing.
+
+**Assumes.** The methods of a dict are atomic, and so are reading and writing an attribute
+(`tests/test_assumptions.py`).
+"""
+
+import threading
+from typing import Final, Protocol
+
+from threadpool_mb.counters import CallId
+
+__all__ = ["Awaited", "Holder", "tell_watchers", "unwatch", "watch"]
+
+
+class Awaited(Protocol):
+    """A reply that somebody waits for."""
+
+    @property
+    def holder(self) -> "Holder | None":
+        """Who has the call."""
+        ...
+
+    @property
+    def call_id(self) -> CallId:
+        """The id of the call."""
+        ...
+
+    @property
+    def answered(self) -> bool:
+        """Whether the answer is there."""
+        ...
+
+    def holder_gone(self, holder: "Holder", /) -> None:
+        """Take note that `holder` has ended. It neither blocks nor raises."""
+        ...
+
+
+class Holder(Protocol):
+    """A worker that has a call in its mailbox or in hand.
+
+    A worker has these for as long as it lives, most of them without ever being called: so they are
+    three slots of the worker itself, and `None` at first.
+    """
+
+    gone: bool
+    """Whether it has ended; what waited in its mailbox was informed before that."""
+    watchers: dict[Awaited, None] | None
+    """The replies that somebody waits for."""
+    waits_for: Awaited | None
+    """The reply that it waits for itself; `None` if it does not wait."""
+
+    @property
+    def title(self) -> str:
+        """What it is called in an error's text."""
+        ...
+
+    @property
+    def key(self) -> object:
+        """Its key."""
+        ...
+
+    @property
+    def end_reason(self) -> str:
+        """Why it has ended."""
+        ...
+
+
+_lock: Final = threading.RLock()
+"""Makes a holder get one dict of watchers. Nobody waits under it, and it is taken once a holder."""
+
+
+def watch(holder: Holder, watcher: Awaited) -> None:
+    """Have `watcher` told when `holder` has ended."""
+    watchers = holder.watchers
+    if watchers is None:
+        with _lock:
+            watchers = holder.watchers
+            if watchers is None:
+                watchers = holder.watchers = {}
+    watchers[watcher] = None
+    if holder.gone:
+        watcher.holder_gone(holder)
+
+
+def unwatch(holder: Holder, watcher: Awaited) -> None:
+    """Have `watcher` told no more."""
+    watchers = holder.watchers
+    if watchers is not None:
+        watchers.pop(watcher, None)
+
+
+def tell_watchers(holder: Holder) -> None:
+    """Tell all who watch `holder` that it has ended, and that nobody has taken its mailbox over."""
+    holder.gone = True
+    watchers = holder.watchers
+    if watchers is not None:
+        for watcher in watchers.copy():
+            watcher.holder_gone(holder)

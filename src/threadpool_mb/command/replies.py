@@ -1,0 +1,360 @@
+"""One call's answer: settled once, read as often as one likes, and waited for only if need be.
+
+**Guarantees.** The first answer stands, whoever gives it: a reply, the end of a worker, a timeout.
+Each waiter is woken, and each callback called once, whatever comes together.
+
+**How.** One list, the *log*, to which entries are only appended: answers (tuples), a *gate* (a lock
+that is held until there is an answer; who waits for the answer waits for the gate), and callbacks.
+The first answer in the log is the answer. Its giver sees to the entries before it: opens the gate,
+calls the callbacks. An entry behind it is its own adder's business, who looks for an answer in
+front of it after it was added. So an entry is before the answer or behind it, and either way is
+seen to once, by one thread.
+
+**Assumes.** `list.append` is atomic, and a list can be iterated over while others append
+(`tests/test_assumptions.py`).
+
+Dropped reply boxes: `ReplyBox.__del__` gives an answer too. But a free-threaded build frees an
+object that another thread has dropped only when the thread that made it runs Python code again
+(gh-157838), and the caller has made the box. So who waits wakes now and then: after a millisecond,
+then each time as long again as it has waited, at most a second.
+"""
+
+import concurrent.futures
+import contextlib
+import functools
+import logging
+import threading
+from collections.abc import Callable
+from typing import Final, cast, final
+
+from threadpool_mb.arguments import Deadline
+from threadpool_mb.callables import check_callable
+from threadpool_mb.command import failures
+from threadpool_mb.command.holders import Holder, unwatch, watch
+from threadpool_mb.command.late import count_late_reply
+from threadpool_mb.command.waits import waiting_for, would_wait_for_itself
+from threadpool_mb.counters import CallId, Counter
+from threadpool_mb.errors import CallError, DuplicateReply
+from threadpool_mb.markers import MISSING, Missing
+
+__all__ = ["Reply"]
+
+_logger = logging.getLogger(__name__)
+
+_Gate: Final = type(threading.Lock())
+
+type _Answer = tuple[object, BaseException | None, bool]
+"""The value, or the error; and whether it came out of the reply box."""
+
+_FIRST_PAUSE: Final = 0.001
+_LONGEST_PAUSE: Final = 1.0
+"""Seconds between two looks of one who waits; see above."""
+
+_next_number: Final = Counter().increment_and_get
+_NEVER: Final = Deadline(None)
+
+
+@final
+class Reply[R]:
+    """The answer to a call, now or later; from `call_async`.
+
+    A reply is read, never consumed: whoever asks again gets it again.
+
+    Threads: internally synchronized; any number may wait.
+
+    From the original's `AsyncReply`.
+    """
+
+    __slots__ = ("_log", "_number", "_watched", "deadline", "holder", "key")
+
+    def __init__(self, key: object = MISSING, deadline: Deadline | None = None) -> None:
+        """Wait for the answer to a call to `key`, at most until the deadline."""
+        self._log: Final[list[object]] = []
+        self._number: Final = _next_number()
+        self._watched: Holder | None = None
+        self.key: Final = key
+        self.deadline: Final = deadline
+        self.holder: Holder | None = None
+        """Who has the call; whoever hands it on writes it, before that one can have it."""
+
+    @property
+    def call_id(self) -> CallId:
+        """The id of the call."""
+        return CallId(self._number)
+
+    @property
+    def answered(self) -> bool:
+        """Whether the answer is there."""
+        return self._answer() is not None
+
+    @property
+    def expired(self) -> bool:
+        """Whether nobody waits for an answer any more, so that it need not be worked out."""
+        return self.answered or (self.deadline is not None and not self.deadline.remaining())
+
+    def done(self) -> bool:
+        """Return whether the answer is there, a value or an error.
+
+        Blocks: never.
+        """
+        return self._look() is not None
+
+    def try_result(self) -> R | Missing:
+        """Return the value if it is there, else `MISSING`.
+
+        Blocks: never.
+
+        Raises:
+            CallError: if there will be none; see `result`.
+
+        From the original's `tryTakeReply`.
+        """
+        answer = self._look()
+        return MISSING if answer is None else self._read(answer)
+
+    def result(self, *, timeout: float | None = None) -> R:
+        """Return the value.
+
+        Blocks: until the answer is there, at most `timeout` seconds (`None`: for ever).
+
+        Raises:
+            CallTimedOut: if the timeout ran out. The call stands: the answer may come yet.
+            CallNotDelivered: if the call was refused after all, or nobody had the key.
+            CallFailed: if whoever handled the call said so, or raised.
+            WorkerGone: if nobody is left who would answer.
+            CallDeadlock: if whoever is to answer waits for the worker that calls this.
+            ValueError: if the timeout is no number of seconds.
+
+        From the original's `waitForReply`.
+        """
+        deadline = Deadline(timeout)
+        answer = self._look() or self.wait(deadline)
+        if answer is None:
+            raise failures.no_reply_in_time(self.call_id, self.key)
+        return self._read(answer)
+
+    def add_done_callback(self, function: "Callable[[Reply[R]], object]", /) -> None:
+        """Call `function(reply)` when the answer is there; at once, if it is there already.
+
+        It is called on the thread that gives the answer, or on this one, with no lock held. What it
+        raises that is an `Exception` is logged.
+
+        Raises:
+            TypeError: if the function cannot be called with a reply.
+        """
+        check_callable(function, "function", "reply")
+        entry = functools.partial(function, self)
+        self._log.append(entry)
+        for earlier in self._log:
+            if earlier is entry:
+                break
+            if type(earlier) is tuple:
+                self._call(entry)
+                return
+        self.watch()
+
+    def as_future(self) -> "concurrent.futures.Future[R]":
+        """Return a future of the answer, for what takes one; each call makes another one.
+
+        It cannot be cancelled: nobody could call the command back.
+        """
+        future: concurrent.futures.Future[R] = concurrent.futures.Future()
+        future.set_running_or_notify_cancel()
+
+        def fill(reply: "Reply[R]") -> None:
+            try:
+                value = reply.result(timeout=0)
+            except Exception as error:  # noqa: BLE001 - it is the future's
+                future.set_exception(error)
+            else:
+                future.set_result(value)
+
+        self.add_done_callback(fill)
+        return future
+
+    def __repr__(self) -> str:
+        """Show the id of the call, and what there is."""
+        answer = self._answer()
+        state = "pending" if answer is None else "replied" if answer[1] is None else "failed"
+        return f"<Reply {self.call_id} [{state}]>"
+
+    # What follows is for reply boxes, callers and workers.
+
+    def settle(self, value: object, error: BaseException | None, *, from_box: bool) -> bool:
+        """Give an answer; `False` if there was one before.
+
+        Raises:
+            DuplicateReply: if both came out of the box.
+        """
+        mine: _Answer = (value, error, from_box)
+        try:
+            # It is the answer from here on, if there is none in front of it.
+            self._log.append(mine)
+        finally:
+            # Also where an interrupt comes right behind that.
+            won, replied = self._place_of(mine)
+            if won:
+                self._wake(mine)
+        if from_box and replied:
+            raise DuplicateReply(self.call_id)
+        if from_box and not won:
+            count_late_reply()
+        return won
+
+    def result_or_give_up(self) -> R:
+        """Return the value, or raise, before the deadline; take no answer after that."""
+        answer = self._look()
+        if answer is None:
+            try:
+                answer = self.wait(_NEVER if self.deadline is None else self.deadline)
+            finally:
+                if answer is None:
+                    self.give_up()
+            if answer is None:
+                answer = cast("_Answer", self._answer())
+        return self._read(answer)
+
+    def give_up(self) -> None:
+        """Take no answer any more: nobody waits for it."""
+        self.settle_error(failures.no_reply_in_time(self.call_id, self.key))
+
+    def not_handled(self, key: object, reason: str) -> None:
+        """Answer that nobody will handle the call; see `Informed`."""
+        if not self.answered:
+            self.settle_error(failures.not_handled(self.call_id, key, reason))
+
+    def settle_error(self, error: CallError) -> None:
+        """Give an answer that does not come out of the box."""
+        self.settle(MISSING, error, from_box=False)
+
+    def handed_on(self) -> None:
+        """Take note that somebody else has the call now."""
+        if self._watched is not None:
+            self.watch()
+        deadlock = would_wait_for_itself(self)
+        if deadlock is not None:
+            self.settle_error(deadlock)
+
+    def holder_gone(self, holder: Holder, /) -> None:
+        """Answer that nobody will, unless the call was handed on; see `Awaited`."""
+        if self.holder is holder:
+            self.not_handled(holder.key, holder.end_reason)
+        else:
+            self.watch()
+
+    def wait(self, deadline: Deadline) -> _Answer | None:
+        """Wait for the answer; `None` if the deadline came first.
+
+        Raises:
+            CallDeadlock: if that would be for ever.
+        """
+        self.watch()
+        gate = self._gate()
+        with waiting_for(self):
+            try:
+                pause = _FIRST_PAUSE
+                while (answer := self._answer()) is None:
+                    left = deadline.remaining()
+                    if left == 0:
+                        return None
+                    gate.acquire(timeout=pause if left is None else min(pause, left))
+                    pause = min(2 * pause, _LONGEST_PAUSE)
+                return answer
+            finally:
+                # For the next one who waits. Also when this one is interrupted; it may be open.
+                if self.answered:
+                    _open(gate)
+
+    def _gate(self) -> threading.Lock:
+        for entry in self._log:
+            if type(entry) is _Gate:
+                return entry
+        gate = threading.Lock()
+        gate.acquire()
+        self._log.append(gate)
+        return gate
+
+    def _place_of(self, mine: _Answer) -> tuple[bool, bool]:
+        """Return whether it is the answer, and whether the box was used before."""
+        won, replied = True, False
+        for entry in self._log:
+            if entry is mine:
+                break
+            if type(entry) is tuple:
+                won = False
+                replied = replied or cast("_Answer", entry)[2]
+        return won, replied
+
+    def watch(self) -> None:
+        """Be told of the end of whoever has the call, if anyone waits for the answer.
+
+        1. Who waits reads who has the call, writes that it watches that one, and looks again.
+        2. Who hands it on writes who has it now, then reads whether somebody watches.
+
+        Either (2) sees it, or (1) sees the new one when it looks again.
+        """
+        while (holder := self.holder) is not (before := self._watched) and not self.answered:
+            self._watched = holder
+            if before is not None:
+                unwatch(before, self)
+            if holder is None:
+                continue
+            watch(holder, self)
+            if self.answered:
+                unwatch(holder, self)
+
+    def _look(self) -> _Answer | None:
+        """Return the answer; that of a worker that has ended, too."""
+        answer = self._answer()
+        if answer is None:
+            holder = self.holder
+            if holder is not None and holder.gone:
+                self.holder_gone(holder)
+                answer = self._answer()
+        return answer
+
+    def _answer(self) -> _Answer | None:
+        for entry in self._log:
+            if type(entry) is tuple:
+                return cast("_Answer", entry)
+        return None
+
+    def _wake(self, mine: _Answer) -> None:
+        """See to all entries before the answer."""
+        try:
+            for entry in self._log:
+                if entry is mine:
+                    break
+                if type(entry) is _Gate:
+                    _open(entry)
+                else:
+                    self._call(cast("Callable[[], object]", entry))
+            if self._watched is not None:
+                unwatch(self._watched, self)
+        except BaseException:
+            # An interrupt, or a callback's: those who wait must not be left.
+            for entry in self._log:
+                if type(entry) is _Gate:
+                    _open(entry)
+            raise
+
+    def _call(self, callback: Callable[[], object]) -> None:
+        try:
+            callback()
+        except Exception:
+            _logger.exception("a callback of the call %s raised", self.call_id)
+
+    def _read(self, answer: _Answer) -> R:
+        value, error, from_box = answer
+        if error is None:
+            return cast("R", value)
+        try:
+            raise failures.fresh(self.call_id, self.key, error, from_box=from_box)
+        finally:
+            # The error's traceback holds this frame, which must not hold the error.
+            del error, answer
+
+
+def _open(gate: threading.Lock) -> None:
+    with contextlib.suppress(RuntimeError):  # it is open
+        gate.release()

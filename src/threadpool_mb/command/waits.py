@@ -1,0 +1,131 @@
+"""Which workers run on this thread, for whom they wait, and whether anyone could ever go on.
+
+**Guarantees.** A worker that would wait for an answer which, through whatever chain, waits for that
+worker gets `CallDeadlock` in its place: of those that close a circle together, the last one. Who
+does not wait pays nothing, and neither does a thread that runs no worker.
+
+**How.** Each worker that waits points to the reply it waits for, and each reply to the worker that
+has the call. Pointing, and following the pointers, is done under one lock: so the last one to point
+sees the others.
+
+What it cannot see: calls into a mailbox that is no pool's, and through a broker; there nobody knows
+who is to answer.
+"""
+
+import threading
+from typing import Final, Protocol, Self, final
+
+from threadpool_mb.command.holders import Awaited, Holder
+from threadpool_mb.errors import CallDeadlock
+
+__all__ = ["Serving", "here", "waiting_for", "would_wait_for_itself"]
+
+
+class Serving(Protocol):
+    """A thread that takes turns of many workers."""
+
+    @property
+    def holder(self) -> Holder | None:
+        """Whose turn it is; `None` if it is nobody's who could be called."""
+        ...
+
+    def blocked(self) -> None:
+        """Take note that it will wait for another worker, who may need a thread."""
+        ...
+
+    def unblocked(self) -> None:
+        """Take note that it goes on."""
+        ...
+
+
+@final
+class _Here(threading.local):
+    """What runs on this thread."""
+
+    def __init__(self) -> None:
+        self.is_main: Final = threading.current_thread() is threading.main_thread()
+        """Whether signal handlers run on this thread."""
+        self.serving: Serving | None = None
+        """What the thread is, if it takes turns."""
+        self.inner: list[Holder] = []
+        """The workers that run here beside that one: called without a change of threads, each by
+        the one before it; or the one that owns the thread."""
+
+    def workers(self) -> list[Holder]:
+        """Return the workers that run here, each called by the one before it."""
+        outer = None if self.serving is None else self.serving.holder
+        return self.inner.copy() if outer is None else [outer, *self.inner]
+
+
+here: Final = _Here()
+"""What runs on the thread that looks."""
+
+_lock: Final = threading.RLock()
+"""Guards `waits_for` of all workers. Nobody waits under it."""
+
+
+@final
+class waiting_for:  # noqa: N801 - used like a function: `with waiting_for(reply)`
+    """The time in which the workers of this thread wait for a reply.
+
+    Raises:
+        CallDeadlock: on entering, if they would wait for ever.
+    """
+
+    __slots__ = ("_reply", "_serving", "_workers")
+
+    def __init__(self, reply: Awaited) -> None:
+        self._reply: Final = reply
+        self._workers: Final = here.workers()
+        self._serving: Final = here.serving
+
+    def __enter__(self) -> Self:
+        if self._workers:
+            with _lock:
+                _check(self._workers, self._reply)
+                for worker in self._workers:
+                    worker.waits_for = self._reply
+        if self._serving is not None:
+            self._serving.blocked()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for worker in self._workers:
+            worker.waits_for = None
+        if self._serving is not None:
+            self._serving.unblocked()
+
+
+def would_wait_for_itself(reply: Awaited) -> CallDeadlock | None:
+    """Return what to answer, if whoever was just handed a call waits for the answer to it."""
+    with _lock:
+        chain: list[Holder] = []
+        holder = reply.holder
+        while holder is not None and holder not in chain:
+            chain.append(holder)
+            waits_for = holder.waits_for
+            if waits_for is reply:
+                return _deadlock([*chain, chain[0]], reply)
+            holder = None if waits_for is None else waits_for.holder
+    return None
+
+
+def _check(workers: list[Holder], reply: Awaited) -> None:
+    chain: list[Holder] = []
+    holder = reply.holder
+    while holder is not None and holder not in chain:
+        chain.append(holder)
+        if holder in workers:
+            raise _deadlock([*workers[workers.index(holder) :], *chain], reply)
+        waits_for = holder.waits_for
+        holder = None if waits_for is None or waits_for.answered else waits_for.holder
+
+
+def _deadlock(chain: list[Holder], reply: Awaited) -> CallDeadlock:
+    names = " → ".join(worker.title for worker in chain)
+    return CallDeadlock(
+        f"the call {reply.call_id} would wait for ever: {names}",
+        reply.call_id,
+        key=chain[-1].key,
+        reason="deadlock",
+    )

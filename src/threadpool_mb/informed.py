@@ -1,0 +1,26 @@
+"""Messages that are told when they will not be handled: calls, for whose answer a caller waits."""
+
+__all__ = ["Informed", "inform"]
+
+
+class Informed:
+    """A message that wants to know what becomes of it."""
+
+    __slots__ = ()
+
+    def not_handled(self, key: object, reason: str) -> None:
+        """Take note that no worker will handle it; a second time changes nothing.
+
+        Called on any thread, with no lock held. It neither blocks nor raises.
+
+        Args:
+            key: whom it was for; `MISSING` where that is not known.
+            reason: why; a `DeadLetterReason`, where it was for a worker.
+        """
+        raise NotImplementedError
+
+
+def inform(message: object, key: object, reason: str) -> None:
+    """Tell a message that it will not be handled, if it wants to know."""
+    if isinstance(message, Informed):
+        message.not_handled(key, reason)
