@@ -24,6 +24,8 @@ from threadpool_mb.command.calling import call as call
 from threadpool_mb.command.calling import call_async as call_async
 from threadpool_mb.command.calling import cast as cast
 from threadpool_mb.command.calling import delegate as delegate
+from threadpool_mb.command.handlers import handles as handles
+from threadpool_mb.command.handlers import handles_call as handles_call
 from threadpool_mb.command.late import late_replies as late_replies
 from threadpool_mb.command.messages import Call as Call
 from threadpool_mb.command.messages import Cast as Cast
@@ -31,6 +33,8 @@ from threadpool_mb.command.messages import Command as Command
 from threadpool_mb.command.messages import Notice as Notice
 from threadpool_mb.command.messages import Request as Request
 from threadpool_mb.command.replies import Reply as Reply
+from threadpool_mb.command.serving import serve as serve
+from threadpool_mb.command.serving import server as server
 from threadpool_mb.counters import CallId as CallId
 from threadpool_mb.counters import Counter as Counter
 from threadpool_mb.dead_letters import DeadLetter as DeadLetter
@@ -128,5 +132,9 @@ __all__ = [
     "cast",
     "delegate",
     "handle_message",
+    "handles",
+    "handles_call",
     "late_replies",
+    "serve",
+    "server",
 ]
