@@ -67,12 +67,13 @@ def handles_call[R](command_type: type[Command[R]], /) -> _TakesCall[R]:
     return cast("_TakesCall[R]", _marking(command_type, takes_call=True))
 
 
-def _marking(command_type: type[object], *, takes_call: bool) -> Callable[..., object]:
+def _is_type_of(given: object, kinds: tuple[type, ...]) -> bool:
+    return isinstance(given, type) and issubclass(given, kinds)
+
+
+def _marking(command_type: object, *, takes_call: bool) -> Callable[..., object]:
     kinds = (Command,) if takes_call else (Command, Notice)
-    if not (
-        isinstance(command_type, type)  # pyright: ignore[reportUnnecessaryIsInstance]
-        and issubclass(command_type, kinds)
-    ):
+    if not _is_type_of(command_type, kinds):
         names = " or ".join(kind.__name__ for kind in kinds)
         raise TypeError(f"what is handled must be a type of {names}, not {describe(command_type)}")
 
