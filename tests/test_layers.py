@@ -15,7 +15,7 @@ LAYERS: Final = [
     {"__init__"},
     {"pool", "broker"},
     {"executor"},
-    {"scheduling"},
+    {"scheduling", "aio"},
     {"command"},
     {"mailbox"},
     {"messages", "dead_letters"},

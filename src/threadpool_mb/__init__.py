@@ -4,6 +4,7 @@
 #
 #   demo, __main__            the command line
 #   pool, broker, executor    workers by key, resources by key, calls by key
+#   aio                       calling, delivering and receiving in asyncio
 #   scheduling                threads, lanes, closing at interpreter exit
 #   command                   commands, calls, replies; who waits for whom
 #   mailbox                   the protocols and the five kinds
@@ -13,6 +14,9 @@
 # No `NullHandler`: with it the log lines of lost messages and failed workers would be silent in a
 # program that does not configure logging; without it Python prints warnings and errors to stderr.
 
+from threadpool_mb.aio.calling import acall as acall
+from threadpool_mb.aio.delivering import deliver_async as deliver_async
+from threadpool_mb.aio.receiving import async_messages as async_messages
 from threadpool_mb.broker.broker import Broker as Broker
 from threadpool_mb.broker.config import BrokerConfig as BrokerConfig
 from threadpool_mb.broker.config import KeepResource as KeepResource
@@ -127,10 +131,13 @@ __all__ = [
     "Waiting",
     "WorkerExit",
     "WorkerGone",
+    "acall",
+    "async_messages",
     "call",
     "call_async",
     "cast",
     "delegate",
+    "deliver_async",
     "handle_message",
     "handles",
     "handles_call",

@@ -11,7 +11,7 @@ from typing import Final, final
 
 from threadpool_mb.describing import describe
 
-__all__ = ["Deadline", "check_key", "check_limit", "check_timeout"]
+__all__ = ["AT_ONCE", "NEVER", "Deadline", "check_key", "check_limit", "check_timeout"]
 
 
 def check_limit(limit: object, name: str = "limit") -> int:
@@ -72,3 +72,10 @@ class Deadline:
     def remaining(self) -> float | None:
         """Return the seconds that are left, at least 0; `None` if there is no end."""
         return None if self._at is None else max(0.0, self._at - time.monotonic())
+
+
+AT_ONCE: Final = Deadline(0)
+"""The deadline of those who do not wait."""
+
+NEVER: Final = Deadline(None)
+"""The deadline of those who wait for ever."""

@@ -13,17 +13,22 @@ and writing an attribute; errors are noted before `ended` is set, and read after
 The loop does not know the `Broker` that users hold: the thread must not keep it alive.
 """
 
+import functools
 import logging
 from collections.abc import Callable
 from typing import Final, final
 
 from threadpool_mb.broker.config import BrokerConfig
 from threadpool_mb.broker.parallel import ParallelHandling
+from threadpool_mb.broker.receiving import SharedReceiving
 from threadpool_mb.broker.resources import Address, Resources
+from threadpool_mb.command.waits import DEEPEST, here
 from threadpool_mb.dead_letters import DeadLetterOffice
 from threadpool_mb.describing import describe
 from threadpool_mb.errors import Cancelled, MailboxClosed, MailboxEmpty
+from threadpool_mb.informed import inform
 from threadpool_mb.mailbox.protocols import Mailbox
+from threadpool_mb.markers import MISSING
 from threadpool_mb.messages import Dispatch, Initialize
 
 __all__ = ["BrokerLoop"]
@@ -46,6 +51,7 @@ class BrokerLoop[M, K, W, R]:
         "_handle",
         "_office",
         "_owner",
+        "_receiving",
         "_resources",
         "cancelling",
         "ended",
@@ -63,11 +69,14 @@ class BrokerLoop[M, K, W, R]:
             [Resources[K, W, R], Callable[[BaseException], object]], ParallelHandling[K, W, R]
         ]
         | None = None,
+        *,
+        receiving: SharedReceiving[M] | None = None,
     ) -> None:
         """Serve `mailbox`; what is not handled goes to `office`.
 
         `make_parallel` makes what has messages handled, from the resources and what is to be called
         with an error that stops the broker. Without it the loop's own thread handles them.
+        `receiving` lets callers have their messages handled on their own threads.
         """
         self._owner: Final = owner
         errors: list[BaseException] = []
@@ -90,6 +99,7 @@ class BrokerLoop[M, K, W, R]:
             self._resources.take if self.parallel is None else self.parallel.take
         )
         self.mailbox: Final = mailbox
+        self._receiving: Final = receiving
         self._closing: bool = False
         self.cancelling: bool = False
         self.ended: bool = False
@@ -143,13 +153,12 @@ class BrokerLoop[M, K, W, R]:
 
     def run(self) -> None:
         """Run the loop: the broker's thread from its first step to its last."""
-        receive = self.mailbox.receive
+        take_next = self._take_alone if self._receiving is None else self._receiving.take_next
         take = self._take
 
         try:
             while True:
-                # No name here holds the message while the next one is waited for.
-                take(receive())
+                take_next(take)
         except (MailboxClosed, MailboxEmpty):
             pass  # from `receive`: `_take` lets no `Exception` out
         except BaseException as error:  # noqa: BLE001 - `join` raises it
@@ -171,6 +180,42 @@ class BrokerLoop[M, K, W, R]:
                 self._errors.append(error)
         self.ended = True
 
+    def _take_alone(self, take: Callable[[M], object]) -> None:
+        # No name here holds the message while it is waited for.
+        take(self.mailbox.receive())
+
+    def call_here(self, message: M) -> bool:
+        """Have a message handled on the caller's thread, if no other is before it.
+
+        Blocks: as long as handling it takes.
+
+        Returns:
+            `False` if the message was not taken.
+        """
+        inner = here.inner
+        if self._receiving is None or self.closing or len(inner) >= DEEPEST:
+            return False
+        inner.append(None)
+        try:
+            return self._receiving.take_here(functools.partial(self._submit_here, message))
+        finally:
+            inner.pop()
+
+    def _submit_here(self, message: M) -> Callable[[], object] | bool:
+        """Give a caller's message its place; see `SharedReceiving.take_here`."""
+        parallel = self.parallel
+        if parallel is None or not parallel.has_room():
+            return False
+        try:
+            address = self._address(message)
+        except BaseException as error:
+            parallel.no_room_needed(error)
+            raise
+        if address is None:
+            parallel.no_room_needed()
+            return True
+        return parallel.take_here(address)
+
     def _end_parallel(self) -> None:
         if self.parallel is not None:
             self.parallel.join()
@@ -191,13 +236,22 @@ class BrokerLoop[M, K, W, R]:
 
     def _take(self, message: M) -> None:
         """Handle one message; only what is no `Exception` leaves."""
+        address = self._address(message)
+        if address is not None:
+            self._handle(address)
+
+    def _address(self, message: M) -> Address[K, W] | None:
+        """Return where a message goes; `None` if that cannot be found out."""
         try:
             address = self._demultiplex(message)
             _check_address(address)
-        except Exception:
+        except BaseException as error:
+            inform(message, MISSING, "demultiplex raised")
+            if not isinstance(error, Exception):
+                raise
             _logger.exception("%s: demultiplex raised, a message is ignored", self._owner)
-            return
-        self._handle(address)
+            return None
+        return address
 
 
 def _check_address(address: object) -> None:

@@ -20,6 +20,7 @@ from threadpool_mb.broker.config import (
 )
 from threadpool_mb.dead_letters import DeadLetterOffice, DeadLetterReason
 from threadpool_mb.describing import describe
+from threadpool_mb.informed import inform
 from threadpool_mb.markers import MISSING, Missing
 from threadpool_mb.messages import Dispatch, Initialize
 
@@ -131,7 +132,10 @@ class Resources[K, W, R]:
                         entry.resource = new
                 case _:
                     _refuse_update(update)
-        except Exception:
+        except BaseException as error:
+            inform(message, entry.key, DeadLetterReason.WORKER_FAILED)
+            if not isinstance(error, Exception):
+                raise
             _logger.exception(
                 "%s: handle raised, the resource of the key %s is removed",
                 self._owner,

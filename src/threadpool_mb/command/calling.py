@@ -5,8 +5,8 @@ command with the box. The receiver answers through the box. `call` keeps no refe
 that it is freed where the receiver drops it.
 """
 
+from collections.abc import Callable
 from typing import Any, Protocol
-from typing import cast as as_type
 
 from threadpool_mb.arguments import Deadline
 from threadpool_mb.command import failures
@@ -20,7 +20,7 @@ from threadpool_mb.mailbox.protocols import Input
 from threadpool_mb.mailbox.using import deliver_within
 from threadpool_mb.markers import MISSING
 
-__all__ = ["CallTarget", "call", "call_async", "cast", "delegate"]
+__all__ = ["CallTarget", "begin_call", "call", "call_async", "cast", "delegate", "settle_refused"]
 
 
 class CallTarget[T](Protocol):
@@ -141,45 +141,54 @@ def delegate[R](target: Input[Call[R]], received: Call[R], /) -> bool:
     return taken
 
 
-def _send[R](
-    target: Input[Call[R]], command: Command[R], deadline: Deadline | None, *, inline: bool
-) -> Reply[R]:
+def begin_call[R](
+    target: Input[Call[R]], command: Command[R], deadline: Deadline | None
+) -> tuple[Reply[R], Call[R]]:
+    """Return what waits for the answer to a command, and what is to be delivered."""
     if not isinstance(command, Command):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise TypeError(f"a command must be a Command, not {describe(command)}")
     reply: Reply[R] = Reply(getattr(target, "key", MISSING), deadline)
-    _deliver(target, Call(command, ReplyBox(reply)), reply, inline=inline)
+    return reply, Call(command, ReplyBox(reply))
+
+
+def settle_refused(reply: Reply[Any]) -> None:
+    """Answer that the call was refused, or that its time ran out before there was room."""
+    deadline = reply.deadline
+    if deadline is not None and not deadline.remaining():
+        reply.settle_error(failures.not_delivered_in_time(reply.call_id, reply.key))
+    else:
+        reply.not_handled(reply.key, DeadLetterReason.REFUSED)
+
+
+def _send[R](
+    target: Input[Call[R]], command: Command[R], deadline: Deadline | None, *, inline: bool
+) -> Reply[R]:
+    reply, message = begin_call(target, command, deadline)
+    _deliver(target, message, reply, inline=inline)
     return reply
 
 
-def _deliver[R](
-    target: Input[Call[R]],
-    message: Call[R],
-    reply: Reply[R],
-    *,
-    inline: bool,
-) -> bool:
-    deliver_call: Any = getattr(target, "deliver_call", None)
+def _deliver[R](target: Input[Call[R]], message: Call[R], reply: Reply[R], *, inline: bool) -> bool:
+    deliver_call: Callable[..., bool] | None = getattr(target, "deliver_call", None)
+    deadline = reply.deadline
+    taken = False
     try:
         if deliver_call is not None:
-            return as_type("CallTarget[Call[R]]", target).deliver_call(
-                message, reply, inline=inline
-            )
+            return deliver_call(message, reply, inline=inline)
         reply.holder = None
-        deadline = reply.deadline
+        if inline:
+            call_here: Callable[[Call[R]], bool] | None = getattr(target, "call_here", None)
+            if call_here is not None and call_here(message):
+                return True
         taken = (
             target.deliver(message)
             if deadline is None
             else deliver_within(target, message, deadline)
         )
         if not taken:
-            if deadline is not None and not deadline.remaining():
-                reply.settle_error(failures.not_delivered_in_time(reply.call_id, reply.key))
-            else:
-                reply.not_handled(reply.key, DeadLetterReason.REFUSED)
+            settle_refused(reply)
     except MailboxClosed as error:
         reply.settle_error(failures.not_delivered(reply.call_id, reply.key, error))
-        return False
     except CallDeadlock as error:
         reply.settle_error(error)
-        return False
     return taken

@@ -27,7 +27,7 @@ import threading
 from collections.abc import Callable
 from typing import Final, cast, final
 
-from threadpool_mb.arguments import Deadline
+from threadpool_mb.arguments import NEVER, Deadline
 from threadpool_mb.callables import check_callable
 from threadpool_mb.command import failures
 from threadpool_mb.command.holders import Holder, unwatch, watch
@@ -51,7 +51,6 @@ _LONGEST_PAUSE: Final = 1.0
 """Seconds between two looks of one who waits; see above."""
 
 _next_number: Final = Counter().increment_and_get
-_NEVER: Final = Deadline(None)
 
 
 @final
@@ -143,15 +142,7 @@ class Reply[R]:
             TypeError: if the function cannot be called with a reply.
         """
         check_callable(function, "function", "reply")
-        entry = functools.partial(function, self)
-        self._log.append(entry)
-        for earlier in self._log:
-            if earlier is entry:
-                break
-            if type(earlier) is tuple:
-                self._call(entry)
-                return
-        self.watch()
+        self.when_answered(functools.partial(function, self))
 
     def as_future(self) -> "concurrent.futures.Future[R]":
         """Return a future of the answer, for what takes one; each call makes another one.
@@ -201,12 +192,23 @@ class Reply[R]:
             count_late_reply()
         return won
 
+    def when_answered(self, entry: Callable[[], object]) -> None:
+        """Call `entry()` when the answer is there; see `add_done_callback`."""
+        self._log.append(entry)
+        for earlier in self._log:
+            if earlier is entry:
+                break
+            if type(earlier) is tuple:
+                self._call(entry)
+                return
+        self.watch()
+
     def result_or_give_up(self) -> R:
         """Return the value, or raise, before the deadline; take no answer after that."""
         answer = self._look()
         if answer is None:
             try:
-                answer = self.wait(_NEVER if self.deadline is None else self.deadline)
+                answer = self.wait(NEVER if self.deadline is None else self.deadline)
             finally:
                 if answer is None:
                     self.give_up()

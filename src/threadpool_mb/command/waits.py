@@ -18,7 +18,10 @@ from typing import Final, Protocol, Self, final
 from threadpool_mb.command.holders import Awaited, Holder
 from threadpool_mb.errors import CallDeadlock
 
-__all__ = ["Serving", "here", "waiting_for", "would_wait_for_itself"]
+__all__ = ["DEEPEST", "Serving", "here", "waiting_for", "would_wait_for_itself"]
+
+DEEPEST: Final = 16
+"""How many workers may call each other on one thread; the next call changes threads."""
 
 
 class Serving(Protocol):
@@ -47,14 +50,14 @@ class _Here(threading.local):
         """Whether signal handlers run on this thread."""
         self.serving: Serving | None = None
         """What the thread is, if it takes turns."""
-        self.inner: list[Holder] = []
+        self.inner: list[Holder | None] = []
         """The workers that run here beside that one: called without a change of threads, each by
-        the one before it; or the one that owns the thread."""
+        the one before it; or the one that owns the thread. `None` is a broker's."""
 
     def workers(self) -> list[Holder]:
         """Return the workers that run here, each called by the one before it."""
         outer = None if self.serving is None else self.serving.holder
-        return self.inner.copy() if outer is None else [outer, *self.inner]
+        return [worker for worker in (outer, *self.inner) if worker is not None]
 
 
 here: Final = _Here()

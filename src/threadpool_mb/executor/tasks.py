@@ -113,12 +113,11 @@ class Task:
         self.ended: bool = False
         self.thread: int = 0
 
-    def turn(self) -> None:
-        """Run some of the lane's tasks; on a shared thread."""
+    def turn(self, left: int = _THROUGHPUT) -> None:
+        """Run some of the lane's tasks; on a shared thread, or on the one that has submitted it."""
         shard = self.shard
         self.thread = threading.get_ident()
         task: Task | None = self if self.future is not None else shard.take(self)
-        left = _THROUGHPUT
         try:
             while task is not None and left:
                 try:
@@ -238,6 +237,11 @@ class Shard:
     def lanes(self) -> list[Task]:
         """Return all lanes; under the lock."""
         return [lane for lane in self._entries.values() if not lane.ended]
+
+    def all_lanes(self) -> list["Task"]:
+        """Return all lanes."""
+        with self.lock:
+            return self.lanes()
 
     def unfinished(self) -> Iterator[Task]:
         """Return the tasks that are not done; under the lock."""

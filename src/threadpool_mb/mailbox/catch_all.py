@@ -5,7 +5,7 @@ import logging
 from collections.abc import Callable, Iterator
 from typing import Final, Literal, final
 
-from threadpool_mb.arguments import Deadline, check_limit, check_timeout
+from threadpool_mb.arguments import AT_ONCE, Deadline, check_limit, check_timeout
 from threadpool_mb.errors import MailboxClosed, MailboxEmpty
 from threadpool_mb.mailbox.protocols import (
     Input,
@@ -14,10 +14,11 @@ from threadpool_mb.mailbox.protocols import (
     MailboxStats,
     MessageFuture,
 )
+from threadpool_mb.mailbox.slots import Slots
 from threadpool_mb.mailbox.using import check_mailbox_config, deliver_within
 from threadpool_mb.markers import MISSING, Missing
 
-__all__ = ["CatchAll"]
+__all__ = ["CatchAll", "CatchAllMailbox"]
 
 _logger = logging.getLogger(__name__)
 
@@ -50,7 +51,7 @@ class CatchAll:
 
     def create[T](self, *, on_dead_letter: Callable[[T], object] | None = None) -> Mailbox[T]:
         """Create a mailbox; see `MailboxConfig.create`."""
-        return _CatchAllMailbox(self.config.create(on_dead_letter=on_dead_letter))
+        return CatchAllMailbox(self.config.create(on_dead_letter=on_dead_letter))
 
 
 @final
@@ -77,6 +78,18 @@ class _CatchAllInput[T]:
             raise
         except Exception:  # noqa: BLE001 - logged
             return _log_refusal()
+
+    @property
+    def slots(self) -> Slots | None:
+        """The slots of the wrapped input, if it is of this library and has a limit."""
+        return getattr(self._input, "slots", None)
+
+    def offer(self, message: T, *, last: bool = False, **_: object) -> bool | Slots:
+        """Deliver without waiting; see `QueueInput.offer`."""
+        if self.deliver_within(message, AT_ONCE):
+            return True
+        slots = self.slots
+        return False if last or slots is None or slots.timeout == 0 else slots
 
 
 @final
@@ -107,20 +120,22 @@ class _CatchAllFuture[T]:
 
 
 @final
-class _CatchAllMailbox[T]:
-    __slots__ = ("_mailbox",)
+class CatchAllMailbox[T]:
+    """The mailbox of a `CatchAll`."""
+
+    __slots__ = ("wrapped",)
 
     def __init__(self, wrapped: Mailbox[T]) -> None:
-        self._mailbox: Final = wrapped
+        self.wrapped: Final = wrapped
 
     def new_input(self) -> Input[T]:
         """Return a sending end that raises only `MailboxClosed`; see `Mailbox.new_input`."""
-        return _CatchAllInput(self._mailbox.new_input())
+        return _CatchAllInput(self.wrapped.new_input())
 
     def receive(self, *, timeout: float | None = None) -> T:
         """Take the oldest message, `MailboxEmpty` if the wrapped mailbox raises; see `Mailbox`."""
         check_timeout(timeout)
-        message = _caught(lambda: self._mailbox.receive(timeout=timeout), MISSING)
+        message = _caught(lambda: self.wrapped.receive(timeout=timeout), MISSING)
         if message is MISSING:
             raise MailboxEmpty(_NOTHING_CAME)
         return message
@@ -130,7 +145,7 @@ class _CatchAllMailbox[T]:
         check_limit(max_messages, "max_messages")
         check_timeout(timeout)
         messages = _caught(
-            lambda: self._mailbox.receive_many(max_messages, timeout=timeout), MISSING
+            lambda: self.wrapped.receive_many(max_messages, timeout=timeout), MISSING
         )
         if messages is MISSING:
             raise MailboxEmpty(_NOTHING_CAME)
@@ -138,7 +153,7 @@ class _CatchAllMailbox[T]:
 
     def try_receive(self) -> MessageFuture[T]:
         """Claim the next message; a future for ever unfilled if the wrapped mailbox raises."""
-        return _CatchAllFuture(_caught(self._mailbox.try_receive, None))
+        return _CatchAllFuture(_caught(self.wrapped.try_receive, None))
 
     def __iter__(self) -> Iterator[T]:
         """Receive message after message; see `Mailbox.__iter__`."""
@@ -150,33 +165,33 @@ class _CatchAllMailbox[T]:
 
     def __len__(self) -> int:
         """Return the number of messages that wait; see `Mailbox.__len__`."""
-        return len(self._mailbox)
+        return len(self.wrapped)
 
     def close(self) -> None:
         """Close the wrapped mailbox; see `Mailbox.close`."""
-        self._mailbox.close()
+        self.wrapped.close()
 
     def cancel(self) -> None:
         """Cancel the wrapped mailbox; see `Mailbox.cancel`."""
-        self._mailbox.cancel()
+        self.wrapped.cancel()
 
     def abandon(self) -> None:
         """Abandon the wrapped mailbox; see `Mailbox.abandon`."""
-        self._mailbox.abandon()
+        self.wrapped.abandon()
 
     @property
     def closed(self) -> bool:
         """Whether the mailbox takes no more messages."""
-        return self._mailbox.closed
+        return self.wrapped.closed
 
     @property
     def cancelled(self) -> bool:
         """Whether the receiver was asked to stop."""
-        return self._mailbox.cancelled
+        return self.wrapped.cancelled
 
     def stats(self) -> MailboxStats:
         """Return a snapshot of the wrapped mailbox."""
-        return self._mailbox.stats()
+        return self.wrapped.stats()
 
 
 def _log_refusal() -> Literal[False]:

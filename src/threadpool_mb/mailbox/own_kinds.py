@@ -1,15 +1,16 @@
-"""What a lane needs to know of the library's own kinds of mailbox: their limit, and no more."""
+"""What others need to know of the library's own kinds of mailbox, beyond the protocols."""
 
 import functools
 from collections.abc import Callable
 
 from threadpool_mb.mailbox.bounded import Blocking, NonBlocking, Waiting
-from threadpool_mb.mailbox.catch_all import CatchAll
-from threadpool_mb.mailbox.protocols import MailboxConfig
+from threadpool_mb.mailbox.catch_all import CatchAll, CatchAllMailbox
+from threadpool_mb.mailbox.protocols import Mailbox, MailboxConfig
+from threadpool_mb.mailbox.receiving import QueueMailbox
 from threadpool_mb.mailbox.slots import Slots
 from threadpool_mb.mailbox.unlimited import Unlimited
 
-__all__ = ["slots_maker"]
+__all__ = ["own_mailbox", "slots_maker"]
 
 
 def slots_maker(config: MailboxConfig) -> Callable[[], Slots | None] | None:
@@ -38,3 +39,10 @@ def slots_maker(config: MailboxConfig) -> Callable[[], Slots | None] | None:
             )
         case _:
             return None
+
+
+def own_mailbox[T](mailbox: Mailbox[T]) -> QueueMailbox[T] | None:
+    """Return the mailbox, without the `CatchAll`s around it; `None` for a user's own kind."""
+    while isinstance(mailbox, CatchAllMailbox):
+        mailbox = mailbox.wrapped
+    return mailbox if isinstance(mailbox, QueueMailbox) else None

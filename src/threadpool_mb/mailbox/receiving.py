@@ -40,6 +40,7 @@ class QueueMailbox[T]:
     """Where messages come out, of all kinds of mailbox."""
 
     __slots__ = (
+        "_askers",
         "_cancelled",
         "_claims",
         "_ending",
@@ -57,7 +58,9 @@ class QueueMailbox[T]:
         self._sending: Final = sending
         self._queue: Final = sending.queue
         self._get: Final = sending.queue.get
-        self._free: Final = None if sending.slots is None else sending.slots.free
+        slots = sending.slots
+        self._free: Final = None if slots is None else slots.free
+        self._askers: Final = () if slots is None else slots.askers
         self._timeout: Final = receive_timeout
         self._claims: Claims[T] | None = None
         # True while `receive` may take the short way: there is no default timeout, and nothing was
@@ -136,6 +139,8 @@ class QueueMailbox[T]:
                 if message is not Marker:
                     if self._free is not None:
                         self._free(None)
+                        if self._askers:
+                            self._tell()
                     return message
                 message = self._look()
                 if message is not Marker:
@@ -157,6 +162,8 @@ class QueueMailbox[T]:
                 if message is not Marker:
                     if free is not None:
                         free(None)
+                        if self._askers:
+                            self._tell()
                 elif (message := self._look()) is Marker:
                     break
                 messages.append(message)
@@ -211,7 +218,7 @@ class QueueMailbox[T]:
 
     def _freeing(self, free: Callable[[None], None]) -> Iterator[T]:
         """Yield messages, and free the slot of each, as long as the mailbox is plain."""
-        get, marker = self._get, Marker
+        get, marker, askers = self._get, Marker, self._askers
         while self._plain:
             try:
                 message = get(False)
@@ -219,6 +226,8 @@ class QueueMailbox[T]:
                 message = get_patiently(self._queue)
             if message is not marker:
                 free(None)
+                if askers:
+                    self._tell()
             elif (message := self._look()) is marker:
                 break
             yield message
@@ -233,6 +242,22 @@ class QueueMailbox[T]:
         except MailboxClosed:
             return
 
+    @property
+    def receive_timeout(self) -> float | None:
+        """The seconds that `receive` waits where it is called without a timeout."""
+        return self._timeout
+
+    def wake_with(self, waker: Callable[[], object]) -> Callable[[], object]:
+        """Call `waker` after each message that is delivered, and when the mailbox is closed.
+
+        For a receiver that must not wait in `receive`. What is there already does not count: it has
+        to look for itself after this.
+
+        Returns:
+            What ends it.
+        """
+        return self._sending.wake_with(waker)
+
     def new_input(self) -> Input[T]:
         """Return a sending end; see `Mailbox.new_input`."""
         # pyright takes a callable in a slot for a method and binds it; it is none.
@@ -244,6 +269,11 @@ class QueueMailbox[T]:
             self._claims = Claims(self._sending.give_back)
         self._leave_short_way()
         return self._claims.new(self._take)
+
+    def _tell(self) -> None:
+        """Call who has asked for a slot, one having been freed."""
+        if self._sending.slots is not None:
+            self._sending.slots.tell()
 
     def _leave_short_way(self) -> None:
         """Make the receiver look at claims and cancelling before each message."""
@@ -274,6 +304,8 @@ class QueueMailbox[T]:
             if message is not Marker:
                 if self._free is not None:
                     self._free(None)
+                    if self._askers:
+                        self._tell()
                 return message
             message = self._look()
             if message is not Marker:

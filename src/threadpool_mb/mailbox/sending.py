@@ -41,7 +41,7 @@ import threading
 from collections.abc import Callable
 from typing import Final, cast, final
 
-from threadpool_mb.arguments import Deadline
+from threadpool_mb.arguments import AT_ONCE, Deadline
 from threadpool_mb.informed import inform
 from threadpool_mb.mailbox.slots import Slots, refuse
 from threadpool_mb.markers import MISSING
@@ -112,31 +112,31 @@ def _bury[T](message: T, on_dead_letter: Callable[[T], object] | None) -> None:
 
 def _delivering[T](  # noqa: C901 - small closures over one state
     messages: "queue.SimpleQueue[T]",
-    sweep_all: Callable[[], None],
+    attend: Callable[[], None],
     slots: Slots | None,
 ) -> tuple[Callable[[T], bool], Callable[[], None], Callable[[], None]]:
-    """Return `deliver`, what makes it refuse, and what makes it sweep after it has put."""
+    """Return `deliver`, what makes it refuse, and what makes it call `attend` after it has put."""
     # Closures: reading a cell saves a third of `deliver`'s time on 3.13t against reading `self`
     # (108 ns for 164; none on 3.14t). `benchmarks/`, "never full, 1:1".
     put: Callable[[T], object] = messages.put
-    done = False
+    unattended = False
 
     def shut() -> None:
         nonlocal put
         put = refuse
 
-    def finish() -> None:
-        nonlocal done
-        done = True
+    def leave() -> None:
+        nonlocal unattended
+        unattended = True
 
     def deliver(message: T, /) -> bool:
         put(message)
-        if done:
-            sweep_all()
+        if unattended:
+            attend()
         return True
 
     if slots is None:
-        return deliver, shut, finish
+        return deliver, shut, leave
     take, free, wait = slots.take, slots.free, slots.wait
 
     def deliver_into_slot(message: T, /, deadline: Deadline | None = None) -> bool:
@@ -150,11 +150,40 @@ def _delivering[T](  # noqa: C901 - small closures over one state
         except BaseException:
             free(None)
             raise
-        if done:
-            sweep_all()
+        if unattended:
+            attend()
         return True
 
-    return deliver_into_slot, shut, finish
+    return deliver_into_slot, shut, leave
+
+
+@final
+class _Unattended:
+    """What is to be done with what was put when no receiver waits for it.
+
+    Apart from the input, which refers to it, so that there is no cycle.
+    """
+
+    __slots__ = ("_sweep", "done", "wakers")
+
+    def __init__(self, sweep_all: Callable[[], None]) -> None:
+        self._sweep: Final = sweep_all
+        self.done: bool = False
+        """Whether the receiver takes no more."""
+        self.wakers: Final[list[Callable[[], object]]] = []
+        """Called for a receiver that waits elsewhere."""
+
+    def attend(self) -> None:
+        """Sweep, or call the receiver. Neither `done` nor a waker is unset before its end."""
+        if self.done:
+            self._sweep()
+        else:
+            self.wake()
+
+    def wake(self) -> None:
+        """Call the receiver, if it waits elsewhere."""
+        for waker in self.wakers:
+            waker()
 
 
 @final
@@ -166,8 +195,10 @@ class QueueInput[T]:
     """
 
     __slots__ = (
-        "_finish",
+        "_leave",
         "_shut",
+        "_state",
+        "attend",
         "closed",
         "deliver",
         "marked",
@@ -194,10 +225,14 @@ class QueueInput[T]:
         self.marked: bool = False
         """Whether the marker of the end was put."""
         self.unattended: bool = False
-        """Whether it is done: nobody will look at what is put now, unless `attend` is called."""
+        """Whether nobody will look at what is put now, unless `attend` is called: the receiver is
+        done, or does not wait in `receive` but to be called."""
         self.sweep: Final = functools.partial(sweep, self.queue, self.returned, on_dead_letter)
         """Make dead letters of all that is in the queue; only once it is done."""
-        deliver, self._shut, self._finish = _delivering(self.queue, self.sweep, slots)
+        self._state: Final = _Unattended(self.sweep)
+        self.attend: Final[Callable[[], None]] = self._state.attend
+        """See to what was put when nobody would have looked at it."""
+        deliver, self._shut, self._leave = _delivering(self.queue, self.attend, slots)
         self.deliver: Callable[[T], bool] = deliver
         """Put one message into the mailbox; see `Input.deliver`."""
 
@@ -208,6 +243,16 @@ class QueueInput[T]:
         """
         deliver: Callable[..., bool] = self.deliver
         return deliver(message) if self.slots is None else deliver(message, deadline)
+
+    def offer(self, message: T, *, last: bool = False, **_: object) -> bool | Slots:
+        """Put one message into the mailbox, if that can be done without waiting; for `aio`.
+
+        Returns:
+            What `deliver` does; or the slots for which it would wait, unless it is the last time.
+        """
+        if self.deliver_within(message, AT_ONCE):
+            return True
+        return False if last or self.slots is None or self.slots.timeout == 0 else self.slots
 
     def shut(self) -> None:
         """Take no more messages, and put the marker behind those that were taken."""
@@ -221,15 +266,20 @@ class QueueInput[T]:
                 # Last: what was interrupted is done again by the next one who shuts the mailbox. A
                 # second marker, or a slot too many, does no harm then.
                 self.marked = True
+        self._state.wake()
 
     def finish(self) -> None:
         """Say that the receiver takes no more, unless it finds something in one last look."""
+        self._state.done = True
         self.unattended = True
-        self._finish()
+        self._leave()
 
-    def attend(self) -> None:
-        """See to what was put when the receiver took no more."""
-        self.sweep()
+    def wake_with(self, waker: Callable[[], object]) -> Callable[[], object]:
+        """Call `waker` after each message that is put, and when the mailbox is shut."""
+        self._state.wakers.append(waker)
+        self.unattended = True
+        self._leave()
+        return functools.partial(self._state.wakers.remove, waker)
 
     def give_back(self, message: T) -> None:
         """Put a message that was taken, but reached nobody, back at the end of the queue.
@@ -244,9 +294,9 @@ class QueueInput[T]:
             returned += (message,)
             self.queue.put(marker)
             if self.unattended:
-                self.sweep()
+                self.attend()
         except BaseException:
             # An interrupt, perhaps before the sweep.
             if self.unattended:
-                self.sweep()
+                self.attend()
             raise

@@ -15,9 +15,16 @@ queue; a sender that times out or is interrupted has not taken one. Shutting fre
 and each sender that finds the mailbox closed with a slot in its hand frees it again, for the next
 one that waits. `tests/model/test_slots_model.py` runs through every interleaving of it.
 
+A sender that must not park its thread, a task of asyncio, *asks* instead: it puts a function into
+`askers`, and tries once more. Who frees a slot looks at `askers` after that, and calls the first
+one, who tries again. Either the sender's second try finds the slot, or the slot was freed after
+that, and so after the function was put there: then it is called. One that was called and does not
+need the slot any more calls the next one.
+
 The other designs that were tried, and their figures: `docs/performance.md`.
 """
 
+import contextlib
 import queue
 import threading
 from collections.abc import Callable
@@ -46,18 +53,20 @@ class Slots:
         "_free",
         "_limit",
         "_lock",
-        "_timeout",
         "_unissued",
+        "askers",
         "closed",
         "free",
         "take",
+        "timeout",
         "waiting",
     )
 
     def __init__(self, limit: int, timeout: float | None) -> None:
         """Issue up to `limit` slots, for which senders wait at most `timeout` seconds."""
         self._limit: Final = limit
-        self._timeout: Final = timeout
+        self.timeout: Final = timeout
+        """How many seconds a sender waits for a slot; `None` for ever."""
         self._free: Final[queue.SimpleQueue[None]] = queue.SimpleQueue()
         self.take: Final[Callable[[], None]] = self._free.get_nowait
         """Take a slot; `queue.Empty` if none is free that was issued."""
@@ -70,11 +79,20 @@ class Slots:
         self.waiting: int = 0
         """The number of senders that wait."""
         self.closed: bool = False
+        self.askers: Final[list[Callable[[], object]]] = []
+        """Functions to be called, one for each slot that is freed, the first one first."""
 
     def shut(self) -> None:
         """Wake every sender that waits."""
         self.closed = True
         self.free(None)
+        while self.askers:
+            self.tell()
+
+    def tell(self) -> None:
+        """Call the first one who has asked. Blocks: never."""
+        with contextlib.suppress(IndexError):  # another thread was faster
+            self.askers.pop(0)()
 
     def wait(self, deadline: Deadline | None = None) -> bool:
         """Take a slot where `take` found none; `False` if none came free in time.
@@ -99,7 +117,7 @@ class Slots:
             self.waiting += 1
         try:
             if not self.closed:
-                self._free.get(timeout=_shortest(self._timeout, deadline))
+                self._free.get(timeout=_shortest(self.timeout, deadline))
                 return True
         except queue.Empty:
             if not self.closed:

@@ -6,20 +6,18 @@ caller's thread only where its worker is idle (`Lane.turn_for`).
 
 from typing import Any, Final, final
 
-from threadpool_mb.arguments import Deadline
-from threadpool_mb.command import failures
+from threadpool_mb.arguments import AT_ONCE, NEVER
+from threadpool_mb.command.calling import settle_refused
 from threadpool_mb.command.replies import Reply
 from threadpool_mb.command.waits import here, waiting_for
 from threadpool_mb.errors import MailboxClosed
+from threadpool_mb.mailbox.slots import Slots
 from threadpool_mb.mailbox.using import deliver_within
 from threadpool_mb.pool.dispatcher import Dispatcher
 from threadpool_mb.pool.incarnation import Incarnation
 from threadpool_mb.pool.undelivered import Undelivered
 
 __all__ = ["Calls"]
-
-_AT_ONCE: Final = Deadline(0)
-_NEVER: Final = Deadline(None)
 
 
 @final
@@ -60,26 +58,41 @@ class Calls[K, M]:
         target = incarnation.input
         if incarnation.direct is not None:
             return target.deliver(call)
-        if deliver_within(target, call, _AT_ONCE):
+        if deliver_within(target, call, AT_ONCE):
             return True
         deadline = reply.deadline
         # Who waits for room waits for the worker.
         with waiting_for(reply):
-            if deliver_within(target, call, _NEVER if deadline is None else deadline):
+            if deliver_within(target, call, NEVER if deadline is None else deadline):
                 return True
         if deadline is None or deadline.remaining():
             return self._undelivered.refused(incarnation, call)
-        reply.settle_error(failures.not_delivered_in_time(reply.call_id, reply.key))
+        settle_refused(reply)
         return False
 
-    def dispatch(self, key: K, message: M, deadline: Deadline) -> bool:
-        """Dispatch a message; wait for room at most until the deadline."""
+    def offer(
+        self, key: K, message: M, *, last: bool, reply: Reply[Any] | None = None
+    ) -> bool | Slots:
+        """Hand a message to the key's worker if that can be done without waiting; for `aio`.
+
+        Returns:
+            What `dispatch` does; or the slots for which it would wait, unless it is the last time.
+        """
         tried: Incarnation[K, M] | None = None
         while (incarnation := self._find(key)) is not None and incarnation is not tried:
+            if reply is not None:
+                reply.holder = incarnation
+            target = incarnation.input
             try:
-                return deliver_within(
-                    incarnation.input, message, deadline
-                ) or self._undelivered.refused(incarnation, message)
+                if deliver_within(target, message, AT_ONCE):
+                    return True
             except MailboxClosed:
                 tried = incarnation
+                continue
+            slots: Slots | None = getattr(target, "slots", None)
+            if last or slots is None or slots.timeout == 0:
+                return self._undelivered.refused(incarnation, message)
+            return slots
+        if reply is not None:
+            reply.holder = None
         return self._undelivered.nobody(key, message, tried)

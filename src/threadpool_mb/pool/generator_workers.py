@@ -14,7 +14,7 @@ from collections.abc import Callable, Generator
 from typing import Any, Final, Literal, Never, cast, final, override
 
 from threadpool_mb.arguments import Deadline
-from threadpool_mb.command.waits import here
+from threadpool_mb.command.waits import DEEPEST, here
 from threadpool_mb.dead_letters import DeadLetterOffice, DeadLetterReason
 from threadpool_mb.describing import describe
 from threadpool_mb.mailbox.protocols import Input, Mailbox, MailboxConfig, MailboxStats
@@ -30,9 +30,6 @@ __all__ = ["GeneratorFunction", "GeneratorWorkers"]
 
 type _Outcome = BaseException | Literal["goes on"] | None
 """What a worker has raised, `None` if it has ended well."""
-
-_DEEPEST: Final = 16
-"""How many workers may call each other on one thread; the next call changes threads."""
 
 type GeneratorFunction[K, M] = Callable[[K], Generator[None, M, object]]
 """A worker that takes a message at each `yield`."""
@@ -118,7 +115,7 @@ class GeneratorWorkers[K, M]:
         """Have a message handled on this thread; see `WorkerKind.call_here`."""
         lane = cast("_GeneratorLane[K, M]", incarnation.mailbox)
         inner = here.inner
-        if lane.unattended != IDLE or len(inner) >= _DEEPEST:
+        if lane.unattended != IDLE or len(inner) >= DEEPEST:
             return False
         inner.append(incarnation)
         try:
@@ -191,7 +188,9 @@ class _GeneratorLane[K, M](Lane[M]):
         try:
             generator = self._generator or self._set_up()
             send, get, qsize, marker = generator.send, self.get, self.qsize, Marker
-            free = None if self._slots is None else self._slots.free
+            slots = self.slots
+            free = None if slots is None else slots.free
+            askers = () if slots is None else slots.askers
             left = self._kind.throughput
             # `qsize` rather than `Empty`, which costs as much as handling a message or two.
             while left and not self.cancelled and (waiting := qsize()):
@@ -209,6 +208,8 @@ class _GeneratorLane[K, M](Lane[M]):
                         continue
                     if free is not None:
                         free(None)
+                        if askers and slots is not None:
+                            slots.tell()
                     if (value := send(message)) is not None:
                         _refuse(generator, value)
             if self.cancelled or self._drained:

@@ -3,9 +3,9 @@
 from collections.abc import Callable
 from typing import Any, Final, Protocol, final
 
-from threadpool_mb.arguments import Deadline
 from threadpool_mb.command.replies import Reply
 from threadpool_mb.describing import describe
+from threadpool_mb.mailbox.slots import Slots
 from threadpool_mb.markers import Missing
 from threadpool_mb.messages import Dispatch, Initialize, Remove
 from threadpool_mb.pool.calls import Calls
@@ -36,9 +36,11 @@ class KeyInput[K, M]:
         """Hand a message to the key's worker; see `Pool.dispatch`."""
         return self._dispatch(self.key, message)
 
-    def deliver_within(self, message: M, deadline: Deadline) -> bool:
-        """Hand a message to the key's worker; wait for room at most until the deadline."""
-        return self._calls.dispatch(self.key, message, deadline)
+    def offer(
+        self, message: M, *, last: bool = False, reply: Reply[Any] | None = None
+    ) -> bool | Slots:
+        """Hand a message to the key's worker without waiting; see `Calls.offer`."""
+        return self._calls.offer(self.key, message, last=last, reply=reply)
 
     def deliver_call(self, call: M, reply: Reply[Any], *, inline: bool) -> bool:
         """Hand a call to the key's worker; see `CallTarget`."""

@@ -78,10 +78,10 @@ class Lane[M](queue.SimpleQueue[M]):
     __slots__ = (
         "_busy",
         "_marked",
-        "_slots",
         "_threads",
         "cancelled",
         "closed",
+        "slots",
         "unattended",
     )
 
@@ -92,7 +92,8 @@ class Lane[M](queue.SimpleQueue[M]):
     ) -> None:
         """Make an empty lane that is busy until it was scheduled and has had a turn."""
         self._threads: Final = threads
-        self._slots: Final = slots
+        self.slots: Final = slots
+        """The slots of a lane with a limit."""
         self._busy: Final = threading.Lock()
         self._busy.acquire()
         self.unattended: int = 0
@@ -102,7 +103,7 @@ class Lane[M](queue.SimpleQueue[M]):
 
     def deliver(self, message: M, /, deadline: Deadline | None = None) -> bool:
         """Put one message into the lane; see `Input.deliver` and `QueueInput.deliver_within`."""
-        slots = self._slots
+        slots = self.slots
         if slots is not None:
             try:
                 slots.take()
@@ -162,7 +163,7 @@ class Lane[M](queue.SimpleQueue[M]):
         """Return a snapshot of the lane."""
         return MailboxStats(
             messages=max(0, self.qsize() - (self._marked == _PUT)),
-            senders_waiting=0 if self._slots is None else self._slots.waiting,
+            senders_waiting=0 if self.slots is None else self.slots.waiting,
             closed=self.closed,
             cancelled=self.cancelled,
         )
@@ -227,8 +228,8 @@ class Lane[M](queue.SimpleQueue[M]):
         with _shutting:
             if not self._marked:
                 self.put(cast("M", Marker))
-                if self._slots is not None:
-                    self._slots.shut()
+                if self.slots is not None:
+                    self.slots.shut()
                 # Last; see `QueueInput.shut`.
                 self._marked = _PUT
 
