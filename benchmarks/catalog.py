@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 from benchmarks.results import Comparison
+from benchmarks.workloads.commands import commands
 from benchmarks.workloads.confluent import confluent
 from benchmarks.workloads.cpu import cpu
 from benchmarks.workloads.dispatching import dispatch
@@ -33,6 +34,7 @@ WORKLOADS: Final[dict[str, Workload]] = {
         cpu,
         producers,
         executor,
+        commands,
         dispatch,
         threads,
     )

@@ -25,7 +25,7 @@ import functools
 import logging
 import threading
 from collections.abc import Callable
-from typing import Final, cast, final
+from typing import Any, Final, cast, final
 
 from threadpool_mb.arguments import NEVER, Deadline
 from threadpool_mb.callables import check_callable
@@ -178,14 +178,18 @@ class Reply[R]:
             DuplicateReply: if both came out of the box.
         """
         mine: _Answer = (value, error, from_box)
+        log = self._log
+        won, replied = False, False
         try:
             # It is the answer from here on, if there is none in front of it.
-            self._log.append(mine)
+            log.append(mine)
+            won = log[0] is mine
         finally:
             # Also where an interrupt comes right behind that.
-            won, replied = self._place_of(mine)
-            if won:
-                self._wake(mine)
+            if not won:
+                won, replied = self._place_of(mine)
+                if won:
+                    self._wake(mine)
         if from_box and replied:
             raise DuplicateReply(self.call_id)
         if from_box and not won:
@@ -316,9 +320,10 @@ class Reply[R]:
         return answer
 
     def _answer(self) -> _Answer | None:
+        entry: Any  # not `cast`, which is a call: every call of a command comes by here
         for entry in self._log:
             if type(entry) is tuple:
-                return cast("_Answer", entry)
+                return entry  # pyright: ignore[reportUnknownVariableType]
         return None
 
     def _wake(self, mine: _Answer) -> None:
@@ -347,9 +352,11 @@ class Reply[R]:
             _logger.exception("a callback of the call %s raised", self.call_id)
 
     def _read(self, answer: _Answer) -> R:
+        value: Any
         value, error, from_box = answer
         if error is None:
-            return cast("R", value)
+            result: R = value
+            return result
         try:
             raise failures.fresh(self.call_id, self.key, error, from_box=from_box)
         finally:
