@@ -7,7 +7,7 @@ from threadpool_mb.arguments import NEVER, Deadline
 from threadpool_mb.command.replies import Reply
 from threadpool_mb.describing import describe
 from threadpool_mb.mailbox.protocols import Input
-from threadpool_mb.mailbox.slots import Slots
+from threadpool_mb.mailbox.slots import Asker, Slots
 
 __all__ = ["deliver_async", "deliver_until"]
 
@@ -54,27 +54,23 @@ async def deliver_until[T](
     while True:
         slots = result
         signal.clear()
-        slots.askers.append(signal.tell)
+        asker = Asker(signal.tell)
+        slots.askers.append(asker)
+        told = False
         try:
-            # Once more, now that who frees a slot will call; see `Slots`.
+            # Once more, now that who frees a slot will tell; see `Slots`.
             result = offering.offer(message, reply=reply)
             if not isinstance(result, Slots):
                 return result
             lefts = [left for left in (own.remaining(), deadline.remaining()) if left is not None]
-            in_time = await signal.wait(min(lefts, default=None))
+            told = await signal.wait(min(lefts, default=None))
         finally:
-            _withdraw(slots, signal)
-        last = not in_time and own.remaining() == 0
+            # Who was told tries to take that slot; whoever else was told tells the next one.
+            if not told:
+                slots.withdraw(asker)
+        last = not told and own.remaining() == 0
         result = offering.offer(message, reply=reply, last=last)
         if not isinstance(result, Slots):
             return result
         if deadline.remaining() == 0:
             return False
-
-
-def _withdraw(slots: Slots, signal: Signal) -> None:
-    """Ask for no slot any more; who was called already calls the next one."""
-    try:
-        slots.askers.remove(signal.tell)
-    except ValueError:
-        slots.tell()

@@ -15,15 +15,16 @@ queue; a sender that times out or is interrupted has not taken one. Shutting fre
 and each sender that finds the mailbox closed with a slot in its hand frees it again, for the next
 one that waits. `tests/model/test_slots_model.py` runs through every interleaving of it.
 
-A sender that must not park its thread, a task of asyncio, *asks* instead: it puts a function into
-`askers`, and tries once more. Who frees a slot looks at `askers` after that, and calls the first
+A sender that must not park its thread, a task of asyncio, *asks* instead: it puts an `Asker` into
+`askers`, and tries once more. Who frees a slot looks at `askers` after that, and tells the first
 one, who tries again. Either the sender's second try finds the slot, or the slot was freed after
-that, and so after the function was put there: then it is called. One that was called and does not
-need the slot any more calls the next one.
+that, and so after the asker was put there: then it is told. One that was told and does not need the
+slot any more tells the next one.
 
 The other designs that were tried, and their figures: `docs/performance.md`.
 """
 
+import collections
 import contextlib
 import queue
 import threading
@@ -33,7 +34,7 @@ from typing import Final, Never, final
 from threadpool_mb.arguments import Deadline
 from threadpool_mb.errors import MailboxClosed
 
-__all__ = ["Slots", "refuse"]
+__all__ = ["Asker", "Slots", "refuse"]
 
 
 def refuse(_message: object, /) -> Never:
@@ -43,6 +44,37 @@ def refuse(_message: object, /) -> Never:
         MailboxClosed: always.
     """
     raise MailboxClosed("the mailbox is closed")
+
+
+_FEW: Final = 64
+"""Up to so many askers, one who withdraws takes the trouble to look for its place. Among more of
+them it stays, until `tell` comes by."""
+
+
+@final
+class Asker:
+    """A sender that waits for a slot elsewhere; told at most once."""
+
+    __slots__ = ("_call", "_untold")
+
+    def __init__(self, call: Callable[[], object]) -> None:
+        """Be told by `call()`, which neither blocks nor raises, on any thread."""
+        self._call: Final = call
+        # Who pops it decides whether it is told; `pop` is atomic.
+        self._untold: Final[list[None]] = [None]
+
+    def tell(self) -> bool:
+        """Call; `False` if it has withdrawn."""
+        if told := self.withdraw():
+            self._call()
+        return told
+
+    def withdraw(self) -> bool:
+        """Have it not be told; `False` if it was."""
+        with contextlib.suppress(IndexError):
+            self._untold.pop()
+            return True
+        return False
 
 
 @final
@@ -79,8 +111,8 @@ class Slots:
         self.waiting: int = 0
         """The number of senders that wait."""
         self.closed: bool = False
-        self.askers: Final[list[Callable[[], object]]] = []
-        """Functions to be called, one for each slot that is freed, the first one first."""
+        self.askers: Final[collections.deque[Asker]] = collections.deque()
+        """Who is to be told, one for each slot that is freed, the first one first."""
 
     def shut(self) -> None:
         """Wake every sender that waits."""
@@ -90,9 +122,18 @@ class Slots:
             self.tell()
 
     def tell(self) -> None:
-        """Call the first one who has asked. Blocks: never."""
-        with contextlib.suppress(IndexError):  # another thread was faster
-            self.askers.pop(0)()
+        """Tell the first one who asks. Blocks: never."""
+        with contextlib.suppress(IndexError):  # nobody is left
+            while not self.askers.popleft().tell():
+                pass
+
+    def withdraw(self, asker: Asker) -> None:
+        """Ask no more; one who was told already tells the next one."""
+        if not asker.withdraw():
+            self.tell()
+        elif len(self.askers) <= _FEW:
+            with contextlib.suppress(ValueError):  # `tell` was faster
+                self.askers.remove(asker)
 
     def wait(self, deadline: Deadline | None = None) -> bool:
         """Take a slot where `take` found none; `False` if none came free in time.
