@@ -21,7 +21,7 @@ from typing import Final, Protocol
 
 from threadpool_mb.counters import CallId
 
-__all__ = ["Awaited", "Holder", "tell_watchers", "unwatch", "watch"]
+__all__ = ["Awaited", "Holder", "add_watcher", "tell_watchers", "unwatch", "watching"]
 
 
 class Awaited(Protocol):
@@ -77,21 +77,19 @@ class Holder(Protocol):
         ...
 
 
-_lock: Final = threading.RLock()
-"""Makes a holder get one dict of watchers. Nobody waits under it, and it is taken once a holder."""
+watching: Final = threading.RLock()
+"""Guards who watches whom, of all. Nobody waits under it. It is taken only by those who are going
+to wait, or hand on what somebody waits for."""
 
 
-def watch(holder: Holder, watcher: Awaited) -> None:
-    """Have `watcher` told when `holder` has ended."""
-    watchers = holder.watchers
-    if watchers is None:
-        with _lock:
-            watchers = holder.watchers
-            if watchers is None:
-                watchers = holder.watchers = {}
-    watchers[watcher] = None
-    if holder.gone:
-        watcher.holder_gone(holder)
+def add_watcher(holder: Holder, watcher: Awaited) -> None:
+    """Have `watcher` told when `holder` has ended; under the lock.
+
+    `gone` is to be read after this.
+    """
+    if holder.watchers is None:
+        holder.watchers = {}
+    holder.watchers[watcher] = None
 
 
 def unwatch(holder: Holder, watcher: Awaited) -> None:

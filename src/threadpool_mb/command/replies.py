@@ -30,7 +30,7 @@ from typing import Any, Final, cast, final
 from threadpool_mb.arguments import NEVER, Deadline
 from threadpool_mb.callables import check_callable
 from threadpool_mb.command import failures
-from threadpool_mb.command.holders import Holder, unwatch, watch
+from threadpool_mb.command.holders import Holder, add_watcher, unwatch, watching
 from threadpool_mb.command.late import count_late_reply
 from threadpool_mb.command.waits import waiting_for, would_wait_for_itself
 from threadpool_mb.counters import CallId, Counter
@@ -294,20 +294,28 @@ class Reply[R]:
     def watch(self) -> None:
         """Be told of the end of whoever has the call, if anyone waits for the answer.
 
-        1. Who waits reads who has the call, writes that it watches that one, and looks again.
-        2. Who hands it on writes who has it now, then reads whether somebody watches.
+        1. Who waits reads who has the call, has that one watched, and looks again.
+        2. Who hands it on writes who has it now, then reads whether somebody is watched.
 
-        Either (2) sees it, or (1) sees the new one when it looks again.
+        Either (2) sees that, and does (1) itself, or (1) sees the new one when it looks again. Two
+        who do (1) at once do it one after the other: with an old and a new one each in their hands,
+        the old one's place could be taken last (`tests/model/test_replies_model.py`).
         """
-        while (holder := self.holder) is not (before := self._watched) and not self.answered:
-            self._watched = holder
-            if before is not None:
-                unwatch(before, self)
-            if holder is None:
-                continue
-            watch(holder, self)
-            if self.answered:
-                unwatch(holder, self)
+        while not self.answered:
+            with watching:
+                holder, before = self.holder, self._watched
+                if holder is before:
+                    return
+                self._watched = holder
+                if before is not None:
+                    unwatch(before, self)
+                if holder is not None:
+                    add_watcher(holder, self)
+            if holder is not None:
+                if holder.gone:
+                    self.holder_gone(holder)
+                if self.answered:
+                    unwatch(holder, self)
 
     def _look(self) -> _Answer | None:
         """Return the answer; that of a worker that has ended, too."""
