@@ -122,7 +122,7 @@ class Pools:
                         box.reply(number)
                     del box
                 case mb.Call(Forward(number, to)) as call:
-                    mb.delegate(self._pool.ref(to), mb.Call(Ask(number), call.reply_box))
+                    mb.delegate(self._pool.ref(to), call, Ask(number))
                     del call
                 case mb.Cast():
                     raise Planned

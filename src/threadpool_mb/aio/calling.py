@@ -20,6 +20,7 @@ __all__ = ["acall"]
 
 _PAUSE: Final = 0.05
 """Seconds; see `_Pulse`."""
+_BEATS_TO_A_NUDGE: Final = 5
 
 
 async def acall[R](
@@ -77,7 +78,7 @@ async def _answered(reply: Reply[Any], seconds: float | None) -> None:
     answered: asyncio.Future[None] = loop.create_future()
     reply.when_answered(functools.partial(_tell, loop, answered))
     pulse = _pulse_of(loop)
-    pulse.waiting += 1
+    pulse.waiting[reply] = None
     pulse.beat_if_needed(loop)
     try:
         async with asyncio.timeout(seconds):
@@ -85,7 +86,7 @@ async def _answered(reply: Reply[Any], seconds: float | None) -> None:
     except TimeoutError:
         pass
     finally:
-        pulse.waiting -= 1
+        del pulse.waiting[reply]
 
 
 def _tell(loop: asyncio.AbstractEventLoop, answered: "asyncio.Future[None]") -> None:
@@ -103,17 +104,19 @@ class _Pulse:
     """Wakes a loop now and then, as long as tasks wait for replies.
 
     A free-threaded build frees a reply box that another thread has dropped only when the thread
-    that made it, the loop's, runs Python code again (gh-157838); see `command.replies`.
+    that made it, the loop's, runs Python code again (gh-157838); see `command.replies`. So are the
+    nudges: they wake the workers' threads.
 
     Threads: the loop's alone.
     """
 
-    __slots__ = ("_beats", "waiting")
+    __slots__ = ("_beats", "_until_nudge", "waiting")
 
     def __init__(self) -> None:
         self._beats = False
-        self.waiting: int = 0
-        """How many tasks wait."""
+        self._until_nudge = _BEATS_TO_A_NUDGE
+        self.waiting: Final[dict[Reply[Any], None]] = {}
+        """The replies that tasks wait for."""
 
     def beat_if_needed(self, loop: asyncio.AbstractEventLoop) -> None:
         """See to the next beat, unless there will be one."""
@@ -124,6 +127,12 @@ class _Pulse:
     def _beat(self, loop: asyncio.AbstractEventLoop) -> None:
         self._beats = False
         self.beat_if_needed(loop)
+        self._until_nudge -= 1
+        if not self._until_nudge:
+            self._until_nudge = _BEATS_TO_A_NUDGE
+            for reply in self.waiting:
+                if reply.holder is not None:
+                    reply.holder.nudge()
 
 
 _pulses: Final[weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, _Pulse]] = (

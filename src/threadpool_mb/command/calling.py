@@ -117,23 +117,36 @@ def call_async[R](target: Input[Call[R]], command: Command[R], /) -> Reply[R]:
     return _send(target, command, None, inline=False)
 
 
-def delegate[R](target: Input[Call[R]], received: Call[R], /) -> bool:
+def delegate[R](
+    target: Input[Call[R]], received: Call[R], command: Command[R] | None = None, /
+) -> bool:
     """Hand a call that was received on to somebody else, who answers it.
 
-    Who handed it on is not asked for the answer any more, and may end.
+    Who handed it on is not asked for the answer any more, and may end. The call is the other one's
+    from now on.
 
     Blocks: until there is room, as `target.deliver` does, or until the call's deadline.
+
+    Args:
+        target: who is to answer: `pool.ref(key)`, a mailbox's or a broker's input.
+        received: the call.
+        command: what the other one is asked, in the place of what the call asks.
 
     Returns:
         `False` if it was not taken; its caller has been told.
 
     Raises:
-        TypeError: if it is no `Call`.
+        TypeError: if it is no `Call`, or no `Command`.
 
     From the original's `delegateCall`.
     """
     if not isinstance(received, Call):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise TypeError(f"what is handed on must be a Call, not {describe(received)}")
+    if command is not None:
+        _check_command(command)
+        # Not another `Call`: it would be this thread's, and one that the next worker drops would be
+        # kept, with the reply box, until this thread runs again; see `replies`.
+        received.command = command
     reply = received.reply_box.answer
     taken = _deliver(target, received, reply, inline=False)
     if taken:
@@ -141,12 +154,16 @@ def delegate[R](target: Input[Call[R]], received: Call[R], /) -> bool:
     return taken
 
 
+def _check_command(command: object) -> None:
+    if not isinstance(command, Command):
+        raise TypeError(f"a command must be a Command, not {describe(command)}")
+
+
 def begin_call[R](
     target: Input[Call[R]], command: Command[R], deadline: Deadline | None
 ) -> tuple[Reply[R], Call[R]]:
     """Return what waits for the answer to a command, and what is to be delivered."""
-    if not isinstance(command, Command):  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise TypeError(f"a command must be a Command, not {describe(command)}")
+    _check_command(command)
     reply: Reply[R] = Reply(getattr(target, "key", MISSING), deadline)
     return reply, Call(command, ReplyBox(reply))
 

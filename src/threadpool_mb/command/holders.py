@@ -71,6 +71,10 @@ class Holder(Protocol):
         """Its key."""
         ...
 
+    def nudge(self) -> None:
+        """Have threads that may keep a dropped call alive run for a moment; see `replies`."""
+        ...
+
     @property
     def end_reason(self) -> str:
         """Why it has ended."""

@@ -44,8 +44,8 @@ class Call[R](Informed):
 
     def __init__(self, command: Command[R], reply_box: ReplyBox[R]) -> None:
         """Put the two together."""
-        self.command: Final = command
-        """What is asked."""
+        self.command: Command[R] = command
+        """What is asked; only `delegate` changes it."""
         self.reply_box: Final = reply_box
         """Where the answer goes."""
 

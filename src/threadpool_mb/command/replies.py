@@ -16,7 +16,8 @@ seen to once, by one thread.
 Dropped reply boxes: `ReplyBox.__del__` gives an answer too. But a free-threaded build frees an
 object that another thread has dropped only when the thread that made it runs Python code again
 (gh-157838), and the caller has made the box. So who waits wakes now and then: after a millisecond,
-then each time as long again as it has waited, at most a second.
+then each time as long again as it has waited, at most a second. After a while it also wakes the
+threads that take turns of the worker that has the call: a list of theirs may have held the box.
 """
 
 import concurrent.futures
@@ -49,6 +50,7 @@ type _Answer = tuple[object, BaseException | None, bool]
 _FIRST_PAUSE: Final = 0.001
 _LONGEST_PAUSE: Final = 1.0
 """Seconds between two looks of one who waits; see above."""
+_PATIENT: Final = 0.128
 
 _next_number: Final = Counter().increment_and_get
 
@@ -265,6 +267,8 @@ class Reply[R]:
                         return None
                     gate.acquire(timeout=pause if left is None else min(pause, left))
                     pause = min(2 * pause, _LONGEST_PAUSE)
+                    if pause > _PATIENT and (holder := self.holder) is not None:
+                        holder.nudge()
                 return answer
             finally:
                 # For the next one who waits. Also when this one is interrupted; it may be open.

@@ -161,6 +161,12 @@ class Incarnation[K, M]:
         self.successor: Incarnation[K, M] | None = None
         """The worker of the key that waits for the end of this one."""
 
+    def nudge(self) -> None:
+        """Have idle threads of its pool run for a moment, if it shares threads; see `Holder`."""
+        nudge: Callable[[], object] | None = getattr(self.mailbox, "nudge", None)
+        if nudge is not None:
+            nudge()
+
     @property
     def title(self) -> str:
         """What it is called in an error's text."""

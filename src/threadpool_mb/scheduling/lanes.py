@@ -139,6 +139,10 @@ class Lane[M](queue.SimpleQueue[M]):
                 if threads.growing:
                     threads.grow_if_needed()
 
+    def nudge(self) -> None:
+        """Have the idle ones of the shared threads run for a moment. Blocks: never."""
+        self._threads.nudge()
+
     def close(self) -> None:
         """Take no more messages; end when those that were taken are handled. Blocks: never."""
         self._shut()

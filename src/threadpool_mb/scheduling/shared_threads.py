@@ -30,16 +30,17 @@ import logging
 import os
 import queue
 import threading
+import time
 from collections.abc import Callable
-from typing import Final, Protocol, final
+from typing import Final, final
 
 from threadpool_mb.arguments import Deadline
-from threadpool_mb.command.holders import Holder
 from threadpool_mb.command.waits import here
 from threadpool_mb.errors import ThreadRefused
 from threadpool_mb.mailbox.lingering import get_patiently
+from threadpool_mb.scheduling.turns import NUDGE, ServingThread, Turn
 
-__all__ = ["SharedThreads", "Turn", "default_max_threads"]
+__all__ = ["SharedThreads", "default_max_threads"]
 
 _logger = logging.getLogger(__name__)
 
@@ -53,34 +54,8 @@ def _numbered(name: str, count: int) -> str:
     return f"{name}-shared-{count + 1}"
 
 
-class Turn(Protocol):
-    """What can be scheduled."""
-
-    def turn(self) -> None:
-        """Do some of what there is to do; on a shared thread. It raises nothing."""
-        ...
-
-
-@final
-class _Serving:
-    """One of the threads, as those see it who wait in a call on it; see `waits`."""
-
-    __slots__ = ("_threads", "turn")
-
-    def __init__(self, threads: "SharedThreads") -> None:
-        self._threads: Final = threads
-        self.turn: Turn | None = None
-
-    @property
-    def holder(self) -> Holder | None:
-        """The worker whose turn it is."""
-        return getattr(self.turn, "holder", None)
-
-    def blocked(self) -> None:
-        self._threads.block()
-
-    def unblocked(self) -> None:
-        self._threads.unblock()
+_NUDGE_SECONDS: Final = 0.25
+"""The least time between two nudges."""
 
 
 @final
@@ -100,6 +75,7 @@ class SharedThreads:
         "_max_threads",
         "_name",
         "_named",
+        "_next_nudge",
         "_prepare",
         "_ready",
         "_started",
@@ -145,6 +121,7 @@ class SharedThreads:
         self._starting: int = 0
         # Those that wait in a call, and need another thread to go on.
         self._blocked: int = 0
+        self._next_nudge: float = 0.0
         # No more threads: closed, or the system has refused one.
         self._full: bool = False
         # Held while one more thread is asked for. Nobody waits for it.
@@ -272,6 +249,19 @@ class SharedThreads:
             self._blocked -= 1
             self._look_whether_growing_locked()
 
+    def nudge(self) -> None:
+        """Have idle threads run for a moment, a few times a second at most. Blocks: never.
+
+        A free-threaded build frees what a thread has made, and another one dropped, only when the
+        first one runs (gh-157838).
+        """
+        now = time.monotonic()
+        if now < self._next_nudge:
+            return
+        self._next_nudge = now + _NUDGE_SECONDS
+        for _ in range(self._idle):
+            self.put(NUDGE)
+
     def _look_whether_growing_locked(self) -> None:
         running = len(self._threads)
         self.growing = not self._full and (running < self._max_threads or running == self._blocked)
@@ -325,7 +315,7 @@ class SharedThreads:
     def _take_turns(self) -> None:
         self._prepare()
         ready, get = self._ready, self._ready.get
-        serving = here.serving = _Serving(self)
+        serving = here.serving = ServingThread(self)
         turn = get_patiently(ready)
         with self._lock:
             self._starting -= 1

@@ -1,0 +1,63 @@
+"""What shared threads do: turns; and what a turn may need to know of its thread."""
+
+from typing import Final, Protocol, final
+
+from threadpool_mb.command.holders import Holder
+
+__all__ = ["NUDGE", "ServingThread", "Turn"]
+
+
+class Turn(Protocol):
+    """What can be scheduled."""
+
+    def turn(self) -> None:
+        """Do some of what there is to do; on a shared thread. It raises nothing."""
+        ...
+
+
+@final
+class _Nudge:
+    """A turn in which nothing is done."""
+
+    __slots__ = ()
+
+    def turn(self) -> None:
+        pass
+
+
+NUDGE: Final = _Nudge()
+"""Has a thread that waits for a turn run for a moment."""
+
+
+class _Threads(Protocol):
+    def block(self) -> None: ...
+    def unblock(self) -> None: ...
+
+
+@final
+class ServingThread:
+    """A shared thread, as a worker sees it that waits in a call on it; see `command.waits`.
+
+    Threads: its own.
+    """
+
+    __slots__ = ("_threads", "turn")
+
+    def __init__(self, threads: _Threads) -> None:
+        """Be one of `threads`."""
+        self._threads: Final = threads
+        self.turn: Turn | None = None
+        """Whose turn it is."""
+
+    @property
+    def holder(self) -> Holder | None:
+        """The worker whose turn it is, if it is one that can be called."""
+        return getattr(self.turn, "holder", None)
+
+    def blocked(self) -> None:
+        """Take note that it will wait for another worker."""
+        self._threads.block()
+
+    def unblocked(self) -> None:
+        """Take note that it goes on."""
+        self._threads.unblock()
