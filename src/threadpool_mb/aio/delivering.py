@@ -58,18 +58,18 @@ async def deliver_until[T](
         slots.askers.append(asker)
         told = False
         try:
-            # Once more, now that who frees a slot will tell; see `Slots`.
+            # Once more, now that who frees a slot will tell; see `Slots`. Another worker may have
+            # the key by now, whose slots are others.
             result = offering.offer(message, reply=reply)
-            if not isinstance(result, Slots):
-                return result
-            lefts = [left for left in (own.remaining(), deadline.remaining()) if left is not None]
-            told = await signal.wait(min(lefts, default=None))
+            if result is slots:
+                lefts = (own.remaining(), deadline.remaining())
+                left = min((each for each in lefts if each is not None), default=None)
+                told = await signal.wait(left)
+                result = offering.offer(message, reply=reply, last=own.remaining() == 0)
         finally:
-            # Who was told tries to take that slot; whoever else was told tells the next one.
+            # Who was told has tried to take that slot; whoever else was told tells the next one.
             if not told:
                 slots.withdraw(asker)
-        last = not told and own.remaining() == 0
-        result = offering.offer(message, reply=reply, last=last)
         if not isinstance(result, Slots):
             return result
         if deadline.remaining() == 0:

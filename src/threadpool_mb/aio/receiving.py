@@ -37,18 +37,23 @@ async def async_messages[T](mailbox: Mailbox[T], /) -> AsyncIterator[T]:
     stop_waking = own.wake_with(signal.tell)
     receive = mailbox.receive
     in_a_row = 0
+    cleared = False
     try:
         while True:
-            signal.clear()
             try:
                 message = receive(timeout=0)
             except MailboxClosed:
                 return
             except MailboxEmpty:
                 in_a_row = 0
-                if await signal.wait(own.receive_timeout):
-                    continue
-                raise
+                if not cleared:
+                    # And a second look; not before each look, which would have every sender tell.
+                    signal.clear()
+                elif not await signal.wait(own.receive_timeout):
+                    raise
+                cleared = not cleared
+                continue
+            cleared = False
             yield message
             # It must not be kept alive while the next one is waited for.
             del message

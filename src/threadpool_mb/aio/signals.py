@@ -5,7 +5,6 @@ A loop that is closed is told nothing, and raises nothing.
 """
 
 import asyncio
-import contextlib
 from typing import Final, final
 
 __all__ = ["Signal"]
@@ -37,12 +36,19 @@ class Signal:
         self._event.clear()
         self.told = False
 
-    def tell(self) -> None:
-        """Set the flag, and wake the task. Threads: any. Blocks: never."""
+    def tell(self) -> bool:
+        """Set the flag, and wake the task. Threads: any. Blocks: never.
+
+        Returns:
+            `False` if the loop is closed: its tasks are gone.
+        """
         if not self.told:
             self.told = True
-            with contextlib.suppress(RuntimeError):  # the loop is closed, and its tasks are gone
+            try:
                 self._loop.call_soon_threadsafe(self._event.set)
+            except RuntimeError:
+                return False
+        return True
 
     async def wait(self, seconds: float | None = None) -> bool:
         """Wait until the flag is set; `False` if the time ran out."""

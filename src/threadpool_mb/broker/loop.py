@@ -22,7 +22,7 @@ from threadpool_mb.broker.config import BrokerConfig
 from threadpool_mb.broker.parallel import ParallelHandling
 from threadpool_mb.broker.receiving import SharedReceiving
 from threadpool_mb.broker.resources import Address, Resources
-from threadpool_mb.command.waits import DEEPEST, here
+from threadpool_mb.command.waits import here
 from threadpool_mb.dead_letters import DeadLetterOffice
 from threadpool_mb.describing import describe
 from threadpool_mb.errors import Cancelled, MailboxClosed, MailboxEmpty
@@ -193,7 +193,7 @@ class BrokerLoop[M, K, W, R]:
             `False` if the message was not taken.
         """
         inner = here.inner
-        if self._receiving is None or self.closing or len(inner) >= DEEPEST:
+        if self._receiving is None or self.closing or not here.has_room():
             return False
         inner.append(None)
         try:

@@ -60,7 +60,7 @@ class ParallelHandling[K, W, R]:
         self._owner: Final = owner
         self._resources: Final = resources
         self._failed: Final = failed
-        self._table: Final = Table(name, max_threads)
+        self._table: Final = Table(name, max_threads, extra_when_blocked=True)
         # Room for what was taken and is not handled: `take` waits for it, `_free` makes it. `stop`
         # wakes nobody: the end waits for what runs anyway. One less than are handled and wait: the
         # broker's thread has the last one in hand.
@@ -106,7 +106,10 @@ class ParallelHandling[K, W, R]:
 
         Blocks: never.
         """
-        return not self._stopped and (self._room is None or self._room.acquire(blocking=False))
+        # Without a thread the broker's own handles messages, of any key.
+        if self._stopped or not self._table.threads.any:
+            return False
+        return self._room is None or self._room.acquire(blocking=False)
 
     def take_here(self, address: Address[K, W]) -> Callable[[], object] | Literal[True]:
         """Give a message its place, and return what handles it on this thread.

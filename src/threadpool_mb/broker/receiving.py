@@ -42,12 +42,8 @@ class _Bell:
             self.rung = True
             self._rings.put(None)
 
-    def wait(self, seconds: float | None) -> bool:
-        try:
-            self._rings.get(timeout=seconds)
-        except queue.Empty:
-            return False
-        return True
+    def wait(self) -> None:
+        self._rings.get()
 
 
 @final
@@ -57,12 +53,11 @@ class SharedReceiving[M]:
     Threads: `take_next` is the broker's thread's, `take_here` is for any.
     """
 
-    __slots__ = ("_bell", "_gate", "_mailbox", "_receive_timeout")
+    __slots__ = ("_bell", "_gate", "_mailbox")
 
     def __init__(self, mailbox: Mailbox[M], own: QueueMailbox[M]) -> None:
         """Receive from `mailbox`, which is `own`, or a `CatchAll` around it."""
         self._mailbox: Final = mailbox
-        self._receive_timeout: Final = own.receive_timeout
         self._bell: Final = _Bell()
         # Held by whoever takes messages. The broker's thread waits for it while a caller asks for
         # its message's key; nobody else does.
@@ -76,23 +71,25 @@ class SharedReceiving[M]:
 
         Raises:
             MailboxClosed: if the mailbox is closed and empty.
-            MailboxEmpty: if nothing came within the mailbox's `receive_timeout`.
             Cancelled: if the receiver was asked to stop.
         """
         bell = self._bell
-        while True:
-            # Before the look: what comes after that rings.
+        while not self._take_one(take):
+            # Before the look that finds nothing: what comes after that rings. Not before each look:
+            # a bell that is answered by looking need not be rung for each message.
             bell.rung = False
-            with self._gate:
-                try:
-                    # No name here holds the message.
-                    take(self._mailbox.receive(timeout=0))
-                except MailboxEmpty:
-                    pass
-                else:
-                    return
-            if not bell.wait(self._receive_timeout):
-                raise MailboxEmpty("no message came within the timeout")
+            if self._take_one(take):
+                return
+            bell.wait()
+
+    def _take_one(self, take: Callable[[M], object]) -> bool:
+        with self._gate:
+            try:
+                # No name here holds the message.
+                take(self._mailbox.receive(timeout=0))
+            except MailboxEmpty:
+                return False
+        return True
 
     def take_here(self, submit: Callable[[], Callable[[], object] | bool]) -> bool:
         """Let the caller's message be the next one, if none is before it.
@@ -122,6 +119,11 @@ class SharedReceiving[M]:
 
 
 def shared_receiving[M](mailbox: Mailbox[M]) -> SharedReceiving[M] | None:
-    """Return the receiving end of a mailbox of this library; `None` for a user's own kind."""
+    """Return the receiving end of a mailbox of this library; `None` for a user's own kind.
+
+    And for one with a `receive_timeout`: what is handled without being received would not count.
+    """
     own = own_mailbox(mailbox)
-    return None if own is None else SharedReceiving(mailbox, own)
+    if own is None or own.receive_timeout is not None:
+        return None
+    return SharedReceiving(mailbox, own)

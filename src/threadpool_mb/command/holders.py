@@ -62,6 +62,11 @@ class Holder(Protocol):
     """The reply that it waits for itself; `None` if it does not wait."""
 
     @property
+    def predecessor(self) -> "Holder | None":
+        """Who has to end before it may start; `None` once it may."""
+        ...
+
+    @property
     def title(self) -> str:
         """What it is called in an error's text."""
         ...
@@ -108,5 +113,11 @@ def tell_watchers(holder: Holder) -> None:
     holder.gone = True
     watchers = holder.watchers
     if watchers is not None:
+        raised: BaseException | None = None
         for watcher in watchers.copy():
-            watcher.holder_gone(holder)
+            try:
+                watcher.holder_gone(holder)
+            except BaseException as error:  # noqa: BLE001 - a callback's; the others are told, too
+                raised = error
+        if raised is not None:
+            raise raised

@@ -258,7 +258,7 @@ class Reply[R]:
         """
         self.watch()
         gate = self._gate()
-        with waiting_for(self):
+        with waiting_for(self) as waiting:
             try:
                 pause = _FIRST_PAUSE
                 while (answer := self._answer()) is None:
@@ -267,8 +267,10 @@ class Reply[R]:
                         return None
                     gate.acquire(timeout=pause if left is None else min(pause, left))
                     pause = min(2 * pause, _LONGEST_PAUSE)
-                    if pause > _PATIENT and (holder := self.holder) is not None:
-                        holder.nudge()
+                    if pause > _PATIENT:
+                        waiting.go_on()
+                        if (holder := self.holder) is not None:
+                            holder.nudge()
                 return answer
             finally:
                 # For the next one who waits. Also when this one is interrupted; it may be open.
@@ -339,23 +341,22 @@ class Reply[R]:
         return None
 
     def _wake(self, mine: _Answer) -> None:
-        """See to all entries before the answer."""
-        try:
-            for entry in self._log:
-                if entry is mine:
-                    break
+        """See to all entries before the answer; what a callback raises is raised after the last."""
+        raised: BaseException | None = None
+        for entry in self._log:
+            if entry is mine:
+                break
+            try:
                 if type(entry) is _Gate:
                     _open(entry)
                 else:
                     self._call(cast("Callable[[], object]", entry))
-            if self._watched is not None:
-                unwatch(self._watched, self)
-        except BaseException:
-            # An interrupt, or a callback's: those who wait must not be left.
-            for entry in self._log:
-                if type(entry) is _Gate:
-                    _open(entry)
-            raise
+            except BaseException as error:  # noqa: BLE001 - a callback's, or an interrupt
+                raised = error
+        if self._watched is not None:
+            unwatch(self._watched, self)
+        if raised is not None:
+            raise raised
 
     def _call(self, callback: Callable[[], object]) -> None:
         try:

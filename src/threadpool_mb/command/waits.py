@@ -12,15 +12,16 @@ What it cannot see: calls into a mailbox that is no pool's, and through a broker
 who is to answer.
 """
 
+import sys
 import threading
 from typing import Final, Protocol, Self, final
 
 from threadpool_mb.command.holders import Awaited, Holder
 from threadpool_mb.errors import CallDeadlock
 
-__all__ = ["DEEPEST", "Serving", "here", "waiting_for", "would_wait_for_itself"]
+__all__ = ["Serving", "here", "waiting_for", "would_wait_for_itself"]
 
-DEEPEST: Final = 16
+_DEEPEST: Final = 16
 """How many workers may call each other on one thread; the next call changes threads."""
 
 
@@ -34,6 +35,10 @@ class Serving(Protocol):
 
     def blocked(self) -> None:
         """Take note that it will wait for another worker, who may need a thread."""
+        ...
+
+    def still_blocked(self) -> None:
+        """Take note that it still waits, and that a thread may be needed all the same."""
         ...
 
     def unblocked(self) -> None:
@@ -53,6 +58,16 @@ class _Here(threading.local):
         self.inner: list[Holder | None] = []
         """The workers that run here beside that one: called without a change of threads, each by
         the one before it; or the one that owns the thread. `None` is a broker's."""
+
+    def has_room(self) -> bool:
+        """Return whether another worker may run here, called by what runs now.
+
+        It must not run out of stack because its caller is deep in a recursion: it needs half.
+        """
+        # The module of the frame that is so deep, `None` if there is none: a look, without a walk
+        # in Python.
+        half = sys.getrecursionlimit() // 2
+        return len(self.inner) < _DEEPEST and sys._getframemodulename(half) is None  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
 
     def workers(self) -> list[Holder]:
         """Return the workers that run here, each called by the one before it."""
@@ -75,12 +90,14 @@ class waiting_for:  # noqa: N801 - used like a function: `with waiting_for(reply
         CallDeadlock: on entering, if they would wait for ever.
     """
 
-    __slots__ = ("_reply", "_serving", "_workers")
+    __slots__ = ("_before", "_reply", "_serving", "_workers")
 
     def __init__(self, reply: Awaited) -> None:
         self._reply: Final = reply
         self._workers: Final = here.workers()
         self._serving: Final = here.serving
+        # What runs in the midst of another wait, a finalizer, waits inside it.
+        self._before: Final = [worker.waits_for for worker in self._workers]
 
     def __enter__(self) -> Self:
         if self._workers:
@@ -92,9 +109,14 @@ class waiting_for:  # noqa: N801 - used like a function: `with waiting_for(reply
             self._serving.blocked()
         return self
 
+    def go_on(self) -> None:
+        """Ask once more for a thread that another worker may need: one may have been refused."""
+        if self._serving is not None:
+            self._serving.still_blocked()
+
     def __exit__(self, *_: object) -> None:
-        for worker in self._workers:
-            worker.waits_for = None
+        for worker, before in zip(self._workers, self._before, strict=True):
+            worker.waits_for = before
         if self._serving is not None:
             self._serving.unblocked()
 
@@ -106,10 +128,9 @@ def would_wait_for_itself(reply: Awaited) -> CallDeadlock | None:
         holder = reply.holder
         while holder is not None and holder not in chain:
             chain.append(holder)
-            waits_for = holder.waits_for
-            if waits_for is reply:
+            if holder.waits_for is reply:
                 return _deadlock([*chain, chain[0]], reply)
-            holder = None if waits_for is None else waits_for.holder
+            holder = _next(holder)
     return None
 
 
@@ -119,9 +140,18 @@ def _check(workers: list[Holder], reply: Awaited) -> None:
     while holder is not None and holder not in chain:
         chain.append(holder)
         if holder in workers:
+            if reply.answered:
+                return  # by one who has gone on to wait since
             raise _deadlock([*workers[workers.index(holder) :], *chain], reply)
-        waits_for = holder.waits_for
-        holder = None if waits_for is None or waits_for.answered else waits_for.holder
+        holder = _next(holder)
+
+
+def _next(holder: Holder) -> Holder | None:
+    """Return for whom a worker waits: who has its call, or who has to end before it may start."""
+    waits_for = holder.waits_for
+    if waits_for is None or waits_for.answered:
+        return holder.predecessor
+    return waits_for.holder
 
 
 def _deadlock(chain: list[Holder], reply: Awaited) -> CallDeadlock:

@@ -51,10 +51,11 @@ class Table:
         initialize: Callable[[], object] = lambda: None,
         *,
         named: Callable[[int], str] | None = None,
+        extra_when_blocked: bool = False,
     ) -> None:
         """Make an empty table; each thread calls `initialize` before its first task.
 
-        `named` returns a thread's name, as in `SharedThreads`.
+        `named` and `extra_when_blocked` are as in `SharedThreads`.
         """
         self.name: Final = name
         self._initialize: Final = initialize
@@ -63,7 +64,13 @@ class Table:
         self._ended: Final = threading.Event()
         self.closed: bool = False
         self.broken: bool = False
-        self.threads: Final = SharedThreads(name, max_workers, prepare=self._prepare, named=named)
+        self.threads: Final = SharedThreads(
+            name,
+            max_workers,
+            prepare=self._prepare,
+            named=named,
+            extra_when_blocked=extra_when_blocked,
+        )
 
     def shard(self, key: object) -> Shard:
         """Return the shard of a key."""

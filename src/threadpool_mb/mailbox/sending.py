@@ -53,8 +53,9 @@ _logger = logging.getLogger(__name__)
 _shutting: Final = threading.RLock()
 """Makes shutting happen once for each mailbox.
 
-Guards the step from open to shut; nobody waits under it. One for all mailboxes: it is held for some
-ten nanoseconds in a mailbox's life, and a lock each would cost 48 bytes a mailbox on t-builds.
+Guards the step from open to shut, and who is woken; nobody waits under it. One for all mailboxes:
+it is held for some ten nanoseconds in a mailbox's life, and a lock each would cost 48 bytes a
+mailbox on t-builds.
 """
 
 
@@ -170,8 +171,9 @@ class _Unattended:
         self._sweep: Final = sweep_all
         self.done: bool = False
         """Whether the receiver takes no more."""
-        self.wakers: Final[list[Callable[[], object]]] = []
-        """Called for a receiver that waits elsewhere."""
+        self.wakers: tuple[Callable[[], object], ...] = ()
+        """Called for a receiver that waits elsewhere. Replaced as a whole, since senders go through
+        it; under `_shutting`."""
 
     def attend(self) -> None:
         """Sweep, or call the receiver. Neither `done` nor a waker is unset before its end."""
@@ -276,10 +278,17 @@ class QueueInput[T]:
 
     def wake_with(self, waker: Callable[[], object]) -> Callable[[], object]:
         """Call `waker` after each message that is put, and when the mailbox is shut."""
-        self._state.wakers.append(waker)
+        state = self._state
+        with _shutting:
+            state.wakers = (*state.wakers, waker)
         self.unattended = True
         self._leave()
-        return functools.partial(self._state.wakers.remove, waker)
+
+        def stop() -> None:
+            with _shutting:
+                state.wakers = tuple(each for each in state.wakers if each is not waker)
+
+        return stop
 
     def give_back(self, message: T) -> None:
         """Put a message that was taken, but reached nobody, back at the end of the queue.

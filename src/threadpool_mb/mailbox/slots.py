@@ -46,28 +46,29 @@ def refuse(_message: object, /) -> Never:
     raise MailboxClosed("the mailbox is closed")
 
 
-_FEW: Final = 64
-"""Up to so many askers, one who withdraws takes the trouble to look for its place. Among more of
-them it stays, until `tell` comes by."""
-
-
 @final
 class Asker:
     """A sender that waits for a slot elsewhere; told at most once."""
 
     __slots__ = ("_call", "_untold")
 
-    def __init__(self, call: Callable[[], object]) -> None:
-        """Be told by `call()`, which neither blocks nor raises, on any thread."""
+    def __init__(self, call: Callable[[], bool]) -> None:
+        """Be told by `call()`, which neither blocks nor raises, on any thread.
+
+        It returns whether anybody is left who could be told.
+        """
         self._call: Final = call
         # Who pops it decides whether it is told; `pop` is atomic.
         self._untold: Final[list[None]] = [None]
 
     def tell(self) -> bool:
-        """Call; `False` if it has withdrawn."""
-        if told := self.withdraw():
-            self._call()
-        return told
+        """Call; `False` if it has withdrawn, or nobody is left."""
+        return self.withdraw() and self._call()
+
+    @property
+    def waits(self) -> bool:
+        """Whether it was neither told nor has withdrawn."""
+        return bool(self._untold)
 
     def withdraw(self) -> bool:
         """Have it not be told; `False` if it was."""
@@ -86,6 +87,7 @@ class Slots:
         "_limit",
         "_lock",
         "_unissued",
+        "_withdrawn",
         "askers",
         "closed",
         "free",
@@ -104,10 +106,12 @@ class Slots:
         """Take a slot; `queue.Empty` if none is free that was issued."""
         self.free: Final[Callable[[None], None]] = self._free.put
         """Free a slot: `free(None)`."""
-        # Guards the two counts below. Nobody waits under it. Reentrant: the garbage collector may
+        # Guards the counts below. Nobody waits under it. Reentrant: the garbage collector may
         # run a finalizer while it is held, which may deliver.
         self._lock: Final = threading.RLock()
         self._unissued = limit
+        # Askers that have withdrawn since the last time they were taken out.
+        self._withdrawn = 0
         self.waiting: int = 0
         """The number of senders that wait."""
         self.closed: bool = False
@@ -131,9 +135,18 @@ class Slots:
         """Ask no more; one who was told already tells the next one."""
         if not asker.withdraw():
             self.tell()
-        elif len(self.askers) <= _FEW:
-            with contextlib.suppress(ValueError):  # `tell` was faster
-                self.askers.remove(asker)
+            return
+        with self._lock:
+            self._withdrawn += 1
+            if self._withdrawn * 2 < len(self.askers):
+                return
+            self._withdrawn = 0
+        # Once through all of them. What `tell` takes out meanwhile, or others put in, does no harm.
+        with contextlib.suppress(IndexError):
+            for _ in range(len(self.askers)):
+                each = self.askers.popleft()
+                if each.waits:
+                    self.askers.append(each)
 
     def wait(self, deadline: Deadline | None = None) -> bool:
         """Take a slot where `take` found none; `False` if none came free in time.

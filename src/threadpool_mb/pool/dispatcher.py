@@ -256,11 +256,14 @@ class Dispatcher[K, M]:
     def _ended(self, incarnation: Incarnation[K, M], error: BaseException | None) -> None:
         """Report the end of a worker, then let its successor start; on the worker's thread."""
         failed = error is not None
+        # A hook that calls the successor would wait for this worker.
+        here.inner.append(incarnation)
         try:
             # Out of the table first: who dispatches from here on learns that there is no worker.
             self._tell(functools.partial(self.roster.leave, incarnation, may_start=True), "the key")
             self._report(incarnation, error)
         finally:
+            here.inner.remove(incarnation)
             # Its traceback holds the worker's frames, and what these hold ends with them: a
             # generator that is suspended in a `with` block, say. Before the successor starts.
             del error
@@ -270,7 +273,7 @@ class Dispatcher[K, M]:
         if error is not None:
             incarnation.leftovers.reason = DeadLetterReason.WORKER_FAILED
         self._tell(incarnation.mailbox.abandon, "the mailbox")
-        tell_watchers(incarnation)
+        self._tell(functools.partial(tell_watchers, incarnation), "a reply's callback")
         if self._on_worker_exit is not None:
             worker_exit = WorkerExit(incarnation.key, incarnation.number, error)
             self._tell(functools.partial(self._on_worker_exit, worker_exit), "on_worker_exit")

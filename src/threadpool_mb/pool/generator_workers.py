@@ -14,7 +14,7 @@ from collections.abc import Callable, Generator
 from typing import Any, Final, Literal, Never, cast, final, override
 
 from threadpool_mb.arguments import Deadline
-from threadpool_mb.command.waits import DEEPEST, here
+from threadpool_mb.command.waits import here
 from threadpool_mb.dead_letters import DeadLetterOffice, DeadLetterReason
 from threadpool_mb.describing import describe
 from threadpool_mb.mailbox.protocols import Input, Mailbox, MailboxConfig, MailboxStats
@@ -116,7 +116,7 @@ class GeneratorWorkers[K, M]:
         # Not `cast`, here and below: it is a call, and a call of a command takes 4 µs in all.
         lane: Any = incarnation.mailbox
         inner = here.inner
-        if lane.unattended != IDLE or len(inner) >= DEEPEST:
+        if lane.unattended != IDLE or not here.has_room():
             return False
         inner.append(incarnation)
         try:
@@ -152,16 +152,25 @@ class _GeneratorLane[K, M](Lane[M]):
 
     def _work(self) -> bool:
         outcome = self._run()
-        return outcome == "goes on" or self._end(outcome)
+        # Not `==`: that would ask a user's exception.
+        if isinstance(outcome, str):
+            return True
+        handed = [outcome]
+        del outcome
+        return self._end(handed)
 
     def _handle(self, message: M) -> bool:
         outcome = self._send(message)
-        if outcome == "goes on":
+        if isinstance(outcome, str):
             return True
-        if isinstance(outcome, KeyboardInterrupt):
-            # It was meant for the thread that calls, the main one: it comes again there.
+        interrupted = isinstance(outcome, KeyboardInterrupt) and here.is_main
+        handed = [outcome]
+        del outcome
+        self._end(handed)
+        if interrupted:
+            # It was meant for the thread that calls: it comes again there.
             _thread.interrupt_main()
-        return self._end(outcome)
+        return False
 
     def _send(self, message: M) -> "_Outcome":
         try:
@@ -175,13 +184,13 @@ class _GeneratorLane[K, M](Lane[M]):
             return error
         return "goes on"
 
-    def _end(self, outcome: BaseException | None) -> Literal[False]:
+    def _end(self, handed: list[BaseException | None]) -> Literal[False]:
+        # What was raised is handed over, and held by nobody else: its traceback holds the worker's
+        # frames, and what these hold ends with them, before the successor starts.
         incarnation = cast("Incarnation[K, M]", self.incarnation)
         self._generator = self.incarnation = None
-        # Handed over, and held no more: its traceback holds the worker's frames, and what these
-        # hold ends with them, before the successor starts.
-        handed = [None if outcome is None or ended_well(outcome, self) else outcome]
-        del outcome
+        if handed[0] is not None and ended_well(handed[0], self):
+            handed[0] = None
         self._kind.ended(incarnation, handed.pop())
         return False
 

@@ -120,10 +120,10 @@ class Pool[K, M]:
             name: shown in thread names and log lines; `"pool-1"` and so on if it is not given.
             overflow: what a refused message does to its worker: nothing, or (as in the original)
                 removes it.
-            inline_calls: whether a generator worker may handle a `call` that has no timeout on the
-                caller's thread, where it is idle: that takes a few µs, in the place of some tens.
-                If it is not given: unless that is the main thread, where Ctrl-C would stop the
-                worker. A call's thread then holds what locks it holds while the worker runs.
+            inline_calls: whether an idle generator worker may handle a `call` without a timeout on
+                the caller's thread: some µs in the place of tens. If it is not given: unless that
+                is the main thread, where Ctrl-C would stop the worker. The caller goes on at the
+                worker's next `yield`: give `False` where a worker replies, then waits for it.
             on_dead_letter: called with each message that no worker will receive, on the thread on
                 which that turned out; without it they are logged at WARNING, at most once a second
                 for a reason. An `Exception` that it raises is logged.

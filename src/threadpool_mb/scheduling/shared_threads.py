@@ -69,7 +69,8 @@ class SharedThreads:
         "_ask",
         "_asking",
         "_blocked",
-        "_full",
+        "_closed",
+        "_extra_when_blocked",
         "_idle",
         "_lock",
         "_max_threads",
@@ -78,6 +79,7 @@ class SharedThreads:
         "_next_nudge",
         "_prepare",
         "_ready",
+        "_refused",
         "_started",
         "_starting",
         "_threads",
@@ -93,6 +95,7 @@ class SharedThreads:
         prepare: Callable[[], object] = lambda: None,
         *,
         named: Callable[[int], str] | None = None,
+        extra_when_blocked: bool = True,
     ) -> None:
         """Start no thread yet.
 
@@ -103,12 +106,14 @@ class SharedThreads:
                 not block. Without it, whoever finds that one is needed starts it.
             prepare: called by each thread before its first turn. It raises nothing.
             named: returns a thread's name, from how many there are, if it is to be another one.
+            extra_when_blocked: whether there may be one more where all of them wait in calls.
         """
         self._name: Final = name
         self._named: Final[Callable[[int], str]] = named or functools.partial(_numbered, name)
         self._max_threads: Final = max_threads
         self._ask: Final[Callable[[], object]] = self.grow if ask is None else ask
         self._prepare: Final = prepare
+        self._extra_when_blocked: Final = extra_when_blocked
         self._ready: Final[queue.SimpleQueue[Turn | None]] = queue.SimpleQueue()
         self.put: Final[Callable[[Turn], None]] = self._ready.put
         """The first half of `schedule`; `grow_if_needed` is the second."""
@@ -122,8 +127,9 @@ class SharedThreads:
         # Those that wait in a call, and need another thread to go on.
         self._blocked: int = 0
         self._next_nudge: float = 0.0
-        # No more threads: closed, or the system has refused one.
-        self._full: bool = False
+        self._closed: bool = False
+        # The system has refused a thread.
+        self._refused: bool = False
         # Held while one more thread is asked for. Nobody waits for it.
         self._asking: Final = threading.Lock()
         self.growing: bool = True
@@ -197,7 +203,7 @@ class SharedThreads:
             # With what there is, from now on; where that is refused too, with another one.
             with self._lock:
                 none = not self._threads
-                self._full = not none
+                self._refused = not none
                 self._look_whether_growing_locked()
             if none or not running:
                 msg = f"the system started no thread (0 are running): {error}"
@@ -232,7 +238,7 @@ class SharedThreads:
         Blocks: never.
         """
         with self._lock:
-            self._full = True
+            self._closed = True
             self.growing = False
         self._ready.put(None)
 
@@ -264,7 +270,10 @@ class SharedThreads:
 
     def _look_whether_growing_locked(self) -> None:
         running = len(self._threads)
-        self.growing = not self._full and (running < self._max_threads or running == self._blocked)
+        more = running < self._max_threads and not self._refused
+        self.growing = not self._closed and (
+            more or (self._extra_when_blocked and running == self._blocked)
+        )
 
     def join(self, deadline: Deadline) -> bool:
         """Wait until every thread has ended; for those that are closed.

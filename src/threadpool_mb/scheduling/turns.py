@@ -32,6 +32,7 @@ NUDGE: Final = _Nudge()
 class _Threads(Protocol):
     def block(self) -> None: ...
     def unblock(self) -> None: ...
+    def grow_if_needed(self) -> None: ...
 
 
 @final
@@ -41,11 +42,13 @@ class ServingThread:
     Threads: its own.
     """
 
-    __slots__ = ("_threads", "turn")
+    __slots__ = ("_threads", "_waits", "turn")
 
     def __init__(self, threads: _Threads) -> None:
         """Be one of `threads`."""
         self._threads: Final = threads
+        # How many waits there are, one inside the other: a finalizer may wait while it waits.
+        self._waits = 0
         self.turn: Turn | None = None
         """Whose turn it is."""
 
@@ -56,8 +59,16 @@ class ServingThread:
 
     def blocked(self) -> None:
         """Take note that it will wait for another worker."""
-        self._threads.block()
+        self._waits += 1
+        if self._waits == 1:
+            self._threads.block()
+
+    def still_blocked(self) -> None:
+        """Have one more thread started, if one is needed and there may be one."""
+        self._threads.grow_if_needed()
 
     def unblocked(self) -> None:
         """Take note that it goes on."""
-        self._threads.unblock()
+        self._waits -= 1
+        if not self._waits:
+            self._threads.unblock()
