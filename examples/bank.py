@@ -3,17 +3,16 @@
 Shows `delegate`. A transfer is one call: the source withdraws and hands the call on, the target
 deposits and answers. Neither waits for the other, so that transfers in a circle cannot deadlock.
 
-Read: the messages; `Account`, above all `_withdraw`; `Bank`; `run`, where tellers transfer at the
-same time, now and then to an account that does not exist.
+Read: the messages; `Account`, above all `_withdraw`; `Bank`, above all `_not_handled`; `run`, where
+tellers transfer at the same time.
 
 Leans on:
 
 - **One at a time.** An account has no lock, and is never overdrawn.
-- **Accounting.** `delegate` returns `False` if the other account did not take the call, and has
-  told the caller: then the money is put back. What it did take, the other account will see: one
-  that is closed with `drain=True` handles its backlog first.
-- **Order.** The money is put back before the source handles anything else; so whoever was told that
-  a transfer was not delivered finds it there.
+- **Accounting.** A call that was handed on is handled by the target, or is a dead letter (an
+  account may be closed just then), or `delegate` returns `False`. So money that is on its way
+  arrives or is put back. It may be both that there is a dead letter and that `delegate` returns
+  `False`: whoever takes the transfer out of `under_way` has the money, and nobody else.
 - **Everyone is answered**, with a receipt or an error that says why.
 
 A caller may have given up when the target gets its call: `reply_box.expired`. The target deposits
@@ -21,7 +20,7 @@ all the same, since the money is on its way. That is why an account matches on w
 no `mb.server`, which does not handle what nobody waits for.
 
 While transfers are under way an audit may miss what is on its way, or count it twice: accounts are
-asked one by one. It is exact when all transfers were answered.
+asked one by one. It is exact when all transfers were answered with a receipt, or refused.
 """
 
 import random
@@ -36,6 +35,10 @@ import threadpool_mb as mb
 
 class InsufficientFunds(Exception):
     """The account has less than was to be withdrawn."""
+
+
+class NoSuchAccount(Exception):
+    """Nobody has an account of that name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,16 +76,13 @@ class Transfer(mb.Command[Receipt]):
             raise ValueError(f"not a transfer: {self}")
 
 
-type Accounts = mb.Pool[str, mb.Request]
-
-
 class Account:
     """One account. What it gets it handles in order, one at a time."""
 
-    def __init__(self, name: str, others: Accounts) -> None:
+    def __init__(self, name: str, bank: "Bank") -> None:
         self.balance = 0
         self._name = name
-        self._others = others
+        self._bank = bank
 
     def handle(self, request: mb.Request) -> None:
         """Handle one call or cast."""
@@ -93,48 +93,73 @@ class Account:
                 reply_box.reply(self.balance)
             case mb.Call(Transfer(source) as transfer) if source == self._name:
                 self._withdraw(transfer, request)
-            case mb.Call(Transfer(_, _, amount), reply_box):
+            case mb.Call(Transfer(), reply_box):
+                amount = self._bank.take(reply_box.call_id)
                 self.balance += amount
                 reply_box.reply(Receipt(amount, self.balance))
             case _:
                 pass
 
     def _withdraw(self, transfer: Transfer, received: mb.Call[Receipt]) -> None:
-        if received.reply_box.expired:
-            return  # nothing has happened yet, and nobody waits for it to happen
-        if transfer.amount > self.balance:
-            text = f"{self._name} has {self.balance}, not {transfer.amount}"
-            received.reply_box.fail(InsufficientFunds(text))
-            return
-        self.balance -= transfer.amount
-        if not mb.delegate(self._others.ref(transfer.target), received):
-            self.balance += transfer.amount
+        box, amount, target = received.reply_box, transfer.amount, transfer.target
+        if box.expired:
+            pass  # nothing has happened yet, and nobody waits for it to happen
+        elif amount > self.balance:
+            box.fail(InsufficientFunds(f"{self._name} has {self.balance}, not {amount}"))
+        elif target not in self._bank.accounts:
+            box.fail(NoSuchAccount(target))
+        else:
+            self.balance -= amount
+            self._bank.under_way[box.call_id] = transfer
+            if not mb.delegate(self._bank.accounts.ref(target), received):
+                self.balance += self._bank.take(box.call_id)
 
 
 class Bank:
     """Accounts by name. Leaving its block closes them all, when what is under way is booked."""
 
     def __init__(self) -> None:
-        self.paid_out: Counter[str] = Counter()
+        self.under_way: dict[mb.CallId, Transfer] = {}
+        """What was withdrawn and not deposited yet."""
+        self.paid_out: list[tuple[str, int]] = []
         """What accounts held when they were closed; complete when the bank was left."""
-        self._accounts: Accounts = mb.Pool(self._account, name="bank", on_dead_letter=_told)
+        self.accounts: mb.Pool[str, mb.Request] = mb.Pool(
+            self._account, name="bank", on_dead_letter=self._not_handled
+        )
 
     def _account(self, name: str) -> Generator[None, mb.Request]:
-        account = Account(name, self._accounts)
+        account = Account(name, self)
         try:
             while True:
                 account.handle((yield))
         finally:
-            # No other worker writes under this name: the next one starts after this has ended.
-            self.paid_out[name] += account.balance
+            self.paid_out.append((name, account.balance))
+
+    def take(self, call_id: mb.CallId) -> int:
+        """Take money that is under way; 0 if somebody has taken it."""
+        transfer = self.under_way.pop(call_id, None)
+        return 0 if transfer is None else transfer.amount
+
+    def _not_handled(self, letter: mb.DeadLetter[str, mb.Request]) -> None:
+        """Put the money back."""
+        match letter.message:
+            case mb.Call(Transfer(source), reply_box) if amount := self.take(reply_box.call_id):
+                try:
+                    mb.cast(self.accounts.ref(source), Deposit(amount))
+                except mb.MailboxClosed:
+                    self.paid_out.append((source, amount))
+            case mb.Cast(Deposit(amount)):  # to an account that is closed as well
+                self.paid_out.append((str(letter.key), amount))
+            case _:
+                pass  # a call: whoever sent it is told
 
     def open(self, name: str, amount: int) -> bool:
         """Open an account with some money in it; `False` if there is one of the name."""
-        return self._accounts.initialize(name, mb.Cast(Deposit(amount)))
+        return self.accounts.initialize(name) and mb.cast(self.accounts.ref(name), Deposit(amount))
 
     def close(self, name: str) -> bool:
         """Close an account, and pay out what it holds once it has booked its backlog."""
-        return self._accounts.remove(name, drain=True)
+        return self.accounts.remove(name, drain=True)
 
     def transfer(
         self, source: str, target: str, amount: int, *, timeout: float | None = None
@@ -142,19 +167,20 @@ class Bank:
         """Transfer money.
 
         Raises:
-            CallFailed: if the source has not enough; the cause is an `InsufficientFunds`.
-            CallNotDelivered: if there is no such account.
+            CallFailed: because of `InsufficientFunds`, or `NoSuchAccount` as a target.
+            CallNotDelivered: if there is no such account as a source.
             CallTimedOut: if the timeout ran out; it may have been booked, or be yet.
+            WorkerGone: if an account was closed just then; the money is put back.
         """
         command = Transfer(source, target, amount)
-        receipt: Receipt = mb.call(self._accounts.ref(source), command, timeout=timeout)
+        receipt: Receipt = mb.call(self.accounts.ref(source), command, timeout=timeout)
         return receipt
 
     def audit(self) -> dict[str, int]:
         """Ask all accounts at once for their balances, then wait for each."""
         replies = {
-            name: mb.call_async(self._accounts.ref(name), GetBalance())
-            for name in sorted(self._accounts.keys())
+            name: mb.call_async(self.accounts.ref(name), GetBalance())
+            for name in sorted(self.accounts.keys())
         }
         return {name: reply.result() for name, reply in replies.items()}
 
@@ -163,11 +189,7 @@ class Bank:
 
     def __exit__(self, *_: object) -> None:
         # Not the pool's own way, which cancels after an exception: money may be under way.
-        self._accounts.drain(timeout=None)
-
-
-def _told(_: mb.DeadLetter[str, mb.Request]) -> None:
-    """Do nothing: a call that was not taken is answered, and no deposit is cast to an old name."""
+        self.accounts.drain(timeout=None)
 
 
 def teller(bank: Bank, names: list[str], seed: int, transfers: int) -> Counter[str]:
@@ -178,13 +200,9 @@ def teller(bank: Bank, names: list[str], seed: int, transfers: int) -> Counter[s
         source, target = chance.sample(names, 2)
         try:
             bank.transfer(source, target, chance.randint(1, 60))
-            outcomes["booked"] += 1
-        except mb.CallFailed as failed:
-            if not isinstance(failed.__cause__, InsufficientFunds):
-                raise
-            outcomes["refused"] += 1
-        except mb.CallNotDelivered:
-            outcomes["no such account"] += 1
+            outcomes["Receipt"] += 1
+        except mb.CallError as error:
+            outcomes[type(error.__cause__ or error).__name__] += 1
     return outcomes
 
 
@@ -200,7 +218,7 @@ def run(*, accounts: int, tellers: int, transfers: int) -> tuple[Counter[str], i
         ]
         outcomes = sum((teller.result() for teller in at_work), Counter[str]())
         audited = sum(bank.audit().values())
-    return outcomes, audited, bank.paid_out.total()
+    return outcomes, audited, sum(amount for _, amount in bank.paid_out)
 
 
 def main() -> None:
