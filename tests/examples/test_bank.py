@@ -148,20 +148,26 @@ def test_nothing_is_withdrawn_for_nobody() -> None:
 def test_money_for_an_account_that_goes_before_it_has_it_is_put_back(
     *, source_closed: bool
 ) -> None:
-    go_on = threading.Event()
+    busy, go_on = threading.Event(), threading.Event()
 
     class Stuck(Deposit):
         """Keeps the account that handles it busy."""
 
         __slots__ = ()
-        amount = property(lambda _: 0 * go_on.wait())
+
+        @property
+        def amount(self) -> int:
+            busy.set()
+            go_on.wait()
+            return 0
 
     with Bank() as bank:
         bank.open("ann", 100)
         bank.open("bob", 7)
         bank.accounts.dispatch("bob", mb.Cast(object.__new__(Stuck)))
+        busy.wait()
         reply = mb.call_async(bank.accounts.ref("ann"), Transfer("ann", "bob", 30))
-        until(lambda: bank.under_way)
+        until(lambda: bank.under_way and bank.accounts.stats().messages == 1)
         if source_closed:
             bank.close("ann")
             until(lambda: bank.paid_out == [("ann", 70)])
