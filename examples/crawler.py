@@ -15,7 +15,8 @@ Leans on:
   were found, never two at once, so that it takes no lock to keep a distance between them. It is a
   function worker: it owns a thread, and may sleep. Parsing is for generator workers: it does not.
 - **Back-pressure.** In `Blocking` mailboxes: who is faster waits for who is slower.
-- **Ending.** If something raises, `crawl` does: closing a mailbox wakes who waits for room in it.
+- **Ending.** A worker that raises is reported, to `ended`: then `crawl` raises, and does not wait
+  for a report that will not come. Closing the mailbox of reports wakes all who wait for it.
 
 **Why it does not deadlock.** If each stage of a circle waits for room in the next one, all of them
 may wait at once. So one of them must never wait: the frontier. It knows how many pages each host
@@ -23,8 +24,8 @@ has in hand, gives it no more than its mailbox holds, and keeps the others; thes
 anyway, to follow each link once. As it never waits, its own mailbox empties, so parsers go on, so
 hosts go on.
 
-**Why it ends.** Each page that is handed to a host comes back as one report, whatever happens to
-it. The frontier counts those that are out; when all are back, and none is left, all is crawled.
+**Why it ends.** Each page that is handed to a host comes back as one report, one that cannot be
+fetched as well. The frontier counts what is out; when all is back, nothing is left to be found.
 """
 
 import contextlib
@@ -98,9 +99,12 @@ def host_of(url: str) -> str:
 
 def parse(page: Page) -> Report:
     """Count the words of a page, and find its links."""
-    links = (urljoin(page.url, link) for link in re.findall(r'href="([^"]*)"', page.text))
     words = re.sub(r"<[^>]*>", " ", page.text).split()
-    return Report(page, len(words), tuple(urldefrag(link).url for link in links))
+    links: list[str] = []
+    for link in re.findall(r'href="([^"]*)"', page.text):
+        with contextlib.suppress(ValueError):  # it is no address
+            links.append(urldefrag(urljoin(page.url, link)).url)
+    return Report(page, len(words), tuple(links))
 
 
 class Frontier:
@@ -158,6 +162,9 @@ def crawl(
         fetch: returns the text of a page; what it raises is the page's `error`.
         distance: seconds between the beginnings of two fetches from one host.
         clock: returns a host's clock.
+
+    Raises:
+        MailboxClosed: if a worker has ended with an error, which is logged.
     """
     reports: mb.Mailbox[Report] = mb.Blocking(ON_THE_WAY).create()
     frontier_input = reports.new_input()
@@ -179,9 +186,13 @@ def crawl(
             page = yield
             frontier_input.deliver(parse(page))
 
+    def ended(worker: mb.WorkerExit[str]) -> None:
+        if worker.error is not None:
+            reports.close()
+
     all_reports: list[Report] = []
-    parsers = mb.Pool(parse_all, mailbox=mb.Blocking(ON_THE_WAY), name="parsers")
-    hosts = mb.Pool(fetch_all, mailbox=mb.NonBlocking(IN_HAND), name="hosts")
+    parsers = mb.Pool(parse_all, mailbox=mb.Blocking(ON_THE_WAY), on_worker_exit=ended)
+    hosts = mb.Pool(fetch_all, mailbox=mb.NonBlocking(IN_HAND), on_worker_exit=ended)
     with parsers, hosts, contextlib.closing(reports):
         frontier = Frontier(hosts, parsers)
         frontier.add(start)

@@ -159,8 +159,29 @@ def test_a_crawl_that_raises_leaves_nobody_waiting(
         crawl(urls[0], site.fetch, clock=lambda _: FakeClock())
 
 
+def test_a_crawl_ends_if_a_worker_raises(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    urls = [f"http://{host}.example/{page}" for host in "abcd" for page in range(20)]
+    site = Site(dict.fromkeys(urls, urls))
+
+    def raises_at_times(page: Page) -> Report:
+        if page.url.endswith("7"):
+            raise OSError("out of paper")
+        return parse(page)
+
+    monkeypatch.setattr(crawler, "parse", raises_at_times)
+
+    with pytest.raises(mb.MailboxClosed):
+        crawl(urls[0], site.fetch, clock=lambda _: FakeClock())
+
+    assert "out of paper" in caplog.text
+
+
 def test_a_page_is_parsed_into_words_and_addresses() -> None:
-    text = '<p>two words</p> <a href="b#c">and</a> <a href="//x.example/">more</a>'
+    text = (
+        '<p>two words</p> <a href="b#c">and</a> <a href="//x.example/">more</a><a href="http://[">'
+    )
 
     assert parse(Page("http://a.example/", 0.0, text)) == Report(
         Page("http://a.example/", 0.0, text), 4, ("http://a.example/b", "http://x.example/")
