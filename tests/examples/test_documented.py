@@ -1,0 +1,58 @@
+"""`docs/examples.md` shows what the examples are, and what they print."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+import threadpool_mb
+
+ROOT: Final = Path(__file__).parents[2]
+PAGE: Final = (ROOT / "docs" / "examples.md").read_text("utf-8")
+SECTIONS: Final = dict(re.findall(r"(?ms)^## (\w+)\.py\n(.*?)(?=^## |\Z)", PAGE))
+FILES: Final = {path.stem: path for path in sorted((ROOT / "examples").glob("*.py"))}
+
+
+def _blocks(section: str, language: str) -> list[str]:
+    return re.findall(rf"(?ms)^```{language}\n(.*?)^```$", section)
+
+
+def test_each_example_has_a_section() -> None:
+    assert sorted(SECTIONS) == list(FILES)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_the_code_that_is_shown_stands_in_the_file(name: str) -> None:
+    source = FILES[name].read_text("utf-8")
+    blocks = _blocks(SECTIONS[name], "python")
+
+    assert [block for block in blocks if block not in source] == []
+    assert 10 <= sum(block.count("\n") for block in blocks) <= 30
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_an_example_that_is_run_prints_what_is_shown_and_warns_of_nothing(name: str) -> None:
+    package = str(Path(threadpool_mb.__file__).parents[1])
+
+    done = subprocess.run(  # noqa: S603 - our own
+        [sys.executable, "-W", "error", str(FILES[name])],
+        check=False,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": package},
+    )
+
+    assert (done.stdout, done.stderr, done.returncode) == (
+        "".join(_blocks(SECTIONS[name], "text")),
+        "",
+        0,
+    )
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_an_example_is_short(name: str) -> None:
+    assert FILES[name].read_text("utf-8").count("\n") <= 250
