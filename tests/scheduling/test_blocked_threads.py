@@ -1,0 +1,131 @@
+"""Shared threads that wait in calls: where all of them do, there is one more."""
+
+import dataclasses
+import threading
+from collections.abc import Callable, Generator
+
+import pytest
+
+import threadpool_mb as mb
+from tests.helpers import Running, refusing_threads, until
+from threadpool_mb.command import waits
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Do(mb.Command[object]):
+    """Has the worker call a function; what it returns is the reply."""
+
+    function: Callable[[], object]
+
+
+def worker(key: str) -> Generator[None, mb.Request]:
+    while True:
+        match (yield):
+            case mb.Call(Do(function), box):
+                box.reply(function())
+
+
+def pool_of(*keys: str, max_threads: int = 1) -> mb.Pool[str, mb.Request]:
+    pool = mb.Pool(worker, max_threads=max_threads, inline_calls=False)
+    for key in keys:
+        pool.initialize(key)
+    return pool
+
+
+def test_workers_that_call_each_other_do_not_starve_on_one_thread() -> None:
+    keys = "abcdefgh"
+    with pool_of(*keys) as pool:
+
+        def down(rest: str) -> object:
+            return mb.call(pool.ref(rest[0]), Do(lambda: down(rest[1:]))) if rest else "the end"
+
+        assert down(keys) == "the end"
+        until(lambda: pool.stats().threads == 2)  # the one, and the dispatcher
+
+
+def test_one_whose_thread_was_refused_gets_it_when_there_are_threads_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    refuses = refusing_threads(monkeypatch, "starved-shared")
+    tried = threading.Event()
+    pool = mb.Pool(worker, max_threads=1, inline_calls=False, name="starved")
+    with pool:
+        pool.initialize("a")
+        pool.initialize("b")
+        assert mb.call(pool.ref("b"), Do(int)) == 0
+
+        def ask() -> object:
+            refuses.set()
+            tried.set()
+            return mb.call(pool.ref("b"), Do(lambda: "answered"))
+
+        caller = Running(lambda: mb.call(pool.ref("a"), Do(ask)))
+        tried.wait(15)
+        threads = pool._dispatcher._threads
+        until(lambda: threads._refused)  # type: ignore[attr-defined]
+        refuses.clear()
+
+        assert caller.result() == "answered"
+
+
+def test_a_wait_inside_a_wait_counts_one_thread_once() -> None:
+    """A finalizer may call while its thread waits in a call."""
+    mailbox: mb.Mailbox[mb.Call[object]] = mb.Unlimited().create()
+    with pool_of("a", "b") as pool:
+        serving = []
+
+        def nested() -> object:
+            from_here = mb.call_async(mailbox.new_input(), Do(int))
+
+            def inner(_: object) -> None:
+                serving.append(mb.call(pool.ref("b"), Do(lambda: "inside")))
+
+            # Called on this thread, in the midst of its wait, as a finalizer would be.
+            with waits.waiting_for(from_here):
+                inner(None)
+            return "outside"
+
+        assert mb.call(pool.ref("a"), Do(nested)) == "outside"
+        assert serving == ["inside"]
+        assert pool._dispatcher._threads._blocked == 0  # type: ignore[attr-defined]
+
+
+def test_an_executor_has_no_more_threads_than_it_was_told() -> None:
+    at_once, most = 0, 0
+    with pool_of("slow") as pool, mb.KeyedExecutor(max_workers=1) as executor:
+        hold = threading.Event()
+
+        def task(number: int) -> None:
+            nonlocal at_once, most
+            at_once += 1
+            most = max(most, at_once)
+            if not number:
+                mb.call(pool.ref("slow"), Do(lambda: hold.wait(15)))
+            at_once -= 1
+
+        futures = [executor.submit(task, number) for number in range(5)]
+        until(lambda: at_once)
+        hold.set()
+        for future in futures:
+            future.result(15)
+
+    assert most == 1
+
+
+def test_what_a_shared_thread_keeps_alive_of_a_call_is_freed_soon() -> None:
+    """On a free-threaded build, a call that one thread made and another one dropped."""
+
+    def wrapping(key: str) -> Generator[None, mb.Request]:
+        while True:
+            request = yield
+            if key == "a":
+                assert isinstance(request, mb.Call)
+                mb.delegate(pool.ref("b"), mb.Call(Do(int), request.reply_box))
+            del request
+
+    with mb.Pool(wrapping, max_threads=4) as pool:
+        pool.initialize("a")
+        pool.initialize("b")
+        for _ in range(5):
+            with pytest.raises(mb.WorkerGone, match="dropped"):
+                mb.call_async(pool.ref("a"), Do(int)).result(timeout=15)
