@@ -222,6 +222,11 @@ class FakeWorker:
         self.gone = False
         self.watchers: dict[Awaited, None] | None = None
         self.waits_for: Awaited | None = None
+        self.nudged = 0
+
+    def nudge(self) -> None:
+        """Count."""
+        self.nudged += 1
 
     def end(self) -> None:
         """End, and tell those who watch."""

@@ -294,3 +294,26 @@ def test_a_call_that_a_worker_keeps_can_be_handed_on_later(place: Place, kind: s
     assert call(pool.ref("a"), answer(lambda: delegate(pool.ref("b"), kept[0])), timeout=DEADLINE)
 
     assert caller.result() == "from the last one"
+
+
+def test_who_gets_a_call_may_be_asked_something_else(place: Place, kind: str) -> None:
+    pool = place.pool(kind, "a", "b")
+
+    value = call(
+        pool.ref("a"), Do(lambda got: delegate(pool.ref("b"), got, Echo("something else")))
+    )
+
+    assert value == "something else"
+
+
+@pytest.mark.parametrize("wrong", [Tell(1), "text", Echo], ids=repr)
+def test_what_is_no_command_is_named_and_the_call_not_handed_on(wrong: object) -> None:
+    mailbox, target = Unlimited().create(), Unlimited().create()
+    reply = call_async(mailbox.new_input(), Echo("1"))
+    received = mailbox.receive()
+
+    with pytest.raises(TypeError, match="a command must be a Command") as raised:
+        delegate(target.new_input(), received, wrong)
+
+    assert repr(wrong) in str(raised.value)
+    assert (len(target), received.command, reply.done()) == (0, Echo("1"), False)

@@ -287,3 +287,24 @@ def test_who_has_stopped_waiting_is_told_no_more_of_the_workers_end() -> None:
 
         assert waits.result() == "1"
     assert not worker.watched
+
+
+def test_who_has_waited_a_while_nudges_the_threads_of_the_worker_that_has_the_call() -> None:
+    worker = FakeWorker()
+    reply, box = held_by(worker)
+    with in_thread(reply.result) as waits:
+        until(lambda: worker.nudged)
+        box.reply("1")
+
+        assert waits.result() == "1"
+
+
+def test_who_is_answered_soon_nudges_nobody() -> None:
+    worker = FakeWorker()
+    reply, box = held_by(worker)
+    with in_thread(reply.result) as waits:
+        until_waited_for(reply)
+        box.reply("1")
+
+        assert waits.result() == "1"
+    assert worker.nudged == 0
