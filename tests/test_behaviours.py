@@ -18,7 +18,9 @@ COUNTS: Final = {
     "LimitedMessageBoxTest": 31,
     "MessageBoxClassTest": 11,
     "CatchAllTest": 5,
-    "CornerCaseTests": 8,
+    "CornerCaseTests": 12,
+    "CommandTest": 31,
+    "CallIdTest": 5,
 }
 
 

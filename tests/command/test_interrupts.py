@@ -1,0 +1,212 @@
+"""An interrupt in the middle of a call, of a reply, or of what is told of a worker's end."""
+
+import contextlib
+import functools
+import subprocess
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.command.doubles import Boom, Echo, FakeWorker, Place, error_of, held_by
+from tests.helpers import DEADLINE, Running, until
+from tests.points import interrupted_at_each_point
+from threadpool_mb import DuplicateReply, Reply, ReplyBox, WorkerGone, call, call_async
+from threadpool_mb.command.waits import here
+
+INLINE_ON_THE_MAIN_THREAD = """
+import contextlib, logging, os, signal, sys, traceback
+import threadpool_mb as mb
+from tests.command.doubles import Do, Echo, Place, end, fail, obey
+from tests.points import Point
+
+logging.disable()
+signal.signal(signal.SIGINT, lambda number, frame: None)
+does = {"answers": Echo("1"), "fails": Do(fail), "ends": Do(end)}[sys.argv[1]]
+started = []
+
+
+def worker(key):
+    started.append(key)
+    while obey((yield)):
+        pass
+
+
+def interrupt():
+    where.extend(f"{frame.name}:{frame.lineno}" for frame in traceback.extract_stack()[-6:-3])
+    raise KeyboardInterrupt
+
+
+def ask(pool, command, **options):
+    with contextlib.suppress(KeyboardInterrupt, mb.WorkerGone, mb.CallNotDelivered):
+        mb.call(pool.ref("a"), command, **options)
+
+
+number, reached = 0, True
+while reached:
+    number += 1
+    started.clear()
+    where = []
+    pool = Place().idle("a", worker=worker, inline_calls=True)
+    point = Point(number, interrupt)
+    point.run(lambda: ask(pool, does))
+    reached = point.reached
+    try:
+        # On another thread it could be told of a circle, if this one seems to run the worker.
+        mb.call_async(pool.ref("a"), Echo("2")).result(timeout=1)
+    except (mb.WorkerGone, mb.CallNotDelivered, mb.CallDeadlock):
+        pass
+    except mb.CallTimedOut:
+        where.append("the worker does not answer")
+    pool.cancel()
+    finished = pool.join(timeout=1).finished
+    if not finished or started != ["a"] or "the worker does not answer" in where:
+        print(number, where, started, finished)
+        break
+sys.stdout.flush()
+os._exit(0)
+"""
+
+
+@pytest.mark.xfail(
+    strict=True, reason="`turn_for` leaves the lane busy, or lets go of one that has ended"
+)
+@pytest.mark.parametrize("what", ["answers", "fails", "ends"])
+def test_a_call_on_the_main_thread_may_be_interrupted_anywhere_and_the_pool_ends_all_the_same(
+    what: str,
+) -> None:
+    # In a process of its own: what does not end would keep this one from ending.
+    done = subprocess.run(  # noqa: S603 - our own interpreter
+        [sys.executable, "-W", "ignore", "-c", INLINE_ON_THE_MAIN_THREAD, what],
+        check=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        timeout=15,
+    )
+
+    assert done.stdout == ""
+
+
+@pytest.mark.xfail(strict=True, reason="`call_here` appends before its `try`")
+def test_an_interrupted_call_on_the_main_thread_leaves_no_worker_that_seems_to_run_there() -> None:
+    left: list[list[Any]] = []
+
+    def prepare() -> Place:
+        place = Place()
+        place.idle("a", inline_calls=True)
+        return place
+
+    def interrupted_calls() -> Iterator[Place]:
+        # Up to where the worker begins to run: what comes after that is another test's.
+        for place in interrupted_at_each_point(
+            prepare, lambda place: call(place.pools[0].ref("a"), Echo("1"))
+        ):
+            if not place.pools[0]._roster.routes:
+                place.end()
+                return
+            yield place
+
+    for place in interrupted_calls():
+        left.append(here.inner.copy())
+        here.inner.clear()
+        if left[-1]:
+            place.end()
+            break
+        place.end()
+
+    assert [each for each in left if each] == []
+
+
+def asking(worker: FakeWorker) -> tuple[Reply[Any], ReplyBox[Any], Running[object]]:
+    """Return both ends of a call, and who waits for the answer."""
+    reply, box = held_by(worker)
+
+    def wait() -> object:
+        try:
+            return reply.result()
+        except WorkerGone as error:
+            return error.reason
+
+    waits = Running(wait)
+    until(lambda: len(reply._log) == 1)
+    return reply, box, waits
+
+
+def test_a_reply_that_was_interrupted_has_come_or_can_be_sent_again() -> None:
+    worker = FakeWorker()
+
+    def prepare() -> tuple[Reply[Any], ReplyBox[Any], Running[object]]:
+        return asking(worker)
+
+    for reply, box, waits in interrupted_at_each_point(prepare, lambda scene: scene[1].reply("1")):
+        came = reply.done()
+        with contextlib.suppress(DuplicateReply):
+            box.reply("2")
+
+        assert waits.result() == ("1" if came else "2")
+        assert reply.result() == waits.result()
+
+
+def test_a_failure_that_was_interrupted_has_come_or_can_be_sent_again() -> None:
+    for reply, box, waits in interrupted_at_each_point(
+        functools.partial(asking, FakeWorker()), lambda scene: scene[1].fail(Boom())
+    ):
+        if not reply.done():
+            box.reply("2")
+            assert waits.result() == "2"
+        else:
+            assert isinstance(error_of(reply.result).__cause__, Boom)
+            with pytest.raises(Exception, match="failed: Boom"):
+                waits.result()
+
+
+@pytest.mark.parametrize("kind", ["function", "generator"])
+def test_a_caller_that_was_interrupted_leaves_nothing_behind(place: Place, kind: str) -> None:
+    pool = place.pool(kind, "a", inline_calls=False)
+
+    for _ in interrupted_at_each_point(
+        lambda: None, lambda _: call(pool.ref("a"), Echo("1"), timeout=DEADLINE)
+    ):
+        assert call(pool.ref("a"), Echo("2"), timeout=DEADLINE) == "2"
+
+    assert here.inner == []
+
+
+def test_adding_a_callback_that_was_interrupted_calls_it_at_most_once() -> None:
+    called: list[object] = []
+
+    def prepare() -> tuple[Reply[Any], ReplyBox[Any]]:
+        called.clear()
+        return held_by(FakeWorker())
+
+    for reply, box in interrupted_at_each_point(
+        prepare, lambda scene: scene[0].add_done_callback(called.append)
+    ):
+        box.reply("1")
+
+        assert called in ([], [reply])
+
+
+def test_a_worker_whose_end_was_told_and_interrupted_has_ended_for_who_asks() -> None:
+    def prepare() -> tuple[FakeWorker, Reply[Any]]:
+        worker = FakeWorker()
+        reply, _box = held_by(worker)
+        reply.watch()
+        prepared.append(_box)
+        return worker, reply
+
+    prepared: list[ReplyBox[Any]] = []
+    for worker, reply in interrupted_at_each_point(prepare, lambda scene: scene[0].end()):
+        if worker.gone:
+            assert type(error_of(lambda: reply.result(timeout=0))) is WorkerGone  # noqa: B023
+
+
+def test_asking_without_waiting_may_be_interrupted(place: Place, kind: str) -> None:
+    pool = place.pool(kind, "a")
+
+    for _ in interrupted_at_each_point(
+        lambda: None, lambda _: call_async(pool.ref("a"), Echo("1"))
+    ):
+        assert call(pool.ref("a"), Echo("2"), timeout=DEADLINE) == "2"

@@ -1,0 +1,224 @@
+"""Requests come to their handlers, and every call that is taken is answered."""
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tests.command.accounts import (
+    Account,
+    Balance,
+    Deposit,
+    Later,
+    Raise,
+    Twice,
+    Unknown,
+    Withdraw,
+    logged,
+    served_mailbox,
+    served_pool,
+)
+from tests.command.doubles import (
+    Boom,
+    Echo,
+    Place,
+    Tell,
+    error_of,
+)
+from tests.helpers import DEADLINE
+from threadpool_mb import (
+    Call,
+    CallFailed,
+    CallTimedOut,
+    Command,
+    Input,
+    Pool,
+    call,
+    call_async,
+    cast,
+    delegate,
+    handles,
+    handles_call,
+    late_replies,
+    serve,
+    server,
+)
+
+
+@pytest.fixture(params=[served_mailbox, served_pool], ids=["mailbox", "pool"])
+def make(request: pytest.FixtureRequest) -> Callable[..., Input[Any]]:
+    """Return what makes an input that is served, by `serve` or by a `server`."""
+    return request.param
+
+
+def test_calls_and_casts_go_to_their_handlers(
+    place: Place, make: Callable[..., Input[Any]]
+) -> None:
+    target = make(place)
+
+    cast(target, Deposit(3))
+    cast(target, Deposit(4))
+
+    assert call(target, Balance(), timeout=DEADLINE) == 7
+
+
+def test_what_a_handler_raises_fails_its_call_and_the_server_goes_on(
+    place: Place, make: Callable[..., Input[Any]], caplog: pytest.LogCaptureFixture
+) -> None:
+    target = make(place)
+
+    error = error_of(lambda: call(target, Withdraw(), timeout=DEADLINE))
+
+    assert type(error) is CallFailed
+    assert isinstance(error.__cause__, Boom)
+    assert str(error) == f"the call {error.call_id} failed: Boom: withdraw"
+    assert call(target, Balance(), timeout=DEADLINE) == 0
+    assert list(logged(caplog)) == []
+
+
+def test_what_a_handler_of_a_notice_raises_is_logged_and_the_server_goes_on(
+    place: Place, make: Callable[..., Input[Any]], caplog: pytest.LogCaptureFixture
+) -> None:
+    target = make(place)
+
+    cast(target, Deposit(-1))
+
+    assert call(target, Balance(), timeout=DEADLINE) == 0
+    assert [(record.levelno, record.message) for record in caplog.records] == [
+        (logging.ERROR, "handling <Cast Deposit(-1)> raised")
+    ]
+    assert isinstance(caplog.records[0].exc_info[1], Boom)
+
+
+def test_a_command_that_nobody_handles_fails_with_its_name(
+    place: Place, make: Callable[..., Input[Any]]
+) -> None:
+    error = error_of(lambda: call(make(place), Unknown(), timeout=DEADLINE))
+
+    assert isinstance(error.__cause__, TypeError)
+    assert str(error.__cause__) == "there is no handler for Unknown()"
+
+
+def test_a_notice_that_nobody_handles_is_logged_with_its_name(
+    place: Place, make: Callable[..., Input[Any]], caplog: pytest.LogCaptureFixture
+) -> None:
+    target = make(place)
+
+    cast(target, Tell(1))
+    call(target, Balance(), timeout=DEADLINE)
+
+    assert list(logged(caplog)) == ["handling <Cast Tell(number=1)> raised"]
+
+
+def test_what_is_neither_a_call_nor_a_cast_is_logged_and_the_server_goes_on(
+    place: Place, make: Callable[..., Input[Any]], caplog: pytest.LogCaptureFixture
+) -> None:
+    target = make(place)
+
+    target.deliver("neither")
+
+    assert call(target, Balance(), timeout=DEADLINE) == 0
+    assert str(caplog.records[0].exc_info[1]) == "a server takes calls and casts, not 'neither'"
+    assert list(logged(caplog)) == ["handling 'neither' raised"]
+
+
+def test_a_handler_that_takes_the_call_may_answer_later(
+    place: Place, make: Callable[..., Input[Any]]
+) -> None:
+    target = make(place)
+    reply = call_async(target, Later())
+    call(target, Balance(), timeout=DEADLINE)
+    pending = not reply.done()
+
+    cast(target, Deposit(1))
+
+    assert pending
+    assert reply.result(timeout=DEADLINE) == "now 1"
+
+
+def test_a_handler_that_raises_before_it_has_answered_fails_the_call(
+    place: Place, make: Callable[..., Input[Any]], caplog: pytest.LogCaptureFixture
+) -> None:
+    error = error_of(lambda: call(make(place), Raise(answered=False), timeout=DEADLINE))
+
+    assert isinstance(error.__cause__, Boom)
+    assert list(logged(caplog)) == []
+
+
+@pytest.mark.parametrize("command", [Raise(answered=True), Twice()], ids=["raises", "twice"])
+def test_what_a_handler_raises_after_its_answer_is_logged_and_the_answer_stands(
+    place: Place,
+    make: Callable[..., Input[Any]],
+    caplog: pytest.LogCaptureFixture,
+    command: Command[str],
+) -> None:
+    target = make(place)
+
+    value = call(target, command, timeout=DEADLINE)
+    call(target, Balance(), timeout=DEADLINE)
+
+    assert value in {"answered", "first"}
+    (line,) = logged(caplog)
+    assert line.startswith("handling <Call <")
+    assert line.endswith("> raised")
+
+
+def test_a_call_that_has_expired_is_not_handled(
+    place: Place, make: Callable[..., Input[Any]]
+) -> None:
+    handled: list[object] = []
+    gate = place.gate()
+
+    class Slow:
+        def __init__(self, key: object = "a") -> None:
+            pass
+
+        @handles(Echo)
+        def echo(self, command: Echo) -> str:
+            handled.append(command.text)
+            if command.text == "wait":
+                gate()
+            return command.text
+
+    target = (
+        place.served(serve=lambda mailbox: serve(mailbox, Slow()))
+        if make is served_mailbox
+        else place.pool("generator", "a", worker=server(Slow)).ref("a")
+    )
+    first = call_async(target, Echo("wait"))
+    gate.wait_until_reached()
+    error = error_of(lambda: call(target, Echo("expired"), timeout=0.001))
+    before = late_replies()
+    gate.open()
+
+    assert call(target, Echo("next"), timeout=DEADLINE) == "next"
+    assert first.result() == "wait"
+    assert type(error) is CallTimedOut
+    assert handled == ["wait", "next"]
+    assert late_replies() == before
+
+
+def test_a_handler_may_hand_its_call_on(place: Place) -> None:
+    accounts: Pool[str, Any] = place.pool("generator", "a", "b", worker=server(Account))
+    cast(accounts.ref("b"), Deposit(5))
+
+    class Desk:
+        def __init__(self, key: object) -> None:
+            pass
+
+        @handles_call(Balance)
+        def balance(self, received: Call[int]) -> None:
+            delegate(accounts.ref("b"), received)
+
+    desk = place.pool("generator", "desk", worker=server(Desk))
+
+    assert call(desk.ref("desk"), Balance(), timeout=DEADLINE) == 5
+
+
+def test_a_server_goes_on_inline_as_anywhere(place: Place) -> None:
+    pool = place.idle("a", worker=server(Account), inline_calls=True)
+
+    assert call(pool.ref("a"), Balance()) == 0
+    assert type(error_of(lambda: call(pool.ref("a"), Withdraw()))) is CallFailed
+    assert call(pool.ref("a"), Balance()) == 0
