@@ -32,7 +32,7 @@ from threadpool_mb import (
     call_async,
     cast,
 )
-from threadpool_mb.command.waits import DEEPEST, here
+from threadpool_mb.command.waits import _DEEPEST as DEEPEST, here
 
 WHERE = answer(threading.current_thread)
 """Asks on which thread the worker runs."""
