@@ -40,8 +40,9 @@ def roots() -> dict[int, str]:
             if isinstance(value, type) and value.__module__ == module_name:
                 for attribute, held in list(vars(value).items()):
                     found.setdefault(id(held), f"{module_name}.{name}.{attribute}")
-            for number, cell in enumerate(getattr(value, "__closure__", None) or ()):
-                found.setdefault(id(cell), f"closure of {module_name}.{name} [{number}]")
+            if isinstance(value, types.FunctionType):
+                for cell in value.__closure__ or ():
+                    found.setdefault(id(cell), f"closure of {module_name}.{name}")
     return found
 
 

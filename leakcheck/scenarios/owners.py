@@ -156,8 +156,8 @@ def _use_pool(pool: mb.Pool[int, int]) -> None:
 def pools(scale: float) -> Iterator[Callable[[], object]]:
     """Pools made, used and dropped: drained, cancelled, never joined, never closed.
 
-    Of both kinds of workers. One that is dropped with the reference cycle of a hook goes when the
-    garbage collector finds it.
+    Of both kinds of workers. One that is part of a reference cycle goes when the garbage collector
+    finds it.
     """
     count = scaled(POOLS, scale)
     kinds: tuple[tuple[Any, dict[str, Any]], ...] = (
@@ -185,15 +185,12 @@ def pools(scale: float) -> Iterator[Callable[[], object]]:
 
 
 class _Owner:
-    """Has a pool whose hook refers back to it."""
+    """Has a pool, and is part of a reference cycle."""
 
-    def __init__(self, worker: Any, options: dict[str, Any]) -> None:  # noqa: ANN401 - either kind
-        self._lost: list[object] = []
-        self.pool: mb.Pool[int, int] = mb.Pool(worker, on_dead_letter=self._lose, **options)
-
-    def _lose(self, letter: object) -> None:
-        self._lost.append(letter)
+    def __init__(self, pool: mb.Pool[int, int]) -> None:
+        self.pool = pool
+        self.itself = self
 
 
-def _dropped_in_a_cycle(worker: Any, options: dict[str, Any]) -> None:  # noqa: ANN401 - see above
-    _use_pool(_Owner(worker, options).pool)
+def _dropped_in_a_cycle(worker: Any, options: dict[str, Any]) -> None:  # noqa: ANN401 - either kind
+    _use_pool(_Owner(mb.Pool(worker, **options)).pool)
