@@ -9,6 +9,7 @@ from typing import Final
 from leakcheck.scenarios.calls import calls
 from leakcheck.scenarios.dead_letters import dead_letters
 from leakcheck.scenarios.mailboxes import futures, mailboxes
+from leakcheck.scenarios.media import media
 from leakcheck.scenarios.original import original, original_functions
 from leakcheck.scenarios.owners import brokers, executors, pools
 from leakcheck.scenarios.workers import function_workers, generator_workers
@@ -21,6 +22,7 @@ SCENARIOS: Final[dict[str, Scenario]] = {
     for scenario in (
         original,
         original_functions,
+        media,
         generator_workers,
         function_workers,
         mailboxes,

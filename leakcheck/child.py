@@ -3,7 +3,7 @@
 Prints a line of JSON now and then, to say how far it is; what has come out goes into a file.
 """
 
-import contextlib
+import collections
 import dataclasses
 import faulthandler
 import json
@@ -128,21 +128,22 @@ def _evidence(
     path = Path(spec.output) / f"{spec.label}-{spec.scenario}"
     texts: list[str] = []
     if "objects" in failed:
-        texts += culprits.of_classes(readings.growth, path)
-    if "blocks" in failed:
-
-        def more() -> None:
-            for _ in range(_MORE):
-                work()
-
-        texts += culprits.of_containers(more, path)
+        texts += culprits.of_classes({name: readings.newest(name) for name in readings.growth}, path)
+    elif "blocks" in failed:
+        texts += culprits.of_containers(lambda: [work() for _ in range(_MORE)], path)
     if "threads" in failed:
-        names = ", ".join(thread.name for thread in threading.enumerate())
-        texts.append(f"threads: {names}")
+        names = collections.Counter(thread.name for thread in threading.enumerate())
+        texts.append("threads: " + ", ".join(f"{count} × {name}" for name, count in names.items()))
     if "files" in failed:
-        with contextlib.suppress(OSError):
-            texts.append("files: " + ", ".join(os.listdir("/proc/self/fd")))
+        texts.append("files: " + ", ".join(sorted(map(_link, Path("/proc/self/fd").iterdir()))))
     return texts
+
+
+def _link(path: Path) -> str:
+    try:
+        return str(path.readlink())
+    except OSError:  # that of the listing itself
+        return "gone"
 
 
 if __name__ == "__main__":

@@ -7,25 +7,21 @@ none is ever met there; so what they refer to is looked up beforehand, by name.
 """
 
 import gc
-import inspect
+import itertools
 import shutil
 import sys
 import types
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
 import objgraph
 
-from leakcheck.readings import objects_of
-
 _DEPTH: Final = 24
-_NEW: Final = 2
-"""Of a class that has grown, so many of its objects are followed to what holds them."""
 _CONTAINERS: Final = (dict, list, set, deque)
-_MOST: Final = 5
-"""Containers that are told of."""
+_MOST: Final = 4
+"""Classes, and containers, that are told of."""
 
 
 def roots() -> dict[int, str]:
@@ -52,10 +48,11 @@ def chain_to(thing: object) -> tuple[list[object], str]:
     The chain is `[thing]`, and the name empty, if none was found.
     """
     names = roots()
-    frame = inspect.currentframe()
+    if id(thing) in names:
+        return [thing], names[id(thing)]
 
     def is_root(candidate: object) -> bool:
-        if candidate is thing or candidate is frame:
+        if candidate is thing:
             return False
         return id(candidate) in names or (
             isinstance(candidate, types.FrameType) and candidate.f_globals is not globals()
@@ -73,22 +70,27 @@ def _where(frame: object) -> str:
     return f"{code.co_qualname} ({code.co_filename})" if code is not None else repr(frame)
 
 
-def tell(thing: object) -> str:
-    """Return the chain as text, one line a reference."""
-    chain, root = chain_to(thing)
+def _told(chain: list[object], root: str) -> str:
+    """Return a chain as text, one line a reference."""
     if not root:
-        holders = gc.get_referrers(thing)
-        kinds = sorted({_title(each) for each in holders if each is not chain})
-        return f"no root found; held by {', '.join(kinds) or 'nothing that the collector sees'}"
+        holders = [each for each in gc.get_referrers(chain[0]) if each is not chain]
+        kinds = sorted({_title(each) for each in holders if not _is_here(each)})
+        return f"no root found; referred to by {', '.join(kinds) or 'nothing that is told'}"
     lines = [f"{root}: {_title(chain[0])}"]
-    for holder, held in zip(chain, chain[1:], strict=False):
+    for holder, held in itertools.pairwise(chain):
         lines.append(f"  {_edge(holder, held)} {_title(held)}")
     return "\n".join(lines)
 
 
+def _is_here(thing: object) -> bool:
+    """Whether it is of this module's own doing: a frame, or what a frame of it holds."""
+    return isinstance(thing, types.FrameType | types.GeneratorType | types.CellType)
+
+
 def _title(thing: object) -> str:
     kind = type(thing)
-    name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+    module = "" if kind.__module__ == "builtins" else f"{kind.__module__}."
+    name = f"{module}{kind.__qualname__}"
     return f"{name}[{len(thing)}]" if isinstance(thing, _CONTAINERS) else name
 
 
@@ -112,34 +114,22 @@ def _edge(holder: object, held: object) -> str:
                     return f".{name}"
             except AttributeError:
                 continue
-    for name, value in getattr(holder, "__dict__", {}).items():
-        if value is held:
-            return f".{name}"
-    return "→"
+    own = getattr(holder, "__dict__", {})
+    if own is held:
+        return ".__dict__"
+    return next((f".{name}" for name, value in own.items() if value is held), "→")
 
 
-def draw(thing: object, path: Path) -> list[Path]:
-    """Write the chain as a graph: in graphviz's language, and as SVG where `dot` is there."""
-    chain, _ = chain_to(thing)
-    dot = path.with_suffix(".dot")
-    with dot.open("w", encoding="utf-8") as file:
-        objgraph.show_chain(chain, output=file)
-    written = [dot]
-    if shutil.which("dot"):
-        objgraph.show_chain(chain, filename=str(path.with_suffix(".svg")))
-        written.append(path.with_suffix(".svg"))
-    return written
-
-
-def of_classes(names: Iterable[str], path: Path) -> list[str]:
-    """Return, for each class that has grown, what holds its newest objects."""
+def of_classes(grown: dict[str, list[object]], path: Path) -> list[str]:
+    """Return what holds the objects that are new: of each class one, the shortest chains first."""
+    found = [(chain_to(things[-1]), name) for name, things in grown.items() if things]
+    found.sort(key=lambda each: (not each[0][1], len(each[0][0])))
     texts = []
-    for name in names:
-        things = objects_of(name)[-_NEW:]
-        chains = dict.fromkeys(tell(each) for each in things)
-        texts += [f"{name} is held by\n{chain}" for chain in chains]
-        if things:
-            texts[-1] += _drawn(things[-1], path.with_name(f"{path.name}-{name.rpartition('.')[2]}"))
+    for (chain, root), name in found[:_MOST]:
+        text = f"{name} is held by\n{_told(chain, root)}"
+        if not texts:
+            text += _drawn(chain, path.with_name(f"{path.name}-{name.rpartition('.')[2]}"))
+        texts.append(text)
     return texts
 
 
@@ -151,23 +141,41 @@ def of_containers(work: Callable[[], object], path: Path) -> list[str]:
     gc.collect()
     gc.collect()
     grown = [
-        each for each in _containers() if len(each) > before.get(id(each), len(each)) and each is not before
+        (len(each) - before[id(each)], each)
+        for each in _containers()
+        if each is not before and len(each) > before.get(id(each), len(each))
     ]
-    grown.sort(key=lambda each: before[id(each)] - len(each))
+    grown.sort(key=lambda each: -each[0])
     texts = []
-    for number, each in enumerate(grown[:_MOST], 1):
-        texts.append(
-            f"{_title(each)} had {before[id(each)]} entries before some more rounds; it is held by\n"
-            f"{tell(each)}"
-        )
-        if number == 1:
-            texts[-1] += _drawn(each, path.with_name(f"{path.name}-container"))
+    for more, each in grown[:_MOST]:
+        chain, root = chain_to(each)
+        text = f"{_title(each)} had {more} entries less some rounds before; it is held by\n"
+        text += _told(chain, root)
+        if not texts:
+            text += _drawn(chain, path.with_name(f"{path.name}-container"))
+        texts.append(text)
     return texts or ["no container has grown"]
 
 
-def _containers() -> list[dict[object, object] | list[object] | set[object] | deque[object]]:
-    return [each for each in gc.get_objects() if isinstance(each, _CONTAINERS)]
+type _Container = dict[object, object] | list[object] | set[object] | deque[object]
 
 
-def _drawn(thing: object, path: Path) -> str:
-    return "".join(f"\n  graph: {each.name}" for each in draw(thing, path))
+def _containers() -> list[_Container]:
+    """Return all containers: also those that the collector leaves out, as nothing in them needs it."""
+    found: dict[int, _Container] = {}
+    for thing in gc.get_objects():
+        for each in (thing, *gc.get_referents(thing)):
+            if isinstance(each, _CONTAINERS):
+                found[id(each)] = each
+    return list(found.values())
+
+
+def _drawn(chain: list[object], path: Path) -> str:
+    """Write a chain as a graph, in graphviz's language, and as SVG where `dot` is there."""
+    written = [path.with_name(f"{path.name}.dot")]
+    with written[0].open("w", encoding="utf-8") as file:
+        objgraph.show_chain(chain, output=file)
+    if shutil.which("dot"):
+        written.append(path.with_name(f"{path.name}.svg"))
+        objgraph.show_chain(chain, filename=str(written[-1]))
+    return "".join(f"\n  graph: {each.name}" for each in written)

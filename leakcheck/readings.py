@@ -26,7 +26,10 @@ from leakcheck.results import Growth, Series
 from leakcheck.waiting import holds_within
 
 GRACE: Final = 2.0
-"""Seconds that threads have to come to rest after a round."""
+"""Seconds that a round has to come to rest."""
+_GRACE_ONCE_STUCK: Final = 0.2
+"""... after one that has not: what has leaked then is not waited for, and what leaks in a later round
+is found all the same."""
 
 _LOOKS: Final = 3
 _BETWEEN: Final = 0.02
@@ -107,7 +110,12 @@ class Readings:
         self._threads: Final = threads()
         self._files: Final = files()
         self._objects: dict[str, int] | None = None
-        self._ever_stuck = False
+        self._known: dict[str, set[int]] = {}
+        self._grace = GRACE
+        # What is waited for; it gives way to what does not go.
+        self._quiet_threads = self._threads
+        self._quiet_files = self._files
+        self._quiet_objects: dict[str, int] | None = None
         self._start: Final = time.perf_counter()
         self._seconds: Final = array.array("d", bytes(8 * CAPACITY))
         self._columns: Final = {
@@ -122,11 +130,12 @@ class Readings:
 
     def take(self) -> None:
         """Read, once everything is quiet."""
-        if self._ever_stuck:
-            self._is_quiet()
-        elif not holds_within(GRACE, self._is_quiet):
-            # What did not go away once is not waited for again.
-            self._ever_stuck = True
+        if not holds_within(self._grace, self._is_quiet):
+            self._grace = _GRACE_ONCE_STUCK
+            self._quiet_threads = max(self._quiet_threads, threads())
+            self._quiet_files = max(self._quiet_files, files())
+            if self._quiet_objects is not None:
+                self._quiet_objects = own_objects()
         counts = own_objects()
         place = self.count
         # Before what follows makes objects of its own.
@@ -151,13 +160,14 @@ class Readings:
             collect()
             now = own_objects()
             least = {name: min(count, now.get(name, 0)) for name, count in least.items()}
-        self._objects = least
+        self._objects = self._quiet_objects = least
+        self._known = {name: {id(each) for each in objects_of(name)} for name in least}
 
     def _is_quiet(self) -> bool:
         collect()
-        if threads() > self._threads or files() > self._files:
+        if threads() > self._quiet_threads or files() > self._quiet_files:
             return False
-        before = self._objects
+        before = self._quiet_objects
         return before is None or all(
             count <= before.get(name, 0) for name, count in own_objects().items()
         )
@@ -166,6 +176,11 @@ class Readings:
         for name, count in counts.items():
             if count > before.get(name, 0):
                 self.growth[name] = Growth(name, before.get(name, 0), count)
+
+    def newest(self, name: str) -> list[object]:
+        """Return the objects of a class that were not there when counting began."""
+        known = self._known.get(name, set())
+        return [each for each in objects_of(name) if id(each) not in known]
 
     def series(self) -> Series:
         """Return all readings."""
