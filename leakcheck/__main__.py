@@ -28,7 +28,7 @@ CAP: Final = 384
 """MiB."""
 _MIB: Final = 2**20
 _PATIENCE: Final = 90.0
-"""Seconds that a scenario may take beyond its time, for a last round and the search for culprits."""
+"""Seconds that a scenario may take beyond its time: a last round, the search for culprits."""
 
 
 def main(words: Sequence[str]) -> int:

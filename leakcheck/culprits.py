@@ -1,11 +1,12 @@
 """On failure: what has grown, and the chain of references that holds it.
 
 A chain leads from something that lives as long as the process (a module's variable, a class's
-attribute, a frame that runs) to what was kept. objgraph looks for it, but where it begins is decided
-here: 3.13t leaves functions, classes and modules out of what the garbage collector tells, so that
-none is ever met there; so what they refer to is looked up beforehand, by name.
+attribute, a frame that runs) to what was kept. objgraph looks for it, but where it begins is
+decided here: 3.13t leaves functions, classes and modules out of what the garbage collector tells,
+so that none is ever met there; so what they refer to is looked up beforehand, by name.
 """
 
+import contextlib
 import gc
 import itertools
 import shutil
@@ -97,23 +98,31 @@ def _title(thing: object) -> str:
 def _edge(holder: object, held: object) -> str:
     """Return how one object refers to another, as well as that can be seen."""
     if isinstance(holder, dict):
-        for key, value in list(holder.items()):
-            if value is held:
-                return f"[{key!r:.60}]" if isinstance(key, str | int | tuple) else "[…]"
-            if key is held:
-                return "key"
+        return _entry(holder, held)
     if isinstance(holder, list | tuple | deque):
         return next((f"[{n}]" for n, each in enumerate(list(holder)) if each is held), "in")
     if isinstance(holder, types.FrameType):
         return "local"
+    return _attribute(holder, held)
+
+
+def _entry(holder: dict[object, object], held: object) -> str:
+    for key, value in list(holder.items()):
+        if key is held:
+            return "key"
+        if value is held:
+            return f"[{key!r:.60}]" if isinstance(key, str | int | tuple) else "[…]"
+    return "→"
+
+
+def _attribute(holder: object, held: object) -> str:
     for kind in type(holder).__mro__:
-        for name in getattr(kind, "__slots__", ()):
-            slot = vars(kind).get(name) or vars(kind).get(f"_{kind.__name__.lstrip('_')}{name}")
-            try:
-                if slot is not None and slot.__get__(holder, kind) is held:
-                    return f".{name}"
-            except AttributeError:
+        for name, slot in vars(kind).items():
+            if not isinstance(slot, types.MemberDescriptorType):
                 continue
+            with contextlib.suppress(AttributeError):  # it has no value
+                if slot.__get__(holder, kind) is held:
+                    return f".{name}"
     own = getattr(holder, "__dict__", {})
     if own is held:
         return ".__dict__"
@@ -161,7 +170,7 @@ type _Container = dict[object, object] | list[object] | set[object] | deque[obje
 
 
 def _containers() -> list[_Container]:
-    """Return all containers: also those that the collector leaves out, as nothing in them needs it."""
+    """Return all containers; also those that the collector leaves out, for what is in them."""
     found: dict[int, _Container] = {}
     for thing in gc.get_objects():
         for each in (thing, *gc.get_referents(thing)):

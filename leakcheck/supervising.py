@@ -2,8 +2,8 @@
 
 **The cap** is `RLIMIT_DATA`: private memory that can be written to. `RLIMIT_AS` would make
 free-threaded builds hang, because their allocator reserves a gigabyte of addresses for a start. It
-is told to reserve little, and to ask for memory only when it is needed: otherwise it would take 40 MB
-of the cap for each thread, though it uses one or two.
+is told to reserve little, and to ask for memory only when it is needed: otherwise it would take
+40 MB of the cap for each thread, though it uses one or two.
 
 **The time limit.** The process shows all its stacks and ends when its time is up; if it does not
 even do that, it is killed.
@@ -32,8 +32,8 @@ ENVIRONMENT: Final = {
     "MALLOC_ARENA_MAX": "1",
     "PYTHON_TLBC": "0",
 }
-"""How little the allocators are to hold back; and no bytecode for each thread, which 3.14t makes when
-a thread first runs a function, and which counts as blocks: hundreds, until all threads have run all.
+"""How little the allocators are to hold back. And no bytecode for each thread (TLBC): 3.14t makes
+it when a thread first runs a function, and it counts as blocks: hundreds, until all have run all.
 """
 
 _EXTRA: Final = 15.0

@@ -66,9 +66,7 @@ class Servers:
                 raise ServerError(request)
         return True
 
-    def _answer(
-        self, key: int, what: _What, box: mb.ReplyBox[Any], request: mb.Call[Any]
-    ) -> bool:
+    def _answer(self, key: int, what: _What, box: mb.ReplyBox[Any], request: mb.Call[Any]) -> bool:
         match what:
             case "reply":
                 box.reply(key)

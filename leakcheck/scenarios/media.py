@@ -110,10 +110,10 @@ class MediaServer:
                 box.reply(self._last)
             case mb.Call(AddToMixer(mixer, member), box):
                 self._mixers[mixer].add(member)
-                box.reply(True)
+                box.reply(mixer in self._mixers)
             case mb.Call(RemoveFromMixer(mixer, member), box):
                 self._mixers[mixer].discard(member)
-                box.reply(True)
+                box.reply(mixer in self._mixers)
             case mb.Cast(DestroyMixer(mixer)):
                 if self._mixers.pop(mixer):
                     raise StuckError(f"mixer {mixer} was in use")
