@@ -179,7 +179,8 @@ def pools(scale: float) -> Iterator[Callable[[], object]]:
                 closed.close()
                 _use_pool(mb.Pool(worker, **options))
                 _dropped_in_a_cycle(worker, options)
-        gc.collect()
+            # Their threads wait until then, and there is not room for many under the cap.
+            gc.collect()
 
     yield work
 
