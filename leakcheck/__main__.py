@@ -1,8 +1,8 @@
 """Whether anything is kept that should go: `python -m leakcheck [SCENARIO …]`.
 
 Runs each scenario round after round in a process of its own, under a cap, and writes a log, a JSON
-and a page with plots. `python -m leakcheck page A.json B.json` makes one page of several runs, of
-several interpreters for instance.
+and a page with plots. `python -m leakcheck page A.json B.json` makes one page, and a picture of one
+scenario, of several runs: of several interpreters, for instance.
 """
 
 import argparse
@@ -15,6 +15,7 @@ from benchmarks.machine import build, facts
 from leakcheck.catalog import SCENARIOS, description
 from leakcheck.progress import Progress
 from leakcheck.report.page import page
+from leakcheck.report.picture import picture
 from leakcheck.results import Run, load
 from leakcheck.seeds import SEEDS
 from leakcheck.supervising import ENVIRONMENT, Limits, run
@@ -26,6 +27,7 @@ SHORT: Final = 55.0
 SHORT_SCALE: Final = 0.1
 CAP: Final = 384
 """MiB."""
+_PICTURED: Final = "original"
 _MIB: Final = 2**20
 _PATIENCE: Final = 90.0
 """Seconds that a scenario may take beyond its time: a last round, the search for culprits."""
@@ -48,6 +50,7 @@ def _merge(words: Sequence[str]) -> int:
     except (OSError, ValueError) as error:
         parser.error(str(error))
     _write(arguments.out / "leakcheck.html", page(runs))
+    _write(arguments.out / "leakcheck.svg", picture(runs, _PICTURED))
     return 0
 
 

@@ -7,7 +7,7 @@ from typing import Final
 from benchmarks.report.html import document, run_labels, text_table
 from benchmarks.report.plots import Line, lines
 from leakcheck.judging import BAND
-from leakcheck.report.curves import MIB, curve
+from leakcheck.report.curves import MIB, counted_blocks, curve
 from leakcheck.results import Run, ScenarioResult
 
 _HOW_TO_READ: Final = f"""\
@@ -83,7 +83,7 @@ def _verdict(runs: Sequence[Run]) -> str:
 
 
 def _overview(sections: dict[str, _Shown]) -> str:
-    head = ["scenario", "build", "rounds", "slope", "rise", "peak resident", "peak data", "verdict"]
+    head = ["scenario", "build", "verdict", "rounds", "slope", "rise", "peak resident", "peak data"]
     rows = []
     for name, shown in sections.items():
         for place, (label, (_, one)) in enumerate(shown.items()):
@@ -91,12 +91,12 @@ def _overview(sections: dict[str, _Shown]) -> str:
                 [
                     "" if place else name,
                     label,
+                    one.verdict,
                     f"{one.counted}",
                     f"{one.slope:+.3f}",
                     f"{one.slope * max(0, one.counted - 1):+.1f}",
                     f"{one.peak_resident / MIB:.0f} MiB",
                     f"{max(one.series.data, default=0) / MIB:.0f} MiB",
-                    one.verdict,
                 ]
             )
     note = "Slope: blocks a counted round. Rise: over all of them."
@@ -133,7 +133,7 @@ def _section(name: str, shown: _Shown) -> str:
         _plot(
             shown,
             "Blocks, in counted rounds, from the first one on",
-            _blocks,
+            counted_blocks,
             marks={f"band {BAND}": BAND},
         ),
         _plot(
@@ -159,12 +159,6 @@ def _checks(shown: _Shown) -> str:
     ]
     table = text_table(["", "assertion", "", "found"], rows, "facts")
     return f"<details><summary>Assertions</summary>{table}</details>"
-
-
-def _blocks(one: ScenarioResult) -> tuple[Sequence[float], list[float]]:
-    """Return the counted rounds only: a warm-up's rise would hide what comes after it."""
-    values = one.series.blocks[one.warm_up :]
-    return one.series.seconds[one.warm_up :], [value - values[0] for value in values]
 
 
 def _readings(name: str, unit: float = 1.0) -> _Curve:

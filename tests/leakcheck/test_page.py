@@ -8,6 +8,7 @@ import pytest
 
 from leakcheck.report.curves import curve
 from leakcheck.report.page import page
+from leakcheck.report.picture import picture
 from leakcheck.results import Run
 from tests.leakcheck.samples import CLEAN, run
 
@@ -52,10 +53,10 @@ def test_the_page_says_how_many_have_failed() -> None:
 def test_the_overview_has_slope_peak_and_verdict_of_each_scenario_and_build() -> None:
     rows = [_texts(row)[1:] for row in _parse(RUNS["two"]).iter("tr")]
 
-    assert ["clean", "3.13.5t", "3", "+0.000", "+0.0", "31 MiB", "40 MiB", "clean"] in rows
-    assert ["", "3.14.4t", "3", "+0.000", "+0.0", "31 MiB", "40 MiB", "clean"] in rows
-    leaky = ["leaky", "3.13.5t", "3", "+50.000", "+100.0", "64 MiB", "40 MiB", "FAILED: objects"]
-    assert leaky in rows
+    assert ["clean", "3.13.5t", "clean", "3", "+0.000", "+0.0", "31 MiB", "40 MiB"] in rows
+    assert ["", "3.14.4t", "clean", "3", "+0.000", "+0.0", "31 MiB", "40 MiB"] in rows
+    leaky = ["FAILED: objects", "3", "+50.000", "+100.0", "64 MiB", "40 MiB"]
+    assert ["leaky", "3.13.5t", *leaky] in rows
 
 
 def test_a_failure_shows_what_has_grown_and_what_holds_it() -> None:
@@ -89,6 +90,20 @@ def test_all_coordinates_are_numbers_within_the_plot() -> None:
             for name, limit in (("x1", width), ("cx", width), ("y1", height), ("cy", height)):
                 if name in element.attrib:
                     assert 0 <= float(element.attrib[name]) <= limit
+
+
+def test_the_picture_has_a_line_for_each_build_that_has_the_scenario() -> None:
+    root = ET.fromstring(picture(RUNS["two"], "clean"))  # noqa: S314 - our own
+
+    texts = _texts(root)
+    assert {"3.13.5t", "3.14.4t", "more than 24 would fail"} <= set(texts)
+    assert "leaky" not in "".join(texts)
+
+
+def test_a_picture_of_a_scenario_that_did_not_run_is_empty() -> None:
+    root = ET.fromstring(picture(RUNS["one"], "what"))  # noqa: S314 - our own
+
+    assert [one.tag for one in root.iter() if one.tag.endswith("circle")] == []
 
 
 def test_a_curve_has_few_points_and_keeps_the_extremes() -> None:

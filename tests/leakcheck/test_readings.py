@@ -10,7 +10,6 @@ import threadpool_mb as mb
 from leakcheck import readings
 from leakcheck.readings import Readings, own_objects
 
-
 _MANY = 24
 
 
