@@ -17,13 +17,15 @@ run-tox = tools/python --link .interpreters $(1) \
 	&& PATH="$(CURDIR)/.interpreters:$$PATH" $(TOX)/bin/python -m tox run -e $(2) $(TOX_ARGS)
 
 .DELETE_ON_ERROR:
-.PHONY: help demo test stress bench lint clean
+.PHONY: help demo test stress bench leakcheck lint clean
 
 help:
 	@echo 'make demo    run the demo on 3.13t                       DEMO_ARGS="--path DIR"'
 	@echo 'make test    tests on four interpreters, lint, typing    ENVS=py313t,lint TOX_ARGS="-- -x"'
 	@echo 'make stress  the hammers on 3.13t and 3.14t              COUNT=1000'
 	@echo 'make bench   the benchmarks on 3.13t and 3.14t, and one page of both in .benchmarks'
+	@echo 'make leakcheck  what is kept that should go, on 3.13t, 3.14t and 3.13; one page in .leakcheck'
+	@echo '                                                         TOX_ARGS="-- --short"'
 	@echo 'make lint    ruff check and ruff format --check'
 	@echo 'make clean   remove all of it; cached interpreters stay'
 
@@ -39,6 +41,11 @@ stress: $(TOX)/.tox-$(TOX_VERSION)
 bench: $(TOX)/.tox-$(TOX_VERSION)
 	$(call run-tox,3.13t 3.14t 3.13,py313t-bench$(,)py314t-bench)
 	.tox/py314t-bench/bin/python -m benchmarks page .benchmarks/3.*.json
+
+# Its environments one after the other, and the page also when one of them has found something.
+leakcheck: $(TOX)/.tox-$(TOX_VERSION)
+	$(call run-tox,3.13t 3.14t 3.13,py313t-leakcheck$(,)py314t-leakcheck$(,)py313-leakcheck); \
+	status=$$?; .tox/py314t-leakcheck/bin/python -m leakcheck page .leakcheck/3.*.json && exit $$status
 
 lint: $(TOX)/.tox-$(TOX_VERSION)
 	$(call run-tox,3.13,lint)

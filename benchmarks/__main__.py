@@ -57,7 +57,7 @@ def _run(words: Sequence[str]) -> int:
     if arguments.rounds < 1 or arguments.scale <= 0:
         parser.error("there must be a round at least, and something to do")
 
-    facts = machine.facts()
+    facts = machine.facts("threadpool_mb", "pykka")
     print("\n".join(f"{name}: {value}" for name, value in facts.items()))
     results, failed = _measure(
         arguments.workloads or list(WORKLOADS), arguments.rounds, arguments.scale

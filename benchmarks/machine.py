@@ -19,8 +19,8 @@ def cores() -> int:
     return os.process_cpu_count() or 1
 
 
-def facts() -> dict[str, str]:
-    """Return machine, build, load and versions, by what they are called."""
+def facts(*packages: str) -> dict[str, str]:
+    """Return machine, build, load and the packages' versions, by what they are called."""
     return {
         "Build": build(),
         "GIL": "on" if sys._is_gil_enabled() else "off",  # noqa: SLF001 - the documented way
@@ -32,8 +32,7 @@ def facts() -> dict[str, str]:
         "System": platform.platform(),
         "Load average": ", ".join(f"{load:.2f}" for load in os.getloadavg()),
         "Date": dt.datetime.now(dt.UTC).strftime("%Y-%m-%d %H:%M UTC"),
-        "threadpool_mb": importlib.metadata.version("threadpool_mb"),
-        "Pykka": importlib.metadata.version("pykka"),
+        **{package: importlib.metadata.version(package) for package in packages},
     }
 
 

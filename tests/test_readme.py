@@ -36,5 +36,5 @@ def test_the_commands_it_names_are_targets_of_the_makefile() -> None:
     targets = set(re.findall(r"(?m)^([a-z-]+):", makefile))
     named = set(re.findall(r"(?m)^make ([a-z-]+)", README.read_text("utf-8")))
 
-    assert named == {"demo", "test"}
+    assert named == {"demo", "leakcheck", "test"}
     assert named <= targets

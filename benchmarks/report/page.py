@@ -2,12 +2,12 @@
 
 import dataclasses
 import statistics
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from html import escape
 from typing import Final
 
+from benchmarks.report.html import document, run_labels, text_table
 from benchmarks.report.plots import Bar, Line, bars, lines
-from benchmarks.report.style import STYLE
 from benchmarks.results import Comparison, Figures, Role, Run, WorkloadResult
 from benchmarks.tables import cells, columns, number, spread
 
@@ -53,7 +53,7 @@ class _Shown:
 
 def page(runs: Sequence[Run]) -> str:
     """Return the runs as HTML."""
-    labelled = dict(zip(_labels(runs), runs, strict=True))
+    labelled = dict(zip(run_labels([run.build for run in runs]), runs, strict=True))
     names = list(dict.fromkeys(one.name for run in runs for one in run.workloads))
     sections = {
         name: {
@@ -67,7 +67,6 @@ def page(runs: Sequence[Run]) -> str:
     links = "".join(f'<a href="#{escape(name)}">{escape(name)}</a>' for name in names)
     body = "".join(
         [
-            "<h1>threadpool_mb: benchmarks</h1>",
             f'<p class="soft">{escape(" · ".join(map(_in_short, labelled.items())))}</p>',
             f"<nav>{links}</nav>",
             f"<p>{HOW_TO_READ}</p>",
@@ -78,21 +77,7 @@ def page(runs: Sequence[Run]) -> str:
             *(_section(name, workloads) for name, workloads in sections.items()),
         ]
     )
-    return (
-        '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"/>'
-        '<meta name="viewport" content="width=device-width, initial-scale=1"/>'
-        f"<title>threadpool_mb: benchmarks</title><style>{STYLE}</style></head>"
-        f"<body>{body}</body></html>\n"
-    )
-
-
-def _labels(runs: Sequence[Run]) -> list[str]:
-    """Return what each run is called: its build, numbered if there are several of one."""
-    labels: list[str] = []
-    for run in runs:
-        count = sum(label.split(" ")[0] == run.build for label in labels)
-        labels.append(f"{run.build} ({count + 1})" if count else run.build)
-    return labels
+    return document("threadpool_mb: benchmarks", body)
 
 
 def _in_short(labelled: tuple[str, Run]) -> str:
@@ -102,24 +87,12 @@ def _in_short(labelled: tuple[str, Run]) -> str:
     )
 
 
-def _table(head: Iterable[str], rows: Iterable[Iterable[str]], kind: str = "") -> str:
-    """Return a table of text that scrolls by itself if it is too wide."""
-    titles = "".join(f"<th>{escape(cell)}</th>" for cell in head)
-    body = "".join(
-        f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in rows
-    )
-    return (
-        f'<div class="wide"><table class="{kind}"><thead><tr>{titles}</tr></thead>'
-        f"<tbody>{body}</tbody></table></div>"
-    )
-
-
 def _facts(runs: dict[str, Run]) -> str:
     every = dict.fromkeys(name for run in runs.values() for name in run.facts)
     rows = [[name, *(run.facts.get(name, "–") for run in runs.values())] for name in every]
     rows.append(["Counted rounds", *(str(run.rounds) for run in runs.values())])
     rows.append(["Scale", *(f"{run.scale:g}" for run in runs.values())])
-    table = _table(["", *runs], rows, "facts")
+    table = text_table(["", *runs], rows, "facts")
     return f'<details open="open"><summary>Machine and builds</summary>{table}</details>'
 
 
@@ -156,7 +129,7 @@ def _overview(sections: dict[str, dict[str, WorkloadResult]]) -> str:
             ratios = [_best_ratio(shown.runs.get(label)) for label in labels]
             rows.append([name, shown.any.title, *ratios])
     head = ["workload", "best of ours, times as good as the best peer", *labels]
-    return _table(head, rows, "overview")
+    return text_table(head, rows, "overview")
 
 
 def _best_ratio(comparison: Comparison | None) -> str:
@@ -204,7 +177,7 @@ def _figures(shown: _Shown) -> str:
             row += cells(comparison, found[label]) if label in found else ["–"] * width
         row += [_of_builds(shown.any, found, labels[0], label) for label in labels[1:]]
         rows.append(row)
-    return _table(head, rows)
+    return text_table(head, rows)
 
 
 def _of_builds(comparison: Comparison, found: dict[str, Figures], base: str, label: str) -> str:

@@ -6,7 +6,7 @@ Colours come from classes, so that the page's style says what they are in light 
 import dataclasses
 import itertools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from html import escape
 from typing import Final
 
@@ -23,6 +23,8 @@ ROW: Final = 21
 LINES_HEIGHT: Final = 340
 WIDE: Final = 20.0
 """From this ratio of the largest to the smallest on, a scale is logarithmic."""
+MANY: Final = 12
+"""Places of points; if there are more, ticks stand at round numbers, and points are small."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -76,14 +78,14 @@ def _rectangle(x: float, y: float, width: float, kind: str) -> str:
     return f'<rect {size} rx="2" class="{kind}"></rect>'
 
 
-def _dot(x: float, y: float, kind: str, tip: str) -> str:
-    circle = f'<circle cx="{x:.1f}" cy="{y:.1f}" r="4" class="{kind}">'
+def _dot(x: float, y: float, kind: str, tip: str, *, small: bool) -> str:
+    circle = f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{2 if small else 4}" class="{kind}">'
     return f"{circle}<title>{escape(tip)}</title></circle>"
 
 
-def _svg(height: float, title: str, parts: Sequence[str]) -> str:
+def _svg(height: float, title: str, parts: Sequence[str], width: int = WIDTH) -> str:
     return (
-        f'<svg viewBox="0 0 {WIDTH} {height:.0f}" role="img" aria-label="{escape(title)}">'
+        f'<svg viewBox="0 0 {width} {height:.0f}" role="img" aria-label="{escape(title)}">'
         f"{''.join(parts)}</svg>"
     )
 
@@ -153,15 +155,21 @@ def _bar(bar: Bar, y: float, place: Callable[[float], float], *, several: bool) 
 class Place:
     """Turns values of one axis into pixels; logarithmic if the values lie far apart."""
 
-    def __init__(self, values: Sequence[float], first: float, last: float) -> None:
+    def __init__(
+        self, values: Sequence[float], first: float, last: float, *, linear: bool = False
+    ) -> None:
         lowest, highest = min(values), max(values)
-        self.logarithmic: Final = lowest > 0 and highest / lowest >= WIDE
+        self.logarithmic: Final = not linear and lowest > 0 and highest / lowest >= WIDE
         if self.logarithmic:
             self.ticks = _log_ticks(lowest, highest)
             self._from, self._to = math.log10(self.ticks[0]), math.log10(self.ticks[-1])
         else:
-            self.ticks = ticks(highest or 1.0)
-            self._from, self._to = 0.0, highest or 1.0
+            self.ticks = ticks(max(highest, -lowest) or 1.0)
+            self._from, self._to = min(lowest, 0.0), max(highest, 0.0)
+            self.ticks += [-tick for tick in self.ticks[1:]]
+            self.ticks = [tick for tick in self.ticks if self._from <= tick <= self._to]
+            if self._from == self._to:
+                self._to = 1.0
         self._first, self._last = first, last
 
     def __call__(self, value: float) -> float:
@@ -171,29 +179,57 @@ class Place:
         return self._first + part * (self._last - self._first)
 
 
-def lines(title: str, unit: str, x_label: str, some: Sequence[Line]) -> str:
-    """Draw lines through medians, with a whisker at each point."""
+def lines(
+    title: str,
+    unit: str,
+    x_label: str,
+    some: Sequence[Line],
+    *,
+    width: int = WIDTH,
+    height: int = LINES_HEIGHT,
+    linear: bool = False,
+    marks: Mapping[str, float] | None = None,
+) -> str:
+    """Draw lines through medians, with a whisker at each point.
+
+    Args:
+        title: read out for those who do not see the plot.
+        unit: of the axis upwards.
+        x_label: stands at the axis across.
+        some: the lines.
+        width: pixels.
+        height: pixels.
+        linear: whether both scales are to be, however far apart the values lie.
+        marks: where lines are drawn across all of the plot, by what they are called.
+    """
+    marks = marks or {}
     points = [point for line in some for point in line.points]
-    across = Place([x for x, _ in points], 70, WIDTH - 30)
+    places = sorted({x for x, _ in points})
+    many = len(places) > MANY
+    across = Place(places, 70, width - 30, linear=linear)
     up = Place(
-        [value for _, spread in points for value in (spread.lowest, spread.highest)],
-        LINES_HEIGHT - 44,
+        [*(v for _, spread in points for v in (spread.lowest, spread.highest)), *marks.values()],
+        height - 44,
         26,
+        linear=linear,
     )
     parts = [_text(0, 12, unit + (", logarithmic" if up.logarithmic else ""), "tick")]
     for tick in up.ticks:
-        parts.append(_stroke(70, up(tick), WIDTH - 20, up(tick), "grid"))
+        parts.append(_stroke(70, up(tick), width - 20, up(tick), "grid"))
         parts.append(_text(62, up(tick) + 4, f"{tick:,g}", "tick end"))
-    for x in sorted({x for x, _ in points}):
-        parts.append(_stroke(across(x), LINES_HEIGHT - 44, across(x), LINES_HEIGHT - 39, "axis"))
-        parts.append(_text(across(x), LINES_HEIGHT - 25, f"{x:,.0f}", "tick middle"))
+    for x in across.ticks if many else places:
+        parts.append(_stroke(across(x), height - 44, across(x), height - 39, "axis"))
+        parts.append(_text(across(x), height - 25, f"{x:,.0f}", "tick middle"))
     scale = ", logarithmic" if across.logarithmic else ""
-    parts.append(_text(WIDTH - 30, LINES_HEIGHT - 6, x_label + scale, "tick end"))
-    parts.extend(_line(line, across, up) for line in some)
-    return _svg(LINES_HEIGHT, title, parts)
+    parts.append(_text(width - 30, height - 6, x_label + scale, "tick end"))
+    for name, value in marks.items():
+        parts.append(_stroke(70, up(value), width - 20, up(value), "mark"))
+        parts.append(_text(width - 22, up(value) + 13, name, "tick end"))
+    parts.extend(_line(line, across, up, small=many) for line in some)
+    return _svg(height, title, parts, width)
 
 
-def _line(line: Line, across: Place, up: Place) -> str:
+def _line(line: Line, across: Place, up: Place, *, small: bool) -> str:
     kind = f"line c{line.colour}"
     parts = [
         _stroke(across(x1), up(one.median), across(x2), up(other.median), f"{kind} d{line.dash}")
@@ -202,8 +238,8 @@ def _line(line: Line, across: Place, up: Place) -> str:
     for x, spread in line.points:
         tip = f"{line.label}, {x:,.0f}: {number(spread.median)}"
         tip += f" ({number(spread.lowest)} … {number(spread.highest)})"
-        parts += [
-            _stroke(across(x), up(spread.lowest), across(x), up(spread.highest), f"{kind} thin"),
-            _dot(across(x), up(spread.median), f"c{line.colour}", tip),
-        ]
+        if spread.lowest < spread.highest:
+            whisker = (across(x), up(spread.lowest), across(x), up(spread.highest))
+            parts.append(_stroke(*whisker, f"{kind} thin"))
+        parts.append(_dot(across(x), up(spread.median), f"c{line.colour}", tip, small=small))
     return "".join(parts)

@@ -185,7 +185,8 @@ class Reply[R]:
         try:
             # It is the answer from here on, if there is none in front of it.
             log.append(mine)
-            won = log[0] is mine
+            # Nothing to see to, then. Who begins to watch a holder after this sees the answer.
+            won = log[0] is mine and self._watched is None
         finally:
             # Also where an interrupt comes right behind that.
             if not won:

@@ -1,0 +1,62 @@
+"""The assertions: objects, blocks, threads, files.
+
+Blocks are judged by their slope: the median of the slopes of all pairs of counted rounds
+(Theil-Sen), which a single step or spike does not move, as the least squares' would. What the line
+rises over all counted rounds has to stay within the band. So the more rounds there are, the smaller
+a leak is found: over 100 rounds, one block in a little more than a round.
+"""
+
+import itertools
+import statistics
+from collections.abc import Sequence
+from typing import Final
+
+from leakcheck.results import Check, Growth, Series
+
+BAND: Final = 24
+"""Blocks by which the line may rise over all counted rounds."""
+
+_MOST: Final = 400
+"""More rounds than these are thinned out before their pairs are looked at."""
+
+
+def slope(values: Sequence[int]) -> float:
+    """Return by how much a value exceeds the one before it: the median over all pairs."""
+    places = range(0, len(values), -(-len(values) // _MOST) or 1)
+    pairs = itertools.combinations(places, 2)
+    slopes = [(values[late] - values[early]) / (late - early) for early, late in pairs]
+    return statistics.median(slopes) if slopes else 0.0
+
+
+def judge(
+    series: Series, warm_up: int, growth: Sequence[Growth], expected: tuple[int, int]
+) -> tuple[float, tuple[Check, ...]]:
+    """Return the slope of the blocks, and all checks."""
+    blocks = series.blocks[warm_up:]
+    found = slope(blocks)
+    rise = found * max(0, len(blocks) - 1)
+    return found, (
+        _objects(growth),
+        Check(
+            "blocks",
+            abs(rise) <= BAND or rise < 0,
+            f"{rise:+.1f} over {len(blocks)} rounds ({found:+.3f} a round), within {BAND}",
+        ),
+        _back("threads", series.threads, expected[0]),
+        _back("files", series.files, expected[1]),
+    )
+
+
+def _objects(growth: Sequence[Growth]) -> Check:
+    found = ", ".join(f"{each.name} {each.before} → {each.after}" for each in growth)
+    return Check("objects", not growth, found or "none more of any class")
+
+
+def _back(name: str, values: Sequence[int], expected: int) -> Check:
+    most = max(values, default=expected)
+    where = f", first after round {_first(values, expected)}" if most > expected else ""
+    return Check(name, most <= expected, f"{expected} before, {most} at most after a round{where}")
+
+
+def _first(values: Sequence[int], expected: int) -> int:
+    return next(place for place, value in enumerate(values, 1) if value > expected)

@@ -1,0 +1,26 @@
+"""What a scenario's process is told."""
+
+import dataclasses
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Spec:
+    """Which scenario, how long, how large."""
+
+    scenario: str
+    seconds: float
+    """How long to go on; all rounds that have to be are done in any case."""
+    scale: float
+    """Of what is done in a round: 1 is all of it."""
+    cap: int
+    """The most data the process may have, in bytes."""
+    time_limit: float
+    """Seconds after which the process says where it is, and ends."""
+    output: str
+    """Folder for what is found."""
+    label: str
+    """What files there begin with."""
+    result: str
+    """File for the result."""
+    seed: str = ""
+    """Leak that is planted, if any."""

@@ -1,0 +1,116 @@
+"""What is read when everything is quiet: a leak is seen, and reading leaves nothing behind."""
+
+import gc
+import os
+import threading
+
+import pytest
+
+import threadpool_mb as mb
+from leakcheck import readings
+from leakcheck.readings import Readings, own_objects
+
+_MANY = 24
+
+
+@pytest.fixture(autouse=True)
+def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(readings, "GRACE", 0.05)
+
+
+def _begun() -> Readings:
+    taken = Readings()
+    taken.take()
+    taken.begin_to_count()
+    return taken
+
+
+def test_objects_of_the_library_are_counted_by_class_and_no_others() -> None:
+    mailbox: mb.Mailbox[int] = mb.Unlimited().create()
+
+    counts = own_objects()
+
+    assert counts["threadpool_mb.mailbox.receiving.QueueMailbox"] >= 1
+    assert all(name.startswith("threadpool_mb.") for name in counts)
+    del mailbox
+
+
+def test_a_class_of_which_there_is_one_more_has_grown() -> None:
+    taken = _begun()
+    mailbox: mb.Mailbox[int] = mb.Unlimited().create()
+
+    taken.take()
+
+    growth = taken.growth["threadpool_mb.mailbox.receiving.QueueMailbox"]
+    assert growth.after == growth.before + 1
+    assert mailbox in taken.newest("threadpool_mb.mailbox.receiving.QueueMailbox")
+
+
+def test_what_is_gone_after_the_round_has_not_grown() -> None:
+    taken = _begun()
+
+    for _ in range(3):
+        mb.Blocking(2).create()
+        taken.take()
+
+    assert taken.growth == {}
+
+
+def test_garbage_in_cycles_has_not_grown() -> None:
+    taken = _begun()
+    gc.disable()
+    try:
+        cycle: list[object] = [mb.Unlimited().create()]
+        cycle.append(cycle)
+        del cycle
+        taken.take()
+    finally:
+        gc.enable()
+
+    assert taken.growth == {}
+
+
+def test_a_thread_that_stays_is_counted() -> None:
+    end = threading.Event()
+    taken = _begun()
+    thread = threading.Thread(target=end.wait)
+    thread.start()
+
+    taken.take()
+
+    end.set()
+    thread.join()
+    assert max(taken.series().threads) == taken.expected[0] + 1
+
+
+def test_a_file_that_stays_open_is_counted() -> None:
+    taken = _begun()
+    number = os.open("/dev/null", os.O_RDONLY)
+
+    taken.take()
+
+    os.close(number)
+    assert max(taken.series().files) == taken.expected[1] + 1
+
+
+def test_a_thread_that_is_about_to_end_is_waited_for() -> None:
+    taken = _begun()
+    end = threading.Event()
+    thread = threading.Thread(target=end.wait)
+    thread.start()
+    threading.Thread(target=end.set).start()
+
+    taken.take()
+
+    thread.join()
+    assert max(taken.series().threads) <= taken.expected[0]
+
+
+def test_reading_keeps_no_blocks() -> None:
+    taken = _begun()
+
+    for _ in range(_MANY):
+        taken.take()
+
+    blocks = taken.series().blocks
+    assert blocks[-1] - blocks[_MANY // 2] < _MANY // 4
