@@ -144,35 +144,54 @@ def test_nothing_is_withdrawn_for_nobody() -> None:
         assert bank.audit() == {"ann": 100}
 
 
+class Stuck(Deposit):
+    """A deposit of nothing that keeps its account busy."""
+
+    def __init__(self, bank: Bank, name: str) -> None:
+        object.__setattr__(self, "busy", threading.Event())
+        object.__setattr__(self, "go_on", threading.Event())
+        bank.accounts.dispatch(name, mb.Cast(self))
+        self.busy.wait()
+
+    @property
+    def amount(self) -> int:
+        self.busy.set()
+        self.go_on.wait()
+        return 0
+
+
+def test_money_for_an_account_that_takes_no_more_is_put_back() -> None:
+    with Bank() as bank:
+        bank.open("ann", 100)
+        bank.open("bob", 7)
+        ann, bob = Stuck(bank, "ann"), Stuck(bank, "bob")
+        reply = mb.call_async(bank.accounts.ref("ann"), Transfer("ann", "bob", 30))
+        bank.accounts.close()
+        ann.go_on.set()
+
+        with pytest.raises(mb.CallNotDelivered, match="closed"):
+            reply.result()
+        bob.go_on.set()
+
+    assert paid_out(bank) == 107
+    assert set(bank.paid_out) == {("ann", 100), ("bob", 7)}
+
+
 @pytest.mark.parametrize("source_closed", [False, True])
 def test_money_for_an_account_that_goes_before_it_has_it_is_put_back(
     *, source_closed: bool
 ) -> None:
-    busy, go_on = threading.Event(), threading.Event()
-
-    class Stuck(Deposit):
-        """Keeps the account that handles it busy."""
-
-        __slots__ = ()
-
-        @property
-        def amount(self) -> int:
-            busy.set()
-            go_on.wait()
-            return 0
-
     with Bank() as bank:
         bank.open("ann", 100)
         bank.open("bob", 7)
-        bank.accounts.dispatch("bob", mb.Cast(object.__new__(Stuck)))
-        busy.wait()
+        stuck = Stuck(bank, "bob")
         reply = mb.call_async(bank.accounts.ref("ann"), Transfer("ann", "bob", 30))
         until(lambda: bank.under_way and bank.accounts.stats().messages == 1)
         if source_closed:
             bank.close("ann")
             until(lambda: bank.paid_out == [("ann", 70)])
         bank.accounts.remove("bob")
-        go_on.set()
+        stuck.go_on.set()
 
         with pytest.raises(mb.WorkerGone):
             reply.result()

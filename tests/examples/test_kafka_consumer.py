@@ -2,9 +2,10 @@
 
 import threading
 from collections import defaultdict
+from collections.abc import Iterator
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from examples.kafka_consumer import Consumer, PartitionedLog, Poison, PowerCut, Record
@@ -90,6 +91,7 @@ keys = st.lists(st.sampled_from("abcdef"), max_size=60)
 
 
 @SETTINGS
+@example(keys=["a"] * 4, partitions=1, in_flight=1, poison={"3"}, crash_at={2})
 @given(
     keys=keys,
     partitions=st.integers(1, 4),
@@ -168,6 +170,30 @@ def test_what_was_processed_and_not_committed_is_processed_again_after_a_crash()
     assert processed.count("fast") == 4
 
 
+def test_after_a_crash_nothing_more_of_its_key_is_processed() -> None:
+    polled, begun = threading.Event(), []
+
+    class TellingLog(PartitionedLog):
+        def poll(self) -> Iterator[Record]:
+            yield from super().poll()
+            polled.set()
+
+    log = TellingLog(1)
+    for number in range(3):
+        log.append("key", str(number))
+
+    def handle(record: Record) -> None:
+        begun.append(record.value)
+        polled.wait()
+        raise PowerCut
+
+    with pytest.raises(PowerCut):
+        Consumer(log, handle, []).run()
+
+    assert begun == ["0"]
+    assert log.committed == [0]
+
+
 @pytest.mark.parametrize("in_flight", [1, 3])
 def test_no_more_records_are_handed_out_than_may_be_in_flight(in_flight: int) -> None:
     log = PartitionedLog(2)
@@ -205,7 +231,10 @@ def test_a_record_that_can_be_processed_in_the_end_is_no_poison() -> None:
     assert log.committed == [1]
 
 
-def test_a_consumer_that_cannot_commit_ends(caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize("in_flight", [1, 4])
+def test_a_consumer_that_cannot_commit_ends(
+    in_flight: int, caplog: pytest.LogCaptureFixture
+) -> None:
     class FullLog(PartitionedLog):
         def commit(self, partition: int, offset: int) -> None:
             if offset == 2:
@@ -217,7 +246,7 @@ def test_a_consumer_that_cannot_commit_ends(caplog: pytest.LogCaptureFixture) ->
         log.append("key", "value")
 
     with pytest.raises(OSError, match="no space left"):
-        Consumer(log, lambda _: None, [], in_flight=4).run()
+        Consumer(log, lambda _: None, [], in_flight=in_flight).run()
 
     assert log.committed == [1]
     assert "no space left" in caplog.text
