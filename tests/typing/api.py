@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Executor, Future
-from typing import assert_type
+from typing import Any, assert_type
 
 import threadpool_mb as mb
 
@@ -115,3 +115,148 @@ def an_executor_types_its_futures(executor: mb.KeyedExecutor) -> None:
     assert_type(executor.for_key("key").submit(price, "tea"), Future[float])
     with executor as entered:
         assert_type(entered, mb.KeyedExecutor)
+
+
+class GetBalance(mb.Command[int]):
+    """Expects an `int`."""
+
+
+class GetName(mb.Command[str]):
+    """Expects a `str`."""
+
+
+class Deposit(mb.Notice):
+    """Expects nothing."""
+
+
+def a_call_returns_what_its_command_expects(
+    ref: mb.KeyInput[str, mb.Request], sending: mb.Input[mb.Request], mailbox: mb.Input[int]
+) -> None:
+    assert_type(mb.call(ref, GetBalance()), int)  # type: ignore[assert-type]
+    assert_type(mb.call(ref, GetName(), timeout=1.5), str)  # type: ignore[assert-type]
+    assert_type(mb.call(sending, GetBalance(), timeout=None), int)  # type: ignore[assert-type]
+    assert_type(mb.call_async(sending, GetBalance()), mb.Reply[int])  # type: ignore[assert-type]
+    assert_type(mb.cast(ref, Deposit()), bool)
+    mb.call(ref, Deposit())  # type: ignore[arg-type]
+    mb.call(ref, GetBalance(), 1.5)  # type: ignore[call-arg]
+    mb.call(ref, GetBalance(), timeout="1")  # type: ignore[arg-type]
+    mb.call(mailbox, GetBalance())  # type: ignore[arg-type]
+    mb.call_async(ref, Deposit())  # type: ignore[arg-type]
+    mb.cast(ref, GetBalance())  # type: ignore[arg-type]
+    mb.cast(mailbox, Deposit())  # type: ignore[arg-type]
+
+
+def a_pool_of_requests_is_called() -> None:
+    pool = mb.Pool(account, inline_calls=False)
+    assert_type(pool, mb.Pool[str, mb.Call[Any] | mb.Cast])
+    assert_type(mb.call(pool.ref("alice"), GetBalance()), int)  # type: ignore[assert-type]
+    assert_type(mb.cast(pool.ref("alice"), Deposit()), bool)
+    mb.Pool(account, inline_calls="no")  # type: ignore[arg-type]
+
+
+def account(key: str) -> Generator[None, mb.Request]:
+    """Tell calls and casts apart."""
+    while True:
+        match (yield):
+            case mb.Call(GetBalance(), box):
+                box.reply(1)
+            case mb.Call(_, box):
+                box.fail(ValueError())
+            case mb.Cast(notice):
+                assert_type(notice, mb.Notice)
+
+
+def a_reply_is_read(reply: mb.Reply[int]) -> None:
+    assert_type(reply.result(), int)
+    assert_type(reply.result(timeout=1), int)
+    assert_type(reply.try_result(), int | mb.Missing)
+    assert_type(reply.done(), bool)
+    assert_type(reply.as_future(), Future[int])
+    assert_type(reply.call_id, mb.CallId)
+    reply.add_done_callback(lambda done: assert_type(done, mb.Reply[int]))
+    reply.result(1)  # type: ignore[call-arg]
+
+
+def a_call_is_answered_or_handed_on(
+    received: mb.Call[int], target: mb.Input[mb.Request], ref: mb.KeyInput[str, mb.Request]
+) -> None:
+    assert_type(received.command, mb.Command[int])
+    assert_type(received.reply_box, mb.ReplyBox[int])
+    received.reply_box.reply(3)
+    received.reply_box.fail(ValueError())
+    assert_type(received.reply_box.expired, bool)
+    assert_type(received.reply_box.call_id, mb.CallId)
+    assert_type(mb.delegate(target, received), bool)
+    assert_type(mb.delegate(ref, received, GetBalance()), bool)
+    received.reply_box.reply("3")  # type: ignore[arg-type]
+    received.reply_box.fail("3")  # type: ignore[arg-type]
+    mb.delegate(ref, GetBalance())  # type: ignore[arg-type]
+    mb.delegate(ref, received, Deposit())  # type: ignore[arg-type]
+
+
+class Account:
+    """Handles requests."""
+
+    def __init__(self, key: str) -> None:
+        """Begin with nothing."""
+
+    @mb.handles(GetBalance)
+    def balance(self, command: GetBalance) -> int:
+        """Return what the command expects."""
+        return 1
+
+    @mb.handles(Deposit)  # type: ignore[arg-type]
+    def deposit(self, notice: Deposit) -> None:
+        """Return nothing."""
+
+    @mb.handles_call(GetName)
+    def name(self, received: mb.Call[str]) -> None:
+        """Answer."""
+        assert_type(received.reply_box, mb.ReplyBox[str])
+
+    @mb.handles(GetBalance)  # type: ignore[arg-type]
+    def wrong(self, command: GetBalance) -> str:
+        """Return another type than the command expects."""
+        return "1"
+
+    @mb.handles_call(GetName)  # type: ignore[arg-type]
+    def wrong_call(self, received: mb.Call[int]) -> None:
+        """Take the call of another type."""
+
+    @mb.handles(int)  # type: ignore[arg-type]
+    def no_command(self, command: int) -> None:
+        """Handle what is no command."""
+
+    @mb.handles_call(Deposit)  # type: ignore[arg-type]
+    def no_call(self, received: mb.Call[None]) -> None:
+        """Take the call of a notice."""
+
+
+def a_handler_keeps_its_type(handlers: Account) -> None:
+    assert_type(handlers.balance(GetBalance()), int)
+    assert_type(handlers.deposit(Deposit()), None)  # type: ignore[assert-type]
+
+
+def servers_are_workers(mailbox: mb.Mailbox[mb.Request], numbers: mb.Mailbox[int]) -> None:
+    assert_type(mb.server(Account), Callable[[str], Generator[None, mb.Request]])
+    pool = mb.Pool(mb.server(Account, after_error="stop"))
+    assert_type(pool, mb.Pool[str, mb.Request])
+    assert_type(mb.call(pool.ref("alice"), GetBalance()), int)  # type: ignore[assert-type]
+    assert_type(mb.serve(mailbox, Account("alice")), None)
+    mb.serve(mailbox, {GetBalance: lambda command: 1}, after_error="continue")
+    mb.serve(mailbox, repr)
+    mb.serve(mailbox, Account("alice"), after_error="end")  # type: ignore[arg-type]
+    mb.serve(numbers, Account("alice"))  # type: ignore[arg-type]
+    mb.server(Account, after_error="end")  # type: ignore[arg-type]
+    mb.server(lambda: Account("alice"))  # type: ignore[arg-type,misc]
+
+
+def errors_of_calls_say_whose(error: mb.CallError, counter: mb.Counter) -> None:
+    assert_type(error.call_id, mb.CallId)
+    assert_type(error.key, object)
+    assert_type(error.reason, str)
+    assert_type(mb.DuplicateReply(error.call_id).call_id, mb.CallId)
+    assert_type(counter.take_next(), mb.CallId)
+    assert_type(counter.increment_and_get(), int)
+    assert_type(mb.late_replies(), int)
+    _timed_out: TimeoutError = mb.CallTimedOut("text", error.call_id)
