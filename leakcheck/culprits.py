@@ -8,6 +8,7 @@ so that none is ever met there; so what they refer to is looked up beforehand, b
 
 import contextlib
 import gc
+import inspect
 import itertools
 import shutil
 import sys
@@ -29,7 +30,7 @@ def roots() -> dict[int, str]:
     """Return what modules and classes refer to: the name by the id."""
     found: dict[int, str] = {}
     for module_name, module in list(sys.modules.items()):
-        if module_name == __name__ or not isinstance(module, types.ModuleType):
+        if module_name == __name__ or not inspect.ismodule(module):
             continue
         found[id(vars(module))] = f"variables of {module_name}"
         for name, value in list(vars(module).items()):
@@ -170,9 +171,10 @@ type _Container = dict[object, object] | list[object] | set[object] | deque[obje
 
 
 def _containers() -> list[_Container]:
-    """Return all containers; also those that the collector leaves out, for what is in them."""
+    """Return all containers; also those that the collector leaves out, and 3.13t's variables."""
     found: dict[int, _Container] = {}
-    for thing in gc.get_objects():
+    variables = [vars(each) for each in list(sys.modules.values()) if inspect.ismodule(each)]
+    for thing in itertools.chain(gc.get_objects(), variables):
         for each in (thing, *gc.get_referents(thing)):
             if isinstance(each, _CONTAINERS):
                 found[id(each)] = each
