@@ -164,7 +164,7 @@ class Group:
         if self._members.pop(command.member, None) is not None:
             self._mix(f"{command.member} left")
 
-    @mb.handles(PlaceLost)  # type: ignore[arg-type]
+    @mb.handles(PlaceLost)
     def place_lost(self, notice: PlaceLost) -> None:
         if self._place == notice.place:  # unless that was noticed before
             self._place = None

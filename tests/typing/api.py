@@ -132,10 +132,10 @@ class Deposit(mb.Notice):
 def a_call_returns_what_its_command_expects(
     ref: mb.KeyInput[str, mb.Request], sending: mb.Input[mb.Request], mailbox: mb.Input[int]
 ) -> None:
-    assert_type(mb.call(ref, GetBalance()), int)  # type: ignore[assert-type]
-    assert_type(mb.call(ref, GetName(), timeout=1.5), str)  # type: ignore[assert-type]
-    assert_type(mb.call(sending, GetBalance(), timeout=None), int)  # type: ignore[assert-type]
-    assert_type(mb.call_async(sending, GetBalance()), mb.Reply[int])  # type: ignore[assert-type]
+    assert_type(mb.call(ref, GetBalance()), int)
+    assert_type(mb.call(ref, GetName(), timeout=1.5), str)
+    assert_type(mb.call(sending, GetBalance(), timeout=None), int)
+    assert_type(mb.call_async(sending, GetBalance()), mb.Reply[int])
     assert_type(mb.cast(ref, Deposit()), bool)
     mb.call(ref, Deposit())  # type: ignore[arg-type]
     mb.call(ref, GetBalance(), 1.5)  # type: ignore[call-arg]
@@ -149,7 +149,7 @@ def a_call_returns_what_its_command_expects(
 def a_pool_of_requests_is_called() -> None:
     pool = mb.Pool(account, inline_calls=False)
     assert_type(pool, mb.Pool[str, mb.Call[Any] | mb.Cast])
-    assert_type(mb.call(pool.ref("alice"), GetBalance()), int)  # type: ignore[assert-type]
+    assert_type(mb.call(pool.ref("alice"), GetBalance()), int)
     assert_type(mb.cast(pool.ref("alice"), Deposit()), bool)
     mb.Pool(account, inline_calls="no")  # type: ignore[arg-type]
 
@@ -205,7 +205,7 @@ class Account:
         """Return what the command expects."""
         return 1
 
-    @mb.handles(Deposit)  # type: ignore[arg-type]
+    @mb.handles(Deposit)
     def deposit(self, notice: Deposit) -> None:
         """Return nothing."""
 
@@ -241,7 +241,7 @@ def servers_are_workers(mailbox: mb.Mailbox[mb.Request], numbers: mb.Mailbox[int
     assert_type(mb.server(Account), Callable[[str], Generator[None, mb.Request]])
     pool = mb.Pool(mb.server(Account, after_error="stop"))
     assert_type(pool, mb.Pool[str, mb.Request])
-    assert_type(mb.call(pool.ref("alice"), GetBalance()), int)  # type: ignore[assert-type]
+    assert_type(mb.call(pool.ref("alice"), GetBalance()), int)
     assert_type(mb.serve(mailbox, Account("alice")), None)
     mb.serve(mailbox, {GetBalance: lambda command: 1}, after_error="continue")
     mb.serve(mailbox, repr)

@@ -24,7 +24,7 @@ _BEATS_TO_A_NUDGE: Final = 5
 
 
 async def acall[R](
-    target: Input[Call[R]],
+    target: Input[Call[Any]],
     command: Command[R],
     /,
     *,

@@ -68,7 +68,7 @@ def cast(target: Input[Cast], notice: Notice, /) -> bool:
     return target.deliver(Cast(notice))
 
 
-def call[R](target: Input[Call[R]], command: Command[R], /, *, timeout: float | None = None) -> R:
+def call[R](target: Input[Call[Any]], command: Command[R], /, *, timeout: float | None = None) -> R:
     """Send a command, wait for the reply, and return it.
 
     One deadline covers both: waiting for room in the mailbox, and for the reply. A call without a
@@ -100,7 +100,7 @@ def call[R](target: Input[Call[R]], command: Command[R], /, *, timeout: float | 
     return reply.result_or_give_up()
 
 
-def call_async[R](target: Input[Call[R]], command: Command[R], /) -> Reply[R]:
+def call_async[R](target: Input[Call[Any]], command: Command[R], /) -> Reply[R]:
     """Send a command, and return its reply-to-be.
 
     Blocks: as `target.deliver` does; not for the reply.
@@ -148,9 +148,16 @@ def delegate[R](
         # kept, with the reply box, until this thread runs again; see `replies`.
         received.command = command
     reply = received.reply_box.answer
-    taken = _deliver(target, received, reply, inline=False)
-    if taken:
+    before = reply.holder
+    reply.hand_on()
+    try:
+        taken = _deliver(target, received, reply, inline=False)
+    except BaseException:
+        # A user's input: the call is still here.
+        reply.holder = before
         reply.handed_on()
+        raise
+    reply.handed_on()
     return taken
 
 
@@ -160,7 +167,7 @@ def _check_command(command: object) -> None:
 
 
 def begin_call[R](
-    target: Input[Call[R]], command: Command[R], deadline: Deadline | None
+    target: Input[Call[Any]], command: Command[R], deadline: Deadline | None
 ) -> tuple[Reply[R], Call[R]]:
     """Return what waits for the answer to a command, and what is to be delivered."""
     _check_command(command)
@@ -178,7 +185,7 @@ def settle_refused(reply: Reply[Any]) -> None:
 
 
 def _send[R](
-    target: Input[Call[R]], command: Command[R], deadline: Deadline | None, *, inline: bool
+    target: Input[Call[Any]], command: Command[R], deadline: Deadline | None, *, inline: bool
 ) -> Reply[R]:
     reply, message = begin_call(target, command, deadline)
     _deliver(target, message, reply, inline=inline)

@@ -58,7 +58,8 @@ def fresh(call_id: CallId, key: object, error: BaseException, *, from_box: bool)
     if not from_box:
         given = cast("CallError", error)
         return type(given)(str(given), call_id, key=given.key, reason=given.reason)
-    text = f"the call {call_id} failed: {type(error).__name__}: {error}"
+    # A user's exception: what its `__str__` raises must not come in its place.
+    text = f"the call {call_id} failed: {describe(error)}"
     failed = CallFailed(text, call_id, key=key, reason="failed")
     failed.__cause__ = error
     return failed

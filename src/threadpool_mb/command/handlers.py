@@ -1,8 +1,7 @@
 """Which function handles a command: an object's methods, a table, or one function for all."""
 
-import inspect
 from collections.abc import Callable, Mapping
-from typing import Any, Final, Protocol, cast
+from typing import Any, Final, Protocol, cast, overload
 
 from threadpool_mb.callables import check_callable
 from threadpool_mb.command.messages import Call, Command, Notice
@@ -37,7 +36,11 @@ class _TakesCall[R](Protocol):
     ) -> Callable[[S, Call[R]], object]: ...
 
 
-def handles[R](command_type: type[Command[R]] | type[Notice], /) -> _Answers[R]:
+@overload
+def handles[R](command_type: type[Command[R]], /) -> _Answers[R]: ...
+@overload
+def handles(command_type: type[Notice], /) -> _Answers[object]: ...
+def handles(command_type: type[Command[Any]] | type[Notice], /) -> _Answers[Any]:
     """Mark a method as the one that handles a type of command, or of notice.
 
     It is called with the command; what it returns is the reply. What it raises fails the call.
@@ -52,7 +55,7 @@ def handles[R](command_type: type[Command[R]] | type[Notice], /) -> _Answers[R]:
     Raises:
         TypeError: if it is no such type, or the method cannot be called with one argument.
     """
-    return cast("_Answers[R]", _marking(command_type, takes_call=False))
+    return cast("_Answers[Any]", _marking(command_type, takes_call=False))
 
 
 def handles_call[R](command_type: type[Command[R]], /) -> _TakesCall[R]:
@@ -87,9 +90,13 @@ def _marking(command_type: object, *, takes_call: bool) -> Callable[..., object]
 
 def _methods(kind: type) -> MethodTable:
     table: MethodTable = {}
-    for name in dir(kind):
-        for command_type, takes_call in getattr(inspect.getattr_static(kind, name), _MARK, ()):
-            table[command_type] = (name, takes_call)
+    # From the base to the class itself: what overrides a marked method handles what that one did.
+    for base in reversed(kind.__mro__):
+        for name, attribute in vars(base).items():
+            # Not `getattr`: a class may have attributes that answer to any name.
+            marks = getattr(attribute, "__dict__", {}).get(_MARK, ())
+            for command_type, takes_call in marks:
+                table[command_type] = (name, takes_call)
     return table
 
 

@@ -31,6 +31,7 @@ from typing import Any, Final, cast, final
 from threadpool_mb.arguments import NEVER, Deadline
 from threadpool_mb.callables import check_callable
 from threadpool_mb.command import failures
+from threadpool_mb.command.callbacks import WithReply, fill_future
 from threadpool_mb.command.holders import Holder, add_watcher, unwatch, watching
 from threadpool_mb.command.late import count_late_reply
 from threadpool_mb.command.waits import waiting_for, would_wait_for_itself
@@ -66,7 +67,16 @@ class Reply[R]:
     From the original's `AsyncReply`.
     """
 
-    __slots__ = ("_log", "_number", "_watched", "deadline", "holder", "key")
+    __slots__ = (
+        "_log",
+        "_moving",
+        "_number",
+        "_watched",
+        "deadline",
+        "holder",
+        "key",
+        "was_handed_on",
+    )
 
     def __init__(self, key: object = MISSING, deadline: Deadline | None = None) -> None:
         """Wait for the answer to a call to `key`, at most until the deadline."""
@@ -75,6 +85,9 @@ class Reply[R]:
         self._watched: Holder | None = None
         self.key: Final = key
         self.deadline: Final = deadline
+        self._moving = False
+        self.was_handed_on: bool = False
+        """Whether somebody has had the call, and has given it to somebody else."""
         self.holder: Holder | None = None
         """Who has the call; whoever hands it on writes it, before that one can have it."""
 
@@ -129,7 +142,7 @@ class Reply[R]:
         From the original's `waitForReply`.
         """
         deadline = Deadline(timeout)
-        answer = self._look() or self.wait(deadline)
+        answer = self._look() or (self.wait(deadline) if timeout != 0 else None)
         if answer is None:
             raise failures.no_reply_in_time(self.call_id, self.key)
         return self._read(answer)
@@ -144,7 +157,7 @@ class Reply[R]:
             TypeError: if the function cannot be called with a reply.
         """
         check_callable(function, "function", "reply")
-        self.when_answered(functools.partial(function, self))
+        self.when_answered(WithReply(function))
 
     def as_future(self) -> "concurrent.futures.Future[R]":
         """Return a future of the answer, for what takes one; each call makes another one.
@@ -153,16 +166,7 @@ class Reply[R]:
         """
         future: concurrent.futures.Future[R] = concurrent.futures.Future()
         future.set_running_or_notify_cancel()
-
-        def fill(reply: "Reply[R]") -> None:
-            try:
-                value = reply.result(timeout=0)
-            except Exception as error:  # noqa: BLE001 - it is the future's
-                future.set_exception(error)
-            else:
-                future.set_result(value)
-
-        self.add_done_callback(fill)
+        self.add_done_callback(functools.partial(fill_future, future))
         return future
 
     def __repr__(self) -> str:
@@ -199,7 +203,7 @@ class Reply[R]:
             count_late_reply()
         return won
 
-    def when_answered(self, entry: Callable[[], object]) -> None:
+    def when_answered(self, entry: "Callable[[], object] | WithReply") -> None:
         """Call `entry()` when the answer is there; see `add_done_callback`."""
         self._log.append(entry)
         for earlier in self._log:
@@ -236,16 +240,25 @@ class Reply[R]:
         """Give an answer that does not come out of the box."""
         self.settle(MISSING, error, from_box=False)
 
+    def hand_on(self) -> None:
+        """Take note that the call is on its way to somebody else: nobody's end concerns it now."""
+        self.was_handed_on = self._moving = True
+
     def handed_on(self) -> None:
-        """Take note that somebody else has the call now."""
+        """Take note that it has arrived."""
+        self._moving = False
         if self._watched is not None:
             self.watch()
+        # Whose end was not told meanwhile.
+        self._look()
         deadlock = would_wait_for_itself(self)
         if deadlock is not None:
             self.settle_error(deadlock)
 
     def holder_gone(self, holder: Holder, /) -> None:
         """Answer that nobody will, unless the call was handed on; see `Awaited`."""
+        if self._moving:
+            return
         if self.holder is holder:
             self.not_handled(holder.key, holder.end_reason)
         else:
@@ -262,7 +275,7 @@ class Reply[R]:
         with waiting_for(self) as waiting:
             try:
                 pause = _FIRST_PAUSE
-                while (answer := self._answer()) is None:
+                while (answer := self._look()) is None:
                     left = deadline.remaining()
                     if left == 0:
                         return None
@@ -351,7 +364,7 @@ class Reply[R]:
                 if type(entry) is _Gate:
                     _open(entry)
                 else:
-                    self._call(cast("Callable[[], object]", entry))
+                    self._call(cast("Callable[[], object] | WithReply", entry))
             except BaseException as error:  # noqa: BLE001 - a callback's, or an interrupt
                 raised = error
         if self._watched is not None:
@@ -359,9 +372,12 @@ class Reply[R]:
         if raised is not None:
             raise raised
 
-    def _call(self, callback: Callable[[], object]) -> None:
+    def _call(self, callback: "Callable[[], object] | WithReply") -> None:
         try:
-            callback()
+            if isinstance(callback, WithReply):
+                callback.function(self)
+            else:
+                callback()
         except Exception:
             _logger.exception("a callback of the call %s raised", self.call_id)
 

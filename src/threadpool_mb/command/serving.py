@@ -2,7 +2,7 @@
 
 **Guarantees.** Each call that is taken is answered: with what its handler returns, with what it
 raises, or, where the handler takes the call itself, by that handler. A call whose caller has given
-up is not handled.
+up is not handled, unless it was handed on by somebody who may have done a part of it.
 """
 
 import contextlib
@@ -136,7 +136,9 @@ class _Server:
             del request
 
     def _answer_call(self, request: Call[Any]) -> None:
-        if request.reply_box.expired:
+        # One that was handed on is a part of what somebody else has done already.
+        box = request.reply_box
+        if box.expired and not box.answer.was_handed_on:
             return
         try:
             function, takes_call = self._handler(request.command)
