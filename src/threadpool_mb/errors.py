@@ -74,6 +74,9 @@ class DuplicateReply(RuntimeError):
         self.call_id = call_id
         """The call that has its reply already."""
 
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), (self.call_id,)
+
 
 class CallError(Exception):
     """A call has no reply; the subclasses say why.
@@ -92,6 +95,15 @@ class CallError(Exception):
         """The key of the worker that the call was for, `MISSING` where there is none."""
         self.reason = reason
         """Why, in a few words; a `DeadLetterReason` where the call became a dead letter."""
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _call_error, (type(self), str(self), self.call_id, self.key, self.reason)
+
+
+def _call_error(
+    kind: type[CallError], message: str, call_id: CallId, key: object, reason: str
+) -> CallError:
+    return kind(message, call_id, key=key, reason=reason)
 
 
 class CallNotDelivered(CallError):

@@ -222,6 +222,7 @@ class FakeWorker:
         self.gone = False
         self.watchers: dict[Awaited, None] | None = None
         self.waits_for: Awaited | None = None
+        self.predecessor: FakeWorker | None = None
         self.nudged = 0
 
     def nudge(self) -> None:

@@ -302,7 +302,6 @@ def test_a_call_is_watched_only_while_somebody_waits(place: Place, kind: Kind) -
     assert worker.waits_for is None
 
 
-@pytest.mark.xfail(strict=True, reason="`tell_watchers` stops where one raises")
 @pytest.mark.parametrize("error", [SystemExit, KeyboardInterrupt])
 def test_all_callers_and_the_exit_hook_are_told_though_the_callback_of_one_raises_no_exception(
     place: Place, kind: Kind, error: type[BaseException], monkeypatch: pytest.MonkeyPatch
@@ -326,7 +325,6 @@ def test_all_callers_and_the_exit_hook_are_told_though_the_callback_of_one_raise
     assert (len(told), len(exits)) == (1, 1)
 
 
-@pytest.mark.xfail(strict=True, reason="`tell_watchers` stops where one raises")
 def test_who_waits_is_told_of_the_end_though_anothers_callback_raises_no_exception() -> None:
     worker = FakeWorker()
     other, _other_box = held_by(worker)

@@ -146,7 +146,6 @@ def test_who_waits_is_woken_though_a_callback_raises_what_is_no_exception(
         assert waits.result() == 1
 
 
-@pytest.mark.xfail(strict=True, reason="`Reply._wake` opens the gates then, and calls no more")
 def test_callbacks_behind_one_that_raises_what_is_no_exception_are_called_all_the_same() -> None:
     reply, box = asked()
     called: list[Reply[object]] = []

@@ -251,7 +251,6 @@ def test_what_a_users_mailbox_raises_passes(place: Place, sending: Callable[...,
         sending(place.pool("generator", "a", mailbox=config).ref("a"), Echo("1"))
 
 
-@pytest.mark.xfail(strict=True, reason="a call into a pool is delivered twice: see `Calls._put`")
 def test_a_call_that_a_users_mailbox_refuses_is_offered_to_it_once(place: Place, kind: str) -> None:
     offered: list[object] = []
 

@@ -94,7 +94,7 @@ def test_a_circle_may_go_through_pools_of_both_kinds_and_all_its_workers_are_nam
 
 
 @pytest.mark.xfail(
-    strict=True, reason="`_check` knows for whom a thread waits, not who called whom"
+    strict=True, reason="of those who run on one thread, the text names the one that was called"
 )
 @pytest.mark.parametrize("kinds", ["fgf", "ggff", "gggf"])
 def test_those_who_were_called_inline_are_named_too(place: Place, kinds: str) -> None:

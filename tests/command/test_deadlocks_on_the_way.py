@@ -136,7 +136,6 @@ def test_a_call_that_is_handed_to_one_who_waits_for_one_who_waits_for_it_is_told
     assert type(error) is CallDeadlock
 
 
-@pytest.mark.xfail(strict=True, reason="who hands on waits for room in a mailbox of the circle")
 def test_a_call_that_is_handed_to_the_full_mailbox_of_who_waits_for_it_is_told(
     place: Place, kind: Kind
 ) -> None:
@@ -172,7 +171,6 @@ def test_a_call_that_is_handed_to_the_full_mailbox_of_who_waits_for_it_is_told(
     assert type(caller.result()) is CallDeadlock
 
 
-@pytest.mark.xfail(strict=True, reason="`would_wait_for_itself` follows replies that are there")
 def test_a_worker_that_has_its_answer_and_is_about_to_go_on_closes_no_circle(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:

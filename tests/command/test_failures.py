@@ -72,7 +72,6 @@ def test_an_error_of_a_call_without_a_key_says_so() -> None:
     assert (error.key, error.reason) == (MISSING, "")
 
 
-@pytest.mark.xfail(strict=True, reason="`__init__` needs more than `args` holds")
 @pytest.mark.parametrize("kind", KINDS_OF_ERROR)
 def test_an_error_of_a_call_survives_pickling(kind: type[CallError]) -> None:
     found = pickle.loads(pickle.dumps(kind("text", CallId(3), key="a", reason="why")))  # noqa: S301 - our own
@@ -81,7 +80,6 @@ def test_an_error_of_a_call_survives_pickling(kind: type[CallError]) -> None:
     assert (str(found), found.call_id, found.key, found.reason) == ("text", CallId(3), "a", "why")
 
 
-@pytest.mark.xfail(strict=True, reason="`args` is the text, which `__init__` takes for the id")
 def test_a_duplicate_reply_survives_pickling() -> None:
     found = pickle.loads(pickle.dumps(DuplicateReply(CallId(1))))  # noqa: S301 - our own
 

@@ -240,7 +240,6 @@ def test_an_interrupt_of_a_call_on_the_main_thread_ends_the_worker_and_comes_aga
     assert type(exits[0].error) is KeyboardInterrupt
 
 
-@pytest.mark.xfail(strict=True, reason="`_handle` interrupts the main thread, whichever calls")
 def test_a_keyboard_interrupt_that_a_worker_raises_on_another_thread_is_its_own(
     place: Place,
 ) -> None:
@@ -253,7 +252,6 @@ def test_a_keyboard_interrupt_that_a_worker_raises_on_another_thread_is_its_own(
     assert counted == []
 
 
-@pytest.mark.xfail(strict=True, reason="`turn_for` lets an ended lane go, which starts it again")
 def test_a_callback_that_raises_no_exception_at_the_end_does_not_bring_the_worker_back(
     place: Place,
 ) -> None:

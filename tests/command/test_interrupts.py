@@ -89,7 +89,6 @@ def test_a_call_on_the_main_thread_may_be_interrupted_anywhere_and_the_pool_ends
     assert done.stdout == ""
 
 
-@pytest.mark.xfail(strict=True, reason="`call_here` appends before its `try`")
 def test_an_interrupted_call_on_the_main_thread_leaves_no_worker_that_seems_to_run_there() -> None:
     left: list[list[Any]] = []
 

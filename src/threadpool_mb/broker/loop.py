@@ -195,11 +195,12 @@ class BrokerLoop[M, K, W, R]:
         inner = here.inner
         if self._receiving is None or self.closing or not here.has_room():
             return False
-        inner.append(None)
+        depth = len(inner)
         try:
+            inner.append(None)
             return self._receiving.take_here(functools.partial(self._submit_here, message))
         finally:
-            inner.pop()
+            del inner[depth:]
 
     def _submit_here(self, message: M) -> Callable[[], object] | bool:
         """Give a caller's message its place; see `SharedReceiving.take_here`."""

@@ -58,8 +58,15 @@ def fresh(call_id: CallId, key: object, error: BaseException, *, from_box: bool)
     if not from_box:
         given = cast("CallError", error)
         return type(given)(str(given), call_id, key=given.key, reason=given.reason)
-    # A user's exception: what its `__str__` raises must not come in its place.
-    text = f"the call {call_id} failed: {describe(error)}"
+    text = f"the call {call_id} failed: {type(error).__name__}: {_text(error)}"
     failed = CallFailed(text, call_id, key=key, reason="failed")
     failed.__cause__ = error
     return failed
+
+
+def _text(error: BaseException) -> str:
+    """Return the text of a user's exception, whatever its `__str__` raises."""
+    try:
+        return str(error)
+    except Exception:  # noqa: BLE001 - it may raise anything
+        return describe(error)

@@ -175,8 +175,6 @@ class Reply[R]:
         state = "pending" if answer is None else "replied" if answer[1] is None else "failed"
         return f"<Reply {self.call_id} [{state}]>"
 
-    # What follows is for reply boxes, callers and workers.
-
     def settle(self, value: object, error: BaseException | None, *, from_box: bool) -> bool:
         """Give an answer; `False` if there was one before.
 
@@ -290,6 +288,8 @@ class Reply[R]:
                 # For the next one who waits. Also when this one is interrupted; it may be open.
                 if self.answered:
                     _open(gate)
+                    if self._watched is not None:
+                        unwatch(self._watched, self)
 
     def _gate(self) -> threading.Lock:
         for entry in self._log:

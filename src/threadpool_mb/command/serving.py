@@ -137,8 +137,7 @@ class _Server:
 
     def _answer_call(self, request: Call[Any]) -> None:
         # One that was handed on is a part of what somebody else has done already.
-        box = request.reply_box
-        if box.expired and not box.answer.was_handed_on:
+        if request.reply_box.expired and not request.reply_box.answer.was_handed_on:
             return
         try:
             function, takes_call = self._handler(request.command)

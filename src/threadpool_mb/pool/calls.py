@@ -9,7 +9,7 @@ from typing import Any, Final, final
 from threadpool_mb.arguments import AT_ONCE, NEVER
 from threadpool_mb.command.calling import settle_refused
 from threadpool_mb.command.replies import Reply
-from threadpool_mb.command.waits import here, waiting_for
+from threadpool_mb.command.waits import here, waiting_for, would_wait_for_itself
 from threadpool_mb.errors import MailboxClosed
 from threadpool_mb.mailbox.slots import Slots
 from threadpool_mb.mailbox.using import deliver_within
@@ -58,9 +58,14 @@ class Calls[K, M]:
         target = incarnation.input
         if incarnation.direct is not None:
             return target.deliver(call)
-        if deliver_within(target, call, AT_ONCE):
+        # A user's own is asked once; what waits there, waits for the worker in any case.
+        own = getattr(target, "slots", None) is not None
+        if own and deliver_within(target, call, AT_ONCE):
             return True
         deadline = reply.deadline
+        # Who hands a call on waits here, not for the answer.
+        if reply.was_handed_on and (deadlock := would_wait_for_itself(reply)) is not None:
+            raise deadlock
         # Who waits for room waits for the worker.
         with waiting_for(reply):
             if deliver_within(target, call, NEVER if deadline is None else deadline):

@@ -118,12 +118,13 @@ class GeneratorWorkers[K, M]:
         inner = here.inner
         if lane.unattended != IDLE or not here.has_room():
             return False
-        inner.append(incarnation)
+        depth = len(inner)
         try:
+            inner.append(incarnation)
             # Not in the caller's context: a worker's is empty, whoever calls.
             taken: bool = contextvars.Context().run(lane.turn_for, message)
         finally:
-            inner.pop()
+            del inner[depth:]
         return taken
 
     def grow(self) -> None:
