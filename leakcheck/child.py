@@ -131,7 +131,7 @@ def _evidence(
         texts += culprits.of_classes(
             {name: readings.newest(name) for name in readings.growth}, path
         )
-    elif "blocks" in failed:
+    elif "blocks" in failed and "threads" not in failed:
         texts += culprits.of_containers(lambda: [work() for _ in range(_MORE)], path)
     if "threads" in failed:
         names = collections.Counter(thread.name for thread in threading.enumerate())

@@ -13,6 +13,7 @@ have grown.
 
 import array
 import gc
+import linecache
 import os
 import sys
 import threading
@@ -50,9 +51,11 @@ def _is_own(thing: object) -> bool:
 def collect() -> None:
     """Free what can be freed: see the module.
 
-    The cache of attributes goes first: each of its entries keeps the name that was looked up, and C
-    code looks up names that it makes anew each time, so that it fills slowly, up to 4096.
+    Caches go first. That of attributes keeps the names that were looked up, and C code looks up
+    names that it makes anew each time: it fills slowly, up to 4096. That of source lines is filled
+    by the first traceback that is logged, whenever it comes.
     """
+    linecache.clearcache()
     sys._clear_internal_caches()  # noqa: SLF001 - the documented name
     gc.collect()
     gc.collect()

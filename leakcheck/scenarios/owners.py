@@ -46,7 +46,8 @@ def _key_of(number: int) -> int:
 
 
 def _look(future: concurrent.futures.Future[int]) -> None:
-    future.exception()
+    if not future.cancelled():
+        future.exception()
 
 
 @contextlib.contextmanager

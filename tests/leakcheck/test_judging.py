@@ -26,12 +26,17 @@ def test_what_is_no_line_has_no_slope(values: list[int]) -> None:
 
 
 def test_neither_a_step_nor_a_spike_is_a_slope() -> None:
-    assert slope([100] * 10 + [1000] * 90) == 0.0
     assert slope([100] * 50 + [5000] + [100] * 49) == 0.0
+    for place in range(0, 101, 5):
+        assert slope([100] * place + [1000] * (100 - place)) == 0.0
 
 
-def test_many_rounds_are_thinned_out_and_have_the_same_slope() -> None:
-    assert slope(list(range(0, 30_000, 3))) == 3.0
+def test_a_leak_is_a_slope_beside_a_step_and_a_spike() -> None:
+    values = list(range(0, 300, 3))
+    values[30] += 1000
+    values[60:] = [value + 500 for value in values[60:]]
+
+    assert slope(values) == 3.0
 
 
 def test_noise_is_within_the_band() -> None:
