@@ -75,7 +75,8 @@ def test_a_circle_of_calls_is_told_with_its_chain(
     error = circle([pool] * len(keys), keys, timeout=timeout)
 
     assert type(error) is CallDeadlock
-    assert goes_round(error, [f"p {key!r}" for key in keys])
+    if not inline_calls:  # else one thread may run several of them, of whom one is named
+        assert goes_round(error, [f"p {key!r}" for key in keys])
     assert error.key in keys
     assert error.reason == "deadlock"
 

@@ -78,4 +78,5 @@ class ReplyBox[R]:
         # An interrupt may have come before it was made: then there is no `answer`.
         reply = getattr(self, "answer", None)
         if reply is not None and not reply.answered:
-            reply.not_handled(reply.key, _DROPPED)
+            holder = reply.holder
+            reply.not_handled(reply.key if holder is None else holder.key, _DROPPED)
