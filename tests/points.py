@@ -18,9 +18,17 @@ import threadpool_mb
 
 _CODE: Final = str(pathlib.Path(threadpool_mb.__file__).parent)
 
-_NOT_HERE: Final = frozenset({"sweep", "_bury", "take", "__del__"})
+_NOT_HERE: Final = frozenset({"sweep", "_bury", "take"})
 """Where nothing is run: what has a single message in hand that dies, which an interrupt may cost;
-and finalizers, whose errors the interpreter prints and drops."""
+nor is it in finalizers, whose errors the interpreter prints and drops."""
+
+
+def _in_finalizer(frame: FrameType | None) -> bool:
+    while frame is not None:
+        if frame.f_code.co_name == "__del__":
+            return True
+        frame = frame.f_back
+    return False
 
 
 def _ours(frame: FrameType | None) -> bool:
@@ -57,7 +65,8 @@ class Point:
         begins = event == "call" and (_ours(frame) or _ours(frame.f_back))
         returns = event == "c_return" and _ours(frame)
         # Not as a lock is entered: on 3.14 an interrupt there leaves it held (gh-148874).
-        if begins or (returns and getattr(arg, "__name__", "") != "__enter__"):
+        here = begins or (returns and getattr(arg, "__name__", "") != "__enter__")
+        if here and not _in_finalizer(frame):
             self._left -= 1
             if self._left == 0:
                 self._handler()

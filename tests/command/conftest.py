@@ -5,6 +5,8 @@ from collections.abc import Iterator
 import pytest
 
 from tests.command.doubles import KINDS, Kind, Place
+from tests.helpers import DEADLINE
+from threadpool_mb.command import replies
 
 
 @pytest.fixture
@@ -19,3 +21,10 @@ def place() -> Iterator[Place]:
 def kind(request: pytest.FixtureRequest) -> Kind:
     """Return the kind of a pool's workers."""
     return request.param
+
+
+@pytest.fixture
+def _nobody_looks_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let who waits for a reply not look now and then: only being woken ends the wait."""
+    for name in ("_FIRST_PAUSE", "_LONGEST_PAUSE"):
+        monkeypatch.setattr(replies, name, 2 * DEADLINE)

@@ -267,6 +267,8 @@ def test_a_circle_that_begins_with_a_call_that_has_a_timeout_is_told_at_once(
     pool = place.pool(kind, "a", "b")
 
     def ask_back() -> object:
+        # The last one who begins to wait is the one who is told.
+        until_waits(pool, "a")
         return call(pool.ref("a"), Echo("1"), timeout=60)
 
     error = error_of(

@@ -38,6 +38,8 @@ def test_a_circle_through_a_full_mailbox_is_told(place: Place, kind: Kind) -> No
         # "a" waits for the reply to this, and its mailbox is full then.
         until(lambda: pool._roster.routes["a"].waits_for)
         assert cast(pool.ref("a"), Note(lambda: None))
+        # The last one who begins to wait is the one who is told.
+        until_waits(pool, "a")
         received.reply_box.reply(error_of(lambda: call(pool.ref("a"), Echo("1"))))
 
     value = call(
@@ -130,6 +132,7 @@ def test_a_call_that_is_handed_to_one_who_waits_for_one_who_waits_for_it_is_told
 
     # "a" asks "b", who asks "c", who hands that call to "a".
     def ask_c() -> object:
+        until_waits(pool, "a")
         return error_of(lambda: call(pool.ref("c"), Do(lambda got: delegate(pool.ref("a"), got))))
 
     error = call(pool.ref("a"), answer(lambda: call(pool.ref("b"), answer(ask_c))))

@@ -4,6 +4,7 @@ import contextlib
 import functools
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -131,6 +132,42 @@ def asking(worker: FakeWorker) -> tuple[Reply[Any], ReplyBox[Any], Running[objec
     waits = Running(wait)
     until(lambda: len(reply._log) == 1)
     return reply, box, waits
+
+
+class Two:
+    """Two who wait for one reply, which comes once the first one waits: the test's own thread."""
+
+    def __init__(self) -> None:
+        self.reply, self.box = held_by(FakeWorker())
+        self.me = FakeWorker("me")
+        self.second = Running(self.reply.result)
+        until(lambda: self.reply._log)
+        self._interrupted = threading.Event()
+        self._answering = Running(self._answer_when_waited_for)
+
+    def _answer_when_waited_for(self) -> None:
+        until(lambda: self.me.waits_for or self._interrupted.is_set())
+        self.box.reply("1")
+
+    def waits(self) -> None:
+        """Wait as the first one."""
+        here.inner.append(self.me)
+        try:
+            self.reply.result()
+        finally:
+            here.inner.clear()
+
+    def join(self) -> object:
+        """Return what the second one gets."""
+        self._interrupted.set()
+        self._answering.result()
+        return self.second.result()
+
+
+@pytest.mark.usefixtures("_nobody_looks_again")
+def test_who_was_interrupted_while_he_waited_leaves_no_other_one_waiting() -> None:
+    for scene in interrupted_at_each_point(Two, Two.waits):
+        assert scene.join() == "1"
 
 
 def test_a_reply_that_was_interrupted_has_come_or_can_be_sent_again() -> None:

@@ -1,6 +1,5 @@
 """Replies: read as often as one likes, and waited for only if need be."""
 
-import threading
 from collections.abc import Callable
 
 import pytest
@@ -14,7 +13,7 @@ from tests.command.doubles import (
     error_of,
     held_by,
 )
-from tests.helpers import DEADLINE, Running, in_thread, run_together, until
+from tests.helpers import DEADLINE, Running, in_thread, until
 from threadpool_mb import (
     MISSING,
     CallFailed,
@@ -27,6 +26,7 @@ from threadpool_mb import (
     late_replies,
 )
 from threadpool_mb.command.replies import _Gate
+from threadpool_mb.command.waits import here
 
 
 def waiters(reply: Reply[object]) -> int:
@@ -174,23 +174,21 @@ def test_a_timeout_that_is_no_number_of_seconds_is_named(timeout: object) -> Non
     assert repr(timeout) in str(raised.value)
 
 
+@pytest.mark.usefixtures("_nobody_looks_again")
 def test_all_who_wait_for_one_reply_are_woken() -> None:
     reply, box = asked()
-    together = threading.Barrier(6)
-    results: list[object] = []
+    workers = [FakeWorker(str(number)) for number in range(5)]
 
-    def wait() -> None:
-        together.wait(DEADLINE)
-        results.append(reply.result())
+    def wait_as(worker: FakeWorker) -> object:
+        here.inner.append(worker)
+        return reply.result()
 
-    def answer_later() -> None:
-        together.wait(DEADLINE)
-        until_waited_for(reply)
-        box.reply("1")
+    waiting = [Running(lambda worker=worker: wait_as(worker)) for worker in workers]
+    until(lambda: all(worker.waits_for for worker in workers))
 
-    run_together(*[wait] * 5, answer_later)
+    box.reply("1")
 
-    assert results == ["1"] * 5
+    assert [each.result() for each in waiting] == ["1"] * 5
 
 
 def test_of_two_who_wait_the_one_who_times_out_leaves_the_other_waiting() -> None:

@@ -14,7 +14,7 @@ from threadpool_mb import CallDeadlock, Reply, ReplyBox, WorkerGone
 from threadpool_mb.command import replies, waits
 from threadpool_mb.command.holders import watching
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("_nobody_looks_again")]
 
 CODE: Final = str(pathlib.Path(replies.__file__).parent)
 

@@ -10,13 +10,15 @@ from typing import Any, Final
 
 import pytest
 
-from tests.command.doubles import Echo, Note, Place
+from tests.command.doubles import Echo, Note, Place, answer
 from tests.helpers import Running, until
 from tests.mailbox.stepping import each_step, held
 from threadpool_mb import (
+    Blocking,
     CallError,
     CallNotDelivered,
     DeadLetter,
+    MailboxConfig,
     Pool,
     WorkerGone,
     call,
@@ -32,12 +34,16 @@ CODE: Final = str(pathlib.Path(lanes.__file__))
 class Scene:
     """A worker that can be called inline, what it has handled, and what became of the rest."""
 
-    def __init__(self) -> None:
+    def __init__(self, mailbox: MailboxConfig | None = None) -> None:
         self.place = Place()
         self.seen: list[str] = []
         self.letters: list[DeadLetter[Any, Any]] = []
         self.pool: Pool[Any, Any] = self.place.idle(
-            "a", inline_calls=True, on_dead_letter=self.letters.append, max_threads=1
+            "a",
+            inline_calls=True,
+            mailbox=mailbox,
+            on_dead_letter=self.letters.append,
+            max_threads=1,
         )
         self.lane: Any = self.pool._roster.routes["a"].mailbox
 
@@ -152,6 +158,32 @@ def test_two_calls_at_once_are_both_answered_wherever_the_first_one_is() -> None
         assert stepped.result() == "answered"
         assert caller.result() == "answered"
         scene.finish()
+
+
+def test_a_message_that_is_in_the_mailbox_is_handled_before_a_call_wherever_its_sender_is() -> None:
+    orders = set[tuple[str, ...]]()
+
+    def prepare() -> Scene:
+        # Its senders put their messages in the lane's code, not in the pool's.
+        return Scene(Blocking(4))
+
+    for scene, stepped in each_step(prepare, Scene.casts, CODE, warm=warm_of(prepare, Scene.casts)):
+        # In this order: from the queue into the worker's hands, and from there into what was seen.
+        waited = bool(scene.lane.qsize() or scene.lane._busy.locked() or scene.seen)
+        caller = Running(
+            lambda: call(scene.pool.ref("a"), answer(lambda: scene.seen.append("call")))  # noqa: B023
+        )
+        if not waited:
+            until(lambda: not caller.running)  # noqa: B023 - joined in this round
+        stepped.result()
+        caller.result()
+        until(lambda: len(scene.seen) == 2)  # noqa: B023
+        scene.finish()
+
+        assert scene.seen == (["cast", "call"] if waited else ["call", "cast"])
+        orders.add(tuple(scene.seen))
+
+    assert len(orders) == 2
 
 
 def test_a_call_is_answered_in_its_place_wherever_a_turn_on_a_shared_thread_is() -> None:

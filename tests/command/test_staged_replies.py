@@ -26,7 +26,7 @@ from threadpool_mb.arguments import Deadline
 from threadpool_mb.command import late, replies
 from threadpool_mb.command.holders import watching
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("_nobody_looks_again")]
 
 CODE: Final = str(pathlib.Path(replies.__file__).parent)
 """Where the code of commands is."""

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tests.command.doubles import Do, Echo, Note, Place, answer, until_waits
+from tests.command.doubles import Do, Echo, Note, Place, answer
 from tests.helpers import DEADLINE, Running, run_together, until
 from tests.pool.witness import named
 from threadpool_mb import Call, Pool, call, call_async, cast
@@ -99,7 +99,7 @@ def test_many_workers_that_all_wait_for_one_go_on(place: Place) -> None:
         )
         for key in range(8)
     ]
-    until_waits(pool, 0)
+    until(lambda: any(pool._roster.routes[key].waits_for for key in range(8)))
 
     gate.open()
 
