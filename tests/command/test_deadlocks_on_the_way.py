@@ -36,7 +36,6 @@ def test_a_circle_through_a_full_mailbox_is_told(place: Place, kind: Kind) -> No
 
     def fill_and_call_back(received: Call[Any]) -> None:
         # "a" waits for the reply to this, and its mailbox is full then.
-        until(lambda: pool._roster.routes["a"].waits_for)
         assert cast(pool.ref("a"), Note(lambda: None))
         # The last one who begins to wait is the one who is told.
         until_waits(pool, "a")
