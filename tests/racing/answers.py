@@ -63,6 +63,7 @@ class Answers:
         self._late: Final = late_replies()
         self._exits: Final[list[WorkerExit[str]]] = []
         self._replied: Final[list[int]] = []
+        self._called: Final[list[tuple[list[Reply[int]], list[Reply[int]]]]] = []
         self._told: Final[list[tuple[int, int | CallError]]] = []
         self._locks: Final = {key: threading.Lock() for key in keys}
         self.pools: Final[list[Pool[str, Call[int]]]] = []
@@ -143,7 +144,7 @@ class Answers:
 
         def run() -> None:
             replies: list[tuple[int, Reply[int]]] = []
-            called: list[object] = []
+            called: list[Reply[int]] = []
             for number in range(first, first + count):
                 ref = self.pools[0].ref(self.keys[number % len(self.keys)])
                 reply = call_async(ref, Ask(number))
@@ -156,7 +157,8 @@ class Answers:
                 except CallError as error:
                     told = error
                 self._told.append((number, told))
-            assert len(called) == sum(number % 2 for number, _ in replies)
+            # Later, as who waits may be woken before the last of them is called.
+            self._called.append((called, [reply for number, reply in replies if number % 2]))
 
         return run
 
@@ -195,6 +197,8 @@ class Answers:
         assert report.finished, report
 
         assert len(self._told) == made
+        for called, asked in self._called:
+            assert collections.Counter(called) == collections.Counter(asked)
         values = {number: told for number, told in self._told if isinstance(told, int)}
         errors = [told for _, told in self._told if isinstance(told, CallError)]
         assert all(number == told for number, told in values.items())
