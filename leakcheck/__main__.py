@@ -49,8 +49,9 @@ def _merge(words: Sequence[str]) -> int:
         runs = load(arguments.runs)
     except (OSError, ValueError) as error:
         parser.error(str(error))
-    _write(arguments.out / "leakcheck.html", page(runs))
-    _write(arguments.out / "leakcheck.svg", picture(runs, _PICTURED))
+    write(arguments.out / "leakcheck.html", page(runs))
+    write(arguments.out / "leakcheck.svg", picture(runs, _PICTURED))
+    print(f"wrote leakcheck.html and leakcheck.svg in {arguments.out}")
     return 0
 
 
@@ -121,10 +122,11 @@ def _check(names: Sequence[str], limits: Limits, out: Path, seed: str, seconds: 
             say = progress.say if result.failed else progress.log
             say(f"    stderr:\n{errors.rstrip()}")
         results.append(result)
-    made = Run(told, limits.cap, seconds, limits.scale, tuple(results))
-    progress.say("")
-    _write(out / f"{label}.json", made.to_json())
-    _write(out / f"{label}.html", page([made]))
+        # Each time, so that a run that is stopped leaves what it has found.
+        made = Run(told, limits.cap, seconds, limits.scale, tuple(results))
+        write(out / f"{label}.json", made.to_json())
+        write(out / f"{label}.html", page([made]))
+    progress.say(f"\nwrote {label}.json, .html and .log in {out}")
     failed = [result.name for result in results if result.failed]
     progress.say(f"failed: {', '.join(failed)}" if failed else f"{len(results)} scenarios clean")
     return 1 if failed else 0
@@ -136,10 +138,10 @@ def _add_output(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _write(path: Path, text: str) -> None:
+def write(path: Path, text: str) -> None:
+    """Write a file, and make its folder."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text, encoding="utf-8")
-    print(f"wrote {path}")
 
 
 if __name__ == "__main__":

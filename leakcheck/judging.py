@@ -35,7 +35,7 @@ def judge(
         _objects(growth),
         Check(
             "blocks",
-            abs(rise) <= BAND or rise < 0,
+            rise <= BAND,
             f"{rise:+.1f} over {len(blocks)} rounds ({found:+.3f} a round), within {BAND}",
         ),
         _back("threads", series.threads, expected[0]),

@@ -27,9 +27,9 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(100)]
 
 
 def _run(
-    name: str, tmp_path: Path, *, seed: str = "", cap: int = CAP, patience: float = 60.0
+    name: str, tmp_path: Path, *, seed: str = "", cap: int = CAP
 ) -> tuple[ScenarioResult, str]:
-    limits = Limits(SECONDS, SHORT_SCALE, cap * MIB, patience)
+    limits = Limits(SECONDS, SHORT_SCALE, cap * MIB, patience=60.0)
     return run(name, limits, tmp_path, "test", seed=seed)
 
 
@@ -65,7 +65,9 @@ def test_a_planted_leak_is_caught_and_named(seed: str, tmp_path: Path) -> None:
 
 
 def test_a_process_that_takes_too_long_shows_its_stacks_and_ends(tmp_path: Path) -> None:
-    result, told = _run("original", tmp_path, patience=1.0 - SECONDS)
+    limits = Limits(60.0, SHORT_SCALE, CAP * MIB, patience=-59.0)
+
+    result, told = run("original", limits, tmp_path, "test")
 
     assert result.failed == ("ran",)
     assert "Timeout" in told
