@@ -33,7 +33,7 @@ def _merge(words: Sequence[str]) -> int:
     _add_output(parser)
     arguments = parser.parse_args(words)
     try:
-        runs = load(arguments.runs)
+        runs = load(arguments.runs, Run.from_json)
     except (OSError, ValueError) as error:
         parser.error(str(error))
     _write(arguments.output / "benchmarks.html", page(runs))

@@ -153,8 +153,8 @@ class Run:
         )
 
 
-def load(paths: Sequence[Path]) -> list[Run]:
-    """Read runs from files.
+def load[T](paths: Sequence[Path], from_json: Callable[[str], T]) -> list[T]:
+    """Read runs from files, each by `from_json`.
 
     Raises:
         OSError: if a file cannot be read.
@@ -163,7 +163,7 @@ def load(paths: Sequence[Path]) -> list[Run]:
     runs = []
     for path in paths:
         try:
-            runs.append(Run.from_json(path.read_text(encoding="utf-8")))
+            runs.append(from_json(path.read_text(encoding="utf-8")))
         except ValueError as error:
             raise ValueError(f"{path}: {error}") from error
     return runs

@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import Final
 
 from benchmarks.machine import build, facts
+from benchmarks.results import load
 from leakcheck.catalog import SCENARIOS, description
 from leakcheck.progress import Progress
 from leakcheck.report.page import page
 from leakcheck.report.picture import picture
-from leakcheck.results import Run, load
+from leakcheck.results import Run
 from leakcheck.seeds import SEEDS
 from leakcheck.supervising import ENVIRONMENT, Limits, run
 
@@ -46,7 +47,7 @@ def _merge(words: Sequence[str]) -> int:
     _add_output(parser)
     arguments = parser.parse_args(words)
     try:
-        runs = load(arguments.runs)
+        runs = load(arguments.runs, Run.from_json)
     except (OSError, ValueError) as error:
         parser.error(str(error))
     write(arguments.out / "leakcheck.html", page(runs))

@@ -2,8 +2,6 @@
 
 import dataclasses
 import json
-from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, Final, Self
 
 FORMAT: Final = 1
@@ -127,19 +125,3 @@ def scenario_result(data: dict[str, Any]) -> ScenarioResult:
             "evidence": tuple(data["evidence"]),
         }
     )
-
-
-def load(paths: Sequence[Path]) -> list[Run]:
-    """Read runs from files.
-
-    Raises:
-        OSError: if a file cannot be read.
-        ValueError: if it is no run; the file is named.
-    """
-    runs = []
-    for path in paths:
-        try:
-            runs.append(Run.from_json(path.read_text(encoding="utf-8")))
-        except ValueError as error:
-            raise ValueError(f"{path}: {error}") from error
-    return runs

@@ -11,7 +11,7 @@ from typing import Final, final
 
 from threadpool_mb.describing import describe
 
-__all__ = ["AT_ONCE", "NEVER", "Deadline", "check_key", "check_limit", "check_timeout"]
+__all__ = ["AT_ONCE", "NEVER", "Deadline", "check_key", "check_limit", "check_timeout", "shortest"]
 
 
 def check_limit(limit: object, name: str = "limit") -> int:
@@ -52,6 +52,11 @@ def check_key(key: object) -> None:
         hash(key)
     except TypeError as error:
         raise TypeError(f"a key must be hashable, not {describe(key)}: {error}") from error
+
+
+def shortest(*timeouts: float | None) -> float | None:
+    """Return the shortest of some times in seconds; `None` is for ever."""
+    return min((each for each in timeouts if each is not None), default=None)
 
 
 @final

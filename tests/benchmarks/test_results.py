@@ -82,7 +82,7 @@ def test_runs_are_loaded_from_files(tmp_path: Path) -> None:
     for build in ("3.13.5t", "3.14.4t"):
         (tmp_path / f"{build}.json").write_text(run(build).to_json(), encoding="utf-8")
 
-    runs = load(sorted(tmp_path.iterdir()))
+    runs = load(sorted(tmp_path.iterdir()), Run.from_json)
 
     assert [one.build for one in runs] == ["3.13.5t", "3.14.4t"]
 

@@ -1,5 +1,6 @@
 """Staged races of who has a call: its end, a hand-over, and those who begin to watch."""
 
+import functools
 import pathlib
 import threading
 from collections.abc import Callable
@@ -64,6 +65,14 @@ class Scene:
 def name(function: Callable[..., object]) -> str:
     """Return a function's name, for the test's."""
     return function.__name__
+
+
+def scene_of(*, watched: bool) -> Scene:
+    """Return a scene in which somebody watches already, or not."""
+    scene = Scene()
+    if watched:
+        scene.watches()
+    return scene
 
 
 def locked() -> bool:
@@ -139,13 +148,7 @@ def test_a_worker_that_ends_while_it_hands_a_call_on_has_or_has_not_been_the_las
 ) -> None:
     second = Scene.before_ends if first is Scene.hands_on else Scene.hands_on
 
-    def prepare() -> Scene:
-        scene = Scene()
-        if watched:
-            scene.watches()
-        return scene
-
-    for scene, stepped in each_step(prepare, first, CODE):
+    for scene, stepped in each_step(functools.partial(scene_of, watched=watched), first, CODE):
         other = run(scene, second)
         stepped.result()
         other.result()
@@ -169,13 +172,7 @@ def test_a_worker_that_ends_while_it_gets_a_call_is_told_to_who_waits(
 ) -> None:
     second = Scene.now_ends if first is Scene.hands_on else Scene.hands_on
 
-    def prepare() -> Scene:
-        scene = Scene()
-        if watched:
-            scene.watches()
-        return scene
-
-    for scene, stepped in each_step(prepare, first, CODE):
+    for scene, stepped in each_step(functools.partial(scene_of, watched=watched), first, CODE):
         other = run(scene, second)
         stepped.result()
         other.result()

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from leakcheck.results import Run, load
+from benchmarks.results import load
+from leakcheck.results import Run
 from tests.leakcheck.samples import CLEAN, DEAD, LEAKY, run
 
 
@@ -23,7 +24,7 @@ def test_a_file_that_is_no_run_is_named(tmp_path: Path) -> None:
     path.write_text("{}", encoding="utf-8")
 
     with pytest.raises(ValueError, match=r"what\.json"):
-        load([path])
+        load([path], Run.from_json)
 
 
 def test_the_verdict_names_the_assertions_that_did_not_hold() -> None:

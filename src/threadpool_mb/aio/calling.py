@@ -50,13 +50,11 @@ async def acall[R](
 
     and what `call` raises, but for `CallDeadlock`.
     """
-    deadline = None if timeout is None else Deadline(timeout)
+    deadline = NEVER if timeout is None else Deadline(timeout)
     reply, message = begin_call(target, command, deadline)
     try:
         try:
-            taken = await deliver_until(
-                target, message, NEVER if deadline is None else deadline, reply
-            )
+            taken = await deliver_until(target, message, deadline, reply)
         except MailboxClosed as error:
             reply.settle_error(failures.not_delivered(reply.call_id, reply.key, error))
         else:
@@ -65,7 +63,7 @@ async def acall[R](
         # Whoever has it now is the only one who has it.
         del message
         if not reply.done():
-            await _answered(reply, None if deadline is None else deadline.remaining())
+            await _answered(reply, deadline.remaining())
     finally:
         # Also where the task was cancelled, or the time ran out. If there is an answer, it stands.
         reply.give_up()
@@ -144,4 +142,7 @@ _lock: Final = threading.RLock()
 
 def _pulse_of(loop: asyncio.AbstractEventLoop) -> _Pulse:
     with _lock:
-        return _pulses.setdefault(loop, _Pulse())
+        pulse = _pulses.get(loop)
+        if pulse is None:
+            pulse = _pulses[loop] = _Pulse()
+        return pulse

@@ -3,7 +3,7 @@
 from typing import Any, Protocol, cast
 
 from threadpool_mb.aio.signals import Signal
-from threadpool_mb.arguments import NEVER, Deadline
+from threadpool_mb.arguments import NEVER, Deadline, shortest
 from threadpool_mb.command.replies import Reply
 from threadpool_mb.describing import describe
 from threadpool_mb.mailbox.protocols import Input
@@ -62,9 +62,7 @@ async def deliver_until[T](
             # the key by now, whose slots are others.
             result = offering.offer(message, reply=reply)
             if result is slots:
-                lefts = (own.remaining(), deadline.remaining())
-                left = min((each for each in lefts if each is not None), default=None)
-                told = await signal.wait(left)
+                told = await signal.wait(shortest(own.remaining(), deadline.remaining()))
                 result = offering.offer(message, reply=reply, last=own.remaining() == 0)
         finally:
             # Who was told has tried to take that slot; whoever else was told tells the next one.

@@ -135,7 +135,7 @@ class Broker[M, K, W, R]:
         self._name: Final = name
         target: Input[M] = box.new_input()
         if receiving is not None:
-            own = BrokerInput(target, loop.call_here, on_main=inline_calls is True)
+            own = BrokerInput(target, loop.call_here, inline=inline_calls)
             # pyright takes a callable in a slot for a method and binds it; it is none.
             target = cast("Input[M]", own)
         self._input: Final[Input[M]] = target

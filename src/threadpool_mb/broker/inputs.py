@@ -16,19 +16,21 @@ __all__ = ["BrokerInput"]
 class BrokerInput[M]:
     """Delivers into the broker's mailbox, one of this library's, and lets callers `call_here`."""
 
-    __slots__ = ("_call_here", "_on_main", "_target", "deliver")
+    __slots__ = ("_call_here", "_inline", "_target", "deliver")
 
-    def __init__(self, target: Input[M], call_here: Callable[[M], bool], *, on_main: bool) -> None:
-        """Deliver into `target`; `on_main` says whether `call_here` may run on the main thread."""
+    def __init__(
+        self, target: Input[M], call_here: Callable[[M], bool], *, inline: bool | None
+    ) -> None:
+        """Deliver into `target`; `inline` says where `call_here` may run, as `inline_calls`."""
         self._target: Final = target
         self.deliver: Callable[[M], bool] = target.deliver
         """Put one message into the mailbox; see `Input.deliver`."""
         self._call_here: Final = call_here
-        self._on_main: Final = on_main
+        self._inline: Final = inline
 
     def call_here(self, message: M) -> bool:
-        """Have a message handled on this thread, if that can be done; see `CallTarget`."""
-        return (self._on_main or not here.is_main) and self._call_here(message)
+        """Have a message handled on this thread, if that can be done; `call` tries it first."""
+        return here.allows(inline_calls=self._inline) and self._call_here(message)
 
     def deliver_within(self, message: M, deadline: Deadline) -> bool:
         """Put one message into the mailbox; see `QueueInput.deliver_within`."""

@@ -8,7 +8,7 @@ that it is freed where the receiver drops it.
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from threadpool_mb.arguments import Deadline
+from threadpool_mb.arguments import NEVER, Deadline
 from threadpool_mb.command import failures
 from threadpool_mb.command.boxes import ReplyBox
 from threadpool_mb.command.messages import Call, Cast, Command, Notice
@@ -95,8 +95,8 @@ def call[R](target: Input[Call[Any]], command: Command[R], /, *, timeout: float 
 
     From the original's `call`, whose timeout does not cover the delivery.
     """
-    deadline = None if timeout is None else Deadline(timeout)
-    reply = _send(target, command, deadline, inline=deadline is None)
+    deadline = NEVER if timeout is None else Deadline(timeout)
+    reply = _send(target, command, deadline, inline=deadline is NEVER)
     return reply.result_or_give_up()
 
 
@@ -114,7 +114,7 @@ def call_async[R](target: Input[Call[Any]], command: Command[R], /) -> Reply[R]:
 
     From the original's `callAsync`, which returns nothing where the call was not delivered.
     """
-    return _send(target, command, None, inline=False)
+    return _send(target, command, NEVER, inline=False)
 
 
 def delegate[R](
@@ -167,7 +167,7 @@ def _check_command(command: object) -> None:
 
 
 def begin_call[R](
-    target: Input[Call[Any]], command: Command[R], deadline: Deadline | None
+    target: Input[Call[Any]], command: Command[R], deadline: Deadline
 ) -> tuple[Reply[R], Call[R]]:
     """Return what waits for the answer to a command, and what is to be delivered."""
     _check_command(command)
@@ -177,15 +177,14 @@ def begin_call[R](
 
 def settle_refused(reply: Reply[Any]) -> None:
     """Answer that the call was refused, or that its time ran out before there was room."""
-    deadline = reply.deadline
-    if deadline is not None and not deadline.remaining():
+    if reply.deadline.remaining() == 0:
         reply.settle_error(failures.not_delivered_in_time(reply.call_id, reply.key))
     else:
         reply.not_handled(reply.key, DeadLetterReason.REFUSED)
 
 
 def _send[R](
-    target: Input[Call[Any]], command: Command[R], deadline: Deadline | None, *, inline: bool
+    target: Input[Call[Any]], command: Command[R], deadline: Deadline, *, inline: bool
 ) -> Reply[R]:
     reply, message = begin_call(target, command, deadline)
     _deliver(target, message, reply, inline=inline)
@@ -206,7 +205,7 @@ def _deliver[R](target: Input[Call[R]], message: Call[R], reply: Reply[R], *, in
                 return True
         taken = (
             target.deliver(message)
-            if deadline is None
+            if deadline is NEVER
             else deliver_within(target, message, deadline)
         )
         if not taken:

@@ -78,7 +78,7 @@ class Reply[R]:
         "was_handed_on",
     )
 
-    def __init__(self, key: object = MISSING, deadline: Deadline | None = None) -> None:
+    def __init__(self, key: object = MISSING, deadline: Deadline = NEVER) -> None:
         """Wait for the answer to a call to `key`, at most until the deadline."""
         self._log: Final[list[object]] = []
         self._number: Final = _next_number()
@@ -104,7 +104,7 @@ class Reply[R]:
     @property
     def expired(self) -> bool:
         """Whether nobody waits for an answer any more, so that it need not be worked out."""
-        return self.answered or (self.deadline is not None and not self.deadline.remaining())
+        return self.answered or self.deadline.remaining() == 0
 
     def done(self) -> bool:
         """Return whether the answer is there, a value or an error.
@@ -217,7 +217,7 @@ class Reply[R]:
         answer = self._look()
         if answer is None:
             try:
-                answer = self.wait(NEVER if self.deadline is None else self.deadline)
+                answer = self.wait(self.deadline)
             finally:
                 if answer is None:
                     self.give_up()

@@ -59,6 +59,13 @@ class _Here(threading.local):
         """The workers that run here beside that one: called without a change of threads, each by
         the one before it; or the one that owns the thread. `None` is a broker's."""
 
+    def allows(self, *, inline_calls: bool | None) -> bool:
+        """Return whether a worker may run here at all, as its pool or broker was told.
+
+        `None`: unless an interrupt of the main thread would hit it.
+        """
+        return not self.is_main if inline_calls is None else inline_calls
+
     def has_room(self) -> bool:
         """Return whether another worker may run here, called by what runs now.
 

@@ -14,7 +14,7 @@ from threadpool_mb.mailbox.protocols import (
     MailboxStats,
     MessageFuture,
 )
-from threadpool_mb.mailbox.slots import Slots
+from threadpool_mb.mailbox.slots import Slots, worth_waiting_for
 from threadpool_mb.mailbox.using import check_mailbox_config, deliver_within
 from threadpool_mb.markers import MISSING, Missing
 
@@ -86,10 +86,8 @@ class _CatchAllInput[T]:
 
     def offer(self, message: T, *, last: bool = False, **_: object) -> bool | Slots:
         """Deliver without waiting; see `QueueInput.offer`."""
-        if self.deliver_within(message, AT_ONCE):
-            return True
-        slots = self.slots
-        return False if last or slots is None or slots.timeout == 0 else slots
+        taken = self.deliver_within(message, AT_ONCE)
+        return taken or worth_waiting_for(self.slots, last=last) or False
 
 
 @final

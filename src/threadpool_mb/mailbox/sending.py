@@ -41,9 +41,9 @@ import threading
 from collections.abc import Callable
 from typing import Final, cast, final
 
-from threadpool_mb.arguments import AT_ONCE, Deadline
+from threadpool_mb.arguments import AT_ONCE, NEVER, Deadline
 from threadpool_mb.informed import inform
-from threadpool_mb.mailbox.slots import Slots, refuse
+from threadpool_mb.mailbox.slots import Slots, refuse, worth_waiting_for
 from threadpool_mb.markers import MISSING
 
 __all__ = ["Marker", "QueueInput", "sweep"]
@@ -140,7 +140,7 @@ def _delivering[T](  # noqa: C901 - small closures over one state
         return deliver, shut, leave
     take, free, wait = slots.take, slots.free, slots.wait
 
-    def deliver_into_slot(message: T, /, deadline: Deadline | None = None) -> bool:
+    def deliver_into_slot(message: T, /, deadline: Deadline = NEVER) -> bool:
         try:
             take()
         except queue.Empty:
@@ -252,9 +252,8 @@ class QueueInput[T]:
         Returns:
             What `deliver` does; or the slots for which it would wait, unless it is the last time.
         """
-        if self.deliver_within(message, AT_ONCE):
-            return True
-        return False if last or self.slots is None or self.slots.timeout == 0 else self.slots
+        taken = self.deliver_within(message, AT_ONCE)
+        return taken or worth_waiting_for(self.slots, last=last) or False
 
     def shut(self) -> None:
         """Take no more messages, and put the marker behind those that were taken."""

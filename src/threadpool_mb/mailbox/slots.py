@@ -31,10 +31,10 @@ import threading
 from collections.abc import Callable
 from typing import Final, Never, final
 
-from threadpool_mb.arguments import Deadline
+from threadpool_mb.arguments import NEVER, Deadline, shortest
 from threadpool_mb.errors import MailboxClosed
 
-__all__ = ["Asker", "Slots", "refuse"]
+__all__ = ["Asker", "Slots", "refuse", "worth_waiting_for"]
 
 
 def refuse(_message: object, /) -> Never:
@@ -148,7 +148,7 @@ class Slots:
                 if each.waits:
                     self.askers.append(each)
 
-    def wait(self, deadline: Deadline | None = None) -> bool:
+    def wait(self, deadline: Deadline = NEVER) -> bool:
         """Take a slot where `take` found none; `False` if none came free in time.
 
         Blocks: for the slots' timeout, or until the deadline, whatever comes first.
@@ -171,7 +171,7 @@ class Slots:
             self.waiting += 1
         try:
             if not self.closed:
-                self._free.get(timeout=_shortest(self.timeout, deadline))
+                self._free.get(timeout=shortest(self.timeout, deadline.remaining()))
                 return True
         except queue.Empty:
             if not self.closed:
@@ -183,6 +183,9 @@ class Slots:
         return refuse(None)
 
 
-def _shortest(timeout: float | None, deadline: Deadline | None) -> float | None:
-    left = None if deadline is None else deadline.remaining()
-    return timeout if left is None else left if timeout is None else min(timeout, left)
+def worth_waiting_for(slots: Slots | None, *, last: bool) -> Slots | None:
+    """Return the slots of a mailbox that was full, if a sender is to wait for one of them.
+
+    Not if it was told to try for the `last` time, nor if `deliver` would not wait either.
+    """
+    return None if last or slots is None or slots.timeout == 0 else slots

@@ -6,12 +6,12 @@ caller's thread only where its worker is idle (`Lane.turn_for`).
 
 from typing import Any, Final, final
 
-from threadpool_mb.arguments import AT_ONCE, NEVER
+from threadpool_mb.arguments import AT_ONCE
 from threadpool_mb.command.calling import settle_refused
 from threadpool_mb.command.replies import Reply
 from threadpool_mb.command.waits import here, waiting_for, would_wait_for_itself
 from threadpool_mb.errors import MailboxClosed
-from threadpool_mb.mailbox.slots import Slots
+from threadpool_mb.mailbox.slots import Slots, worth_waiting_for
 from threadpool_mb.mailbox.using import deliver_within
 from threadpool_mb.pool.dispatcher import Dispatcher
 from threadpool_mb.pool.incarnation import Incarnation
@@ -41,7 +41,7 @@ class Calls[K, M]:
 
     def deliver(self, key: K, call: M, reply: Reply[Any], *, inline: bool) -> bool:
         """Hand a call to the key's worker; see `CallTarget.deliver_call`."""
-        may_run_here = inline and (self._inline or (self._inline is None and not here.is_main))
+        may_run_here = inline and here.allows(inline_calls=self._inline)
         tried: Incarnation[K, M] | None = None
         while (incarnation := self._find(key)) is not None and incarnation is not tried:
             reply.holder = incarnation
@@ -62,15 +62,14 @@ class Calls[K, M]:
         own = getattr(target, "slots", None) is not None
         if own and deliver_within(target, call, AT_ONCE):
             return True
-        deadline = reply.deadline
         # Who hands a call on waits here, not for the answer.
         if reply.was_handed_on and (deadlock := would_wait_for_itself(reply)) is not None:
             raise deadlock
         # Who waits for room waits for the worker.
         with waiting_for(reply):
-            if deliver_within(target, call, NEVER if deadline is None else deadline):
+            if deliver_within(target, call, reply.deadline):
                 return True
-        if deadline is None or deadline.remaining():
+        if reply.deadline.remaining() != 0:
             return self._undelivered.refused(incarnation, call)
         settle_refused(reply)
         return False
@@ -94,10 +93,8 @@ class Calls[K, M]:
             except MailboxClosed:
                 tried = incarnation
                 continue
-            slots: Slots | None = getattr(target, "slots", None)
-            if last or slots is None or slots.timeout == 0:
-                return self._undelivered.refused(incarnation, message)
-            return slots
+            slots = worth_waiting_for(getattr(target, "slots", None), last=last)
+            return self._undelivered.refused(incarnation, message) if slots is None else slots
         if reply is not None:
             reply.holder = None
         return self._undelivered.nobody(key, message, tried)

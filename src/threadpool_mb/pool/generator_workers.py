@@ -13,7 +13,7 @@ import queue
 from collections.abc import Callable, Generator
 from typing import Any, Final, Literal, Never, cast, final, override
 
-from threadpool_mb.arguments import Deadline
+from threadpool_mb.arguments import NEVER, Deadline
 from threadpool_mb.command.waits import here
 from threadpool_mb.dead_letters import DeadLetterOffice, DeadLetterReason
 from threadpool_mb.describing import describe
@@ -269,13 +269,13 @@ class _ForeignLane[K, M](_GeneratorLane[K, M]):
         self._mailbox: Final = mailbox
         self._input: Final[Input[M]] = mailbox.new_input()
 
-    def deliver(self, message: M, /, deadline: Deadline | None = None) -> bool:
+    def deliver(self, message: M, /, deadline: Deadline = NEVER) -> bool:
         """Put one message into the mailbox, and a token into the queue; see `Lane.deliver`."""
         target = self._input
         try:
             if not (
                 target.deliver(message)
-                if deadline is None
+                if deadline is NEVER
                 else deliver_within(target, message, deadline)
             ):
                 return False

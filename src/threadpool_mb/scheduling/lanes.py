@@ -45,7 +45,7 @@ import queue
 import threading
 from typing import Final, cast
 
-from threadpool_mb.arguments import Deadline
+from threadpool_mb.arguments import NEVER, Deadline
 from threadpool_mb.mailbox.protocols import MailboxStats
 from threadpool_mb.mailbox.sending import Marker, sweep
 from threadpool_mb.mailbox.slots import Slots, refuse
@@ -101,7 +101,7 @@ class Lane[M](queue.SimpleQueue[M]):
         self.cancelled: bool = False
         self._marked: int = 0
 
-    def deliver(self, message: M, /, deadline: Deadline | None = None) -> bool:
+    def deliver(self, message: M, /, deadline: Deadline = NEVER) -> bool:
         """Put one message into the lane; see `Input.deliver` and `QueueInput.deliver_within`."""
         slots = self.slots
         if slots is not None:
