@@ -1,8 +1,12 @@
 """The workers of one key, one after the other."""
 
 from tests.helpers import until
+from tests.pool.doubles import new_incarnation
 from tests.pool.witness import Witness, finish
 from threadpool_mb import Cancelled, Mailbox, WorkerExit
+from threadpool_mb.dead_letters import DeadLetterOffice
+from threadpool_mb.pool.incarnation import Incarnation
+from threadpool_mb.pool.roster import Roster
 
 
 def test_a_successor_waits_for_the_finally_block_of_its_predecessor(witness: Witness) -> None:
@@ -171,3 +175,20 @@ def test_the_late_end_of_a_removed_worker_does_not_touch_its_successor(witness: 
 
     assert witness.handled == [("a", 1), ("a", 2)]
     assert [exit_.incarnation for exit_ in witness.exits] == [1, 2]
+
+
+def test_a_successor_that_is_removed_when_its_turn_has_come_leaves_no_entry() -> None:
+    told: list[Incarnation[str, object] | None] = []
+    roster: Roster[str, object] = Roster(told.append)
+    office: DeadLetterOffice[str, object] = DeadLetterOffice("roster")
+    first, second = (new_incarnation("a", office) for _ in range(2))
+    roster.enter(first)
+    roster.begin(first)
+    roster.leave(first, may_start=False)
+    roster.enter(second)
+    roster.end(first, failed=False)
+
+    roster.leave(second, may_start=False)
+
+    assert told == [first, second]
+    assert roster._leaving == {}

@@ -220,6 +220,9 @@ class Roster[K, M]:
             if dropped:
                 self._drop_locked(incarnation)
             try:
+                if dropped:
+                    # Where it was the first of the line, its predecessor having ended.
+                    self._forget_locked(self._leaving, key, incarnation)
                 self._take_out_locked(self.routes, key, incarnation)
             finally:
                 self._tell_if_finished_locked()
