@@ -31,6 +31,20 @@ def test_neither_a_step_nor_a_spike_is_a_slope() -> None:
         assert slope([100] * place + [1000] * (100 - place)) == 0.0
 
 
+def test_what_is_there_after_some_rounds_and_gone_later_is_no_slope() -> None:
+    for pattern in itertools.product((0, 22), repeat=10):
+        assert slope(pattern) == 0.0
+
+
+def test_a_leak_is_found_beside_what_is_there_after_some_rounds_and_gone_later() -> None:
+    now_and_then = [22 * (number * 7919 % 17 < 6) for number in range(100)]
+
+    assert _check("blocks", now_and_then).passed
+    assert not _check(
+        "blocks", [value + number // 3 for number, value in enumerate(now_and_then)]
+    ).passed
+
+
 def test_a_leak_is_a_slope_beside_a_step_and_a_spike() -> None:
     values = list(range(0, 300, 3))
     values[30] += 1000

@@ -2,27 +2,46 @@
 
 A thread that parks has to be woken: its sender pays some µs for the system call, and is often
 pre-empted by the thread that it woke, so that every message costs two switches. One that gives its
-core away first comes back a little later, mostly to several messages, and nobody had to wake it.
-One thread that dispatches to a thousand function workers is twice as fast with it, or more
-(`benchmarks/`, "dispatch to 1000 function workers"); a thread that is idle pays three short system
-calls before it parks.
+core away first comes back a little later, mostly to several messages, and nobody had to wake it
+(`benchmarks/`, "submitting" and "a call across threads"); a thread that is idle pays three short
+system calls before it parks.
+
+Where others want the core too, it comes back much later: a whole time slice for a message that
+might have woken it at once. So if that has happened, and not even two messages were there, the
+threads of this process park without more ado for a while. They all look at one variable, without a
+lock: who reads it too early or too late gives its core away once more, or once less.
 """
 
 import os
 import queue
+import time
+from typing import Final
 
 __all__ = ["get_patiently"]
 
-_TIMES = 3
+_TIMES: Final = 3
+_LONG: Final = 0.0005
+"""Seconds without the core that are too many for one message."""
+_WHILE: Final = 0.05
+"""Seconds for which nobody gives the core away then."""
+
+_not_before = 0.0
 
 
 def get_patiently[T](items: "queue.SimpleQueue[T]") -> T:
     """Take what comes next out of a queue that was found empty.
 
-    Blocks: until something is there; gives the core away a few times before it parks.
+    Blocks: until something is there; may give the core away a few times before it parks.
     """
-    for _ in range(_TIMES):
-        os.sched_yield()
-        if items.qsize():
-            break
+    global _not_before  # noqa: PLW0603 - of the whole process; see the module
+    start = time.perf_counter()
+    if start >= _not_before:
+        for _ in range(_TIMES):
+            os.sched_yield()
+            if items.qsize():
+                break
+        if items.qsize() < 2:  # noqa: PLR2004 - several are worth it
+            end = time.perf_counter()
+            if end - start > _LONG:
+                _not_before = end + _WHILE
     return items.get()
