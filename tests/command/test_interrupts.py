@@ -70,9 +70,6 @@ os._exit(0)
 """
 
 
-@pytest.mark.xfail(
-    strict=True, reason="`turn_for` leaves the lane busy, or lets go of one that has ended"
-)
 @pytest.mark.parametrize("what", ["answers", "fails", "ends"])
 def test_a_call_on_the_main_thread_may_be_interrupted_anywhere_and_the_pool_ends_all_the_same(
     what: str,

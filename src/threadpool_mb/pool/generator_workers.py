@@ -31,7 +31,9 @@ __all__ = ["GeneratorFunction", "GeneratorWorkers"]
 type _Outcome = BaseException | Literal["goes on"] | None
 """What a worker has raised, `None` if it has ended well."""
 
-type GeneratorFunction[K, M] = Callable[[K], Generator[None, M, object]]
+type _Generator[M] = Generator[None, M, object]
+
+type GeneratorFunction[K, M] = Callable[[K], _Generator[M]]
 """A worker that takes a message at each `yield`."""
 
 
@@ -142,7 +144,8 @@ class _GeneratorLane[K, M](Lane[M]):
         self._kind: Final = kind
         self._key: Final = key
         self.reason: DeadLetterReason = DeadLetterReason.WORKER_ENDED
-        self._generator: Generator[None, M, object] | None = None
+        # One that was over outside of a turn: what it has raised, for the next turn, which ends it.
+        self._generator: _Generator[M] | tuple[BaseException | None, _Generator[M]] | None = None
         self.incarnation: Incarnation[K, M] | None = None
         """The worker, from its start to its end: a cycle, which the end breaks."""
 
@@ -152,7 +155,15 @@ class _GeneratorLane[K, M](Lane[M]):
         return self.incarnation
 
     def _work(self) -> bool:
-        outcome = self._run()
+        over = self._generator
+        if isinstance(over, tuple):
+            outcome: _Outcome = over[0]
+            # It still waits for a message if it was the caller who was interrupted.
+            with contextlib.suppress(BaseException):
+                over[1].close()
+        else:
+            outcome = self._run(over)
+        del over
         # Not `==`: that would ask a user's exception.
         if isinstance(outcome, str):
             return True
@@ -161,29 +172,22 @@ class _GeneratorLane[K, M](Lane[M]):
         return self._end(handed)
 
     def _handle(self, message: M) -> bool:
-        outcome = self._send(message)
-        if isinstance(outcome, str):
-            return True
-        interrupted = isinstance(outcome, KeyboardInterrupt) and here.is_main
-        handed = [outcome]
-        del outcome
-        self._end(handed)
-        if interrupted:
-            # It was meant for the thread that calls: it comes again there.
-            _thread.interrupt_main()
-        return False
-
-    def _send(self, message: M) -> "_Outcome":
+        # An idle lane has had a turn, and so has a generator.
+        generator: Any = self._generator
         try:
-            # An idle lane has had a turn, and so has a generator.
-            generator: Any = self._generator
             if (value := generator.send(message)) is not None:
                 _refuse(generator, value)
+        # Whatever comes next: no interrupt comes between an `except` and a tuple that is built.
         except StopIteration:
-            return None
+            self._generator = (None, generator)
+            return False
         except BaseException as error:  # noqa: BLE001 - reported, whatever it is
-            return error
-        return "goes on"
+            self._generator = (error, generator)
+            if isinstance(error, KeyboardInterrupt) and here.is_main:
+                # It was meant for the thread that calls: it comes again there.
+                _thread.interrupt_main()
+            return False
+        return True
 
     def _end(self, handed: list[BaseException | None]) -> Literal[False]:
         # What was raised is handed over, and held by nobody else: its traceback holds the worker's
@@ -195,10 +199,12 @@ class _GeneratorLane[K, M](Lane[M]):
         self._kind.ended(incarnation, handed.pop())
         return False
 
-    def _run(self) -> "_Outcome":  # noqa: C901 - few calls a message
+    def _run(  # noqa: C901 - few calls a message
+        self, generator: _Generator[M] | None
+    ) -> _Outcome:
         """Run the worker for a turn; return what it has raised, `None` if it has ended well."""
         try:
-            generator = self._generator or self._set_up()
+            generator = generator or self._set_up()
             send, get, qsize, marker = generator.send, self.get, self.qsize, Marker
             slots = self.slots
             free = None if slots is None else slots.free
@@ -241,7 +247,7 @@ class _GeneratorLane[K, M](Lane[M]):
     def _bury(self, message: M, /) -> None:
         self._kind.office.take(self._key, message, self.reason)
 
-    def _set_up(self) -> Generator[None, M, object]:
+    def _set_up(self) -> _Generator[M]:
         """Run the worker to its first `yield`."""
         generator = self._generator = self._kind.worker(self._key)
         if (value := next(generator)) is not None:
