@@ -132,38 +132,57 @@ def asking(worker: FakeWorker) -> tuple[Reply[Any], ReplyBox[Any], Running[objec
 
 
 class Two:
-    """Two who wait for one reply, which comes once the first one waits: the test's own thread."""
+    """Two who wait for one reply, which comes once the first one waits: the test's own thread.
 
-    def __init__(self) -> None:
+    The reply wakes one of them, mostly who has waited longer; the other one is woken by that one.
+    """
+
+    def __init__(self, *, first_is_earlier: bool) -> None:
         self.reply, self.box = held_by(FakeWorker())
-        self.me = FakeWorker("me")
-        self.second = Running(self.reply.result)
-        until(lambda: self.reply._log)
+        self.me, self.other = FakeWorker("me"), FakeWorker("other")
+        self._first_is_earlier = first_is_earlier
+        self._started: list[Running[object]] = []
         self._interrupted = threading.Event()
+        if not first_is_earlier:
+            self._start_other()
         self._answering = Running(self._answer_when_waited_for)
+
+    def _start_other(self) -> None:
+        self._started.append(Running(lambda: self._wait_as(self.other)))
+        until(lambda: self.other.waits_for)
+
+    def _wait_as(self, worker: FakeWorker) -> object:
+        here.inner.append(worker)
+        try:
+            return self.reply.result()
+        finally:
+            here.inner.clear()
 
     def _answer_when_waited_for(self) -> None:
         until(lambda: self.me.waits_for or self._interrupted.is_set())
+        if self._first_is_earlier:
+            self._start_other()
         self.box.reply("1")
 
     def waits(self) -> None:
         """Wait as the first one."""
-        here.inner.append(self.me)
-        try:
-            self.reply.result()
-        finally:
-            here.inner.clear()
+        self._wait_as(self.me)
 
     def join(self) -> object:
-        """Return what the second one gets."""
+        """Return what the other one gets."""
         self._interrupted.set()
         self._answering.result()
-        return self.second.result()
+        return self._started[0].result()
 
 
 @pytest.mark.usefixtures("_nobody_looks_again")
-def test_who_was_interrupted_while_he_waited_leaves_no_other_one_waiting() -> None:
-    for scene in interrupted_at_each_point(Two, Two.waits):
+@pytest.mark.parametrize("first_is_earlier", [False, True])
+def test_who_was_interrupted_while_he_waited_leaves_no_other_one_waiting(
+    first_is_earlier: bool,  # noqa: FBT001
+) -> None:
+    for scene in interrupted_at_each_point(
+        lambda: Two(first_is_earlier=first_is_earlier), Two.waits
+    ):
         assert scene.join() == "1"
 
 

@@ -1,10 +1,15 @@
 """What is called with a reply when its answer is there."""
 
 import concurrent.futures
+import logging
 from collections.abc import Callable
 from typing import Any, Final, Protocol, final
 
-__all__ = ["WithReply", "fill_future"]
+from threadpool_mb.counters import CallId
+
+__all__ = ["WithReply", "call_back", "fill_future"]
+
+_logger = logging.getLogger(__name__)
 
 
 @final
@@ -19,6 +24,8 @@ class WithReply:
 
 
 class _Answered[R](Protocol):
+    @property
+    def call_id(self) -> CallId: ...
     def result(self, *, timeout: float | None = ...) -> R: ...
 
 
@@ -30,3 +37,14 @@ def fill_future[R](future: "concurrent.futures.Future[R]", reply: _Answered[R]) 
         future.set_exception(error)
     else:
         future.set_result(value)
+
+
+def call_back(callback: Callable[[], object] | WithReply, reply: _Answered[Any]) -> None:
+    """Call what is to be called once a reply is there; an `Exception` of it is logged."""
+    try:
+        if isinstance(callback, WithReply):
+            callback.function(reply)
+        else:
+            callback()
+    except Exception:
+        _logger.exception("a callback of the call %s raised", reply.call_id)

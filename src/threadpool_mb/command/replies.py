@@ -23,7 +23,6 @@ threads that take turns of the worker that has the call: a list of theirs may ha
 import concurrent.futures
 import contextlib
 import functools
-import logging
 import threading
 from collections.abc import Callable
 from typing import Any, Final, cast, final
@@ -31,7 +30,7 @@ from typing import Any, Final, cast, final
 from threadpool_mb.arguments import NEVER, Deadline
 from threadpool_mb.callables import check_callable
 from threadpool_mb.command import failures
-from threadpool_mb.command.callbacks import WithReply, fill_future
+from threadpool_mb.command.callbacks import WithReply, call_back, fill_future
 from threadpool_mb.command.holders import Holder, add_watcher, unwatch, watching
 from threadpool_mb.command.late import count_late_reply
 from threadpool_mb.command.waits import waiting_for, would_wait_for_itself
@@ -40,8 +39,6 @@ from threadpool_mb.errors import CallError, DuplicateReply
 from threadpool_mb.markers import MISSING, Missing
 
 __all__ = ["Reply"]
-
-_logger = logging.getLogger(__name__)
 
 _Gate: Final = type(threading.Lock())
 
@@ -208,7 +205,7 @@ class Reply[R]:
             if earlier is entry:
                 break
             if type(earlier) is tuple:
-                self._call(entry)
+                call_back(entry, self)
                 return
         self.watch()
 
@@ -285,11 +282,18 @@ class Reply[R]:
                             holder.nudge()
                 return answer
             finally:
-                # For the next one who waits. Also when this one is interrupted; it may be open.
-                if self.answered:
-                    _open(gate)
-                    if self._watched is not None:
-                        unwatch(self._watched, self)
+                try:
+                    self._pass_on(gate)
+                except BaseException:  # an interrupt
+                    self._pass_on(gate)
+                    raise
+
+    def _pass_on(self, gate: threading.Lock) -> None:
+        """Let the next one who waits go on, if the answer is there; the gate may be open."""
+        if self.answered:
+            _open(gate)
+            if self._watched is not None:
+                unwatch(self._watched, self)
 
     def _gate(self) -> threading.Lock:
         for entry in self._log:
@@ -364,22 +368,13 @@ class Reply[R]:
                 if type(entry) is _Gate:
                     _open(entry)
                 else:
-                    self._call(cast("Callable[[], object] | WithReply", entry))
+                    call_back(cast("Callable[[], object] | WithReply", entry), self)
             except BaseException as error:  # noqa: BLE001 - a callback's, or an interrupt
                 raised = error
         if self._watched is not None:
             unwatch(self._watched, self)
         if raised is not None:
             raise raised
-
-    def _call(self, callback: "Callable[[], object] | WithReply") -> None:
-        try:
-            if isinstance(callback, WithReply):
-                callback.function(self)
-            else:
-                callback()
-        except Exception:
-            _logger.exception("a callback of the call %s raised", self.call_id)
 
     def _read(self, answer: _Answer) -> R:
         value: Any
