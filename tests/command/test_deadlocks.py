@@ -82,8 +82,7 @@ def test_a_circle_of_calls_is_told_with_its_chain(
     error = circle([pool] * len(keys), keys, timeout=timeout)
 
     assert type(error) is CallDeadlock
-    if not inline_calls:  # else one thread may run several of them, of whom one is named
-        assert goes_round(error, [f"p {key!r}" for key in keys])
+    assert goes_round(error, [f"p {key!r}" for key in keys])
     assert error.key in keys
     assert error.reason == "deadlock"
 
@@ -101,9 +100,6 @@ def test_a_circle_may_go_through_pools_of_both_kinds_and_all_its_workers_are_nam
     assert goes_round(error, [f"{kind}{number} {number}" for number, kind in enumerate(kinds)])
 
 
-@pytest.mark.xfail(
-    strict=True, reason="of those who run on one thread, the text names the one that was called"
-)
 @pytest.mark.parametrize("kinds", ["fgf", "ggff", "gggf"])
 def test_those_who_were_called_inline_are_named_too(place: Place, kinds: str) -> None:
     pools, keys = through(place, kinds, inline_calls=True)

@@ -72,6 +72,7 @@ class Reply[R]:
         "deadline",
         "holder",
         "key",
+        "waiting",
         "was_handed_on",
     )
 
@@ -83,6 +84,8 @@ class Reply[R]:
         self.key: Final = key
         self.deadline: Final = deadline
         self._moving = False
+        self.waiting: tuple[Holder, ...] = ()
+        """See `Awaited`."""
         self.was_handed_on: bool = False
         """Whether somebody has had the call, and has given it to somebody else."""
         self.holder: Holder | None = None

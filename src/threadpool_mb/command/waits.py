@@ -14,6 +14,7 @@ who is to answer.
 
 import sys
 import threading
+from collections.abc import Iterator
 from typing import Final, Protocol, Self, final
 
 from threadpool_mb.command.holders import Awaited, Holder
@@ -76,10 +77,10 @@ class _Here(threading.local):
         half = sys.getrecursionlimit() // 2
         return len(self.inner) < _DEEPEST and sys._getframemodulename(half) is None  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
 
-    def workers(self) -> list[Holder]:
+    def workers(self) -> tuple[Holder, ...]:
         """Return the workers that run here, each called by the one before it."""
         outer = None if self.serving is None else self.serving.holder
-        return [worker for worker in (outer, *self.inner) if worker is not None]
+        return tuple(worker for worker in (outer, *self.inner) if worker is not None)
 
 
 here: Final = _Here()
@@ -112,6 +113,7 @@ class waiting_for:  # noqa: N801 - used like a function: `with waiting_for(reply
                 _check(self._workers, self._reply)
                 for worker in self._workers:
                     worker.waits_for = self._reply
+                self._reply.waiting = self._workers
         if self._serving is not None:
             self._serving.blocked()
         return self
@@ -124,6 +126,7 @@ class waiting_for:  # noqa: N801 - used like a function: `with waiting_for(reply
     def __exit__(self, *_: object) -> None:
         for worker, before in zip(self._workers, self._before, strict=True):
             worker.waits_for = before
+        self._reply.waiting = ()
         if self._serving is not None:
             self._serving.unblocked()
 
@@ -136,12 +139,12 @@ def would_wait_for_itself(reply: Awaited) -> CallDeadlock | None:
         while holder is not None and holder not in chain:
             chain.append(holder)
             if holder.waits_for is reply:
-                return _deadlock([*chain, chain[0]], reply)
+                return _deadlock([*_whole([*chain, chain[0]])], reply)
             holder = _next(holder)
     return None
 
 
-def _check(workers: list[Holder], reply: Awaited) -> None:
+def _check(workers: tuple[Holder, ...], reply: Awaited) -> None:
     chain: list[Holder] = []
     holder = reply.holder
     while holder is not None and holder not in chain:
@@ -149,7 +152,7 @@ def _check(workers: list[Holder], reply: Awaited) -> None:
         if holder in workers:
             if reply.answered:
                 return  # by one who has gone on to wait since
-            raise _deadlock([*workers[workers.index(holder) :], *chain], reply)
+            raise _deadlock([*_from(holder, workers), *_whole(chain)], reply)
         holder = _next(holder)
 
 
@@ -159,6 +162,19 @@ def _next(holder: Holder) -> Holder | None:
     if waits_for is None or waits_for.answered:
         return holder.predecessor
     return waits_for.holder
+
+
+def _whole(chain: list[Holder]) -> Iterator[Holder]:
+    """Put those into a chain that are called without a change of threads; not after the last."""
+    for holder in chain[:-1]:
+        waits_for = holder.waits_for
+        yield from _from(holder, () if waits_for is None else waits_for.waiting)
+    yield chain[-1]
+
+
+def _from(holder: Holder, workers: tuple[Holder, ...]) -> tuple[Holder, ...]:
+    """Return those who run on the holder's thread, from it on."""
+    return workers[workers.index(holder) :] if holder in workers else (holder,)
 
 
 def _deadlock(chain: list[Holder], reply: Awaited) -> CallDeadlock:
