@@ -120,7 +120,8 @@ class SharedThreads:
         # Guards the rest. Nobody waits under it. Reentrant: a finalizer may run under it.
         self._lock: Final = threading.RLock()
         self._threads: Final[list[threading.Thread]] = []
-        # Those that can be joined: each is in here before its first turn.
+        # Those that can be joined: each is in here before its first turn. One that has ended is
+        # dropped as the next one starts.
         self._started: Final[dict[threading.Thread, None]] = {}
         self._idle: int = 0
         self._starting: int = 0
