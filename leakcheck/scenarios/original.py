@@ -76,7 +76,8 @@ class _Counters:
 def _send(pool: mb.Pool[int, Message], keys: range) -> None:
     target = pool.input
     for key in keys:
-        target.deliver(mb.Initialize(key, "start"))
+        if not target.deliver(mb.Initialize(key, "start")):
+            raise StuckError(f"key {key} still has the worker of the repetition before")
         answer = queue.SimpleQueue[int]()
         for number in range(WORK):
             target.deliver(mb.Dispatch(key, SyncWork(answer)))
@@ -95,6 +96,8 @@ def _repetition(
     counts = dict(results.receive(timeout=PATIENCE) for _ in range(count))
     if counts != dict.fromkeys(range(count), 2 * WORK):
         raise StuckError("some keys have lost count")
+    # A worker that has put its result has not ended yet.
+    until_idle(pool)
 
 
 @contextlib.contextmanager
@@ -108,12 +111,7 @@ def original(scale: float) -> Iterator[Callable[[], object]]:
     results: mb.Mailbox[tuple[int, int]] = mb.Unlimited().create()
 
     with lasting_pool(_Counters(results.new_input()).generator) as pool:
-
-        def work() -> None:
-            _repetition(pool, results, count)
-            until_idle(pool)
-
-        yield work
+        yield lambda: _repetition(pool, results, count)
 
 
 @contextlib.contextmanager
