@@ -100,24 +100,12 @@ def test_a_circle_may_go_through_pools_of_both_kinds_and_all_its_workers_are_nam
     assert goes_round(error, [f"{kind}{number} {number}" for number, kind in enumerate(kinds)])
 
 
-@pytest.mark.parametrize("kinds", ["fgf", "ggff", "gggf"])
-def test_those_who_were_called_inline_are_named_too(place: Place, kinds: str) -> None:
-    pools, keys = through(place, kinds, inline_calls=True)
-
-    # Told is the last one who begins to wait, and the last one here has a thread of its own.
-    error = circle(pools, keys, before_last=lambda: until_waits(pools[0], 0))
-
-    assert type(error) is CallDeadlock
-    assert goes_round(error, [f"{kind}{number} {number}" for number, kind in enumerate(kinds)])
-
-
 @pytest.mark.parametrize("kinds", CIRCLES)
-def test_a_circle_through_pools_of_both_kinds_is_told_where_some_were_called_inline(
-    place: Place, kinds: str
-) -> None:
+def test_those_who_were_called_inline_are_named_too(place: Place, kinds: str) -> None:
     error = circle(*through(place, kinds, inline_calls=True))
 
     assert type(error) is CallDeadlock
+    assert goes_round(error, [f"{kind}{number} {number}" for number, kind in enumerate(kinds)])
 
 
 def through(place: Place, kinds: str, **options: Any) -> tuple[list[Any], list[object]]:  # noqa: ANN401

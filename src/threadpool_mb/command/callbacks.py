@@ -7,7 +7,7 @@ from typing import Any, Final, Protocol, final
 
 from threadpool_mb.counters import CallId
 
-__all__ = ["WithReply", "call_back", "fill_future"]
+__all__ = ["WithReply", "run_callback", "fill_future"]
 
 _logger = logging.getLogger(__name__)
 
@@ -39,7 +39,7 @@ def fill_future[R](future: "concurrent.futures.Future[R]", reply: _Answered[R]) 
         future.set_result(value)
 
 
-def call_back(callback: Callable[[], object] | WithReply, reply: _Answered[Any]) -> None:
+def run_callback(callback: Callable[[], object] | WithReply, reply: _Answered[Any]) -> None:
     """Call what is to be called once a reply is there; an `Exception` of it is logged."""
     try:
         if isinstance(callback, WithReply):

@@ -27,7 +27,7 @@ __all__ = ["Awaited", "Holder", "add_watcher", "tell_watchers", "unwatch", "watc
 class Awaited(Protocol):
     """A reply that somebody waits for."""
 
-    waiting: "tuple[Holder, ...]"
+    waiting_workers: "tuple[Holder, ...]"
     """The workers of a thread that waits for it, each called by the one before it; of the last
     thread that began to, if there are several."""
 

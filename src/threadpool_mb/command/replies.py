@@ -30,7 +30,7 @@ from typing import Any, Final, cast, final
 from threadpool_mb.arguments import NEVER, Deadline
 from threadpool_mb.callables import check_callable
 from threadpool_mb.command import failures
-from threadpool_mb.command.callbacks import WithReply, call_back, fill_future
+from threadpool_mb.command.callbacks import WithReply, run_callback, fill_future
 from threadpool_mb.command.holders import Holder, add_watcher, unwatch, watching
 from threadpool_mb.command.late import count_late_reply
 from threadpool_mb.command.waits import waiting_for, would_wait_for_itself
@@ -72,7 +72,7 @@ class Reply[R]:
         "deadline",
         "holder",
         "key",
-        "waiting",
+        "waiting_workers",
         "was_handed_on",
     )
 
@@ -84,7 +84,7 @@ class Reply[R]:
         self.key: Final = key
         self.deadline: Final = deadline
         self._moving = False
-        self.waiting: tuple[Holder, ...] = ()
+        self.waiting_workers: tuple[Holder, ...] = ()
         """See `Awaited`."""
         self.was_handed_on: bool = False
         """Whether somebody has had the call, and has given it to somebody else."""
@@ -208,7 +208,7 @@ class Reply[R]:
             if earlier is entry:
                 break
             if type(earlier) is tuple:
-                call_back(entry, self)
+                run_callback(entry, self)
                 return
         self.watch()
 
@@ -371,7 +371,7 @@ class Reply[R]:
                 if type(entry) is _Gate:
                     _open(entry)
                 else:
-                    call_back(cast("Callable[[], object] | WithReply", entry), self)
+                    run_callback(cast("Callable[[], object] | WithReply", entry), self)
             except BaseException as error:  # noqa: BLE001 - a callback's, or an interrupt
                 raised = error
         if self._watched is not None:

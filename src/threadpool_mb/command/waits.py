@@ -6,7 +6,8 @@ does not wait pays nothing, and neither does a thread that runs no worker.
 
 **How.** Each worker that waits points to the reply it waits for, and each reply to the worker that
 has the call. Pointing, and following the pointers, is done under one lock: so the last one to point
-sees the others.
+sees the others. For an error's text a reply also points to all workers of the thread that waits for
+it, since only the outermost of those that call each other there is called by another thread.
 
 What it cannot see: calls into a mailbox that is no pool's, and through a broker; there nobody knows
 who is to answer.
@@ -87,7 +88,8 @@ here: Final = _Here()
 """What runs on the thread that looks."""
 
 _lock: Final = threading.RLock()
-"""Guards `waits_for` of all workers. Nobody waits under it."""
+"""Guards setting `waits_for` and `waiting_workers`, of all; who has set one clears it without it.
+Nobody waits under it."""
 
 
 @final
@@ -113,7 +115,7 @@ class waiting_for:  # noqa: N801 - used like a function: `with waiting_for(reply
                 _check(self._workers, self._reply)
                 for worker in self._workers:
                     worker.waits_for = self._reply
-                self._reply.waiting = self._workers
+                self._reply.waiting_workers = self._workers
         if self._serving is not None:
             self._serving.blocked()
         return self
@@ -126,7 +128,9 @@ class waiting_for:  # noqa: N801 - used like a function: `with waiting_for(reply
     def __exit__(self, *_: object) -> None:
         for worker, before in zip(self._workers, self._before, strict=True):
             worker.waits_for = before
-        self._reply.waiting = ()
+        # Not those of another thread that has begun to wait since.
+        if self._reply.waiting_workers is self._workers:
+            self._reply.waiting_workers = ()
         if self._serving is not None:
             self._serving.unblocked()
 
@@ -139,7 +143,7 @@ def would_wait_for_itself(reply: Awaited) -> CallDeadlock | None:
         while holder is not None and holder not in chain:
             chain.append(holder)
             if holder.waits_for is reply:
-                return _deadlock([*_whole([*chain, chain[0]])], reply)
+                return _deadlock([*_with_inline([*chain, chain[0]])], reply)
             holder = _next(holder)
     return None
 
@@ -152,7 +156,7 @@ def _check(workers: tuple[Holder, ...], reply: Awaited) -> None:
         if holder in workers:
             if reply.answered:
                 return  # by one who has gone on to wait since
-            raise _deadlock([*_from(holder, workers), *_whole(chain)], reply)
+            raise _deadlock([*_from_on(holder, workers), *_with_inline(chain)], reply)
         holder = _next(holder)
 
 
@@ -164,15 +168,15 @@ def _next(holder: Holder) -> Holder | None:
     return waits_for.holder
 
 
-def _whole(chain: list[Holder]) -> Iterator[Holder]:
-    """Put those into a chain that are called without a change of threads; not after the last."""
+def _with_inline(chain: list[Holder]) -> Iterator[Holder]:
+    """Yield the chain; behind each worker but the last, those that it has called on its thread."""
     for holder in chain[:-1]:
         waits_for = holder.waits_for
-        yield from _from(holder, () if waits_for is None else waits_for.waiting)
+        yield from _from_on(holder, () if waits_for is None else waits_for.waiting_workers)
     yield chain[-1]
 
 
-def _from(holder: Holder, workers: tuple[Holder, ...]) -> tuple[Holder, ...]:
+def _from_on(holder: Holder, workers: tuple[Holder, ...]) -> tuple[Holder, ...]:
     """Return those who run on the holder's thread, from it on."""
     return workers[workers.index(holder) :] if holder in workers else (holder,)
 
