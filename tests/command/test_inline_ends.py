@@ -210,6 +210,7 @@ def test_what_a_worker_yields_in_a_call_ends_it_as_anywhere_else(place: Place) -
     error = error_of(lambda: call(pool.ref("a"), Echo("1")))
 
     assert (type(error), error.reason) == (WorkerGone, "worker failed")
+    until(lambda: exits)
     assert "it yielded 'something'" in str(exits[0].error)
 
 

@@ -112,7 +112,7 @@ def new_incarnation(
 def raising(error: BaseException) -> Callable[..., Any]:
     """Return a function that raises `error`, whatever it is called with."""
 
-    def function(*args: object) -> object:
+    def function(*args: object, **options: object) -> object:
         raise error
 
     return function

@@ -1,7 +1,7 @@
 """Log handlers, mailboxes and keys that raise where nobody is left to tell of it."""
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from typing import Any
 
 import pytest
@@ -138,6 +138,32 @@ def test_a_mailbox_and_a_log_handler_that_raise_do_not_keep_the_others_from_bein
 
         getattr(pool, end)()
         assert pool.join(timeout=15).finished
+
+
+@pytest.mark.parametrize("raises", [False, True])
+def test_a_worker_whose_mailbox_raises_is_closed_before_its_end_is_reported(
+    raises: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    told: list[object] = []
+    error, also = Boom("the mailbox's"), Boom("the clean-up's")
+
+    def worker(_key: str) -> Generator[None, Any]:
+        try:
+            while True:
+                yield
+        finally:
+            told.append("closed")
+            if raises:
+                raise also
+
+    config = RaisingConfig(receive=error)
+    with Pool(worker, mailbox=config, on_worker_exit=lambda end: told.append(end.error)) as pool:
+        pool.initialize("a", "a message")
+        until(lambda: "a" not in pool)
+
+    assert told == ["closed", error]
+    logged = [record.exc_info[1] for record in caplog.records if record.exc_info]
+    assert logged == ([also, error] if raises else [error])
 
 
 @pytest.mark.parametrize("witness", ["function"], indirect=True)

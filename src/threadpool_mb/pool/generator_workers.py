@@ -1,14 +1,17 @@
 """Generator workers: `worker(key)` takes a message at each `yield`, on whichever thread has a turn.
 
 **Guarantees.** One thread at a time runs a worker's generator: its set-up, its messages and its end
-are turns of one lane (`scheduling.lanes`). Set-up comes before the first message. However it ends,
-the generator is closed on a shared thread before its end is reported.
+are turns of one lane (`scheduling.lanes`), or one message is a call that is handled on its caller's
+thread. Set-up comes before the first message. A worker's end is reported on a shared thread, once
+its generator is closed or has come to its end; one that comes to its end in a call on its caller's
+thread runs its `finally` blocks there.
 """
 
 import _thread
 import contextlib
 import contextvars
 import itertools
+import logging
 import queue
 from collections.abc import Callable, Generator
 from typing import Any, Final, Literal, Never, cast, final, override
@@ -28,10 +31,16 @@ from threadpool_mb.scheduling.shared_threads import SharedThreads
 
 __all__ = ["GeneratorFunction", "GeneratorWorkers"]
 
+_logger = logging.getLogger(__name__)
+
 type _Outcome = BaseException | Literal["goes on"] | None
 """What a worker has raised, `None` if it has ended well."""
 
 type _Generator[M] = Generator[None, M, object]
+
+type _Over[M] = tuple[BaseException | None, _Generator[M]]
+"""A generator that ended, or was interrupted, in a call on its caller's thread, behind what was
+raised, `None` if it has returned; the next turn ends the worker."""
 
 type GeneratorFunction[K, M] = Callable[[K], _Generator[M]]
 """A worker that takes a message at each `yield`."""
@@ -144,8 +153,7 @@ class _GeneratorLane[K, M](Lane[M]):
         self._kind: Final = kind
         self._key: Final = key
         self.reason: DeadLetterReason = DeadLetterReason.WORKER_ENDED
-        # One that was over outside of a turn: what it has raised, for the next turn, which ends it.
-        self._generator: _Generator[M] | tuple[BaseException | None, _Generator[M]] | None = None
+        self._generator: _Generator[M] | _Over[M] | None = None
         self.incarnation: Incarnation[K, M] | None = None
         """The worker, from its start to its end: a cycle, which the end breaks."""
 
@@ -157,10 +165,9 @@ class _GeneratorLane[K, M](Lane[M]):
     def _work(self) -> bool:
         over = self._generator
         if isinstance(over, tuple):
-            outcome: _Outcome = over[0]
             # It still waits for a message if it was the caller who was interrupted.
-            with contextlib.suppress(BaseException):
-                over[1].close()
+            self._close(over[1])
+            outcome: _Outcome = over[0]
         else:
             outcome = self._run(over)
         del over
@@ -236,8 +243,24 @@ class _GeneratorLane[K, M](Lane[M]):
         except StopIteration:
             return None
         except BaseException as error:  # noqa: BLE001 - reported, whatever it is
+            # It still waits for a message if it was a user's mailbox that has raised.
+            if generator is not None:
+                self._close(generator)
             return error
         return "goes on"
+
+    def _close(self, generator: _Generator[M]) -> None:
+        """Close the generator of a worker whose outcome is known."""
+        try:
+            generator.close()
+        except BaseException:
+            # A log handler that raises must not keep the worker's end from being reported.
+            with contextlib.suppress(Exception):
+                _logger.exception(
+                    "%s: the worker of key %s raised while it was closed",
+                    self.owner,
+                    describe(self._key),
+                )
 
     @property
     def owner(self) -> str:

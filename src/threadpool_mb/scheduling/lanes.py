@@ -183,9 +183,10 @@ class Lane[M](queue.SimpleQueue[M]):
         The order is kept, because an idle lane has no other message; and so is the exclusion,
         because the caller takes the lock as whoever schedules the lane does.
 
-        The caller may be the main thread, where an interrupt comes between any two calls. It finds
-        the lock in `held` or not, and either way what is left to do can be done, also twice: `held`
-        is written where no interrupt comes between that and what it says.
+        The caller may be the main thread, where an interrupt comes between any two calls. `held`
+        says whether this thread has yet to let go of the lane; no interrupt comes between a step and
+        its writing there. So what an interrupt has left is done all the same: the lane is scheduled,
+        or looked into once more.
 
         Blocks: as long as handling it takes.
 
@@ -219,6 +220,7 @@ class Lane[M](queue.SimpleQueue[M]):
             except BaseException:
                 if held:
                     self.unattended = 0
+                    # Not `schedule`: the next interrupt could come before its `put`.
                     self._threads.put(self)
                     self._threads.grow_if_needed()
                 elif self.qsize():
@@ -238,7 +240,7 @@ class Lane[M](queue.SimpleQueue[M]):
             self.attend()
 
     def _handle(self, message: M) -> bool:
-        """Handle one message that is in no queue; `False` if the next turn has something to do."""
+        """Handle one message that is in no queue; `False` if the next turn has to end the worker."""
         raise NotImplementedError
 
     def _work(self) -> bool:
