@@ -71,10 +71,11 @@ def test_of_two_who_begin_to_wait_for_each_other_the_last_one_is_told(
     for_one, _box = held_by(one)
     check = waits._check
 
-    def check_and_stop(workers: Any, reply: Any) -> None:  # noqa: ANN401 - as there
-        check(workers, reply)
+    def check_and_stop(workers: Any, reply: Any) -> bool:  # noqa: ANN401 - as there
+        doubtful = check(workers, reply)
         if reply is for_other and stopped_at == "after":
             gate()
+        return doubtful
 
     monkeypatch.setattr(waits, "_check", check_and_stop)
 
@@ -206,7 +207,7 @@ def test_a_worker_that_has_its_answer_and_is_about_to_go_on_closes_no_circle(
             until(lambda: y.waits_for)
 
             to_z.holder = x
-            to_z.handed_on()
+            to_z.handed_on(None)
             box_of_y.not_handled("z", "the test is over") if to_z.answered else box_of_y.reply("1")
             gate.open()
 

@@ -239,7 +239,7 @@ def test_who_waits_watches_the_one_who_has_the_call_now(watched: bool) -> None: 
         reply.watch()
 
     reply.holder = now
-    reply.handed_on()
+    reply.handed_on(None)
     with in_thread(lambda: error_of(reply.result)) as waits:
         until(lambda: now.watched)
         before.end()
@@ -258,7 +258,7 @@ def test_who_waits_for_a_call_in_a_plain_mailbox_watches_nobody() -> None:
     reply.watch()
 
     reply.holder = None
-    reply.handed_on()
+    reply.handed_on(None)
     before.end()
 
     assert not before.watched

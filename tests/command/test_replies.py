@@ -25,13 +25,13 @@ from threadpool_mb import (
     call_async,
     late_replies,
 )
-from threadpool_mb.command.replies import _Gate
+from threadpool_mb.command.gates import Gate
 from threadpool_mb.command.waits import here
 
 
 def waiters(reply: Reply[object]) -> int:
     """Return how many gates there are for those who wait."""
-    return sum(type(entry) is _Gate for entry in reply._log)
+    return sum(type(entry) is Gate for entry in reply._log)
 
 
 def until_waited_for(reply: Reply[object]) -> None:

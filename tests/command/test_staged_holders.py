@@ -40,18 +40,18 @@ class Scene:
     def hands_on(self) -> None:
         """Hand the call on, as `delegate` does."""
         self.reply.holder = self.now
-        self.reply.handed_on()
+        self.reply.handed_on(None)
 
     def takes_back(self) -> None:
         """Hand the call on, and then back."""
         self.hands_on()
         self.reply.holder = self.before
-        self.reply.handed_on()
+        self.reply.handed_on(None)
 
     def to_mailbox(self) -> None:
         """Hand the call on to a plain mailbox."""
         self.reply.holder = None
-        self.reply.handed_on()
+        self.reply.handed_on(None)
 
     def before_ends(self) -> None:
         """Let the worker end that has the call first."""

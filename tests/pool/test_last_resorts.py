@@ -142,7 +142,7 @@ def test_a_mailbox_and_a_log_handler_that_raise_do_not_keep_the_others_from_bein
 
 @pytest.mark.parametrize("raises", [False, True])
 def test_a_worker_whose_mailbox_raises_is_closed_before_its_end_is_reported(
-    raises: bool, caplog: pytest.LogCaptureFixture
+    caplog: pytest.LogCaptureFixture, *, raises: bool
 ) -> None:
     told: list[object] = []
     error, also = Boom("the mailbox's"), Boom("the clean-up's")

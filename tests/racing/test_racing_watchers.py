@@ -69,7 +69,7 @@ def test_not_if_the_call_was_handed_on_before_it_came() -> None:
     reply.holder = first
     reply.watch()
     reply.holder = second
-    reply.handed_on()
+    reply.handed_on(None)
     watched = [list(worker.watchers or ()) for worker in (first, second)]
 
     reply.settle(1, None, from_box=True)

@@ -78,5 +78,9 @@ class ReplyBox[R]:
         # An interrupt may have come before it was made: then there is no `answer`.
         reply = getattr(self, "answer", None)
         if reply is not None and not reply.answered:
-            holder = reply.holder
-            reply.not_handled(reply.key if holder is None else holder.key, _DROPPED)
+            if reply.expired:
+                # Dropped because it has expired, perhaps before the caller has seen that himself.
+                reply.give_up()
+            else:
+                holder = reply.holder
+                reply.not_handled(reply.key if holder is None else holder.key, _DROPPED)

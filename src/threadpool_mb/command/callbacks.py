@@ -7,7 +7,7 @@ from typing import Any, Final, Protocol, final
 
 from threadpool_mb.counters import CallId
 
-__all__ = ["WithReply", "run_callback", "fill_future"]
+__all__ = ["WithReply", "fill_future", "run_callback"]
 
 _logger = logging.getLogger(__name__)
 

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 from threadpool_mb.arguments import NEVER, Deadline
 from threadpool_mb.command import failures
 from threadpool_mb.command.boxes import ReplyBox
+from threadpool_mb.command.holders import Move
 from threadpool_mb.command.messages import Call, Cast, Command, Notice
 from threadpool_mb.command.replies import Reply
 from threadpool_mb.dead_letters import DeadLetterReason
@@ -149,15 +150,16 @@ def delegate[R](
         received.command = command
     reply = received.reply_box.answer
     before = reply.holder
-    reply.hand_on()
+    move = Move()
     try:
+        reply.hand_on(move)
         taken = _deliver(target, received, reply, inline=False)
     except BaseException:
         # A user's input: the call is still here.
         reply.holder = before
-        reply.handed_on()
+        reply.handed_on(move)
         raise
-    reply.handed_on()
+    reply.handed_on(move)
     return taken
 
 

@@ -17,15 +17,15 @@ tell it, the second one changes nothing.
 """
 
 import threading
-from typing import Final, Protocol
+from typing import Final, Protocol, final
 
 from threadpool_mb.counters import CallId
 
-__all__ = ["Awaited", "Holder", "add_watcher", "tell_watchers", "unwatch", "watching"]
+__all__ = ["Awaited", "Holder", "Move", "add_watcher", "tell_watchers", "unwatch", "watching"]
 
 
 class Awaited(Protocol):
-    """A reply that somebody waits for."""
+    """A reply that somebody waits for; or room for a call."""
 
     waiting_workers: "tuple[Holder, ...]"
     """The workers of a thread that waits for it, each called by the one before it; of the last
@@ -43,7 +43,12 @@ class Awaited(Protocol):
 
     @property
     def answered(self) -> bool:
-        """Whether the answer is there."""
+        """Whether the answer is there, so that nobody waits for it any more."""
+        ...
+
+    @property
+    def in_transit(self) -> bool:
+        """Whether the call is being handed on, to one who may not get it."""
         ...
 
     def holder_gone(self, holder: "Holder", /) -> None:
@@ -88,6 +93,18 @@ class Holder(Protocol):
     def end_reason(self) -> str:
         """Why it has ended."""
         ...
+
+
+@final
+class Move:
+    """The way of a call that is handed on."""
+
+    __slots__ = ("room",)
+
+    def __init__(self) -> None:
+        """Begin it."""
+        self.room: Awaited | None = None
+        """Room in the next one's mailbox, where that is waited for."""
 
 
 watching: Final = threading.RLock()

@@ -21,7 +21,6 @@ threads that take turns of the worker that has the call: a list of theirs may ha
 """
 
 import concurrent.futures
-import contextlib
 import functools
 import threading
 from collections.abc import Callable
@@ -30,8 +29,9 @@ from typing import Any, Final, cast, final
 from threadpool_mb.arguments import NEVER, Deadline
 from threadpool_mb.callables import check_callable
 from threadpool_mb.command import failures
-from threadpool_mb.command.callbacks import WithReply, run_callback, fill_future
-from threadpool_mb.command.holders import Holder, add_watcher, unwatch, watching
+from threadpool_mb.command.callbacks import WithReply, fill_future, run_callback
+from threadpool_mb.command.gates import Gate, gate_in, open_gate
+from threadpool_mb.command.holders import Holder, Move, add_watcher, unwatch, watching
 from threadpool_mb.command.late import count_late_reply
 from threadpool_mb.command.waits import waiting_for, would_wait_for_itself
 from threadpool_mb.counters import CallId, Counter
@@ -39,8 +39,6 @@ from threadpool_mb.errors import CallError, DuplicateReply
 from threadpool_mb.markers import MISSING, Missing
 
 __all__ = ["Reply"]
-
-_Gate: Final = type(threading.Lock())
 
 type _Answer = tuple[object, BaseException | None, bool]
 """The value, or the error; and whether it came out of the reply box."""
@@ -66,12 +64,12 @@ class Reply[R]:
 
     __slots__ = (
         "_log",
-        "_moving",
         "_number",
         "_watched",
         "deadline",
         "holder",
         "key",
+        "move",
         "waiting_workers",
         "was_handed_on",
     )
@@ -83,7 +81,8 @@ class Reply[R]:
         self._watched: Holder | None = None
         self.key: Final = key
         self.deadline: Final = deadline
-        self._moving = False
+        self.move: Move | None = None
+        """The way it is on, if it is being handed on; the last one."""
         self.waiting_workers: tuple[Holder, ...] = ()
         """See `Awaited`."""
         self.was_handed_on: bool = False
@@ -238,13 +237,23 @@ class Reply[R]:
         """Give an answer that does not come out of the box."""
         self.settle(MISSING, error, from_box=False)
 
-    def hand_on(self) -> None:
-        """Take note that the call is on its way to somebody else: nobody's end concerns it now."""
-        self.was_handed_on = self._moving = True
+    @property
+    def in_transit(self) -> bool:
+        """Whether the call is being handed on, to one who may not get it."""
+        move = self.move
+        return move is not None and (move.room is None or move.room.answered)
 
-    def handed_on(self) -> None:
-        """Take note that it has arrived."""
-        self._moving = False
+    def hand_on(self, move: Move) -> None:
+        """Take note that the call is on its way to somebody else: nobody's end concerns it now."""
+        self.was_handed_on = True
+        with watching:
+            self.move = move
+
+    def handed_on(self, move: Move | None) -> None:
+        """Take note that it has arrived; it may be on its way again by now."""
+        with watching:
+            if self.move is move:
+                self.move = None
         if self._watched is not None:
             self.watch()
         # Whose end was not told meanwhile.
@@ -255,7 +264,7 @@ class Reply[R]:
 
     def holder_gone(self, holder: Holder, /) -> None:
         """Answer that nobody will, unless the call was handed on; see `Awaited`."""
-        if self._moving:
+        if self.move is not None:
             return
         if self.holder is holder:
             self.not_handled(holder.key, holder.end_reason)
@@ -269,7 +278,7 @@ class Reply[R]:
             CallDeadlock: if that would be for ever.
         """
         self.watch()
-        gate = self._gate()
+        gate = gate_in(self._log)
         with waiting_for(self) as waiting:
             try:
                 pause = _FIRST_PAUSE
@@ -277,7 +286,9 @@ class Reply[R]:
                     left = deadline.remaining()
                     if left == 0:
                         return None
-                    gate.acquire(timeout=pause if left is None else min(pause, left))
+                    opened = gate.acquire(timeout=pause if left is None else min(pause, left))
+                    if not opened:
+                        waiting.look_again()
                     pause = min(2 * pause, _LONGEST_PAUSE)
                     if pause > _PATIENT:
                         waiting.go_on()
@@ -294,18 +305,9 @@ class Reply[R]:
     def _pass_on(self, gate: threading.Lock) -> None:
         """Let the next one who waits go on, if the answer is there; the gate may be open."""
         if self.answered:
-            _open(gate)
+            open_gate(gate)
             if self._watched is not None:
                 unwatch(self._watched, self)
-
-    def _gate(self) -> threading.Lock:
-        for entry in self._log:
-            if type(entry) is _Gate:
-                return entry
-        gate = threading.Lock()
-        gate.acquire()
-        self._log.append(gate)
-        return gate
 
     def _place_of(self, mine: _Answer) -> tuple[bool, bool]:
         """Return whether it is the answer, and whether the box was used before."""
@@ -368,8 +370,8 @@ class Reply[R]:
             if entry is mine:
                 break
             try:
-                if type(entry) is _Gate:
-                    _open(entry)
+                if type(entry) is Gate:
+                    open_gate(entry)
                 else:
                     run_callback(cast("Callable[[], object] | WithReply", entry), self)
             except BaseException as error:  # noqa: BLE001 - a callback's, or an interrupt
@@ -390,8 +392,3 @@ class Reply[R]:
         finally:
             # The error's traceback holds this frame, which must not hold the error.
             del error, answer
-
-
-def _open(gate: threading.Lock) -> None:
-    with contextlib.suppress(RuntimeError):  # it is open
-        gate.release()

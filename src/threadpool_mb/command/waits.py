@@ -9,6 +9,10 @@ has the call. Pointing, and following the pointers, is done under one lock: so t
 sees the others. For an error's text a reply also points to all workers of the thread that waits for
 it, since only the outermost of those that call each other there is called by another thread.
 
+A few pointers are not followed as they are set: of a wait that goes on after another one inside it
+(a finalizer's), of a worker that is linked behind the one before it, of a wait that seemed to be
+over and was not. So who waits looks again now and then.
+
 What it cannot see: calls into a mailbox that is no pool's, and through a broker; there nobody knows
 who is to answer.
 """
@@ -18,10 +22,16 @@ import threading
 from collections.abc import Iterator
 from typing import Final, Protocol, Self, final
 
+from threadpool_mb.arguments import Deadline
 from threadpool_mb.command.holders import Awaited, Holder
 from threadpool_mb.errors import CallDeadlock
 
 __all__ = ["Serving", "here", "waiting_for", "would_wait_for_itself"]
+
+_FIRST_STRETCH: Final = 0.001
+_LONG_STRETCH: Final = 1.0
+"""Seconds until one who waits for room looks again: where a wait seemed to be over, and elsewhere.
+It loses its place in the line each time, so the next time is twice as long."""
 
 _DEEPEST: Final = 16
 """How many workers may call each other on one thread; the next call changes threads."""
@@ -100,7 +110,7 @@ class waiting_for:  # noqa: N801 - used like a function: `with waiting_for(reply
         CallDeadlock: on entering, if they would wait for ever.
     """
 
-    __slots__ = ("_before", "_reply", "_serving", "_workers")
+    __slots__ = ("_before", "_doubtful", "_reply", "_serving", "_workers")
 
     def __init__(self, reply: Awaited) -> None:
         self._reply: Final = reply
@@ -108,11 +118,13 @@ class waiting_for:  # noqa: N801 - used like a function: `with waiting_for(reply
         self._serving: Final = here.serving
         # What runs in the midst of another wait, a finalizer, waits inside it.
         self._before: Final = [worker.waits_for for worker in self._workers]
+        # Whether a wait was left out of account that seemed to be over.
+        self._doubtful = False
 
     def __enter__(self) -> Self:
         if self._workers:
             with _lock:
-                _check(self._workers, self._reply)
+                self._doubtful = _check(self._workers, self._reply)
                 for worker in self._workers:
                     worker.waits_for = self._reply
                 self._reply.waiting_workers = self._workers
@@ -120,19 +132,52 @@ class waiting_for:  # noqa: N801 - used like a function: `with waiting_for(reply
             self._serving.blocked()
         return self
 
+    def look_again(self) -> None:
+        """Look whether they would wait for ever by now.
+
+        Raises:
+            CallDeadlock: if so.
+        """
+        if self._workers:
+            with _lock:
+                try:
+                    _check(self._workers, self._reply)
+                except CallDeadlock:
+                    # Under the lock: nobody else of the circle is told too.
+                    self._point_back()
+                    raise
+
+    def stretches(self, deadline: Deadline) -> Iterator[Deadline]:
+        """Yield until when to wait in one go, and look again after each but the last.
+
+        Raises:
+            CallDeadlock: see `look_again`.
+        """
+        stretch = _FIRST_STRETCH if self._doubtful else _LONG_STRETCH
+        while self._workers and (left := deadline.remaining()) != 0:
+            if left is not None and left <= stretch:
+                break
+            yield Deadline(stretch)
+            self.look_again()
+            stretch *= 2
+        yield deadline
+
     def go_on(self) -> None:
         """Ask once more for a thread that another worker may need: one may have been refused."""
         if self._serving is not None:
             self._serving.still_blocked()
 
     def __exit__(self, *_: object) -> None:
+        self._point_back()
+        if self._serving is not None:
+            self._serving.unblocked()
+
+    def _point_back(self) -> None:
         for worker, before in zip(self._workers, self._before, strict=True):
             worker.waits_for = before
         # Not those of another thread that has begun to wait since.
         if self._reply.waiting_workers is self._workers:
             self._reply.waiting_workers = ()
-        if self._serving is not None:
-            self._serving.unblocked()
 
 
 def would_wait_for_itself(reply: Awaited) -> CallDeadlock | None:
@@ -148,24 +193,40 @@ def would_wait_for_itself(reply: Awaited) -> CallDeadlock | None:
     return None
 
 
-def _check(workers: tuple[Holder, ...], reply: Awaited) -> None:
+def _check(workers: tuple[Holder, ...], reply: Awaited) -> bool:
+    """Return whether a wait was left out of account that seemed to be over.
+
+    Raises:
+        CallDeadlock: if the workers would wait for themselves.
+    """
+    if reply.in_transit:
+        return True
+    doubtful = False
     chain: list[Holder] = []
     holder = reply.holder
     while holder is not None and holder not in chain:
         chain.append(holder)
         if holder in workers:
             if reply.answered:
-                return  # by one who has gone on to wait since
+                return True  # by one who has gone on to wait since
             raise _deadlock([*_from_on(holder, workers), *_with_inline(chain)], reply)
+        waits_for = holder.waits_for
+        doubtful = doubtful or (waits_for is not None and _seems_over(waits_for))
         holder = _next(holder)
+    return doubtful
 
 
 def _next(holder: Holder) -> Holder | None:
     """Return for whom a worker waits: who has its call, or who has to end before it may start."""
     waits_for = holder.waits_for
-    if waits_for is None or waits_for.answered:
+    if waits_for is None or _seems_over(waits_for):
         return holder.predecessor
     return waits_for.holder
+
+
+def _seems_over(waits_for: Awaited) -> bool:
+    """Return whether a wait is over, or may be for another one's answer in a moment."""
+    return waits_for.answered or waits_for.in_transit
 
 
 def _with_inline(chain: list[Holder]) -> Iterator[Holder]:

@@ -84,13 +84,14 @@ class Slots:
 
     __slots__ = (
         "_free",
-        "_limit",
         "_lock",
         "_unissued",
         "_withdrawn",
         "askers",
         "closed",
         "free",
+        "limit",
+        "parked",
         "take",
         "timeout",
         "waiting",
@@ -98,7 +99,8 @@ class Slots:
 
     def __init__(self, limit: int, timeout: float | None) -> None:
         """Issue up to `limit` slots, for which senders wait at most `timeout` seconds."""
-        self._limit: Final = limit
+        self.limit: Final = limit
+        """The most messages that wait."""
         self.timeout: Final = timeout
         """How many seconds a sender waits for a slot; `None` for ever."""
         self._free: Final[queue.SimpleQueue[None]] = queue.SimpleQueue()
@@ -114,6 +116,8 @@ class Slots:
         self._withdrawn = 0
         self.waiting: int = 0
         """The number of senders that wait."""
+        self.parked: Final[set[int]] = set()
+        """Their threads, as `threading.get_ident()`: each until it puts its message."""
         self.closed: bool = False
         self.askers: Final[collections.deque[Asker]] = collections.deque()
         """Who is to be told, one for each slot that is freed, the first one first."""
@@ -161,7 +165,7 @@ class Slots:
                 # One for this sender, and as many as there are already for those that come. Under
                 # the lock, so that a sender which finds nothing left to issue finds these. No call
                 # stands between looking at the count and lowering it: a finalizer may re-enter.
-                issued = self._limit - self._unissued
+                issued = self.limit - self._unissued
                 self._unissued -= 1
                 while issued and self._unissued:
                     self._unissued -= 1
@@ -169,6 +173,7 @@ class Slots:
                     self.free(None)
                 return True
             self.waiting += 1
+            self.parked.add(threading.get_ident())
         try:
             if not self.closed:
                 self._free.get(timeout=shortest(self.timeout, deadline.remaining()))
@@ -179,6 +184,7 @@ class Slots:
         finally:
             with self._lock:
                 self.waiting -= 1
+                self.parked.discard(threading.get_ident())
         # The slot that `shut` has freed is in another sender's hand just now.
         return refuse(None)
 

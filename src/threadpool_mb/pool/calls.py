@@ -4,12 +4,15 @@
 caller's thread only where its worker is idle (`Lane.turn_for`).
 """
 
+import threading
 from typing import Any, Final, final
 
-from threadpool_mb.arguments import AT_ONCE
+from threadpool_mb.arguments import AT_ONCE, Deadline, shortest
 from threadpool_mb.command.calling import settle_refused
+from threadpool_mb.command.holders import Holder
 from threadpool_mb.command.replies import Reply
 from threadpool_mb.command.waits import here, waiting_for, would_wait_for_itself
+from threadpool_mb.counters import CallId
 from threadpool_mb.errors import MailboxClosed
 from threadpool_mb.mailbox.slots import Slots, worth_waiting_for
 from threadpool_mb.mailbox.using import deliver_within
@@ -58,21 +61,37 @@ class Calls[K, M]:
         target = incarnation.input
         if incarnation.direct is not None:
             return target.deliver(call)
+        slots: Slots | None = getattr(target, "slots", None)
         # A user's own is asked once; what waits there, waits for the worker in any case.
-        own = getattr(target, "slots", None) is not None
-        if own and deliver_within(target, call, AT_ONCE):
+        if slots is not None and deliver_within(target, call, AT_ONCE):
             return True
-        # Who hands a call on waits here, not for the answer.
-        if reply.was_handed_on and (deadlock := would_wait_for_itself(reply)) is not None:
-            raise deadlock
-        # Who waits for room waits for the worker.
-        with waiting_for(reply):
-            if deliver_within(target, call, reply.deadline):
-                return True
+        if self._put_with_patience(incarnation, call, reply, slots):
+            return True
         if reply.deadline.remaining() != 0:
             return self._undelivered.refused(incarnation, call)
         settle_refused(reply)
         return False
+
+    def _put_with_patience(
+        self, incarnation: Incarnation[K, M], call: M, reply: Reply[Any], slots: Slots | None
+    ) -> bool:
+        """Wait for room; whoever does that waits for the worker."""
+        target, deadline, move = incarnation.input, reply.deadline, reply.move
+        room = reply if slots is None else _Room(reply.call_id, incarnation, slots)
+        try:
+            if move is not None:
+                move.room = room
+                # Who hands a call on waits here, not for the answer.
+                if (deadlock := would_wait_for_itself(reply)) is not None:
+                    raise deadlock
+            with waiting_for(room) as waiting:
+                if slots is None:
+                    return deliver_within(target, call, deadline)
+                deadline = Deadline(shortest(slots.timeout, deadline.remaining()))
+                return any(deliver_within(target, call, end) for end in waiting.stretches(deadline))
+        finally:
+            if move is not None:
+                move.room = None
 
     def offer(
         self, key: K, message: M, *, last: bool, reply: Reply[Any] | None = None
@@ -98,3 +117,36 @@ class Calls[K, M]:
         if reply is not None:
             reply.holder = None
         return self._undelivered.nobody(key, message, tried)
+
+
+@final
+class _Room[K, M]:
+    """Room for a call in a worker's mailbox: who waits for it, waits for the worker; see `Awaited`.
+
+    The wait may be over though the one who waits has not gone on: with a slot in its hand, or with
+    its message in the mailbox. It has neither if the mailbox is full, and the thread is parked for
+    a slot after that: full, so no slot is in anybody's hand; parked, so it has put nothing before.
+    """
+
+    __slots__ = ("_slots", "_thread", "call_id", "holder", "waiting_workers")
+
+    def __init__(self, call_id: CallId, holder: Incarnation[K, M], slots: Slots) -> None:
+        self._slots: Final = slots
+        self._thread: Final = threading.get_ident()
+        self.call_id: Final = call_id
+        self.holder: Final = holder
+        self.waiting_workers: tuple[Holder, ...] = ()
+
+    in_transit = False
+
+    @property
+    def answered(self) -> bool:
+        """Whether the wait may be over; the one who waits itself looks while it does not wait."""
+        slots = self._slots
+        mailbox = self.holder.mailbox.stats()
+        if mailbox.closed or mailbox.messages < slots.limit:
+            return True
+        return self._thread not in slots.parked and self._thread != threading.get_ident()
+
+    def holder_gone(self, holder: Holder, /) -> None:
+        """Not called: it watches nobody, as the end of its worker closes the mailbox."""

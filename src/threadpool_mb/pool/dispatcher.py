@@ -263,10 +263,11 @@ class Dispatcher[K, M]:
             self._tell(functools.partial(self.roster.leave, incarnation, may_start=True), "the key")
             self._report(incarnation, error)
         finally:
-            here.inner.remove(incarnation)
             # Its traceback holds the worker's frames, and what these hold ends with them: a
-            # generator that is suspended in a `with` block, say. Before the successor starts.
+            # generator that is suspended in a `with` block, say. Before the successor starts, and
+            # as long as this worker is known to run here: that block may call the successor.
             del error
+            here.inner.remove(incarnation)
             self.roster.end(incarnation, failed=failed)
 
     def _report(self, incarnation: Incarnation[K, M], error: BaseException | None) -> None:

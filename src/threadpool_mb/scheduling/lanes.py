@@ -184,9 +184,9 @@ class Lane[M](queue.SimpleQueue[M]):
         because the caller takes the lock as whoever schedules the lane does.
 
         The caller may be the main thread, where an interrupt comes between any two calls. `held`
-        says whether this thread has yet to let go of the lane; no interrupt comes between a step and
-        its writing there. So what an interrupt has left is done all the same: the lane is scheduled,
-        or looked into once more.
+        says whether this thread has yet to let go of the lane; no interrupt comes between a step
+        and its writing there. So what an interrupt has left is done all the same: the lane is
+        scheduled, or looked into once more.
 
         Blocks: as long as handling it takes.
 
@@ -240,7 +240,7 @@ class Lane[M](queue.SimpleQueue[M]):
             self.attend()
 
     def _handle(self, message: M) -> bool:
-        """Handle one message that is in no queue; `False` if the next turn has to end the worker."""
+        """Handle one message that is in no queue; `False` if a turn has to end the worker."""
         raise NotImplementedError
 
     def _work(self) -> bool:
