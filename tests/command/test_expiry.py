@@ -24,6 +24,16 @@ def test_a_call_expires_at_its_deadline_though_nobody_looks() -> None:
     assert ReplyBox(over).expired
 
 
+def test_a_box_that_is_dropped_after_the_deadline_says_that_the_time_is_over() -> None:
+    reply: Reply[object] = Reply("a", Deadline(0))
+
+    # By a receiver that looks at the deadline before the caller does.
+    ReplyBox(reply)
+
+    error = error_of(reply.try_result)
+    assert (type(error), error.key) == (CallTimedOut, "a")
+
+
 def test_a_call_that_was_answered_is_expired() -> None:
     reply, box = asked()
 

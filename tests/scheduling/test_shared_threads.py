@@ -8,10 +8,12 @@ from typing import Any
 import pytest
 
 from tests.helpers import DEADLINE, Running, until
+from tests.points import interrupted_at_each_point
 from tests.pool.witness import Gate
 from threadpool_mb import ThreadRefused
 from threadpool_mb.arguments import Deadline
 from threadpool_mb.scheduling import shared_threads
+from threadpool_mb.scheduling.lanes import IDLE, Lane
 from threadpool_mb.scheduling.shared_threads import SharedThreads
 
 
@@ -266,3 +268,27 @@ def test_a_turn_that_a_starting_thread_will_take_is_no_reason_for_another_one(
     gates[2].wait_until_reached()
 
     assert (while_starting, len(threads)) == (2, 2)
+
+
+@pytest.mark.parametrize("of", ["threads", "lane"])
+def test_who_is_interrupted_while_a_turn_is_scheduled_has_asked_for_a_thread(of: str) -> None:
+    asked: list[SharedThreads] = []
+
+    class IdleLane(Lane[None]):
+        def __init__(self, threads: SharedThreads) -> None:
+            super().__init__(threads, None)
+            self.unattended = IDLE
+            self._busy.release()
+
+    def prepare() -> SharedThreads:
+        threads = SharedThreads("t", 1, lambda: asked.append(threads))
+        return threads
+
+    def schedule(threads: SharedThreads) -> None:
+        if of == "threads":
+            threads.schedule(Calls(int))
+        else:
+            IdleLane(threads).attend()
+
+    for threads in interrupted_at_each_point(prepare, schedule):
+        assert not threads._ready.qsize() or threads in asked

@@ -110,9 +110,13 @@ class GeneratorWorkers[K, M]:
         if incarnation.state is not State.PENDING:
             return False  # dropped by what re-entered
         incarnation.state = State.RUNNING
-        put(lane)
-        if threads.growing:
+        try:
+            put(lane)
+            if threads.growing:
+                threads.grow_if_needed()
+        except BaseException:  # an interrupt, after `put`
             threads.grow_if_needed()
+            raise
         return True
 
     def start(self, incarnation: Incarnation[K, M]) -> None:

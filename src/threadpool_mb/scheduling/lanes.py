@@ -134,10 +134,14 @@ class Lane[M](queue.SimpleQueue[M]):
         # it comes before the lock is tried, or after `put`, when the lane is scheduled.
         for got in map(self._busy.acquire, (False,)):
             if got:
-                self.unattended = 0
-                put(self)
-                if threads.growing:
+                try:
+                    self.unattended = 0
+                    put(self)
+                    if threads.growing:
+                        threads.grow_if_needed()
+                except BaseException:  # an interrupt, after `put`
                     threads.grow_if_needed()
+                    raise
 
     def nudge(self) -> None:
         """Have the idle ones of the shared threads run for a moment. Blocks: never."""
@@ -223,8 +227,10 @@ class Lane[M](queue.SimpleQueue[M]):
                     # Not `schedule`: the next interrupt could come before its `put`.
                     self._threads.put(self)
                     self._threads.grow_if_needed()
-                elif self.qsize():
-                    self.attend()
+                else:
+                    self._threads.grow_if_needed()
+                    if self.qsize():
+                        self.attend()
                 raise
             return taken
         return False

@@ -141,9 +141,13 @@ class SharedThreads:
 
         Blocks: never.
         """
-        self.put(turn)
-        if self.growing:
+        try:
+            self.put(turn)
+            if self.growing:
+                self.grow_if_needed()
+        except BaseException:  # an interrupt
             self.grow_if_needed()
+            raise
 
     def grow_if_needed(self) -> None:
         """Do the second half of `schedule`, for who has done the first with `put`."""

@@ -1,0 +1,268 @@
+"""Staged: waits that seem to stand and are over, and circles that are closed without a look."""
+
+import logging
+import threading
+from collections.abc import Callable, Generator
+from typing import Any
+
+import pytest
+
+from tests.command.doubles import (
+    Echo,
+    FakeWorker,
+    Kind,
+    Note,
+    Place,
+    error_of,
+    held_by,
+)
+from tests.helpers import DEADLINE, in_thread, until
+from threadpool_mb import (
+    Blocking,
+    Call,
+    CallDeadlock,
+    CallError,
+    Mailbox,
+    WorkerExit,
+    call,
+    call_async,
+    cast,
+)
+from threadpool_mb.command import waits
+from threadpool_mb.command.holders import Move
+from threadpool_mb.command.waits import here, waiting_for
+from threadpool_mb.mailbox.slots import Slots
+from threadpool_mb.pool import calls
+
+
+@pytest.fixture
+def looks(monkeypatch: pytest.MonkeyPatch) -> list[object]:
+    """Return a list that grows whenever one who waits looks for a circle."""
+    looks: list[object] = []
+    check = waits._check
+
+    def counted(workers: Any, reply: Any) -> bool:  # noqa: ANN401 - as there
+        looks.append(reply)
+        return check(workers, reply)
+
+    monkeypatch.setattr(waits, "_check", counted)
+    return looks
+
+
+@pytest.mark.parametrize("has", ["a slot in its hand", "put its message"])
+def test_one_who_has_its_room_and_has_not_gone_on_closes_no_circle(
+    place: Place, kind: Kind, monkeypatch: pytest.MonkeyPatch, looks: list[object], has: str
+) -> None:
+    gate = place.gate()
+    stopping: list[int] = []
+
+    def stopped_after(function: Callable[..., bool]) -> Callable[..., bool]:
+        def call_and_stop(*arguments: Any) -> bool:  # noqa: ANN401 - whatever they are
+            taken = function(*arguments)
+            if threading.get_ident() in stopping:
+                gate()
+            return taken
+
+        return call_and_stop
+
+    if has == "a slot in its hand":
+        monkeypatch.setattr(Slots, "wait", stopped_after(Slots.wait))
+    else:
+        monkeypatch.setattr(calls, "deliver_within", stopped_after(calls.deliver_within))
+    pool = place.pool(kind, "b", "c", mailbox=Blocking(1), inline_calls=False)
+    got: list[object] = []
+
+    def ask_b() -> None:
+        try:
+            got.append(call(pool.ref("b"), Echo("from b")))
+        except CallError as error:
+            got.append(error)
+
+    held = place.hold(pool.ref("c"))
+    assert cast(pool.ref("c"), Note(ask_b))
+    # "b" waits for room in the mailbox of "c", and for nothing else.
+    assert cast(pool.ref("b"), Note(lambda: call_async(pool.ref("c"), Echo("to c"))))
+    c: Any = pool._roster.routes["c"]
+    until(lambda: c.input.slots.parked)
+    stopping.extend(c.input.slots.parked)
+    # "c" takes its message and makes room, then calls "b", which has not run since.
+    held.open()
+    gate.wait_until_reached()
+    before = len(looks)
+    until(lambda: got or len(looks) > before + 3)
+    gate.open()
+    until(lambda: got)
+
+    assert got == ["from b"]
+
+
+def test_a_call_to_one_who_waits_for_room_in_the_callers_full_mailbox_is_told(
+    place: Place, kind: Kind
+) -> None:
+    pool = place.pool(kind, "b", "c", mailbox=Blocking(1), inline_calls=False)
+    gate = place.gate()
+    told: list[CallError] = []
+
+    def ask_b() -> None:
+        gate()
+        told.append(error_of(lambda: call(pool.ref("b"), Echo("1"))))
+
+    assert cast(pool.ref("c"), Note(ask_b))
+    gate.wait_until_reached()
+    assert cast(pool.ref("c"), Note(lambda: None))
+    assert cast(pool.ref("b"), Note(lambda: call_async(pool.ref("c"), Echo("2"))))
+    c: Any = pool._roster.routes["c"]
+    until(lambda: c.input.slots.parked)
+    gate.open()
+    until(lambda: told)
+
+    assert [type(error) for error in told] == [CallDeadlock]
+
+
+def test_a_clean_up_behind_the_end_of_a_worker_that_calls_its_successor_is_told(
+    place: Place, kind: Kind, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # What is logged is kept, with the traceback.
+    monkeypatch.setattr(logging.getLogger("threadpool_mb.pool.dispatcher"), "disabled", True)
+    told: list[CallError] = []
+    started: list[object] = []
+
+    def session() -> Generator[None]:
+        try:
+            yield
+        finally:
+            # It ends with the worker's frame, and that with its error's traceback.
+            told.append(error_of(lambda: call(pool.ref("a"), Echo("1"))))
+
+    def start() -> None:
+        started.append(None)
+        if len(started) == 1:
+            session_ = session()
+            next(session_)
+            raise LookupError
+
+    def function(_key: str, mailbox: Mailbox[Any]) -> None:
+        start()
+        for request in mailbox:
+            request.reply_box.reply("2")
+            del request
+
+    def generator(_key: str) -> Generator[None, Call[str]]:
+        start()
+        while True:
+            (yield).reply_box.reply("2")
+
+    def restart(exit_: WorkerExit[str]) -> None:
+        if len(started) == 1:
+            pool.initialize(exit_.key)
+
+    worker: Callable[..., Any] = function if kind == "function" else generator
+    pool = place.pool(kind, "a", worker=worker, on_worker_exit=restart)
+    until(lambda: told)
+
+    assert type(told[0]) is CallDeadlock
+    assert call(pool.ref("a"), Echo("1")) == "2"
+
+
+def test_one_whose_successor_is_linked_behind_it_while_it_waits_for_it_is_told() -> None:
+    before, successor = FakeWorker("before"), FakeWorker("successor")
+    reply, _box = held_by(successor)
+
+    def wait() -> CallError:
+        here.inner.append(before)
+        return error_of(reply.result)
+
+    with in_thread(wait) as waiting:
+        until(lambda: before.waits_for is reply)
+        successor.predecessor = before
+        error = waiting.result()
+
+    assert type(error) is CallDeadlock
+    assert before.waits_for is None
+
+
+def test_a_wait_that_goes_on_after_one_inside_it_looks_again() -> None:
+    one, inner, outer = FakeWorker("one"), FakeWorker("inner"), FakeWorker("outer")
+    (for_one, _box), (for_inner, _of_inner), (for_outer, _of_outer) = map(
+        held_by, (one, inner, outer)
+    )
+    here.inner.append(one)
+    try:
+        with waiting_for(for_outer) as waiting:
+            with waiting_for(for_inner) as inside:
+                outer.waits_for = for_one
+                inside.look_again()
+
+            with pytest.raises(CallDeadlock, match=r"'one' → fake 'outer' → fake 'one'"):
+                waiting.look_again()
+    finally:
+        here.inner.clear()
+
+
+def test_of_two_who_find_their_circle_later_one_is_told() -> None:
+    one, other = FakeWorker("one"), FakeWorker("other")
+    for_one, box_of_one = held_by(FakeWorker("at first"))
+    for_other, box_of_other = held_by(FakeWorker("at first"))
+    told: list[CallError] = []
+
+    def wait(worker: FakeWorker, reply: Any) -> None:  # noqa: ANN401 - of either
+        here.inner.append(worker)
+        try:
+            reply.result(timeout=DEADLINE)
+        except CallError as error:
+            told.append(error)
+            # The worker goes on, and so does the other one.
+            for_one.holder = for_other.holder = None
+
+    with (
+        in_thread(lambda: wait(one, for_other)) as first,
+        in_thread(lambda: wait(other, for_one)) as second,
+    ):
+        until(lambda: one.waits_for and other.waits_for)
+        for_one.holder, for_other.holder = one, other
+        until(lambda: told)
+        box_of_one.reply(None)
+        box_of_other.reply(None)
+        first.result()
+        second.result()
+
+    assert [type(error) for error in told] == [CallDeadlock]
+
+
+def test_a_call_that_is_on_its_way_is_followed_when_it_has_arrived() -> None:
+    one, new = FakeWorker("one"), FakeWorker("new")
+    reply, _box = held_by(FakeWorker("before"))
+    move = Move()
+    reply.hand_on(move)
+    reply.holder = new
+    new.waits_for, _of_one = held_by(one)
+    here.inner.append(one)
+    try:
+        with waiting_for(reply) as waiting:
+            waiting.look_again()  # it may go to somebody else
+            reply.handed_on(move)
+            told = error_of(reply.try_result)
+    finally:
+        here.inner.clear()
+
+    assert type(told) is CallDeadlock
+
+
+def test_a_call_that_was_handed_on_and_on_is_on_its_way_until_the_last_one_says_so() -> None:
+    ended, new = FakeWorker("ended"), FakeWorker("new")
+    reply, box = held_by(FakeWorker("before"))
+    first, second = Move(), Move()
+    reply.hand_on(first)
+    # It was delivered, and that one hands it on before the first one has said so.
+    reply.hand_on(second)
+    reply.holder = ended
+    reply.handed_on(first)
+    reply.watch()
+
+    ended.end()
+
+    assert not reply.done()
+    reply.holder = new
+    reply.handed_on(second)
+    box.reply(42)
+    assert reply.result() == 42
