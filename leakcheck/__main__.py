@@ -68,7 +68,7 @@ def _parser() -> argparse.ArgumentParser:
         "--short", action="store_true", help=f"smaller rounds, for {SHORT:.0f} s in all"
     )
     length.add_argument(
-        "--seconds", type=float, default=LONG, help=f"for all scenarios together ({LONG:.0f})"
+        "--seconds", type=float, default=LONG, help=f"for all of them together ({LONG:.0f})"
     )
     parser.add_argument("--cap", type=int, default=CAP, metavar="MIB", help=f"memory ({CAP})")
     parser.add_argument("--list", action="store_true", help="say what the scenarios are, and end")
@@ -94,7 +94,7 @@ def _run(words: Sequence[str]) -> int:
     names = arguments.scenarios or list(SCENARIOS)
     seconds = SHORT if arguments.short else arguments.seconds
     scale = SHORT_SCALE if arguments.short else 1.0
-    limits = Limits(seconds / len(SCENARIOS), scale, arguments.cap * _MIB, _PATIENCE)
+    limits = Limits(seconds / len(names), scale, arguments.cap * _MIB, _PATIENCE)
     return _check(names, limits, arguments.out, arguments.seed, seconds)
 
 

@@ -3,10 +3,13 @@
 What is given back later is no leak: a few things, such as a thread that has ended, are kept until
 the next one comes, and are there after one round and gone after another. So blocks are judged by
 their floor, the least that there is after a round or any later one; a leak raises the floor as it
-raises them. Their slope is the median of the slopes between rounds that lie a quarter of the run
-apart. A leak raises all of these; one step, wherever it is, less than half of them. What a line of
-that slope rises over all counted rounds has to stay within the band. So the more rounds there are,
-the smaller a leak is found: over 100 rounds, one block in four.
+raises them. The price: a last reading that happens to be low hides a leak that is no larger than
+that over all rounds.
+
+The floor's slope is the median of the slopes between rounds that lie a quarter of the run apart. A
+leak raises all of these; one step, wherever it is, less than half of them. What a line of that
+slope rises over all counted rounds has to stay within the band. So the more rounds there are, the
+smaller a leak is found: over 100 rounds, one block in four.
 """
 
 import itertools

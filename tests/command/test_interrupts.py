@@ -21,6 +21,7 @@ import contextlib, logging, os, signal, sys, traceback
 import threadpool_mb as mb
 from tests.command.doubles import Do, Echo, Place, end, fail, obey
 from tests.points import Point
+from threadpool_mb.command.waits import here
 
 logging.disable()
 signal.signal(signal.SIGINT, lambda number, frame: None)
@@ -48,22 +49,23 @@ number, reached = 0, True
 while reached:
     number += 1
     started.clear()
-    where = []
+    where, faults = [], []
     pool = Place().idle("a", worker=worker, inline_calls=True)
     point = Point(number, interrupt)
     point.run(lambda: ask(pool, does))
     reached = point.reached
     try:
-        # On another thread it could be told of a circle, if this one seems to run the worker.
-        mb.call_async(pool.ref("a"), Echo("2")).result(timeout=1)
-    except (mb.WorkerGone, mb.CallNotDelivered, mb.CallDeadlock):
+        mb.call_async(pool.ref("a"), Echo("2")).result(timeout=8)
+    except (mb.WorkerGone, mb.CallNotDelivered):
         pass
     except mb.CallTimedOut:
-        where.append("the worker does not answer")
+        faults.append("the worker does not answer")
     pool.cancel()
-    finished = pool.join(timeout=1).finished
-    if not finished or started != ["a"] or "the worker does not answer" in where:
-        print(number, where, started, finished)
+    if here.inner:
+        faults.append("the worker seems to run here still")
+    finished = pool.join(timeout=8).finished
+    if not finished or started != ["a"] or faults:
+        print(number, where, faults, started, finished)
         break
 sys.stdout.flush()
 os._exit(0)
@@ -79,7 +81,7 @@ def test_a_call_on_the_main_thread_may_be_interrupted_anywhere_and_the_pool_ends
         [sys.executable, "-W", "ignore", "-c", INLINE_ON_THE_MAIN_THREAD, what],
         check=True,
         stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
+        stderr=subprocess.STDOUT,
         text=True,
         timeout=15,
     )

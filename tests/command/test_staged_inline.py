@@ -131,22 +131,18 @@ def test_a_call_is_answered_wherever_it_is_when_something_else_happens(
 def test_a_call_is_answered_wherever_something_else_is_when_it_comes(
     other: Callable[[Scene], None],
 ) -> None:
-    outcomes = set[object]()
     for scene, stepped in each_step(Scene, other, CODE, warm=warm(other)):
         caller = Running(scene.calls)
         if not held(lanes._shutting) and not scene.lane._busy.locked():
             until(lambda: not caller.running)  # noqa: B023 - joined in this round
         stepped.result()
         outcome = caller.result()
-        outcomes.add(outcome)
         scene.finish()
 
         if other is Scene.casts:
             assert outcome == "answered"
             assert (scene.seen, scene.letters) == (["cast"], [])
         assert outcome in {"answered", WorkerGone.__name__, CallNotDelivered.__name__}
-
-    assert outcomes
 
 
 def test_two_calls_at_once_are_both_answered_wherever_the_first_one_is() -> None:

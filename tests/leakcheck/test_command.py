@@ -32,7 +32,7 @@ def test_a_clean_run_writes_a_log_a_json_and_a_page(
 
     assert status == 0
     assert [name for name, _ in asked] == ["calls", "pools"]
-    assert asked[0][1].seconds == 24 / len(SCENARIOS)
+    assert asked[0][1].seconds == 12
     assert {path.suffix for path in tmp_path.iterdir()} == {".log", ".json", ".html"}
     written = Run.from_json((tmp_path / f"{build()}.json").read_text("utf-8"))
     assert written.scenarios == (CLEAN, CLEAN)

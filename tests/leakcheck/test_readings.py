@@ -13,7 +13,7 @@ from leakcheck import readings
 from leakcheck.readings import Readings, own_objects
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(readings, "GRACE", 0.05)
 
@@ -35,6 +35,7 @@ def test_objects_of_the_library_are_counted_by_class_and_no_others() -> None:
     del mailbox
 
 
+@pytest.mark.usefixtures("_impatient")
 def test_a_class_of_which_there_is_one_more_has_grown() -> None:
     taken = _begun()
     mailbox: mb.Mailbox[int] = mb.Unlimited().create()
@@ -70,6 +71,7 @@ def test_garbage_in_cycles_has_not_grown() -> None:
     assert taken.growth == {}
 
 
+@pytest.mark.usefixtures("_impatient")
 def test_a_thread_that_stays_is_counted() -> None:
     end = threading.Event()
     taken = _begun()
@@ -83,6 +85,7 @@ def test_a_thread_that_stays_is_counted() -> None:
     assert max(taken.series().threads) == taken.expected[0] + 1
 
 
+@pytest.mark.usefixtures("_impatient")
 def test_a_file_that_stays_open_is_counted() -> None:
     taken = _begun()
     number = os.open("/dev/null", os.O_RDONLY)

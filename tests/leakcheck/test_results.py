@@ -13,10 +13,15 @@ def test_a_run_comes_back_as_it_was() -> None:
     assert Run.from_json(run().to_json()) == run()
 
 
-@pytest.mark.parametrize("text", ["[]", "{}", '{"format": 99}', "no JSON"])
+@pytest.mark.parametrize("text", ["[]", "{}", '{"format": 99}'])
 def test_what_is_no_run_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match=r"."):
+    with pytest.raises(ValueError, match=r"^not a run of the leak check in format \d+$"):
         Run.from_json(text)
+
+
+def test_what_is_no_json_is_refused() -> None:
+    with pytest.raises(ValueError, match="Expecting value"):
+        Run.from_json("no JSON")
 
 
 def test_a_file_that_is_no_run_is_named(tmp_path: Path) -> None:

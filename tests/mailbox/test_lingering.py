@@ -10,8 +10,9 @@ import pytest
 from threadpool_mb.mailbox import lingering
 
 QUICK: Final = 1e-6
+"""Seconds without the core where nobody else wants it."""
 SLICE: Final = 4e-3
-"""Seconds that one gets for giving its core away, to nobody or to a process that computes."""
+"""Where a process that computes does."""
 
 
 class Machine:
@@ -22,6 +23,7 @@ class Machine:
         self.given_away = 0
         self.takes = QUICK
         self.arrive = 1
+        self.arrive_after = 1
         self.queue: queue.SimpleQueue[int] = queue.SimpleQueue()
         self._numbers = itertools.count()
         monkeypatch.setattr(lingering, "os", SimpleNamespace(sched_yield=self._give_away))
@@ -31,6 +33,8 @@ class Machine:
     def _give_away(self) -> None:
         self.given_away += 1
         self.now += self.takes
+        if self.given_away < self.arrive_after:
+            return
         for _ in range(self.arrive):
             self.queue.put(next(self._numbers))
 
@@ -54,12 +58,34 @@ def test_the_core_is_given_away_until_there_is_a_message(machine: Machine) -> No
     assert [machine.wait() for _ in range(3)] == [1, 1, 1]
 
 
+@pytest.mark.parametrize("after", [1, 2, 3])
+def test_the_core_is_given_away_until_a_message_comes_and_three_times_at_most(
+    machine: Machine, after: int
+) -> None:
+    machine.arrive_after = after
+
+    assert machine.wait() == after
+
+
+def test_who_finds_none_parks(machine: Machine) -> None:
+    machine.arrive = 0
+    parked: list[int] = []
+
+    class Parked(queue.SimpleQueue[int]):
+        def get(self, block: bool = True, timeout: float | None = None) -> int:  # noqa: FBT001, FBT002 - as in the original
+            parked.append(machine.given_away)
+            return 0
+
+    assert lingering.get_patiently(Parked()) == 0
+    assert parked == [3]
+
+
 def test_who_lost_a_time_slice_for_one_message_parks_at_once_for_a_while(machine: Machine) -> None:
     machine.takes = SLICE
 
     assert [machine.wait() for _ in range(3)] == [1, 0, 0]
 
-    machine.now += lingering._WHILE
+    machine.now += lingering._PARK_AT_ONCE_FOR
     machine.takes = QUICK
     assert [machine.wait() for _ in range(3)] == [1, 1, 1]
 
