@@ -14,11 +14,11 @@ _HOW_TO_READ: Final = f"""\
 Each scenario ran in a process of its own, round after round, under a cap on its memory. After each
 round, when all was quiet and garbage was collected, it was counted what there was: memory blocks,
 objects of the library's own classes, threads, open files. After a warm-up no class may have one
-object more than at its end, and threads and files have to be back after every round. What
-blocks a later round gives back does not count. They are judged by their slope, the median between
-rounds that lie a quarter of the run apart: what the line rises over all counted rounds has to stay
-within {BAND} blocks. Resident memory is recorded, and not
-judged: allocators keep what they have. The cap limits data, memory that can be written to."""
+object more than at its end, and threads and files have to be back after every round. Blocks that a
+later round gives back do not count; the others are judged by their slope, the median between rounds
+that lie a quarter of the run apart: what the line rises over all counted rounds has to stay within
+{BAND} blocks. Resident memory is recorded, and not judged: allocators keep what they have. The cap
+limits data, memory that can be written to."""
 
 _STYLE: Final = """
 .plots {

@@ -81,8 +81,7 @@ class Servers:
             case "drop":
                 pass
             case "delegate" if self.pool is not None:
-                mb.delegate(self.pool.ref(key - 1), mb.Call(Ask("reply"), box))
-                del request
+                mb.delegate(self.pool.ref(key - 1), request, Ask("reply"))
             case "late":
                 self._kept[key] = box
             case "ask itself" if self.pool is not None:

@@ -6,8 +6,7 @@ from typing import Final
 
 import threadpool_mb as mb
 from benchmarks.measuring import scaled
-from leakcheck.scenarios.pools import THREADS, lasting_pool, until_idle
-from leakcheck.waiting import PATIENCE, StuckError
+from leakcheck.scenarios.pools import THREADS, lasting_pool, until_idle, wait_for_end
 
 COUNT: Final = 300
 
@@ -83,5 +82,4 @@ def _close_over_messages(count: int) -> None:
     pool.cancel()
     with contextlib.suppress(mb.PoolClosed):
         pool.dispatch(0, "too late")
-    if not pool.join(timeout=PATIENCE).finished:
-        raise StuckError("a cancelled pool has not ended")
+    wait_for_end(pool)

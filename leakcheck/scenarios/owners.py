@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import threadpool_mb as mb
 from benchmarks.measuring import scaled
+from leakcheck.scenarios.pools import wait_for_end
 from leakcheck.waiting import PATIENCE
 
 EXECUTORS: Final = 20
@@ -174,7 +175,7 @@ def pools(scale: float) -> Iterator[Callable[[], object]]:
                 cancelled = mb.Pool(worker, **options)
                 _use_pool(cancelled)
                 cancelled.cancel()
-                cancelled.join(timeout=PATIENCE)
+                wait_for_end(cancelled)
                 closed = mb.Pool(worker, **options)
                 _use_pool(closed)
                 closed.close()

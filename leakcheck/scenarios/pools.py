@@ -7,7 +7,7 @@ from collections.abc import Callable, Generator, Iterator
 from typing import Any, Final
 
 import threadpool_mb as mb
-from leakcheck.waiting import PATIENCE, until
+from leakcheck.waiting import PATIENCE, StuckError, until
 
 THREADS: Final = 2
 """Shared threads of a pool of generator workers."""
@@ -43,6 +43,12 @@ def lasting_pool(
             pool.initialize(_Meeting(number, barrier))
         until_idle(pool)
         yield pool
+
+
+def wait_for_end(pool: mb.Pool[Any, Any]) -> None:
+    """Wait for the end of a pool that is closed or cancelled."""
+    if not pool.join(timeout=PATIENCE).finished:
+        raise StuckError(f"it has not ended: {pool!r}")
 
 
 def until_idle(pool: mb.Pool[Any, Any]) -> None:

@@ -6,8 +6,8 @@ from typing import Any, Final, Literal
 
 import threadpool_mb as mb
 from benchmarks.measuring import scaled
-from leakcheck.scenarios.pools import lasting_pool, until_idle
-from leakcheck.waiting import PATIENCE, StuckError
+from leakcheck.scenarios.pools import lasting_pool, until_idle, wait_for_end
+from leakcheck.waiting import PATIENCE
 
 KEYS: Final = 300
 FUNCTION_KEYS: Final = 8
@@ -131,12 +131,10 @@ def function_workers(scale: float) -> Iterator[Callable[[], object]]:
         _use(cancelled, numbers)
         cancelled.initialize(("lives", 0))
         cancelled.cancel()
-        if not cancelled.join(timeout=PATIENCE).finished:
-            raise StuckError("a cancelled pool has not ended")
+        wait_for_end(cancelled)
         drained: mb.Pool[_Key, _Message] = mb.Pool(_function)
         drained.initialize(("lives", 0))
-        if not drained.drain(timeout=PATIENCE).finished:
-            raise StuckError("a drained pool has not ended")
-        until_idle(drained)
+        drained.drain(timeout=PATIENCE)
+        wait_for_end(drained)
 
     yield work
