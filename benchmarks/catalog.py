@@ -9,6 +9,7 @@ from benchmarks.results import Comparison
 from benchmarks.workloads.commands import commands
 from benchmarks.workloads.confluent import confluent
 from benchmarks.workloads.cpu import cpu
+from benchmarks.workloads.crowded import crowded
 from benchmarks.workloads.dispatching import dispatch
 from benchmarks.workloads.executor import executor
 from benchmarks.workloads.isolation import isolation
@@ -35,6 +36,7 @@ WORKLOADS: Final[dict[str, Workload]] = {
         producers,
         executor,
         commands,
+        crowded,
         dispatch,
         threads,
     )

@@ -1,8 +1,9 @@
 """Which workers run on this thread, for whom they wait, and whether anyone could ever go on.
 
 **Guarantees.** A worker that would wait for an answer which, through whatever chain, waits for that
-worker gets `CallDeadlock` in its place: of those that close a circle together, the last one. Who
-does not wait pays nothing, and neither does a thread that runs no worker.
+worker gets `CallDeadlock` in its place: one of those that close a circle together, the last one if
+it can see the others. Who does not wait pays nothing, and neither does a thread that runs no
+worker.
 
 **How.** Each worker that waits points to the reply it waits for, and each reply to the worker that
 has the call. Pointing, and following the pointers, is done under one lock: so the last one to point
