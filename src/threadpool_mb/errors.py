@@ -46,6 +46,10 @@ class MailboxEmpty(queue.Empty):
 class MailboxClosed(queue.ShutDown):
     """The mailbox is closed: it takes no more messages, and all it held were received."""
 
+    receiver: object = None
+    """The mailbox of this library whose `receive` has raised it; `None` where a sender was refused,
+    and in what others raise."""
+
 
 class PoolClosed(MailboxClosed):
     """The pool takes no more messages: it was closed or cancelled."""

@@ -165,6 +165,51 @@ def test_another_pool_that_is_closed_is_an_error_of_the_worker(witness: Witness)
     assert isinstance(exit_.error, PoolClosed)
 
 
+@pytest.mark.parametrize("other", ["mailbox", "pool", "its own pool"])
+def test_what_refuses_a_worker_whose_own_mailbox_is_closed_too_is_an_error_of_it(
+    witness: Witness, other: str
+) -> None:
+    closed = Unlimited().create()
+    closed.close()
+    other_witness = Witness()
+
+    with other_witness.pool() as other_pool, witness.pool() as pool:
+        finish(other_pool)
+        send = {
+            "mailbox": lambda: closed.new_input().deliver("message"),
+            "pool": lambda: other_pool.dispatch("x", 1),
+            "its own pool": lambda: pool.dispatch("x", 1),
+        }[other]
+        gate = witness.hold(pool, "a")
+        pool.dispatch("a", send)
+        pool.dispatch("a", "left")
+        pool.close()
+        gate.open()
+        report = finish(pool)
+
+    (exit_,) = witness.exits
+    assert isinstance(exit_.error, MailboxClosed)
+    assert report.failed == 1
+    assert witness.dead == [("a", "left", "worker failed")]
+
+
+def test_the_closed_mailbox_of_another_that_is_received_from_is_an_error_of_it(
+    witness: Witness,
+) -> None:
+    closed = Unlimited().create()
+    closed.close()
+
+    with witness.pool() as pool:
+        gate = witness.hold(pool, "a")
+        pool.dispatch("a", closed.receive)
+        pool.close()
+        gate.open()
+        finish(pool)
+
+    (exit_,) = witness.exits
+    assert isinstance(exit_.error, MailboxClosed)
+
+
 def test_a_removed_worker_that_fails_is_reported_with_its_error(witness: Witness) -> None:
     error = Boom()
 

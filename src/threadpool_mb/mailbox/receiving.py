@@ -337,5 +337,9 @@ class QueueMailbox[T]:
         try:
             return self._queue.get_nowait()
         except queue.Empty:
-            msg = "the mailbox is closed, and all it held were received"
-            raise MailboxClosed(msg) from None
+            raise self._closed_error() from None
+
+    def _closed_error(self) -> MailboxClosed:
+        error = MailboxClosed("the mailbox is closed, and all it held were received")
+        error.receiver = self
+        return error

@@ -20,6 +20,7 @@ from threadpool_mb.arguments import NEVER, Deadline
 from threadpool_mb.command.waits import here
 from threadpool_mb.dead_letters import DeadLetterOffice, DeadLetterReason
 from threadpool_mb.describing import describe
+from threadpool_mb.errors import Cancelled
 from threadpool_mb.mailbox.protocols import Input, Mailbox, MailboxConfig, MailboxStats
 from threadpool_mb.mailbox.sending import Marker
 from threadpool_mb.mailbox.slots import Slots
@@ -205,10 +206,14 @@ class _GeneratorLane[K, M](Lane[M]):
         # frames, and what these hold ends with them, before the successor starts.
         incarnation = cast("Incarnation[K, M]", self.incarnation)
         self._generator = self.incarnation = None
-        if handed[0] is not None and ended_well(handed[0], self):
+        if handed[0] is not None and self._stopped_by(handed[0]):
             handed[0] = None
         self._kind.ended(incarnation, handed.pop())
         return False
+
+    def _stopped_by(self, error: BaseException) -> bool:
+        """Return whether its own mailbox has stopped it: it does not receive from that itself."""
+        return isinstance(error, Cancelled) and self.cancelled
 
     def _run(  # noqa: C901 - few calls a message
         self, generator: _Generator[M] | None
@@ -341,6 +346,9 @@ class _ForeignLane[K, M](_GeneratorLane[K, M]):
     def _sweep(self) -> None:
         # The queue has nothing but tokens.
         self._mailbox.abandon()
+
+    def _stopped_by(self, error: BaseException) -> bool:
+        return ended_well(error, self)
 
     def turn_for(self, _message: M, /) -> bool:
         """Take none: the messages wait in the user's mailbox."""

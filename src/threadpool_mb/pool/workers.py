@@ -2,10 +2,12 @@
 
 import threading
 from collections.abc import Callable
-from typing import Protocol
+from typing import Any, Protocol, cast
 
 from threadpool_mb.arguments import Deadline
-from threadpool_mb.errors import Cancelled, MailboxClosed
+from threadpool_mb.errors import Cancelled, MailboxClosed, PoolClosed
+from threadpool_mb.mailbox.own_kinds import own_mailbox
+from threadpool_mb.mailbox.protocols import Mailbox
 from threadpool_mb.pool.incarnation import Incarnation
 
 __all__ = ["Ended", "MakeKind", "Threads", "WorkerKind", "ended_well"]
@@ -93,10 +95,18 @@ class _Receiving(Protocol):
 
 
 def ended_well(error: BaseException, mailbox: _Receiving) -> bool:
-    """Return whether the worker's own mailbox can have stopped it, not another that it used."""
+    """Return whether it is the worker's own mailbox that has stopped it, not another that it used.
+
+    Where that is of a user's kind: whether it can be.
+    """
+    own = own_mailbox(cast("Mailbox[Any]", mailbox))
+    if own is not None and isinstance(error, MailboxClosed):
+        return error.receiver is own
     try:
-        return (isinstance(error, MailboxClosed) and mailbox.closed) or (
-            isinstance(error, Cancelled) and mailbox.cancelled
-        )
+        return (
+            isinstance(error, MailboxClosed)
+            and not isinstance(error, PoolClosed)
+            and mailbox.closed
+        ) or (isinstance(error, Cancelled) and mailbox.cancelled)
     except BaseException:  # noqa: BLE001 - a user's mailbox; the worker's end is reported all the same
         return False
