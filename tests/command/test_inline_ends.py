@@ -241,6 +241,7 @@ def test_an_interrupt_of_a_call_on_the_main_thread_ends_the_worker_and_comes_aga
         until(lambda: counted)
 
     assert (type(error), error.reason) == (WorkerGone, "worker failed")
+    until(lambda: exits)
     assert type(exits[0].error) is KeyboardInterrupt
 
 

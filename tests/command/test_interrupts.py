@@ -5,7 +5,6 @@ import functools
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -87,35 +86,6 @@ def test_a_call_on_the_main_thread_may_be_interrupted_anywhere_and_the_pool_ends
     )
 
     assert done.stdout == ""
-
-
-def test_an_interrupted_call_on_the_main_thread_leaves_no_worker_that_seems_to_run_there() -> None:
-    left: list[list[Any]] = []
-
-    def prepare() -> Place:
-        place = Place()
-        place.idle("a", inline_calls=True)
-        return place
-
-    def interrupted_calls() -> Iterator[Place]:
-        # Up to where the worker begins to run: what comes after that is another test's.
-        for place in interrupted_at_each_point(
-            prepare, lambda place: call(place.pools[0].ref("a"), Echo("1"))
-        ):
-            if not place.pools[0]._roster.routes:
-                place.end()
-                return
-            yield place
-
-    for place in interrupted_calls():
-        left.append(here.inner.copy())
-        here.inner.clear()
-        if left[-1]:
-            place.end()
-            break
-        place.end()
-
-    assert [each for each in left if each] == []
 
 
 def asking(worker: FakeWorker) -> tuple[Reply[Any], ReplyBox[Any], Running[object]]:

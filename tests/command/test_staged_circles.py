@@ -15,6 +15,7 @@ from tests.command.doubles import (
     Place,
     error_of,
     held_by,
+    until_waits,
 )
 from tests.helpers import DEADLINE, in_thread, until
 from threadpool_mb import (
@@ -23,6 +24,7 @@ from threadpool_mb import (
     CallDeadlock,
     CallError,
     Mailbox,
+    Pool,
     WorkerExit,
     call,
     call_async,
@@ -47,6 +49,21 @@ def looks(monkeypatch: pytest.MonkeyPatch) -> list[object]:
 
     monkeypatch.setattr(waits, "_check", counted)
     return looks
+
+
+@pytest.fixture(autouse=True)
+def _one_stretch(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let who waits for room do so in one go, where no wait seems to be over."""
+    monkeypatch.setattr(waits, "_LONG_STRETCH", 2 * DEADLINE)
+
+
+def parked(pool: Pool[Any, Any], key: str, in_mailbox_of: str) -> int:
+    """Wait until a key's worker is parked for room in another's mailbox; return its thread."""
+    other: Any = pool._roster.routes[in_mailbox_of]
+    until_waits(pool, key)
+    until(lambda: other.input.slots.parked)
+    (thread,) = other.input.slots.parked
+    return thread
 
 
 @pytest.mark.parametrize("has", ["a slot in its hand", "put its message"])
@@ -82,9 +99,7 @@ def test_one_who_has_its_room_and_has_not_gone_on_closes_no_circle(
     assert cast(pool.ref("c"), Note(ask_b))
     # "b" waits for room in the mailbox of "c", and for nothing else.
     assert cast(pool.ref("b"), Note(lambda: call_async(pool.ref("c"), Echo("to c"))))
-    c: Any = pool._roster.routes["c"]
-    until(lambda: c.input.slots.parked)
-    stopping.extend(c.input.slots.parked)
+    stopping.append(parked(pool, "b", "c"))
     # "c" takes its message and makes room, then calls "b", which has not run since.
     held.open()
     gate.wait_until_reached()
@@ -111,8 +126,7 @@ def test_a_call_to_one_who_waits_for_room_in_the_callers_full_mailbox_is_told(
     gate.wait_until_reached()
     assert cast(pool.ref("c"), Note(lambda: None))
     assert cast(pool.ref("b"), Note(lambda: call_async(pool.ref("c"), Echo("2"))))
-    c: Any = pool._roster.routes["c"]
-    until(lambda: c.input.slots.parked)
+    parked(pool, "b", "c")
     gate.open()
     until(lambda: told)
 
