@@ -20,6 +20,7 @@ from typing import Any
 import pytest
 
 from tests.executor.doubles import NoLanes
+from tests.helpers import until
 from threadpool_mb import KeyedExecutor
 from threadpool_mb.executor.futures import KeyedFuture, NoKey
 
@@ -37,7 +38,11 @@ class Executor(KeyedExecutor):  # type: ignore[misc]
 
     @property
     def _threads(self) -> list[threading.Thread]:
-        return self._table.threads._threads
+        # A thread that has just started may be the one to ask for the next one, which CPython's
+        # sender has done when it returns.
+        threads = self._table.threads
+        until(lambda: not threads.growing or not threads._ready.qsize())
+        return threads._threads
 
     @property
     def _broken(self) -> bool:
