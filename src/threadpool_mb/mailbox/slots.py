@@ -116,7 +116,7 @@ class Slots:
         self._withdrawn = 0
         self.waiting: int = 0
         """The number of senders that wait."""
-        self.parked: Final[set[int]] = set()
+        self.parked: Final[dict[int, None]] = {}
         """Their threads, as `threading.get_ident()`: each until it puts its message."""
         self.closed: bool = False
         self.askers: Final[collections.deque[Asker]] = collections.deque()
@@ -173,7 +173,7 @@ class Slots:
                     self.free(None)
                 return True
             self.waiting += 1
-            self.parked.add(threading.get_ident())
+            self.parked[threading.get_ident()] = None
         try:
             if not self.closed:
                 self._free.get(timeout=shortest(self.timeout, deadline.remaining()))
@@ -184,7 +184,7 @@ class Slots:
         finally:
             with self._lock:
                 self.waiting -= 1
-                self.parked.discard(threading.get_ident())
+                self.parked.pop(threading.get_ident(), None)
         # The slot that `shut` has freed is in another sender's hand just now.
         return refuse(None)
 
