@@ -6,7 +6,8 @@ from typing import Final
 
 import threadpool_mb as mb
 from benchmarks.measuring import scaled
-from leakcheck.scenarios.pools import THREADS, lasting_pool, until_idle, wait_for_end
+from leakcheck.scenarios.pools import THREADS, expect_end, lasting_pool, until_idle
+from leakcheck.waiting import PATIENCE
 
 COUNT: Final = 300
 
@@ -82,4 +83,4 @@ def _close_over_messages(count: int) -> None:
     pool.cancel()
     with contextlib.suppress(mb.PoolClosed):
         pool.dispatch(0, "too late")
-    wait_for_end(pool)
+    expect_end(pool.join(timeout=PATIENCE))

@@ -13,7 +13,7 @@ from typing import Final, Literal, assert_never
 
 import threadpool_mb as mb
 from benchmarks.measuring import run_threads, scaled
-from leakcheck.scenarios.pools import lasting_pool, until_idle, wait_for_end
+from leakcheck.scenarios.pools import expect_end, lasting_pool, until_idle
 from leakcheck.waiting import PATIENCE, StuckError
 
 KEYS: Final = 400
@@ -129,6 +129,6 @@ def original_functions(scale: float) -> Iterator[Callable[[], object]]:
         for _ in range(REPETITIONS):
             _repetition(pool, results, count)
         pool.cancel()
-        wait_for_end(pool)
+        expect_end(pool.join(timeout=PATIENCE))
 
     yield work

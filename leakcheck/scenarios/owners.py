@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import threadpool_mb as mb
 from benchmarks.measuring import scaled
-from leakcheck.scenarios.pools import wait_for_end
+from leakcheck.scenarios.pools import expect_end
 from leakcheck.waiting import PATIENCE
 
 EXECUTORS: Final = 20
@@ -175,7 +175,7 @@ def pools(scale: float) -> Iterator[Callable[[], object]]:
                 cancelled = mb.Pool(worker, **options)
                 _use_pool(cancelled)
                 cancelled.cancel()
-                wait_for_end(cancelled)
+                expect_end(cancelled.join(timeout=PATIENCE))
                 closed = mb.Pool(worker, **options)
                 _use_pool(closed)
                 closed.close()

@@ -45,10 +45,10 @@ def lasting_pool(
         yield pool
 
 
-def wait_for_end(pool: mb.Pool[Any, Any]) -> None:
-    """Wait for the end of a pool that is closed or cancelled."""
-    if not pool.join(timeout=PATIENCE).finished:
-        raise StuckError(f"it has not ended: {pool!r}")
+def expect_end(report: mb.DrainReport[Any]) -> None:
+    """Take note of what `join` or `drain` has reported of a pool, which has to have ended."""
+    if not report.finished:
+        raise StuckError(f"a pool has not ended: {report}")
 
 
 def until_idle(pool: mb.Pool[Any, Any]) -> None:

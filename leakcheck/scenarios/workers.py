@@ -6,7 +6,7 @@ from typing import Any, Final, Literal
 
 import threadpool_mb as mb
 from benchmarks.measuring import scaled
-from leakcheck.scenarios.pools import lasting_pool, until_idle, wait_for_end
+from leakcheck.scenarios.pools import expect_end, lasting_pool, until_idle
 from leakcheck.waiting import PATIENCE
 
 KEYS: Final = 300
@@ -131,10 +131,9 @@ def function_workers(scale: float) -> Iterator[Callable[[], object]]:
         _use(cancelled, numbers)
         cancelled.initialize(("lives", 0))
         cancelled.cancel()
-        wait_for_end(cancelled)
+        expect_end(cancelled.join(timeout=PATIENCE))
         drained: mb.Pool[_Key, _Message] = mb.Pool(_function)
         drained.initialize(("lives", 0))
-        drained.drain(timeout=PATIENCE)
-        wait_for_end(drained)
+        expect_end(drained.drain(timeout=PATIENCE))
 
     yield work
