@@ -20,7 +20,7 @@ LAYERS: Final = [
     {"mailbox"},
     {"messages", "dead_letters"},
     {"arguments", "callables"},
-    {"errors", "informed", "counters", "markers", "describing"},
+    {"errors", "here", "informed", "counters", "markers", "describing"},
 ]
 
 

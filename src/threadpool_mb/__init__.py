@@ -9,7 +9,7 @@
 #   command                   commands, calls, replies; who waits for whom
 #   mailbox                   the protocols and the five kinds
 #   messages, dead_letters    what pools and brokers share
-#   errors, markers, arguments, describing
+#   errors, here, markers, arguments, describing
 #
 # No `NullHandler`: with it the log lines of lost messages and failed workers would be silent in a
 # program that does not configure logging; without it Python prints warnings and errors to stderr.

@@ -21,7 +21,8 @@ from threadpool_mb import (
     Request,
     Unlimited,
 )
-from threadpool_mb.command.holders import Awaited, tell_watchers
+from threadpool_mb.command.holders import tell_watchers
+from threadpool_mb.here import Awaited
 from threadpool_mb.scheduling.lanes import IDLE
 
 type Kind = Literal["function", "generator"]

@@ -28,7 +28,8 @@ from threadpool_mb import (
     delegate,
 )
 from threadpool_mb.command import waits
-from threadpool_mb.command.waits import here, waiting_for
+from threadpool_mb.command.waits import waiting_for
+from threadpool_mb.here import here
 
 
 def test_a_circle_through_a_full_mailbox_is_told(place: Place, kind: Kind) -> None:

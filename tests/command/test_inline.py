@@ -32,8 +32,8 @@ from threadpool_mb import (
     call_async,
     cast,
 )
-from threadpool_mb.command.waits import _DEEPEST as DEEPEST
-from threadpool_mb.command.waits import here
+from threadpool_mb.here import _DEEPEST as DEEPEST
+from threadpool_mb.here import here
 
 WHERE = answer(threading.current_thread)
 """Asks on which thread the worker runs."""

@@ -13,14 +13,14 @@ from tests.command.doubles import Boom, Echo, FakeWorker, Place, error_of, held_
 from tests.helpers import DEADLINE, Running, until
 from tests.points import interrupted_at_each_point
 from threadpool_mb import DuplicateReply, Reply, ReplyBox, WorkerGone, call, call_async
-from threadpool_mb.command.waits import here
+from threadpool_mb.here import here
 
 INLINE_ON_THE_MAIN_THREAD = """
 import contextlib, logging, os, signal, sys, traceback
 import threadpool_mb as mb
 from tests.command.doubles import Do, Echo, Place, end, fail, obey
 from tests.points import Point
-from threadpool_mb.command.waits import here
+from threadpool_mb.here import here
 
 logging.disable()
 signal.signal(signal.SIGINT, lambda number, frame: None)

@@ -26,7 +26,7 @@ from threadpool_mb import (
     late_replies,
 )
 from threadpool_mb.command.gates import Gate
-from threadpool_mb.command.waits import here
+from threadpool_mb.here import here
 
 
 def waiters(reply: Reply[object]) -> int:

@@ -32,7 +32,8 @@ from threadpool_mb import (
 )
 from threadpool_mb.command import waits
 from threadpool_mb.command.holders import Move
-from threadpool_mb.command.waits import here, waiting_for
+from threadpool_mb.command.waits import waiting_for
+from threadpool_mb.here import here
 from threadpool_mb.mailbox.slots import Slots
 from threadpool_mb.pool import calls
 

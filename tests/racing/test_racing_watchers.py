@@ -3,8 +3,8 @@
 import threading
 from collections.abc import Callable
 
-from threadpool_mb.command.holders import Awaited
 from threadpool_mb.command.replies import Reply
+from threadpool_mb.here import Awaited
 
 
 class Stopping(dict[Awaited, None]):

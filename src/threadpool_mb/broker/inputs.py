@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any, Final, final
 
 from threadpool_mb.arguments import Deadline
-from threadpool_mb.command.waits import here
+from threadpool_mb.here import here
 from threadpool_mb.mailbox.protocols import Input
 from threadpool_mb.mailbox.slots import Slots
 from threadpool_mb.mailbox.using import deliver_within

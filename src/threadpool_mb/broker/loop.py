@@ -22,10 +22,10 @@ from threadpool_mb.broker.config import BrokerConfig
 from threadpool_mb.broker.parallel import ParallelHandling
 from threadpool_mb.broker.receiving import SharedReceiving
 from threadpool_mb.broker.resources import Address, Resources
-from threadpool_mb.command.waits import here
 from threadpool_mb.dead_letters import DeadLetterOffice
 from threadpool_mb.describing import describe
 from threadpool_mb.errors import Cancelled, MailboxClosed, MailboxEmpty
+from threadpool_mb.here import here
 from threadpool_mb.informed import inform
 from threadpool_mb.mailbox.protocols import Mailbox
 from threadpool_mb.markers import MISSING

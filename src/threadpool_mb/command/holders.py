@@ -17,82 +17,11 @@ tell it, the second one changes nothing.
 """
 
 import threading
-from typing import Final, Protocol, final
+from typing import Final, final
 
-from threadpool_mb.counters import CallId
+from threadpool_mb.here import Awaited, Holder
 
-__all__ = ["Awaited", "Holder", "Move", "add_watcher", "tell_watchers", "unwatch", "watching"]
-
-
-class Awaited(Protocol):
-    """A reply that somebody waits for; or room for a call."""
-
-    waiting_workers: "tuple[Holder, ...]"
-    """The workers of a thread that waits for it, each called by the one before it; of the last
-    thread that began to, if there are several."""
-
-    @property
-    def holder(self) -> "Holder | None":
-        """Who has the call."""
-        ...
-
-    @property
-    def call_id(self) -> CallId:
-        """The id of the call."""
-        ...
-
-    @property
-    def answered(self) -> bool:
-        """Whether the answer is there, so that nobody waits for it any more."""
-        ...
-
-    @property
-    def in_transit(self) -> bool:
-        """Whether the call is being handed on, to one who may not get it."""
-        ...
-
-    def holder_gone(self, holder: "Holder", /) -> None:
-        """Take note that `holder` has ended. It neither blocks nor raises."""
-        ...
-
-
-class Holder(Protocol):
-    """A worker that has a call in its mailbox or in hand.
-
-    A worker has these for as long as it lives, most of them without ever being called: so they are
-    three slots of the worker itself, and `None` at first.
-    """
-
-    gone: bool
-    """Whether it has ended; what waited in its mailbox was informed before that."""
-    watchers: dict[Awaited, None] | None
-    """The replies that somebody waits for."""
-    waits_for: Awaited | None
-    """The reply that it waits for itself; `None` if it does not wait."""
-
-    @property
-    def predecessor(self) -> "Holder | None":
-        """Who has to end before it may start; `None` once it may."""
-        ...
-
-    @property
-    def title(self) -> str:
-        """What it is called in an error's text."""
-        ...
-
-    @property
-    def key(self) -> object:
-        """Its key."""
-        ...
-
-    def nudge(self) -> None:
-        """Have threads that may keep a dropped call alive run for a moment; see `replies`."""
-        ...
-
-    @property
-    def end_reason(self) -> str:
-        """Why it has ended."""
-        ...
+__all__ = ["Move", "add_watcher", "tell_watchers", "unwatch", "watching"]
 
 
 @final

@@ -31,11 +31,12 @@ from threadpool_mb.callables import check_callable
 from threadpool_mb.command import failures
 from threadpool_mb.command.callbacks import WithReply, fill_future, run_callback
 from threadpool_mb.command.gates import Gate, gate_in, open_gate
-from threadpool_mb.command.holders import Holder, Move, add_watcher, unwatch, watching
+from threadpool_mb.command.holders import Move, add_watcher, unwatch, watching
 from threadpool_mb.command.late import count_late_reply
 from threadpool_mb.command.waits import waiting_for, would_wait_for_itself
 from threadpool_mb.counters import CallId, Counter
 from threadpool_mb.errors import CallError, DuplicateReply
+from threadpool_mb.here import Holder
 from threadpool_mb.markers import MISSING, Missing
 
 __all__ = ["Reply"]

@@ -18,85 +18,20 @@ What it cannot see: calls into a mailbox that is no pool's, and through a broker
 who is to answer.
 """
 
-import sys
 import threading
 from collections.abc import Iterator
-from typing import Final, Protocol, Self, final
+from typing import Final, Self, final
 
 from threadpool_mb.arguments import Deadline
-from threadpool_mb.command.holders import Awaited, Holder
 from threadpool_mb.errors import CallDeadlock
+from threadpool_mb.here import Awaited, Holder, here
 
-__all__ = ["Serving", "here", "waiting_for", "would_wait_for_itself"]
+__all__ = ["waiting_for", "would_wait_for_itself"]
 
 _FIRST_STRETCH: Final = 0.001
 _LONG_STRETCH: Final = 1.0
 """Seconds until one who waits for room looks again: where a wait seemed to be over, and elsewhere.
 It loses its place in the line each time, so the next time is twice as long."""
-
-_DEEPEST: Final = 16
-"""How many workers may call each other on one thread; the next call changes threads."""
-
-
-class Serving(Protocol):
-    """A thread that takes turns of many workers."""
-
-    @property
-    def holder(self) -> Holder | None:
-        """Whose turn it is; `None` if it is nobody's who could be called."""
-        ...
-
-    def blocked(self) -> None:
-        """Take note that it will wait for another worker, who may need a thread."""
-        ...
-
-    def still_blocked(self) -> None:
-        """Take note that it still waits, and that a thread may be needed all the same."""
-        ...
-
-    def unblocked(self) -> None:
-        """Take note that it goes on."""
-        ...
-
-
-@final
-class _Here(threading.local):
-    """What runs on this thread."""
-
-    def __init__(self) -> None:
-        self.is_main: Final = threading.current_thread() is threading.main_thread()
-        """Whether signal handlers run on this thread."""
-        self.serving: Serving | None = None
-        """What the thread is, if it takes turns."""
-        self.inner: list[Holder | None] = []
-        """The workers that run here beside that one: called without a change of threads, each by
-        the one before it; or the one that owns the thread. `None` is a broker's."""
-
-    def allows(self, *, inline_calls: bool | None) -> bool:
-        """Return whether a worker may run here at all, as its pool or broker was told.
-
-        `None`: unless an interrupt of the main thread would hit it.
-        """
-        return not self.is_main if inline_calls is None else inline_calls
-
-    def has_room(self) -> bool:
-        """Return whether another worker may run here, called by what runs now.
-
-        It must not run out of stack because its caller is deep in a recursion: it needs half.
-        """
-        # The module of the frame that is so deep, `None` if there is none: a look, without a walk
-        # in Python.
-        half = sys.getrecursionlimit() // 2
-        return len(self.inner) < _DEEPEST and sys._getframemodulename(half) is None  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
-
-    def workers(self) -> tuple[Holder, ...]:
-        """Return the workers that run here, each called by the one before it."""
-        outer = None if self.serving is None else self.serving.holder
-        return tuple(worker for worker in (outer, *self.inner) if worker is not None)
-
-
-here: Final = _Here()
-"""What runs on the thread that looks."""
 
 _lock: Final = threading.RLock()
 """Guards setting `waits_for` and `waiting_workers`, of all; who has set one clears it without it.

@@ -9,11 +9,11 @@ from typing import Any, Final, final
 
 from threadpool_mb.arguments import AT_ONCE, Deadline, shortest
 from threadpool_mb.command.calling import settle_refused
-from threadpool_mb.command.holders import Holder
 from threadpool_mb.command.replies import Reply
-from threadpool_mb.command.waits import here, waiting_for, would_wait_for_itself
+from threadpool_mb.command.waits import waiting_for, would_wait_for_itself
 from threadpool_mb.counters import CallId
 from threadpool_mb.errors import MailboxClosed
+from threadpool_mb.here import Holder, here
 from threadpool_mb.mailbox.slots import Slots, worth_waiting_for
 from threadpool_mb.mailbox.using import deliver_within
 from threadpool_mb.pool.dispatcher import Dispatcher

@@ -21,10 +21,10 @@ from typing import Final, Literal, final
 
 from threadpool_mb.arguments import Deadline, check_timeout
 from threadpool_mb.command.holders import tell_watchers
-from threadpool_mb.command.waits import here
 from threadpool_mb.dead_letters import DeadLetterOffice, DeadLetterReason
 from threadpool_mb.describing import describe
 from threadpool_mb.errors import ThreadRefused
+from threadpool_mb.here import here
 from threadpool_mb.mailbox.protocols import MailboxStats
 from threadpool_mb.pool.incarnation import Incarnation, State
 from threadpool_mb.pool.reports import DrainReport, PoolStats, UnfinishedWorker, WorkerExit

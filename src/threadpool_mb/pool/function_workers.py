@@ -5,9 +5,9 @@ import threading
 from collections.abc import Callable
 from typing import Any, Final, cast, final
 
-from threadpool_mb.command.waits import here
 from threadpool_mb.dead_letters import DeadLetterOffice
 from threadpool_mb.describing import describe
+from threadpool_mb.here import here
 from threadpool_mb.mailbox.protocols import Input, Mailbox, MailboxConfig
 from threadpool_mb.mailbox.sending import QueueInput
 from threadpool_mb.pool.incarnation import Direct, Incarnation, Leftovers

@@ -17,10 +17,10 @@ from collections.abc import Callable, Generator
 from typing import Any, Final, Literal, Never, cast, final, override
 
 from threadpool_mb.arguments import NEVER, Deadline
-from threadpool_mb.command.waits import here
 from threadpool_mb.dead_letters import DeadLetterOffice, DeadLetterReason
 from threadpool_mb.describing import describe
 from threadpool_mb.errors import Cancelled
+from threadpool_mb.here import here
 from threadpool_mb.mailbox.protocols import Input, Mailbox, MailboxConfig, MailboxStats
 from threadpool_mb.mailbox.sending import Marker
 from threadpool_mb.mailbox.slots import Slots

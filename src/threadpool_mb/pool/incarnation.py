@@ -4,9 +4,9 @@ import enum
 from collections.abc import Callable
 from typing import Final, Protocol, final
 
-from threadpool_mb.command.holders import Awaited
 from threadpool_mb.dead_letters import DeadLetterOffice, DeadLetterReason
 from threadpool_mb.describing import describe
+from threadpool_mb.here import Awaited
 from threadpool_mb.mailbox.protocols import Input, MailboxStats
 
 __all__ = ["Direct", "HasReason", "Incarnation", "Leftovers", "Mailbox", "State"]

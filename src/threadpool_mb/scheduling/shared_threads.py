@@ -35,8 +35,8 @@ from collections.abc import Callable
 from typing import Final, final
 
 from threadpool_mb.arguments import Deadline
-from threadpool_mb.command.waits import here
 from threadpool_mb.errors import ThreadRefused
+from threadpool_mb.here import here
 from threadpool_mb.mailbox.lingering import get_patiently
 from threadpool_mb.scheduling.turns import NUDGE, ServingThread, Turn
 

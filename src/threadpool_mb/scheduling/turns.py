@@ -2,7 +2,7 @@
 
 from typing import Final, Protocol, final
 
-from threadpool_mb.command.holders import Holder
+from threadpool_mb.here import Holder
 
 __all__ = ["NUDGE", "ServingThread", "Turn"]
 

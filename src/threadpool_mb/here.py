@@ -1,0 +1,148 @@
+"""What runs on this thread: its workers, and how the thread itself serves them.
+
+Below all layers, so that whatever parks a thread (a full mailbox, a reply, a future) can tell the
+pool that the thread belongs to.
+"""
+
+import sys
+import threading
+from typing import Final, Protocol, final
+
+from threadpool_mb.counters import CallId
+
+__all__ = ["Awaited", "Holder", "Serving", "here"]
+
+_DEEPEST: Final = 16
+"""How many workers may call each other on one thread; the next call changes threads."""
+
+
+class Awaited(Protocol):
+    """A reply that somebody waits for; or room for a call."""
+
+    waiting_workers: "tuple[Holder, ...]"
+    """The workers of a thread that waits for it, each called by the one before it; of the last
+    thread that began to, if there are several."""
+
+    @property
+    def holder(self) -> "Holder | None":
+        """Who has the call."""
+        ...
+
+    @property
+    def call_id(self) -> CallId:
+        """The id of the call."""
+        ...
+
+    @property
+    def answered(self) -> bool:
+        """Whether the answer is there, so that nobody waits for it any more."""
+        ...
+
+    @property
+    def in_transit(self) -> bool:
+        """Whether the call is being handed on, to one who may not get it."""
+        ...
+
+    def holder_gone(self, holder: "Holder", /) -> None:
+        """Take note that `holder` has ended. It neither blocks nor raises."""
+        ...
+
+
+class Holder(Protocol):
+    """A worker that has a call in its mailbox or in hand.
+
+    A worker has these for as long as it lives, most of them without ever being called: so they are
+    three slots of the worker itself, and `None` at first.
+    """
+
+    gone: bool
+    """Whether it has ended; what waited in its mailbox was informed before that."""
+    watchers: dict[Awaited, None] | None
+    """The replies that somebody waits for."""
+    waits_for: Awaited | None
+    """The reply that it waits for itself; `None` if it does not wait."""
+
+    @property
+    def predecessor(self) -> "Holder | None":
+        """Who has to end before it may start; `None` once it may."""
+        ...
+
+    @property
+    def title(self) -> str:
+        """What it is called in an error's text."""
+        ...
+
+    @property
+    def key(self) -> object:
+        """Its key."""
+        ...
+
+    def nudge(self) -> None:
+        """Have threads that may keep a dropped call alive run for a moment; see `replies`."""
+        ...
+
+    @property
+    def end_reason(self) -> str:
+        """Why it has ended."""
+        ...
+
+
+class Serving(Protocol):
+    """A thread that takes turns of many workers."""
+
+    @property
+    def holder(self) -> Holder | None:
+        """Whose turn it is; `None` if it is nobody's who could be called."""
+        ...
+
+    def blocked(self) -> None:
+        """Take note that it will wait for another worker, who may need a thread."""
+        ...
+
+    def still_blocked(self) -> None:
+        """Take note that it still waits, and that a thread may be needed all the same."""
+        ...
+
+    def unblocked(self) -> None:
+        """Take note that it goes on."""
+        ...
+
+
+@final
+class _Here(threading.local):
+    """What runs on this thread."""
+
+    def __init__(self) -> None:
+        self.is_main: Final = threading.current_thread() is threading.main_thread()
+        """Whether signal handlers run on this thread."""
+        self.serving: Serving | None = None
+        """What the thread is, if it takes turns."""
+        self.inner: list[Holder | None] = []
+        """The workers that run here beside that one: called without a change of threads, each by
+        the one before it; or the one that owns the thread. `None` is a broker's."""
+
+    def allows(self, *, inline_calls: bool | None) -> bool:
+        """Return whether a worker may run here at all, as its pool or broker was told.
+
+        `None`: unless an interrupt of the main thread would hit it.
+        """
+        return not self.is_main if inline_calls is None else inline_calls
+
+    def has_room(self) -> bool:
+        """Return whether another worker may run here, called by what runs now.
+
+        It must not run out of stack because its caller is deep in a recursion: it needs half.
+        """
+        # The module of the frame that is so deep, `None` if there is none: a look, without a walk
+        # in Python.
+        half = sys.getrecursionlimit() // 2
+        return len(self.inner) < _DEEPEST and sys._getframemodulename(half) is None  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+
+    def workers(self) -> tuple[Holder, ...]:
+        """Return the workers that run here, each called by the one before it."""
+        outer = None if self.serving is None else self.serving.holder
+        return tuple(worker for worker in (outer, *self.inner) if worker is not None)
+
+
+here: Final = _Here()
+"""What runs on the thread that looks."""
