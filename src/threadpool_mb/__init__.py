@@ -72,6 +72,7 @@ from threadpool_mb.markers import Missing as Missing
 from threadpool_mb.messages import Dispatch as Dispatch
 from threadpool_mb.messages import Initialize as Initialize
 from threadpool_mb.messages import Remove as Remove
+from threadpool_mb.pool.ends import until_drained as until_drained
 from threadpool_mb.pool.inputs import KeyInput as KeyInput
 from threadpool_mb.pool.pool import Pool as Pool
 from threadpool_mb.pool.reports import DrainReport as DrainReport
@@ -144,4 +145,5 @@ __all__ = [
     "late_replies",
     "serve",
     "server",
+    "until_drained",
 ]

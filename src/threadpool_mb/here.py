@@ -81,6 +81,10 @@ class Holder(Protocol):
         """Have threads that may keep a dropped call alive run for a moment; see `replies`."""
         ...
 
+    def receives_from(self, mailbox: object, /) -> bool:
+        """Return whether `mailbox` is the one that its messages come out of."""
+        ...
+
     @property
     def end_reason(self) -> str:
         """Why it has ended."""

@@ -2,12 +2,14 @@
 
 import enum
 from collections.abc import Callable
-from typing import Final, Protocol, final
+from typing import Final, Protocol, cast, final
 
 from threadpool_mb.dead_letters import DeadLetterOffice, DeadLetterReason
 from threadpool_mb.describing import describe
 from threadpool_mb.here import Awaited
+from threadpool_mb.mailbox.own_kinds import own_mailbox
 from threadpool_mb.mailbox.protocols import Input, MailboxStats
+from threadpool_mb.mailbox.protocols import Mailbox as UserMailbox
 
 __all__ = ["Direct", "HasReason", "Incarnation", "Leftovers", "Mailbox", "State"]
 
@@ -166,6 +168,10 @@ class Incarnation[K, M]:
         nudge: Callable[[], object] | None = getattr(self.mailbox, "nudge", None)
         if nudge is not None:
             nudge()
+
+    def receives_from(self, mailbox: object) -> bool:
+        """Return whether `mailbox` is the one that its messages come out of; see `Holder`."""
+        return mailbox is not None and mailbox is own_mailbox(cast("UserMailbox[M]", self.mailbox))
 
     @property
     def title(self) -> str:
