@@ -20,7 +20,15 @@ LAYERS: Final = [
     {"mailbox"},
     {"messages", "dead_letters"},
     {"arguments", "callables"},
-    {"errors", "here", "informed", "counters", "markers", "describing"},
+    {
+        "errors",
+        "here",
+        "informed",
+        "counters",
+        "markers",
+        "describing",
+        "threading_context",
+    },
 ]
 
 

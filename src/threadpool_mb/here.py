@@ -6,6 +6,7 @@ pool that the thread belongs to.
 
 import sys
 import threading
+from collections.abc import Callable
 from typing import Final, Protocol, final
 
 from threadpool_mb.counters import CallId
@@ -14,6 +15,11 @@ __all__ = ["Awaited", "Holder", "Serving", "here"]
 
 _DEEPEST: Final = 16
 """How many workers may call each other on one thread; the next call changes threads."""
+
+_ASYNCIO: Final = "asyncio.events", "_get_running_loop"
+_TRIO: Final = "trio.lowlevel", "in_trio_run"
+"""The module and the function of it that says whether an event loop runs on this thread. A loop
+runs only where its module was imported: it is looked for, and never imported from here."""
 
 
 class Awaited(Protocol):
@@ -129,8 +135,18 @@ class _Here(threading.local):
         """Return whether a worker may run here at all, as its pool or broker was told.
 
         `None`: unless an interrupt of the main thread would hit it.
+
+        Whatever was told, it may not where it would find something of the caller's: the exception
+        that the caller handles, which would be its `sys.exception()`, the `__context__` of what it
+        raises, and what a bare `raise` raises; or an event loop that runs, so that it could run
+        none itself.
         """
-        return not self.is_main if inline_calls is None else inline_calls
+        return (
+            (not self.is_main if inline_calls is None else inline_calls)
+            and sys.exception() is None
+            and not _loop_runs(*_ASYNCIO)
+            and not _loop_runs(*_TRIO)
+        )
 
     def has_room(self) -> bool:
         """Return whether another worker may run here, called by what runs now.
@@ -146,6 +162,13 @@ class _Here(threading.local):
         """Return the workers that run here, each called by the one before it."""
         outer = None if self.serving is None else self.serving.holder
         return tuple(worker for worker in (outer, *self.inner) if worker is not None)
+
+
+def _loop_runs(module: str, function: str) -> bool:
+    """Return whether an event loop of that module runs on this thread."""
+    # Where another thread imports it just now, the function may be missing.
+    running: Callable[[], object] | None = getattr(sys.modules.get(module), function, None)
+    return running is not None and bool(running())
 
 
 here: Final = _Here()
