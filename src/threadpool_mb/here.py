@@ -9,8 +9,6 @@ import threading
 from collections.abc import Callable
 from typing import Final, Protocol, final
 
-from threadpool_mb.counters import CallId
-
 __all__ = ["Awaited", "Holder", "Serving", "here"]
 
 _DEEPEST: Final = 16
@@ -34,9 +32,13 @@ class Awaited(Protocol):
         """Who has the call."""
         ...
 
-    @property
-    def call_id(self) -> CallId:
-        """The id of the call."""
+    def deadlock(self, chain: str, key: object, /) -> Exception:
+        """Return what is raised in the place of a wait that would never end.
+
+        Args:
+            chain: the workers that wait for each other, as text.
+            key: the last one's key.
+        """
         ...
 
     @property
@@ -83,8 +85,17 @@ class Holder(Protocol):
         """Its key."""
         ...
 
+    @property
+    def backlog(self) -> int:
+        """How many messages wait for it."""
+        ...
+
     def nudge(self) -> None:
         """Have threads that may keep a dropped call alive run for a moment; see `replies`."""
+        ...
+
+    def expedite(self) -> None:
+        """Have it take its turn before others that wait for theirs. Blocks: never."""
         ...
 
     def receives_from(self, mailbox: object, /) -> bool:
@@ -107,6 +118,11 @@ class Serving(Protocol):
 
     def blocked(self) -> None:
         """Take note that it will wait for another worker, who may need a thread."""
+        ...
+
+    @property
+    def starved(self) -> bool:
+        """Whether all threads of its kind wait, and turns for one that may have to be started."""
         ...
 
     def still_blocked(self) -> None:

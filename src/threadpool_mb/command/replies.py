@@ -33,11 +33,11 @@ from threadpool_mb.command.callbacks import WithReply, fill_future, run_callback
 from threadpool_mb.command.gates import Gate, gate_in, open_gate
 from threadpool_mb.command.holders import Move, add_watcher, unwatch, watching
 from threadpool_mb.command.late import count_late_reply
-from threadpool_mb.command.waits import waiting_for, would_wait_for_itself
 from threadpool_mb.counters import CallId, Counter
-from threadpool_mb.errors import CallError, DuplicateReply
+from threadpool_mb.errors import CallDeadlock, CallError, DuplicateReply
 from threadpool_mb.here import Holder
 from threadpool_mb.markers import MISSING, Missing
+from threadpool_mb.waits import waiting_for, would_wait_for_itself
 
 __all__ = ["Reply"]
 
@@ -261,7 +261,16 @@ class Reply[R]:
         self._look()
         deadlock = would_wait_for_itself(self)
         if deadlock is not None:
-            self.settle_error(deadlock)
+            self.settle_error(cast("CallError", deadlock))
+
+    def deadlock(self, chain: str, key: object, /) -> CallDeadlock:
+        """Return what a worker gets in the place of an answer; see `Awaited`."""
+        return CallDeadlock(
+            f"the call {self.call_id} would wait for ever: {chain}",
+            self.call_id,
+            key=key,
+            reason="deadlock",
+        )
 
     def holder_gone(self, holder: Holder, /) -> None:
         """Answer that nobody will, unless the call was handed on; see `Awaited`."""

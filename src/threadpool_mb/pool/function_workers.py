@@ -9,6 +9,7 @@ from threadpool_mb.callables import check_ran
 from threadpool_mb.dead_letters import DeadLetterOffice
 from threadpool_mb.describing import describe
 from threadpool_mb.here import here
+from threadpool_mb.mailbox.own_kinds import own_mailbox
 from threadpool_mb.mailbox.protocols import Input, Mailbox, MailboxConfig
 from threadpool_mb.mailbox.sending import QueueInput
 from threadpool_mb.markers import MISSING
@@ -55,7 +56,11 @@ class FunctionWorkers[K, M]:
         leftovers = Leftovers(key, self._office)
         mailbox: Mailbox[M] = self._config.create(on_dead_letter=leftovers)
         sending = mailbox.new_input()
-        return Incarnation(key, leftovers, mailbox, sending, _direct(sending))
+        incarnation = Incarnation(key, leftovers, mailbox, sending, _direct(sending))
+        own = own_mailbox(mailbox)
+        if own is not None and own.slots is not None:
+            own.slots.holder = incarnation
+        return incarnation
 
     def start_at_once(self, _incarnation: Incarnation[K, M]) -> bool:
         """Start none: a thread may have to be started, which takes its time."""

@@ -106,7 +106,11 @@ class GeneratorWorkers[K, M]:
             return Incarnation(key, leftovers, foreign, foreign, None)
         slots = make_slots()
         lane = _GeneratorLane(self, key, slots)
-        return Incarnation(key, lane, lane, lane, lane if slots is None else None)
+        if slots is None:
+            return Incarnation(key, lane, lane, lane, lane)
+        incarnation = Incarnation(key, lane, lane, lane, None)
+        slots.holder = incarnation
+        return incarnation
 
     def start_at_once(self, incarnation: Incarnation[K, M]) -> bool:
         """Start a worker if there is a thread; see `WorkerKind.start_at_once`.

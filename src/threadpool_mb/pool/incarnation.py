@@ -163,6 +163,17 @@ class Incarnation[K, M]:
         self.successor: Incarnation[K, M] | None = None
         """The worker of the key that waits for the end of this one."""
 
+    @property
+    def backlog(self) -> int:
+        """How many messages wait in its mailbox."""
+        return self.mailbox.stats().messages
+
+    def expedite(self) -> None:
+        """Have it take its turn before others, if it shares threads; see `Holder`."""
+        expedite: Callable[[], object] | None = getattr(self.mailbox, "expedite", None)
+        if expedite is not None:
+            expedite()
+
     def nudge(self) -> None:
         """Have idle threads of its pool run for a moment, if it shares threads; see `Holder`."""
         nudge: Callable[[], object] | None = getattr(self.mailbox, "nudge", None)

@@ -38,7 +38,7 @@ from threadpool_mb.arguments import Deadline
 from threadpool_mb.errors import ThreadRefused
 from threadpool_mb.here import here
 from threadpool_mb.mailbox.lingering import get_patiently
-from threadpool_mb.scheduling.turns import NUDGE, ServingThread, Turn
+from threadpool_mb.scheduling.turns import NUDGE, ServingThread, Turn, bring_forward
 
 __all__ = ["SharedThreads", "default_max_threads"]
 
@@ -259,6 +259,23 @@ class SharedThreads:
         with self._lock:
             self._blocked -= 1
             self._look_whether_growing_locked()
+
+    @property
+    def starved(self) -> bool:
+        """Whether there may be no more threads but for the one that waiting ones are due."""
+        return len(self._threads) >= self._max_threads and self._blocked >= len(self._threads) - 1
+
+    def expedite(self, turn: Turn) -> None:
+        """Have `turn` come first of those that wait, if it is one of them.
+
+        For a thread that is about to wait for what is done in that turn, where hardly any thread is
+        left to do it: the turns before it may all have to wait for the same, and each would cost
+        one more thread.
+
+        Blocks: never. Takes time proportional to the turns that wait.
+        """
+        bring_forward(self._ready, turn)
+        self.grow_if_needed()
 
     def nudge(self) -> None:
         """Have idle threads run for a moment, a few times a second at most. Blocks: never.
