@@ -3,8 +3,8 @@
 **Guarantees.** The first answer stands, whoever gives it: a reply, the end of a worker, a timeout.
 Each waiter is woken, and each callback called once, whatever comes together.
 
-**How.** One list, the *log*, to which entries are only appended: answers (tuples), a *gate* (a lock
-that is held until there is an answer; who waits for the answer waits for the gate), and callbacks.
+**How.** One list, the *log*, to which entries are only appended: answers (tuples), a *gate* (what
+waiters park at until there is an answer; see `gates`), and callbacks.
 The first answer in the log is the answer. Its giver sees to the entries before it: opens the gate,
 calls the callbacks. An entry behind it is its own adder's business, who looks for an answer in
 front of it after it was added. So an entry is before the answer or behind it, and either way is
@@ -22,7 +22,7 @@ threads that take turns of the worker that has the call: a list of theirs may ha
 
 import concurrent.futures
 import functools
-import threading
+import queue
 from collections.abc import Callable
 from typing import Any, Final, cast, final
 
@@ -296,7 +296,12 @@ class Reply[R]:
                     left = deadline.remaining()
                     if left == 0:
                         return None
-                    opened = gate.acquire(timeout=pause if left is None else min(pause, left))
+                    opened = True
+                    try:
+                        gate.get(timeout=pause if left is None else min(pause, left))
+                    except queue.Empty:
+                        opened = False
+                    # Not in the `except`: a deadlock does not come of an empty queue.
                     if not opened:
                         waiting.look_again()
                     pause = min(2 * pause, _LONGEST_PAUSE)
@@ -312,8 +317,8 @@ class Reply[R]:
                     self._pass_on(gate)
                     raise
 
-    def _pass_on(self, gate: threading.Lock) -> None:
-        """Let the next one who waits go on, if the answer is there; the gate may be open."""
+    def _pass_on(self, gate: "queue.SimpleQueue[None]") -> None:
+        """Let the next waiter go on, if the answer is there; see `gates`."""
         if self.answered:
             open_gate(gate)
             if self._watched is not None:

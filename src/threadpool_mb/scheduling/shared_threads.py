@@ -6,8 +6,8 @@ turn that blocks holds up one thread, and no other turn for longer than a thread
 Where all of them wait for other workers to answer calls, there may be one more, so that one of
 those can be given its turn; it ends when it has nothing to do.
 
-**Assumes.** What `mailbox.sending` says of `SimpleQueue`. Turns raise nothing; what they raise all
-the same is logged, and the thread goes on.
+**Assumes.** What `mailbox.sending` says of `SimpleQueue`; of two that pop one entry of a dict, one
+gets it. Turns raise nothing; what they raise all the same is logged, and the thread goes on.
 
 When to ask for one more thread: when none is idle and more turns wait than threads are *starting*,
 which have not taken their first turn. The sender's side is (1) and (2), the thread's (a) to (c):
@@ -67,13 +67,13 @@ class SharedThreads:
 
     __slots__ = (
         "_ask",
-        "_asking",
         "_blocked",
         "_closed",
         "_extra_when_blocked",
         "_idle",
         "_lock",
         "_max_threads",
+        "_may_ask",
         "_name",
         "_named",
         "_next_nudge",
@@ -131,8 +131,10 @@ class SharedThreads:
         self._closed: bool = False
         # The system has refused a thread.
         self._refused: bool = False
-        # Held while one more thread is asked for. Nobody waits for it.
-        self._asking: Final = threading.Lock()
+        # Has its one entry while nobody asks for one more thread. The asker takes the entry out;
+        # the thread that grows puts it back, and so may one that was not asked. So it is no lock:
+        # that would be released by others than its holder, and twice.
+        self._may_ask: Final[dict[str, bool]] = {"may ask": True}
         self.growing: bool = True
         """Whether there may be more threads than there are."""
 
@@ -156,8 +158,8 @@ class SharedThreads:
         # Not under the lock: who asks may hold another one, which a finalizer waits for that runs
         # under this one. A loop, so that no interrupt can come between the claim and the `try`; see
         # `lanes`.
-        for got in map(self._asking.acquire, (False,)):
-            if not got:
+        for may_ask in map(self._may_ask.pop, ("may ask",), (False,)):
+            if not may_ask:
                 return
             try:
                 self._ask()
@@ -327,8 +329,7 @@ class SharedThreads:
             return sum(thread.is_alive() for thread in self._threads)
 
     def _not_asking(self) -> None:
-        with contextlib.suppress(RuntimeError):  # nobody was
-            self._asking.release()
+        self._may_ask["may ask"] = True
 
     def _serve(self) -> None:
         """Take turn after turn; a shared thread's whole life."""
