@@ -18,12 +18,18 @@ from typing import Final, cast, final
 
 from threadpool_mb.arguments import Deadline, check_limit
 from threadpool_mb.errors import Cancelled, MailboxClosed, MailboxEmpty
+from threadpool_mb.here import parking
 from threadpool_mb.mailbox.claims import Claims
-from threadpool_mb.mailbox.lingering import get_patiently
+from threadpool_mb.mailbox.lingering import receive_patiently
 from threadpool_mb.mailbox.protocols import Input, MailboxStats, MessageFuture
 from threadpool_mb.mailbox.sending import Marker, QueueInput
 
 __all__ = ["QueueMailbox"]
+
+
+class _Nothing:
+    """In the place of a message: there was none. A class, as `Marker` is."""
+
 
 _is_message: Final = functools.partial(operator.is_not, Marker)
 """`_is_message(message)` without a frame of Python."""
@@ -135,17 +141,19 @@ class QueueMailbox[T]:
                 try:
                     message = self._get(False)  # noqa: FBT003 - not to wait
                 except queue.Empty:
-                    message = get_patiently(self._queue)
-                if message is not Marker:
-                    if self._free is not None:
-                        self._free(None)
-                        if self._askers:
-                            self._tell()
-                    return message
-                message = self._look()
-                if message is not Marker:
-                    return message
+                    pass
+                else:
+                    if message is not Marker:
+                        if self._free is not None:
+                            self._free(None)
+                            if self._askers:
+                                self._tell()
+                        return message
+                    message = self._look()
+                    if message is not Marker:
+                        return message
             timeout = self._timeout
+        # Waits outside of the handler above: what interrupts a wait shall not begin with `Empty`.
         return self._receive(Deadline(timeout))
 
     def receive_many(self, max_messages: int, *, timeout: float | None = None) -> list[T]:
@@ -207,7 +215,7 @@ class QueueMailbox[T]:
                         continue
                     message = self._look()
                 else:
-                    message = get_patiently(self._queue)
+                    message = receive_patiently(self._queue)
                     if message is Marker:
                         message = self._look()
                 if message is Marker:
@@ -219,11 +227,15 @@ class QueueMailbox[T]:
     def _freeing(self, free: Callable[[None], None]) -> Iterator[T]:
         """Yield messages, and free the slot of each, as long as the mailbox is plain."""
         get, marker, askers = self._get, Marker, self._askers
+        nothing = cast("T", _Nothing)
         while self._plain:
             try:
                 message = get(False)
             except queue.Empty:
-                message = get_patiently(self._queue)
+                message = nothing
+            if message is nothing:
+                # Outside of the handler; see `receive`.
+                message = receive_patiently(self._queue)
             if message is not marker:
                 free(None)
                 if askers:
@@ -290,7 +302,7 @@ class QueueMailbox[T]:
             return future.wait(deadline)
         except BaseException:
             # Another thread that waits for a future may have filled this one since.
-            if self._claims.withdraw(future):
+            if future.withdraw():
                 raise
             return future.wait(deadline)
 
@@ -322,11 +334,17 @@ class QueueMailbox[T]:
 
     def _next(self, deadline: Deadline) -> T:
         """Wait for what comes next."""
+        remaining = deadline.remaining()
+        if remaining is None:
+            return receive_patiently(self._queue)
         try:
-            return self._get(timeout=deadline.remaining())
+            if remaining == 0:
+                return self._get(timeout=0)
+            with parking():
+                return self._get(timeout=remaining)
         except queue.Empty:
-            msg = "no message came within the timeout"
-            raise MailboxEmpty(msg) from None
+            pass
+        raise MailboxEmpty("no message came within the timeout")
 
     def _last(self) -> T:
         """Take what is left behind the marker; step 3 of the interleaving in `sending`."""

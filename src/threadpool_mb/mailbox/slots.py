@@ -33,6 +33,7 @@ from typing import Final, Never, final
 
 from threadpool_mb.arguments import NEVER, Deadline, shortest
 from threadpool_mb.errors import MailboxClosed
+from threadpool_mb.here import parking
 
 __all__ = ["Asker", "Slots", "refuse", "worth_waiting_for"]
 
@@ -176,7 +177,8 @@ class Slots:
             self.parked[threading.get_ident()] = None
         try:
             if not self.closed:
-                self._free.get(timeout=shortest(self.timeout, deadline.remaining()))
+                with parking():
+                    self._free.get(timeout=shortest(self.timeout, deadline.remaining()))
                 return True
         except queue.Empty:
             if not self.closed:
