@@ -12,7 +12,6 @@ import functools
 import itertools
 import operator
 import queue
-import threading
 from collections.abc import Callable, Iterable, Iterator
 from typing import Final, cast, final
 
@@ -72,9 +71,9 @@ class QueueMailbox[T]:
         # True while `receive` may take the short way: there is no default timeout, and nothing was
         # closed, cancelled or claimed that the receiver knows of. Once False, it stays so.
         self._plain = receive_timeout is None
-        # Held until `_plain` is made false: a flag that iterators of C can ask.
-        self._running: Final = threading.Lock()
-        self._running.acquire()
+        # Empty once `_plain` is false: a flag that iterators of C can ask for its length. No lock:
+        # several threads may have to clear it, and no lock is for that.
+        self._running: Final = [None]
         # The marker of the end was taken: the queue is only to be emptied.
         self._ending = False
         self._cancelled = False
@@ -196,18 +195,18 @@ class QueueMailbox[T]:
         if self._free is not None:
             yield self._freeing(self._free)
         else:
-            get, qsize, running = self._get, self._queue.qsize, self._running.locked
+            get, qsize, running = self._get, self._queue.qsize, self._running
             while self._plain:
                 if waiting := qsize():
                     # `get(True)` as often, unless the receiver is stopped. It hardly ever waits:
                     # who abandons the mailbox may take messages out, and leaves the marker.
                     all_taken: list[None] = []
-                    unless_stopped = iter(running, False)  # noqa: FBT003 - the value it ends at
+                    unless_stopped = iter(running.__len__, 0)
                     turns = itertools.chain(
                         itertools.islice(unless_stopped, waiting), _noting(all_taken)
                     )
                     yield itertools.takewhile(_is_message, map(get, turns))
-                    if not running():
+                    if not running:
                         # It may have taken the marker just before, unless it came to the end.
                         self._ending = not all_taken and self._sending.marked
                         break
@@ -290,8 +289,7 @@ class QueueMailbox[T]:
     def _leave_short_way(self) -> None:
         """Make the receiver look at claims and cancelling before each message."""
         self._plain = False
-        with contextlib.suppress(RuntimeError):  # another thread was first
-            self._running.release()
+        self._running.clear()
 
     def _receive(self, deadline: Deadline) -> T:
         """Take the oldest message that no living future claims."""
