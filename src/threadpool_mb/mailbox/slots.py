@@ -35,9 +35,9 @@ import threading
 from collections.abc import Callable
 from typing import Final, Never, final
 
-from threadpool_mb.arguments import NEVER, Deadline, shortest
+from threadpool_mb.arguments import AT_ONCE, NEVER, Deadline, shortest
 from threadpool_mb.errors import DispatchDeadlock, MailboxClosed
-from threadpool_mb.here import Holder, here
+from threadpool_mb.here import Holder, here, parking
 from threadpool_mb.waits import waiting_for
 
 __all__ = ["Asker", "Room", "Slots", "refuse", "worth_waiting_for"]
@@ -184,17 +184,14 @@ class Slots:
                     issued -= 1
                     self.free(None)
                 return True
+        if self.timeout == 0 or deadline is AT_ONCE:
+            if self.closed:
+                refuse(None)
+            return False
         holder = self.holder
-        serving = here.serving
-        if holder is not None and (serving is not None or here.inner):
+        if holder is not None and (here.serving is not None or here.inner):
             return self._wait_as_worker(holder, deadline)
-        if serving is None:
-            return self._park(deadline)
-        serving.blocked()
-        try:
-            return self._park(deadline)
-        finally:
-            serving.unblocked()
+        return self._park(deadline)
 
     def _wait_as_worker(self, holder: Holder, deadline: Deadline) -> bool:
         """Wait as `wait` does, on a thread that runs a worker, for room in a worker's mailbox.
@@ -216,7 +213,8 @@ class Slots:
             self.parked[threading.get_ident()] = None
         try:
             if not self.closed:
-                self._free.get(timeout=shortest(self.timeout, deadline.remaining()))
+                with parking():
+                    self._free.get(timeout=shortest(self.timeout, deadline.remaining()))
                 return True
         except queue.Empty:
             if not self.closed:
