@@ -122,7 +122,7 @@ class Serving(Protocol):
 
     @property
     def starved(self) -> bool:
-        """Whether all threads of its kind wait, and turns for one that may have to be started."""
+        """Whether all other threads of its kind wait, so that it is the last one."""
         ...
 
     def still_blocked(self) -> None:

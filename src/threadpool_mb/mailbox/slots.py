@@ -38,7 +38,7 @@ from typing import Final, Never, final
 from threadpool_mb.arguments import AT_ONCE, NEVER, Deadline, shortest
 from threadpool_mb.errors import DispatchDeadlock, MailboxClosed
 from threadpool_mb.here import Holder, here, parking
-from threadpool_mb.waits import waiting_for
+from threadpool_mb.waits import expedite, waiting_for
 
 __all__ = ["Asker", "Room", "Slots", "refuse", "worth_waiting_for"]
 
@@ -199,11 +199,12 @@ class Slots:
         Raises:
             DispatchDeadlock: if that would be for ever.
         """
-        # A wait with a timeout ends by itself, whoever waits for whom.
-        ends = self.timeout is not None or deadline.remaining() is not None
-        with waiting_for(Room(self, holder, ends=ends)) as waiting:
-            if ends:
-                return self._park(deadline)
+        if self.timeout is not None or deadline.remaining() is not None:
+            # It ends by itself, and so is part of no circle; or it is one stretch of a call's wait,
+            # which is.
+            expedite(holder)
+            return self._park(deadline)
+        with waiting_for(Room(self, holder)) as waiting:
             return any(self._park(end) for end in waiting.stretches(deadline))
 
     def _park(self, deadline: Deadline) -> bool:
@@ -236,15 +237,13 @@ class Room:
     a slot after that: full, so no slot is in anybody's hand; parked, so it has put nothing before.
     """
 
-    __slots__ = ("_deadlock", "_ends", "_slots", "_thread", "holder", "waiting_workers")
+    __slots__ = ("_deadlock", "_slots", "_thread", "holder", "waiting_workers")
 
     def __init__(
         self,
         slots: Slots,
         holder: Holder,
         deadlock: Callable[[str, object], Exception] | None = None,
-        *,
-        ends: bool = False,
     ) -> None:
         """Wait on this thread.
 
@@ -252,10 +251,8 @@ class Room:
             slots: those of the mailbox.
             holder: the worker whose mailbox it is.
             deadlock: makes what is raised where the wait would be for ever.
-            ends: whether the wait ends by itself, and so is part of no circle.
         """
         self._slots: Final = slots
-        self._ends: Final = ends
         self._thread: Final = threading.get_ident()
         self._deadlock: Final = deadlock
         self.holder: Final[Holder | None] = holder
@@ -267,7 +264,7 @@ class Room:
     def answered(self) -> bool:
         """Whether the wait may be over; the one who waits itself looks while it does not wait."""
         slots, holder = self._slots, self.holder
-        if self._ends or slots.closed or holder is None or holder.backlog < slots.limit:
+        if slots.closed or holder is None or holder.backlog < slots.limit:
             return True
         return self._thread not in slots.parked and self._thread != threading.get_ident()
 

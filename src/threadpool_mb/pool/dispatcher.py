@@ -38,6 +38,7 @@ from threadpool_mb.pool.reports import (
 from threadpool_mb.pool.roster import Roster
 from threadpool_mb.pool.workers import MakeKind
 from threadpool_mb.scheduling.exit_hook import close_at_exit
+from threadpool_mb.threading_context import new_thread
 
 __all__ = ["Dispatcher"]
 
@@ -92,9 +93,7 @@ class Dispatcher[K, M]:
         """Has a message handled on the caller's thread, if that can be done."""
         self._threads: Final = self._kind.threads
         self.roster: Final[Roster[K, M]] = Roster(self._inbox.put, self._kind.start_at_once)
-        self._thread: Final = threading.Thread(
-            target=self._run, name=f"{name}-dispatcher", daemon=False
-        )
+        self._thread: Final = new_thread(self._run, f"{name}-dispatcher")
         close_at_exit(self)
         try:
             self._thread.start()
