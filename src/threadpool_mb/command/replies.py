@@ -142,7 +142,8 @@ class Reply[R]:
         From the original's `waitForReply`.
         """
         deadline = Deadline(timeout)
-        answer = self._look() or (self.wait(deadline) if timeout != 0 else None)
+        waits = timeout is None or timeout > 0
+        answer = self._look() or (self.wait(deadline) if waits else None)
         if answer is None:
             raise failures.no_reply_in_time(self.call_id, self.key)
         return self._read(answer)
