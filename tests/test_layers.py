@@ -19,8 +19,9 @@ LAYERS: Final = [
     {"command"},
     {"mailbox"},
     {"messages", "dead_letters"},
+    {"waiting"},
     {"arguments", "callables"},
-    {"errors", "here", "informed", "counters", "markers", "describing"},
+    {"copying", "errors", "here", "informed", "counters", "markers", "describing"},
 ]
 
 

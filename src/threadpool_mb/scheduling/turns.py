@@ -30,6 +30,8 @@ NUDGE: Final = _Nudge()
 
 
 class _Threads(Protocol):
+    @property
+    def own_waits_only(self) -> bool: ...
     def block(self) -> None: ...
     def unblock(self) -> None: ...
     def grow_if_needed(self) -> None: ...
@@ -57,18 +59,20 @@ class ServingThread:
         """The worker whose turn it is, if it is one that can be called."""
         return getattr(self.turn, "holder", None)
 
-    def blocked(self) -> None:
-        """Take note that it will wait for another worker."""
-        self._waits += 1
-        if self._waits == 1:
-            self._threads.block()
+    def blocked(self, upon: object = None, /) -> None:
+        """Take note that it will wait for another worker; see `SharedThreads` of which."""
+        if upon is self._threads or not self._threads.own_waits_only:
+            self._waits += 1
+            if self._waits == 1:
+                self._threads.block()
 
     def still_blocked(self) -> None:
         """Have one more thread started, if one is needed and there may be one."""
         self._threads.grow_if_needed()
 
-    def unblocked(self) -> None:
+    def unblocked(self, upon: object = None, /) -> None:
         """Take note that it goes on."""
-        self._waits -= 1
-        if not self._waits:
-            self._threads.unblock()
+        if upon is self._threads or not self._threads.own_waits_only:
+            self._waits -= 1
+            if not self._waits:
+                self._threads.unblock()
