@@ -21,6 +21,4 @@ class Uncopied:
             TypeError: always.
         """
         # Not its `repr`: it may take time, or a lock.
-        raise TypeError(
-            f"a {type(self).__name__} cannot be copied or pickled: pass it by reference"
-        )
+        raise TypeError(f"cannot copy or pickle a {type(self).__name__}: pass it by reference")

@@ -34,6 +34,7 @@ from threadpool_mb.command.gates import Gate, gate_in, open_gate
 from threadpool_mb.command.holders import Move, add_watcher, unwatch, watching
 from threadpool_mb.command.late import count_late_reply
 from threadpool_mb.command.waits import waiting_for, would_wait_for_itself
+from threadpool_mb.copying import Uncopied
 from threadpool_mb.counters import CallId, Counter
 from threadpool_mb.errors import CallError, DuplicateReply
 from threadpool_mb.here import Holder
@@ -53,7 +54,7 @@ _next_number: Final = Counter().increment_and_get
 
 
 @final
-class Reply[R]:
+class Reply[R](Uncopied):
     """The answer to a call, now or later; from `call_async`.
 
     A reply is read, never consumed: whoever asks again gets it again.

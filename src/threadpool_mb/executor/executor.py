@@ -14,7 +14,7 @@ from threadpool_mb.executor.results import submitted_results_of
 from threadpool_mb.executor.standard import StandardExecutor
 from threadpool_mb.executor.table import Table
 from threadpool_mb.executor.tasks import Task
-from threadpool_mb.executor.views import OfKey
+from threadpool_mb.executor.views import KeyView
 from threadpool_mb.scheduling.exit_hook import close_at_exit
 from threadpool_mb.scheduling.shared_threads import default_max_threads
 
@@ -223,7 +223,7 @@ class KeyedExecutor(StandardExecutor):
             TypeError: if the key cannot be hashed.
         """
         check_key(key)
-        return OfKey(
+        return KeyView(
             self,
             self._table,
             key,

@@ -13,11 +13,11 @@ from threadpool_mb.executor.standard import StandardExecutor
 from threadpool_mb.executor.table import Table
 from threadpool_mb.executor.tasks import Task
 
-__all__ = ["OfKey"]
+__all__ = ["KeyView"]
 
 
 @final
-class OfKey(StandardExecutor):
+class KeyView(StandardExecutor):
     """A `KeyedExecutor` as one key sees it; from `for_key`.
 
     To its users it is a `ThreadPoolExecutor(1)`: its tasks run in order, one at a time.

@@ -18,6 +18,7 @@ from collections.abc import Callable
 from typing import Final, cast, final
 
 from threadpool_mb.arguments import Deadline
+from threadpool_mb.copying import Uncopied
 from threadpool_mb.errors import Cancelled, MailboxClosed, MailboxEmpty
 from threadpool_mb.markers import MISSING, Missing
 
@@ -25,7 +26,7 @@ __all__ = ["ClaimedMessage", "Claims"]
 
 
 @final
-class ClaimedMessage[T]:
+class ClaimedMessage[T](Uncopied):
     """A claim on the next message of a mailbox; see `MessageFuture`."""
 
     __slots__ = ("__weakref__", "_claims", "_read", "_take", "message")

@@ -305,9 +305,9 @@ class SharedThreads:
         return self._idle
 
     def all(self) -> set[threading.Thread]:
-        """Return the threads, those that have ended since included."""
+        """Return the threads that were started; one that has ended since may be among them."""
         with self._lock:
-            return set(self._threads)
+            return set(self._started)
 
     def __contains__(self, thread: threading.Thread) -> bool:
         """Return whether the thread is one of these."""
