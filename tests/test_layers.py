@@ -19,8 +19,10 @@ LAYERS: Final = [
     {"command"},
     {"mailbox"},
     {"messages", "dead_letters"},
-    {"arguments", "callables", "waits"},
+    {"waiting", "waits"},
+    {"arguments", "callables"},
     {
+        "copying",
         "errors",
         "here",
         "informed",

@@ -116,8 +116,11 @@ class Serving(Protocol):
         """Whose turn it is; `None` if it is nobody's who could be called."""
         ...
 
-    def blocked(self) -> None:
-        """Take note that it will wait for another worker, who may need a thread."""
+    def blocked(self, upon: object = None, /) -> None:
+        """Take note that it will wait for another worker, who may need a thread.
+
+        `upon` is what runs that one, if it is told; `unblocked` is to be told the same.
+        """
         ...
 
     @property
@@ -129,7 +132,7 @@ class Serving(Protocol):
         """Take note that it still waits, and that a thread may be needed all the same."""
         ...
 
-    def unblocked(self) -> None:
+    def unblocked(self, upon: object = None, /) -> None:
         """Take note that it goes on."""
         ...
 

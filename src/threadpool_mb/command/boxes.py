@@ -3,6 +3,7 @@
 from typing import Final, final
 
 from threadpool_mb.command.replies import Reply
+from threadpool_mb.copying import Uncopied
 from threadpool_mb.counters import CallId
 from threadpool_mb.describing import describe
 from threadpool_mb.markers import MISSING
@@ -13,7 +14,7 @@ _DROPPED: Final = "its reply box was dropped"
 
 
 @final
-class ReplyBox[R]:
+class ReplyBox[R](Uncopied):
     """Takes one answer to a call, and brings it to whoever waits for it.
 
     One that is dropped without an answer tells its caller so: `WorkerGone`.

@@ -33,6 +33,7 @@ from threadpool_mb.command.callbacks import WithReply, fill_future, run_callback
 from threadpool_mb.command.gates import Gate, gate_in, open_gate
 from threadpool_mb.command.holders import Move, add_watcher, unwatch, watching
 from threadpool_mb.command.late import count_late_reply
+from threadpool_mb.copying import Uncopied
 from threadpool_mb.counters import CallId, Counter
 from threadpool_mb.errors import CallDeadlock, CallError, DuplicateReply
 from threadpool_mb.here import Holder
@@ -53,7 +54,7 @@ _next_number: Final = Counter().increment_and_get
 
 
 @final
-class Reply[R]:
+class Reply[R](Uncopied):
     """The answer to a call, now or later; from `call_async`.
 
     A reply is read, never consumed: whoever asks again gets it again.
@@ -142,7 +143,8 @@ class Reply[R]:
         From the original's `waitForReply`.
         """
         deadline = Deadline(timeout)
-        answer = self._look() or (self.wait(deadline) if timeout != 0 else None)
+        waits = timeout is None or timeout > 0
+        answer = self._look() or (self.wait(deadline) if waits else None)
         if answer is None:
             raise failures.no_reply_in_time(self.call_id, self.key)
         return self._read(answer)

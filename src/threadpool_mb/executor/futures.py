@@ -26,12 +26,14 @@ and no final state becomes an unfinished one again.
 
 import logging
 import threading
-import time
 from collections.abc import Callable
 from concurrent.futures import CancelledError, Future, InvalidStateError
 from typing import Any, Final, Protocol, cast, final, override
 
+from threadpool_mb.arguments import NEVER, Deadline
+from threadpool_mb.copying import Uncopied
 from threadpool_mb.describing import describe
+from threadpool_mb.waiting import Waiters, parked
 
 __all__ = ["KeyedFuture", "NoKey"]
 
@@ -47,6 +49,11 @@ _UNDONE: Final = (_PENDING, _RUNNING)
 
 
 class _Lanes(Protocol):
+    @property
+    def threads(self) -> object:
+        """What runs the tasks; for `parked`."""
+        ...
+
     def runs_here(self, key: object, /) -> bool:
         """Return whether this thread runs a task of the key just now."""
         ...
@@ -60,7 +67,7 @@ class NoKey:
 
 
 @final
-class KeyedFuture[R](Future[R]):
+class KeyedFuture[R](Uncopied, Future[R]):
     """A `concurrent.futures.Future` that raises where waiting for it would never end.
 
     Threads: internally synchronized.
@@ -71,7 +78,7 @@ class KeyedFuture[R](Future[R]):
     _result: R | None = None
     _exception: BaseException | None = None
     _made: threading.Condition | None = None
-    _listeners: list[Any] | None = None
+    _listeners: Waiters | None = None
     _callbacks: list[Callable[[Future[R]], object]] | None = None
 
     def __init__(self, lanes: _Lanes, key: object) -> None:  # pyright: ignore[reportMissingSuperCall]
@@ -100,7 +107,7 @@ class KeyedFuture[R](Future[R]):
     def _waiters(self) -> list[Any]:  # type: ignore[override]  # pyright: ignore[reportIncompatibleVariableOverride]
         with self._mutex:
             if self._listeners is None:
-                self._listeners = []
+                self._listeners = Waiters(self._lanes.threads)
             return self._listeners
 
     @override
@@ -202,10 +209,13 @@ class KeyedFuture[R](Future[R]):
     def result(self, timeout: float | None = None) -> R:
         """Return the task's result, or raise what it raised.
 
-        Blocks: until it is done, at most `timeout` seconds (`None`: for ever).
+        Blocks: until it is done, at most `timeout` seconds (`None`: for ever; less than 0: not at
+        all). In a task of the same executor it does not hold up the executor: where all its threads
+        wait so, there is one more.
 
         Raises:
             TimeoutError: if the timeout ran out.
+            ValueError: if it is no number of seconds, unless the future is done.
             CancelledError: if it was cancelled.
             RuntimeError: in a task of the same key, unless this one is done: it runs only after
                 the task that asks.
@@ -224,23 +234,15 @@ class KeyedFuture[R](Future[R]):
     def exception(self, timeout: float | None = None) -> BaseException | None:
         """Return what the task raised, `None` if nothing; waits and raises as `result` does."""
         if self._state in _UNDONE:
-            self._check_not_own_key()
-            self._wait(timeout)
+            self.wait(NEVER if timeout is None else Deadline(timeout))
         if self.cancelled():
             raise CancelledError
         return self._exception
 
-    def _wait(self, timeout: float | None) -> None:
-        end = None if timeout is None else time.monotonic() + timeout
-        condition = self._condition
-        with condition:
-            while self._state in _UNDONE:
-                left = None if end is None else end - time.monotonic()
-                if left is not None and left <= 0:
-                    raise TimeoutError
-                condition.wait(left)
-
-    def _check_not_own_key(self) -> None:
+    def wait(self, deadline: Deadline) -> None:
+        """Wait until it is done; raises as `result` does, but nothing of the task's."""
+        if self._state not in _UNDONE:
+            return
         if self._lanes.runs_here(self._key):
             raise RuntimeError(
                 "a task cannot wait for its own future"
@@ -248,3 +250,17 @@ class KeyedFuture[R](Future[R]):
                 else f"a task of key {describe(self._key)} cannot wait for another one of its key,"
                 " which runs only after it"
             )
+        if deadline.remaining() == 0:
+            raise TimeoutError
+        condition = self._condition
+        with parked(self._lanes.threads) as waiting:
+            while True:
+                with condition:
+                    if self._state in _UNDONE:
+                        left = deadline.remaining()
+                        if left == 0:
+                            raise TimeoutError
+                        condition.wait(waiting.at_most(left))
+                    if self._state not in _UNDONE:
+                        return
+                waiting.go_on()

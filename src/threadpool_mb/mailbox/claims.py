@@ -34,6 +34,7 @@ from collections.abc import Callable
 from typing import Final, cast, final
 
 from threadpool_mb.arguments import AT_ONCE, Deadline
+from threadpool_mb.copying import Uncopied
 from threadpool_mb.errors import Cancelled, MailboxClosed, MailboxEmpty
 from threadpool_mb.here import parking
 from threadpool_mb.markers import MISSING, Missing
@@ -89,7 +90,7 @@ class _Claim[T]:
 
 
 @final
-class ClaimedMessage[T]:
+class ClaimedMessage[T](Uncopied):
     """A claim on the next message of a mailbox; see `MessageFuture`."""
 
     __slots__ = ("_claim", "_claims", "_successor", "_take")

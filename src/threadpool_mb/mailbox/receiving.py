@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Final, cast, final
 
 from threadpool_mb.arguments import Deadline, check_limit
+from threadpool_mb.copying import Uncopied
 from threadpool_mb.errors import Cancelled, MailboxClosed, MailboxEmpty
 from threadpool_mb.here import parking
 from threadpool_mb.mailbox.claims import Claims
@@ -42,7 +43,7 @@ def _noting(stopped: list[None]) -> Iterator[bool]:
 
 
 @final
-class QueueMailbox[T]:
+class QueueMailbox[T](Uncopied):
     """Where messages come out, of all kinds of mailbox."""
 
     __slots__ = (

@@ -42,6 +42,7 @@ from collections.abc import Callable
 from typing import Final, cast, final
 
 from threadpool_mb.arguments import AT_ONCE, NEVER, Deadline
+from threadpool_mb.copying import Uncopied
 from threadpool_mb.informed import inform
 from threadpool_mb.mailbox.slots import Slots, refuse, worth_waiting_for
 from threadpool_mb.markers import MISSING
@@ -189,7 +190,7 @@ class _Unattended:
 
 
 @final
-class QueueInput[T]:
+class QueueInput[T](Uncopied):
     """Where messages go in.
 
     Apart from the mailbox, so that the two threads that use them do not write to one object's

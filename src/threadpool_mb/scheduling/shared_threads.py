@@ -3,10 +3,10 @@
 **Guarantees.** What is scheduled gets its turn, in the order in which it was scheduled. As long as
 something waits for its turn, every thread is busy, and as many were asked for as there may be: a
 turn that blocks holds up one thread, and no other turn for longer than a thread takes to start.
-Where all of them wait for other workers (for an answer, or for room), there may be one more, so
-that one of those can be given its turn; once another thread goes on, it rests (`resting`), and ends
-when it was not needed for some time. When `join` has returned, no thread is left, nor one that was
-just being started.
+Where all of them wait for other workers (for an answer, or for room), or for other turns of theirs,
+there may be one more, so that one of those can be given its turn. Once another thread goes on, it
+rests (`resting`), and ends when it was not needed for some time. When `join` has returned, no
+thread is left, nor one that was just being started.
 
 **Assumes.** What `mailbox.sending` says of `SimpleQueue`; of two that pop one entry of a dict, one
 gets it. Turns raise nothing; what they raise all the same is logged, and the thread goes on.
@@ -76,7 +76,6 @@ class SharedThreads:
         "_ask",
         "_blocked",
         "_closed",
-        "_extra_when_blocked",
         "_going_on",
         "_idle",
         "_launching",
@@ -96,6 +95,7 @@ class SharedThreads:
         "_too_many",
         "growing",
         "has_made_room",
+        "own_waits_only",
         "put",
     )
 
@@ -107,7 +107,7 @@ class SharedThreads:
         prepare: Callable[[], object] = lambda: None,
         *,
         named: Callable[[int], str] | None = None,
-        extra_when_blocked: bool = True,
+        own_waits_only: bool = False,
     ) -> None:
         """Start no thread yet.
 
@@ -118,14 +118,16 @@ class SharedThreads:
                 not block. Without it, whoever finds that one is needed starts it.
             prepare: called by each thread before its first turn. It raises nothing.
             named: returns a thread's name, from how many there are, if it is to be another one.
-            extra_when_blocked: whether there may be one more where all of them wait in calls.
+            own_waits_only: whether there may be one more only where all of them wait for turns of
+                these threads. Otherwise also for anything else that they are told of: it may need
+                one of them in its turn.
         """
         self._name: Final = name
         self._named: Final[Callable[[int], str]] = named or functools.partial(_numbered, name)
         self._max_threads: Final = max_threads
         self._ask: Final[Callable[[], object]] = self.grow if ask is None else ask
         self._prepare: Final = prepare
-        self._extra_when_blocked: Final = extra_when_blocked
+        self.own_waits_only: Final = own_waits_only
         self._ready: Final[queue.SimpleQueue[Turn | None]] = queue.SimpleQueue()
         self.put: Final[Callable[[Turn], None]] = self._ready.put
         """The first half of `schedule`; `grow_if_needed` is the second."""
@@ -337,9 +339,7 @@ class SharedThreads:
         running = len(self._threads)
         self._too_many = running > self._max_threads
         more = running < self._max_threads and not self._refused
-        self.growing = not self._closed and (
-            more or (self._extra_when_blocked and running == self._blocked)
-        )
+        self.growing = not self._closed and (more or running == self._blocked)
 
     def join(self, deadline: Deadline) -> bool:
         """Wait until every thread has ended; for those that are closed.
@@ -367,6 +367,16 @@ class SharedThreads:
                 if thread.is_alive():
                     return False
                 joined.add(thread)
+
+    @property
+    def idle(self) -> int:
+        """How many wait for a turn."""
+        return self._idle
+
+    def all(self) -> set[threading.Thread]:
+        """Return the threads that were started; one that has ended since may be among them."""
+        with self._lock:
+            return set(self._started)
 
     def __contains__(self, thread: threading.Thread) -> bool:
         """Return whether the thread is one of these."""
