@@ -5,9 +5,8 @@ another one for the next waiter. So a token goes from waiter to waiter, and each
 
 Not a lock that is held until the answer is there: of such a lock two threads are releasers, the one
 that answers and a waiter that passes it on, for which `PyMutex` is not made (a debug build of 3.14t
-ends with a failed assertion). A lock is also slower to wait for: on free-threaded builds a mutex
-spins and yields before it parks. A call across threads takes 0.8 times as long with a queue on
-3.13t, 0.5 times on 3.14t (`benchmarks/`, "commands").
+ends with a failed assertion). Nor is a lock faster to wait for: a call across threads takes 0.9
+times as long with a queue on 3.13t, and as long on 3.14t (`benchmarks/`, "commands").
 
 **Assumes.** What `mailbox.sending` says of `SimpleQueue`; and that each token wakes one of the
 threads that wait with a timeout, whichever of them is interrupted or times out meanwhile
