@@ -19,6 +19,7 @@ LAYERS: Final = [
     {"command"},
     {"mailbox"},
     {"messages", "dead_letters"},
+    {"waiting"},
     {"arguments", "callables"},
     {"errors", "here", "informed", "counters", "markers", "describing"},
 ]

@@ -14,18 +14,18 @@ threads that wait with a timeout, whichever of them is interrupted or times out 
 """
 
 import queue
-from typing import Final
+from typing import Final, cast
 
 __all__ = ["Gate", "gate_in", "open_gate"]
 
-Gate: Final = queue.SimpleQueue
+Gate: Final[type[object]] = queue.SimpleQueue
 
 
 def gate_in(log: list[object]) -> "queue.SimpleQueue[None]":
     """Return a gate that is in a reply's log; one that is added, if there was none."""
     for entry in log:
-        if isinstance(entry, queue.SimpleQueue):
-            return entry
+        if type(entry) is Gate:
+            return cast("queue.SimpleQueue[None]", entry)
     gate: queue.SimpleQueue[None] = queue.SimpleQueue()
     log.append(gate)
     return gate

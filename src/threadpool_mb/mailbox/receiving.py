@@ -216,7 +216,7 @@ class QueueMailbox[T]:
                 # is dropped, though the receiver has not come back.
                 given = [message]
                 del message
-                yield map(list.pop, (given,))
+                yield map(list[T].pop, (given,))
         yield self._rest()
 
     def _freeing(self, free: Callable[[None], None]) -> Iterator[T]:
