@@ -15,6 +15,7 @@ from threadpool_mb.command.messages import Call, Command
 from threadpool_mb.command.replies import Reply
 from threadpool_mb.errors import MailboxClosed
 from threadpool_mb.mailbox.protocols import Input
+from threadpool_mb.waiting import parked
 
 __all__ = ["acall"]
 
@@ -79,8 +80,10 @@ async def _answered(reply: Reply[Any], seconds: float | None) -> None:
     pulse.waiting[reply] = None
     pulse.beat_if_needed(loop)
     try:
-        async with asyncio.timeout(seconds):
-            await answered
+        # On a loop that runs in a worker the worker's thread waits, too.
+        with parked():
+            async with asyncio.timeout(seconds):
+                await answered
     except TimeoutError:
         pass
     finally:

@@ -21,7 +21,6 @@ threads that take turns of the worker that has the call: a list of theirs may ha
 """
 
 import concurrent.futures
-import functools
 import queue
 from collections.abc import Callable
 from typing import Any, Final, cast, final
@@ -29,7 +28,8 @@ from typing import Any, Final, cast, final
 from threadpool_mb.arguments import NEVER, Deadline
 from threadpool_mb.callables import check_callable
 from threadpool_mb.command import failures
-from threadpool_mb.command.callbacks import WithReply, fill_future, run_callback
+from threadpool_mb.command.callbacks import WithReply, run_callback
+from threadpool_mb.command.futures import future_of
 from threadpool_mb.command.gates import Gate, gate_in, open_gate
 from threadpool_mb.command.holders import Move, add_watcher, unwatch, watching
 from threadpool_mb.command.late import count_late_reply
@@ -164,12 +164,10 @@ class Reply[R](Uncopied):
     def as_future(self) -> "concurrent.futures.Future[R]":
         """Return a future of the answer, for what takes one; each call makes another one.
 
-        It cannot be cancelled: nobody could call the command back.
+        It cannot be cancelled: nobody could call the command back. A worker may wait for it as it
+        may for the reply, also with `concurrent.futures.wait` and `as_completed`.
         """
-        future: concurrent.futures.Future[R] = concurrent.futures.Future()
-        future.set_running_or_notify_cancel()
-        self.add_done_callback(functools.partial(fill_future, future))
-        return future
+        return future_of(self)
 
     def __repr__(self) -> str:
         """Show the id of the call, and what there is."""
@@ -388,7 +386,7 @@ class Reply[R](Uncopied):
                 break
             try:
                 if type(entry) is Gate:
-                    open_gate(entry)
+                    open_gate(cast("queue.SimpleQueue[None]", entry))
                 else:
                     run_callback(cast("Callable[[], object] | WithReply", entry), self)
             except BaseException as error:  # noqa: BLE001 - a callback's, or an interrupt
