@@ -201,7 +201,7 @@ class QueueMailbox[T]:
                     # `get(True)` as often, unless the receiver is stopped. It hardly ever waits:
                     # who abandons the mailbox may take messages out, and leaves the marker.
                     all_taken: list[None] = []
-                    unless_stopped = iter(running.__len__, 0)
+                    unless_stopped = iter(cast("Callable[[], bool]", running.__len__), 0)
                     turns = itertools.chain(
                         itertools.islice(unless_stopped, waiting), _noting(all_taken)
                     )
