@@ -158,10 +158,12 @@ class Slots:
         """Wake every sender that waits."""
         self.closed = True
         self.free(None)
-        with self._lock:
-            line = list(self.askers)
-        for asker in line:
-            asker.tell()
+        # A sender that gets in line after this look sees that it is closed; see `ask` and `_stand`.
+        if self.askers:
+            with self._lock:
+                line = list(self.askers)
+            for asker in line:
+                asker.tell()
 
     def give_back(self) -> None:
         """Free a slot that was taken in vain."""
