@@ -19,8 +19,16 @@ LAYERS: Final = [
     {"command"},
     {"mailbox"},
     {"messages", "dead_letters"},
-    {"arguments", "callables"},
-    {"errors", "here", "informed", "counters", "markers", "describing"},
+    {"arguments", "callables", "waits"},
+    {
+        "errors",
+        "here",
+        "informed",
+        "counters",
+        "markers",
+        "describing",
+        "threading_context",
+    },
 ]
 
 

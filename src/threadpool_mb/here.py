@@ -6,14 +6,18 @@ pool that the thread belongs to.
 
 import sys
 import threading
+from collections.abc import Callable
 from typing import Final, Protocol, final
-
-from threadpool_mb.counters import CallId
 
 __all__ = ["Awaited", "Holder", "Serving", "here", "parking"]
 
 _DEEPEST: Final = 16
 """How many workers may call each other on one thread; the next call changes threads."""
+
+_ASYNCIO: Final = "asyncio.events", "_get_running_loop"
+_TRIO: Final = "trio.lowlevel", "in_trio_run"
+"""The module and the function of it that says whether an event loop runs on this thread. A loop
+runs only where its module was imported: it is looked for, and never imported from here."""
 
 
 class Awaited(Protocol):
@@ -28,9 +32,13 @@ class Awaited(Protocol):
         """Who has the call."""
         ...
 
-    @property
-    def call_id(self) -> CallId:
-        """The id of the call."""
+    def deadlock(self, chain: str, key: object, /) -> Exception:
+        """Return what is raised in the place of a wait that would never end.
+
+        Args:
+            chain: the workers that wait for each other, as text.
+            key: the last one's key.
+        """
         ...
 
     @property
@@ -77,8 +85,21 @@ class Holder(Protocol):
         """Its key."""
         ...
 
+    @property
+    def backlog(self) -> int:
+        """How many messages wait for it."""
+        ...
+
     def nudge(self) -> None:
         """Have threads that may keep a dropped call alive run for a moment; see `replies`."""
+        ...
+
+    def expedite(self) -> None:
+        """Have it take its turn before others that wait for theirs. Blocks: never."""
+        ...
+
+    def receives_from(self, mailbox: object, /) -> bool:
+        """Return whether `mailbox` is the one that its messages come out of."""
         ...
 
     @property
@@ -97,6 +118,11 @@ class Serving(Protocol):
 
     def blocked(self) -> None:
         """Take note that it will wait for another worker, who may need a thread."""
+        ...
+
+    @property
+    def starved(self) -> bool:
+        """Whether all threads of its kind wait, and turns for one that may have to be started."""
         ...
 
     def still_blocked(self) -> None:
@@ -125,8 +151,18 @@ class _Here(threading.local):
         """Return whether a worker may run here at all, as its pool or broker was told.
 
         `None`: unless an interrupt of the main thread would hit it.
+
+        Whatever was told, it may not where it would find something of the caller's: the exception
+        that the caller handles, which would be its `sys.exception()`, the `__context__` of what it
+        raises, and what a bare `raise` raises; or an event loop that runs, so that it could run
+        none itself.
         """
-        return not self.is_main if inline_calls is None else inline_calls
+        return (
+            (not self.is_main if inline_calls is None else inline_calls)
+            and sys.exception() is None
+            and not _loop_runs(*_ASYNCIO)
+            and not _loop_runs(*_TRIO)
+        )
 
     def has_room(self) -> bool:
         """Return whether another worker may run here, called by what runs now.
@@ -142,6 +178,13 @@ class _Here(threading.local):
         """Return the workers that run here, each called by the one before it."""
         outer = None if self.serving is None else self.serving.holder
         return tuple(worker for worker in (outer, *self.inner) if worker is not None)
+
+
+def _loop_runs(module: str, function: str) -> bool:
+    """Return whether an event loop of that module runs on this thread."""
+    # Where another thread imports it just now, the function may be missing.
+    running: Callable[[], object] | None = getattr(sys.modules.get(module), function, None)
+    return running is not None and bool(running())
 
 
 here: Final = _Here()

@@ -1,7 +1,9 @@
 """Calls to a broker with `max_threads` that are handled on their callers' threads."""
 
+import asyncio
 import contextvars
 import dataclasses
+import sys
 import threading
 from collections.abc import Callable
 
@@ -105,6 +107,53 @@ def test_the_callers_context_is_not_the_handlers() -> None:
         ready(broker, handled)
 
         assert mb.call(broker.input, Do("key", NAME.get)) == "unset"
+
+
+@pytest.mark.parametrize("inline", [None, True])
+def test_a_handler_does_not_see_the_exception_that_its_caller_handles(
+    *, inline: bool | None
+) -> None:
+    handled = Handled()
+    with mb.Broker(handled.config, max_threads=2, inline_calls=inline) as broker:
+        ready(broker, handled)
+
+        def call_in_an_except_block() -> tuple[object, object]:
+            try:
+                int("no number")
+            except ValueError:
+                return mb.call(broker.input, Do("key", sys.exception)), sys.exception()
+
+        seen, mine = Running(call_in_an_except_block).result()
+
+    assert seen is None
+    assert isinstance(mine, ValueError)
+
+
+def test_a_handler_can_run_an_event_loop_though_one_runs_where_it_is_called() -> None:
+    async def ask() -> object:
+        return mb.call(broker.input, Do("key", lambda: asyncio.run(asyncio.sleep(0, "slept"))))
+
+    handled = Handled()
+    with mb.Broker(handled.config, max_threads=2, inline_calls=True) as broker:
+        ready(broker, handled)
+
+        assert asyncio.run(ask()) == "slept"
+
+
+def test_the_brokers_thread_does_not_begin_in_its_makers_context() -> None:
+    def name(message: str) -> mb.Initialize[str, str]:
+        seen.append(NAME.get())
+        return mb.Initialize("key", message)
+
+    seen: list[object] = []
+    NAME.set("the maker's")
+    config = mb.BrokerConfig(name, lambda *_: None, lambda *_: None, lambda *_: None)
+    with mb.Broker(config) as broker:
+        broker.input.deliver("message")
+        broker.close()
+        broker.join()
+
+    assert seen == ["unset"]
 
 
 def test_a_sender_s_messages_before_its_call_are_handled_before_it() -> None:

@@ -25,6 +25,7 @@ from threadpool_mb.mailbox.unlimited import Unlimited
 from threadpool_mb.mailbox.using import check_mailbox_config
 from threadpool_mb.markers import MISSING
 from threadpool_mb.scheduling.exit_hook import close_at_exit
+from threadpool_mb.threading_context import new_thread
 
 __all__ = ["Broker"]
 
@@ -83,7 +84,7 @@ class Broker[M, K, W, R]:
             inline_calls: with `max_threads`, whether a `call` that has no timeout may be handled on
                 the caller's thread, `demultiplex` included, where no message is before it; as for
                 `Pool`. If it is not given: unless that is the main thread, where Ctrl-C would stop
-                the broker.
+                the broker. Never where the caller handles an exception, or an event loop runs.
             name: stands in the `repr`, in log lines, and in the threads' names, `{name}-dispatcher`
                 and `{name}-shared-1` and so on; `None` for the next of `broker-1`, `broker-2`, …
             on_dead_letter: called with each message that will not be handled, on the thread that
@@ -131,7 +132,7 @@ class Broker[M, K, W, R]:
         inlines = max_threads is not None and inline_calls is not False
         receiving = shared_receiving(box) if inlines else None
         loop = BrokerLoop(owner, config, box, office, make_parallel, receiving=receiving)
-        thread = threading.Thread(target=loop.run, name=f"{name}-dispatcher", daemon=False)
+        thread = new_thread(loop.run, f"{name}-dispatcher")
         self._name: Final = name
         target: Input[M] = box.new_input()
         if receiving is not None:

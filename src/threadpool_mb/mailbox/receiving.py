@@ -22,6 +22,7 @@ from threadpool_mb.mailbox.claims import Claims
 from threadpool_mb.mailbox.lingering import receive_patiently
 from threadpool_mb.mailbox.protocols import Input, MailboxStats, MessageFuture
 from threadpool_mb.mailbox.sending import Marker, QueueInput
+from threadpool_mb.mailbox.slots import Slots
 
 __all__ = ["QueueMailbox"]
 
@@ -82,6 +83,11 @@ class QueueMailbox[T]:
     def closed(self) -> bool:
         """Whether the mailbox takes no more messages."""
         return self._sending.closed
+
+    @property
+    def slots(self) -> Slots | None:
+        """The slots of a mailbox with a limit."""
+        return self._sending.slots
 
     @property
     def cancelled(self) -> bool:

@@ -48,6 +48,10 @@ it leaves the line. A task whose loop does not run cannot. It is passed over; wh
 stopped after it was told, `tell` takes the slot back. Whoever waits in the line calls `tell` now
 and then for that.
 
+A sender that parks a thread which takes turns of many workers tells that thread's pool, so that
+another one may take their turns. If it is a worker itself, it is part of the circles that
+`threadpool_mb.waits` finds: it waits for the worker whose mailbox is full.
+
 The other designs that were tried, and their figures: `docs/performance.md`.
 """
 
@@ -61,7 +65,9 @@ from typing import Final, Never, final
 
 from threadpool_mb.arguments import NEVER, Deadline, shortest
 from threadpool_mb.errors import MailboxClosed
-from threadpool_mb.here import parking
+from threadpool_mb.here import Holder, here, parking
+from threadpool_mb.mailbox.room import Room
+from threadpool_mb.waits import waiting_for
 
 __all__ = ["Asker", "Slots", "refuse", "worth_waiting_for"]
 
@@ -118,6 +124,7 @@ class Slots:
         "askers",
         "closed",
         "free",
+        "holder",
         "limit",
         "parked",
         "take",
@@ -149,6 +156,9 @@ class Slots:
         self.closed: bool = False
         self.askers: Final[collections.OrderedDict[Asker, None]] = collections.OrderedDict()
         """The line, the first one first."""
+        self.holder: Holder | None = None
+        """The worker that receives from the mailbox, if it is a pool's, until the mailbox is shut:
+        it refers back to the slots."""
         # Who was given a slot and has not used it.
         self._given: Final[dict[Asker, bool]] = {}
         # Who is just about to, by its thread.
@@ -157,6 +167,7 @@ class Slots:
     def shut(self) -> None:
         """Wake every sender that waits."""
         self.closed = True
+        self.holder = None
         self.free(None)
         # A sender that gets in line after this look sees that it is closed; see `ask` and `_stand`.
         if self.askers:
@@ -240,14 +251,8 @@ class Slots:
 
         Raises:
             MailboxClosed: if the mailbox was shut, before or during the wait.
+            DispatchDeadlock: if that would be for ever.
         """
-        end = Deadline(shortest(self.timeout, deadline.remaining()))
-        at_once = end.remaining() == 0
-        me = threading.get_ident()
-        place: tuple[Asker, queue.SimpleQueue[None]] | None = None
-        # In a finalizer, or a signal handler, that runs while this thread holds the lock: it waits
-        # where it can be served without the lock.
-        inside = _is_owned(self._lock)
         with self._lock:
             if self._unissued:
                 # One for this sender, and as many as there are already for those that come. Under
@@ -260,19 +265,45 @@ class Slots:
                     issued -= 1
                     self.free(None)
                 return True
-            if self._given and self._uses_its_own_locked(me):
+            if self._given and self._uses_its_own_locked():
                 return True
-            if not at_once:
-                if (self.askers or self._given) and not inside:
-                    gate = _Gate()
-                    place = Asker(functools.partial(_open, gate), _always), gate
-                    self.askers[place[0]] = None
-                else:
-                    self._parking += 1
-                self.waiting += 1
-                self.parked[me] = None
-        if at_once:
+        if self.timeout == 0 or deadline.remaining() == 0:
             return self._take_at_once()
+        holder = self.holder
+        if holder is not None and (here.serving is not None or here.inner):
+            return self._wait_as_worker(holder, deadline)
+        return self._wait(deadline)
+
+    def _wait_as_worker(self, holder: Holder, deadline: Deadline) -> bool:
+        """Wait as `wait` does, on a thread that runs a worker, for room in a worker's mailbox.
+
+        Raises:
+            DispatchDeadlock: if that would be for ever.
+        """
+        # A wait with a timeout ends by itself, whoever waits for whom.
+        ends = self.timeout is not None or deadline.remaining() is not None
+        with waiting_for(Room(self, holder, ends=ends)) as waiting:
+            if ends:
+                return self._wait(deadline)
+            return any(self._wait(end) for end in waiting.stretches(deadline))
+
+    def _wait(self, deadline: Deadline) -> bool:
+        """Wait until there is a slot and take it; `False` if there was none in time."""
+        end = Deadline(shortest(self.timeout, deadline.remaining()))
+        me = threading.get_ident()
+        place: tuple[Asker, queue.SimpleQueue[None]] | None = None
+        # In a finalizer, or a signal handler, that runs while this thread holds the lock: it waits
+        # where it can be served without the lock.
+        inside = _is_owned(self._lock)
+        with self._lock:
+            if (self.askers or self._given) and not inside:
+                gate = _Gate()
+                place = Asker(functools.partial(_open, gate), _always), gate
+                self.askers[place[0]] = None
+            else:
+                self._parking += 1
+            self.waiting += 1
+            self.parked[me] = None
         try:
             taken = self._park(end) if place is None else self._stand(*place, end)
         finally:
@@ -287,9 +318,9 @@ class Slots:
                 self.tell()
         return taken or self._not_taken()
 
-    def _uses_its_own_locked(self, me: int) -> bool:
+    def _uses_its_own_locked(self) -> bool:
         """Use the slot that this thread was given for the task which it delivers for."""
-        asker = self._using.get(me)
+        asker = self._using.get(threading.get_ident())
         return asker is not None and self._given.pop(asker, False)
 
     def _take_at_once(self) -> bool:
