@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable
 from typing import Final, Protocol, final
 
-__all__ = ["Awaited", "Holder", "Serving", "here", "parking"]
+__all__ = ["Awaited", "Holder", "Serving", "here"]
 
 _DEEPEST: Final = 16
 """How many workers may call each other on one thread; the next call changes threads."""
@@ -192,24 +192,3 @@ def _loop_runs(module: str, function: str) -> bool:
 
 here: Final = _Here()
 """What runs on the thread that looks."""
-
-
-@final
-class parking:  # noqa: N801 - used like a function: `with parking()`
-    """The time for which this thread parks; where it is a pool's, another one may take its turns.
-
-    For the slow path of each wait, behind the look that finds nothing: it costs some 200 ns.
-    """
-
-    __slots__ = ("_serving",)
-
-    def __init__(self) -> None:
-        self._serving: Final = here.serving
-
-    def __enter__(self) -> None:
-        if self._serving is not None:
-            self._serving.blocked()
-
-    def __exit__(self, *_: object) -> None:
-        if self._serving is not None:
-            self._serving.unblocked()

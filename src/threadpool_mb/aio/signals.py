@@ -25,11 +25,13 @@ class Signal:
     unset, and wakes the task.
     """
 
-    __slots__ = ("_event", "_loop", "told")
+    __slots__ = ("_event", "_loop", "can_be_seen", "told")
 
     def __init__(self) -> None:
         """Make one for the task that runs."""
         self._loop: Final = asyncio.get_running_loop()
+        self.can_be_seen: Final = self._loop.is_running
+        """Whether the loop runs, so that the task sees what it is told."""
         self._event: Final = asyncio.Event()
         self.told: bool = False
 

@@ -18,12 +18,12 @@ from typing import Final, cast, final
 from threadpool_mb.arguments import Deadline, check_limit
 from threadpool_mb.copying import Uncopied
 from threadpool_mb.errors import Cancelled, MailboxClosed, MailboxEmpty
-from threadpool_mb.here import parking
 from threadpool_mb.mailbox.claims import Claims
 from threadpool_mb.mailbox.lingering import receive_patiently
 from threadpool_mb.mailbox.protocols import Input, MailboxStats, MessageFuture
 from threadpool_mb.mailbox.sending import Marker, QueueInput
 from threadpool_mb.mailbox.slots import Slots
+from threadpool_mb.waiting import parked
 
 __all__ = ["QueueMailbox"]
 
@@ -208,7 +208,7 @@ class QueueMailbox[T](Uncopied):
                     # `get(True)` as often, unless the receiver is stopped. It hardly ever waits:
                     # who abandons the mailbox may take messages out, and leaves the marker.
                     all_taken: list[None] = []
-                    unless_stopped = iter(running.__len__, 0)
+                    unless_stopped = iter(cast("Callable[[], bool]", running.__len__), 0)
                     turns = itertools.chain(
                         itertools.islice(unless_stopped, waiting), _noting(all_taken)
                     )
@@ -350,7 +350,7 @@ class QueueMailbox[T](Uncopied):
         try:
             if remaining == 0:
                 return self._get(timeout=0)
-            with parking():
+            with parked():
                 return self._get(timeout=remaining)
         except queue.Empty:
             pass

@@ -139,18 +139,24 @@ def _delivering[T](  # noqa: C901 - small closures over one state
 
     if slots is None:
         return deliver, shut, leave
-    take, free, wait = slots.take, slots.free, slots.wait
+    take, give_back, wait = slots.take, slots.give_back, slots.wait
 
     def deliver_into_slot(message: T, /, deadline: Deadline = NEVER) -> bool:
-        try:
-            take()
-        except queue.Empty:
-            if not wait(deadline):
-                return False
+        # Not a loop: a way out of the handler before the wait, which costs nothing where there is
+        # room. What interrupts the wait shall not begin with `queue.Empty`.
+        while True:
+            try:
+                take()
+                break
+            except queue.Empty:
+                pass
+            if wait(deadline):
+                break
+            return False
         try:
             put(message)
         except BaseException:
-            free(None)
+            give_back()
             raise
         if unattended:
             attend()

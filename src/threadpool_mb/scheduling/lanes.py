@@ -110,12 +110,15 @@ class Lane[M](queue.SimpleQueue[M]):
     def deliver(self, message: M, /, deadline: Deadline = NEVER) -> bool:
         """Put one message into the lane; see `Input.deliver` and `QueueInput.deliver_within`."""
         slots = self.slots
-        if slots is not None:
+        while slots is not None:  # not a loop; see `mailbox.sending`
             try:
                 slots.take()
+                break
             except queue.Empty:
-                if not slots.wait(deadline):
-                    return False
+                pass
+            if slots.wait(deadline):
+                break
+            return False
         if self.closed:
             if slots is not None:
                 slots.free(None)
