@@ -19,7 +19,7 @@ LAYERS: Final = [
     {"command"},
     {"mailbox"},
     {"messages", "dead_letters"},
-    {"arguments", "callables"},
+    {"arguments", "callables", "latches"},
     {
         "errors",
         "here",
@@ -27,6 +27,7 @@ LAYERS: Final = [
         "counters",
         "markers",
         "describing",
+        "forking",
         "threading_context",
     },
 ]

@@ -18,6 +18,7 @@ from collections.abc import Callable, Mapping
 from typing import Final, final
 
 from threadpool_mb.describing import describe
+from threadpool_mb.forking import remake
 from threadpool_mb.informed import inform
 from threadpool_mb.markers import Missing
 
@@ -67,7 +68,16 @@ class DeadLetterOffice[K, M]:
     Threads: internally synchronized.
     """
 
-    __slots__ = ("_counts", "_hook", "_lock", "_now", "_quiet_until", "_unlogged", "owner")
+    __slots__ = (
+        "_counts",
+        "_hook",
+        "_in_child",
+        "_lock",
+        "_now",
+        "_quiet_until",
+        "_unlogged",
+        "owner",
+    )
 
     def __init__(
         self,
@@ -83,6 +93,7 @@ class DeadLetterOffice[K, M]:
         # Guards the three tables below. Nobody waits for it but for the time of a few dict
         # accesses.
         self._lock: Final = threading.RLock()
+        self._in_child: bool = False
         self._counts: Final = dict.fromkeys(DeadLetterReason, 0)
         self._quiet_until: Final[dict[DeadLetterReason, float]] = {}
         self._unlogged: Final = collections.Counter[DeadLetterReason]()
@@ -92,6 +103,8 @@ class DeadLetterOffice[K, M]:
 
         Blocks: as long as the hook does.
         """
+        if self._in_child:
+            return
         inform(message, key, reason)
         more = 0
         with self._lock:
@@ -121,6 +134,12 @@ class DeadLetterOffice[K, M]:
             self._unlogged.clear()
         for reason, more in unlogged.items():
             _logger.warning("%s: %d more dead letters: %s", self.owner, more, reason)
+
+    def forked(self) -> None:
+        """Take nothing any more, and log no sum, in a child of `os.fork`: the parent does."""
+        remake(self._lock)
+        self._in_child = True
+        self._unlogged.clear()
 
     def counts(self) -> Mapping[DeadLetterReason, int]:
         """Return how many there were of each reason; a snapshot."""

@@ -4,6 +4,8 @@
 class NoLanes:
     """No thread runs a task of any key."""
 
+    in_child = False
+
     def runs_here(self, key: object, /) -> bool:
         """Say so."""
         return False

@@ -9,6 +9,7 @@ import weakref
 
 import pytest
 
+from threadpool_mb.arguments import Deadline
 from threadpool_mb.scheduling import exit_hook
 from threadpool_mb.scheduling.exit_hook import close_at_exit
 
@@ -30,6 +31,13 @@ class Owner:
         """Count."""
         self.closed += 1
 
+    def waits_for(self, deadline: Deadline) -> str | None:
+        """Have no threads."""
+
+    def forked(self) -> bool:
+        """Be of no use in a child."""
+        return False
+
 
 def test_what_is_alive_at_exit_is_closed() -> None:
     owners = [Owner(), Owner()]
@@ -45,7 +53,7 @@ def test_what_is_alive_at_exit_is_closed() -> None:
 def test_an_owner_whose_close_raises_is_logged_and_the_others_are_closed_all_the_same(
     error: BaseException, caplog: pytest.LogCaptureFixture
 ) -> None:
-    class Raising:
+    class Raising(Owner):
         def close(self) -> None:
             raise error
 
@@ -100,6 +108,9 @@ def test_owners_are_closed_before_the_interpreter_joins_threads_and_before_atexi
             def close(self):
                 print("closed")
                 closed.set()
+
+            def waits_for(self, deadline):
+                pass
 
         def wait():
             assert closed.wait(15)

@@ -14,6 +14,7 @@ from threadpool_mb.command.calling import begin_call, settle_refused
 from threadpool_mb.command.messages import Call, Command
 from threadpool_mb.command.replies import Reply
 from threadpool_mb.errors import MailboxClosed
+from threadpool_mb.forking import remade_in_children
 from threadpool_mb.mailbox.protocols import Input
 
 __all__ = ["acall"]
@@ -136,7 +137,7 @@ class _Pulse:
 _pulses: Final[weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, _Pulse]] = (
     weakref.WeakKeyDictionary()
 )
-_lock: Final = threading.RLock()
+_lock: Final = remade_in_children(threading.RLock())
 """Guards `_pulses`. Nobody waits under it."""
 
 

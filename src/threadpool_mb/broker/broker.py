@@ -12,7 +12,7 @@ from typing import Final, Self, cast, final
 
 from threadpool_mb.arguments import Deadline, check_limit
 from threadpool_mb.broker.config import BrokerConfig
-from threadpool_mb.broker.inputs import BrokerInput
+from threadpool_mb.broker.inputs import BrokerInput, InputOfParent
 from threadpool_mb.broker.loop import BrokerLoop
 from threadpool_mb.broker.parallel import ParallelHandling
 from threadpool_mb.broker.receiving import shared_receiving
@@ -161,7 +161,7 @@ class Broker[M, K, W, R]:
     @property
     def input(self) -> Input[M]:
         """Where senders deliver; it does not keep the broker alive."""
-        return self._input
+        return InputOfParent() if self._loop.in_child else self._input
 
     def close(self) -> None:
         """Take no more messages; handle those that were taken, clean all resources, and end.
@@ -196,7 +196,8 @@ class Broker[M, K, W, R]:
 
         Raises:
             TimeoutError: if the timeout ran out; the broker goes on.
-            RuntimeError: if one of the four functions calls it.
+            RuntimeError: if one of the four functions calls it; or if the broker was made before
+                `os.fork`, in the process that has forked this one.
             ValueError: if the timeout is no number of seconds.
             BaseException: what stopped the broker.
 
@@ -213,6 +214,9 @@ class Broker[M, K, W, R]:
             del error
 
     def _wait(self, deadline: Deadline) -> None:
+        if self._loop.in_child:
+            msg = f"{self!r} cannot be joined: its thread is not in this process"
+            raise RuntimeError(msg)
         thread, parallel = threading.current_thread(), self._loop.parallel
         own = thread is self._thread or (
             parallel is not None and (thread in parallel or parallel.runs_here())
@@ -250,6 +254,8 @@ class Broker[M, K, W, R]:
         Blocks: until all resources are cleaned.
         """
         self.cancel()
+        if self._loop.in_child:
+            return
         if error is None:
             self.join()
         else:

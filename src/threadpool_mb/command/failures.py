@@ -12,9 +12,17 @@ from threadpool_mb.errors import (
     CallTimedOut,
     WorkerGone,
 )
+from threadpool_mb.forking import MADE_BEFORE_FORK
 from threadpool_mb.markers import MISSING
 
-__all__ = ["fresh", "no_reply_in_time", "not_delivered", "not_delivered_in_time", "not_handled"]
+__all__ = [
+    "fresh",
+    "made_before_fork",
+    "no_reply_in_time",
+    "not_delivered",
+    "not_delivered_in_time",
+    "not_handled",
+]
 
 _NOT_TAKEN: Final = {
     DeadLetterReason.UNKNOWN_KEY,
@@ -51,6 +59,12 @@ def no_reply_in_time(call_id: CallId, key: object) -> CallTimedOut:
     """The deadline came before the reply."""
     text = f"no reply to the call {call_id} came within the timeout"
     return CallTimedOut(text, call_id, key=key, reason="no reply in time")
+
+
+def made_before_fork(call_id: CallId, key: object) -> WorkerGone:
+    """The call was made by the process that has forked this one, and had no answer then."""
+    text = f"the call {call_id} was {MADE_BEFORE_FORK}: whoever has it is not in this process"
+    return WorkerGone(text, call_id, key=key, reason=MADE_BEFORE_FORK)
 
 
 def fresh(call_id: CallId, key: object, error: BaseException, *, from_box: bool) -> CallError:

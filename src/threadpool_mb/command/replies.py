@@ -33,8 +33,9 @@ from threadpool_mb.command.callbacks import WithReply, fill_future, run_callback
 from threadpool_mb.command.gates import Gate, gate_in, open_gate
 from threadpool_mb.command.holders import Move, add_watcher, unwatch, watching
 from threadpool_mb.command.late import count_late_reply
+from threadpool_mb.command.numbers import made_by_parent, next_number
 from threadpool_mb.command.waits import waiting_for, would_wait_for_itself
-from threadpool_mb.counters import CallId, Counter
+from threadpool_mb.counters import CallId
 from threadpool_mb.errors import CallError, DuplicateReply
 from threadpool_mb.here import Holder
 from threadpool_mb.markers import MISSING, Missing
@@ -48,8 +49,6 @@ _FIRST_PAUSE: Final = 0.001
 _LONGEST_PAUSE: Final = 1.0
 """Seconds between two looks of one who waits; see above."""
 _PATIENT: Final = 0.128
-
-_next_number: Final = Counter().increment_and_get
 
 
 @final
@@ -78,7 +77,7 @@ class Reply[R]:
     def __init__(self, key: object = MISSING, deadline: Deadline = NEVER) -> None:
         """Wait for the answer to a call to `key`, at most until the deadline."""
         self._log: Final[list[object]] = []
-        self._number: Final = _next_number()
+        self._number: Final = next_number()
         self._watched: Holder | None = None
         self.key: Final = key
         self.deadline: Final = deadline
@@ -210,7 +209,10 @@ class Reply[R]:
             if type(earlier) is tuple:
                 run_callback(entry, self)
                 return
-        self.watch()
+        if made_by_parent(self._number):
+            run_callback(entry, self)
+        else:
+            self.watch()
 
     def result_or_give_up(self) -> R:
         """Return the value, or raise, before the deadline; take no answer after that."""
@@ -351,6 +353,9 @@ class Reply[R]:
         """Return the answer; that of a worker that has ended, too."""
         answer = self._answer()
         if answer is None:
+            if made_by_parent(self._number):
+                # Not settled: the callbacks are for the parent's answer.
+                return MISSING, failures.made_before_fork(self.call_id, self.key), False
             holder = self.holder
             if holder is not None and holder.gone:
                 self.holder_gone(holder)

@@ -32,6 +32,7 @@ from concurrent.futures import CancelledError, Future, InvalidStateError
 from typing import Any, Final, Protocol, cast, final, override
 
 from threadpool_mb.describing import describe
+from threadpool_mb.forking import MADE_BEFORE_FORK
 
 __all__ = ["KeyedFuture", "NoKey"]
 
@@ -47,6 +48,11 @@ _UNDONE: Final = (_PENDING, _RUNNING)
 
 
 class _Lanes(Protocol):
+    @property
+    def in_child(self) -> bool:
+        """Whether the tasks are those of the process that has forked this one."""
+        ...
+
     def runs_here(self, key: object, /) -> bool:
         """Return whether this thread runs a task of the key just now."""
         ...
@@ -208,7 +214,7 @@ class KeyedFuture[R](Future[R]):
             TimeoutError: if the timeout ran out.
             CancelledError: if it was cancelled.
             RuntimeError: in a task of the same key, unless this one is done: it runs only after
-                the task that asks.
+                the task that asks. In a child of `os.fork`, if it was not done at the fork.
         """
         try:
             error = self.exception(timeout)
@@ -224,6 +230,8 @@ class KeyedFuture[R](Future[R]):
     def exception(self, timeout: float | None = None) -> BaseException | None:
         """Return what the task raised, `None` if nothing; waits and raises as `result` does."""
         if self._state in _UNDONE:
+            if self._lanes.in_child:
+                raise RuntimeError(f"{self!r} was {MADE_BEFORE_FORK}: its task is not run here")
             self._check_not_own_key()
             self._wait(timeout)
         if self.cancelled():

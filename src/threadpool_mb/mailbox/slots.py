@@ -33,8 +33,9 @@ from typing import Final, Never, final
 
 from threadpool_mb.arguments import NEVER, Deadline, shortest
 from threadpool_mb.errors import MailboxClosed
+from threadpool_mb.forking import MADE_BEFORE_FORK, remake
 
-__all__ = ["Asker", "Slots", "refuse", "worth_waiting_for"]
+__all__ = ["Asker", "Slots", "refuse", "refuse_in_child", "worth_waiting_for"]
 
 
 def refuse(_message: object, /) -> Never:
@@ -44,6 +45,15 @@ def refuse(_message: object, /) -> Never:
         MailboxClosed: always.
     """
     raise MailboxClosed("the mailbox is closed")
+
+
+def refuse_in_child(_message: object, /) -> Never:
+    """Stand in the place of the `put` of a queue that a fork has left without a receiver.
+
+    Raises:
+        MailboxClosed: always.
+    """
+    raise MailboxClosed(f"the mailbox was {MADE_BEFORE_FORK}: its receiver is not in this process")
 
 
 @final
@@ -128,6 +138,15 @@ class Slots:
         self.free(None)
         while self.askers:
             self.tell()
+
+    def forked(self) -> None:
+        """Wake the sender whose thread has forked, if it waits; in a child of `os.fork`.
+
+        Who asks for a slot is the parent's and is not told.
+        """
+        remake(self._lock)
+        self.closed = True
+        self.free(None)
 
     def tell(self) -> None:
         """Tell the first one who asks. Blocks: never."""

@@ -8,6 +8,7 @@ from typing import Any, Final, cast, final
 from threadpool_mb.dead_letters import DeadLetterOffice
 from threadpool_mb.describing import describe
 from threadpool_mb.here import here
+from threadpool_mb.mailbox.own_kinds import own_mailbox
 from threadpool_mb.mailbox.protocols import Input, Mailbox, MailboxConfig
 from threadpool_mb.mailbox.sending import QueueInput
 from threadpool_mb.pool.incarnation import Direct, Incarnation, Leftovers
@@ -65,6 +66,12 @@ class FunctionWorkers[K, M]:
     def call_here(self, _incarnation: Incarnation[K, M], _message: M) -> bool:
         """Take none: a function runs on its own thread."""
         return False
+
+    def forked(self, incarnation: Incarnation[K, M]) -> None:
+        """Have the worker get nothing any more; see `WorkerKind.forked`."""
+        own = own_mailbox(cast("Mailbox[M]", incarnation.mailbox))
+        if own is not None:
+            own.forked()
 
     def grow(self) -> None:
         """Do nothing: each worker has a thread."""

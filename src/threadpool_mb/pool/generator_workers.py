@@ -143,6 +143,10 @@ class GeneratorWorkers[K, M]:
             del inner[depth:]
         return taken
 
+    def forked(self, incarnation: Incarnation[K, M]) -> None:
+        """Have the worker get nothing any more; see `WorkerKind.forked`."""
+        cast("_GeneratorLane[K, M]", incarnation.mailbox).forked()
+
     def grow(self) -> None:
         """Start one more thread if one is needed; see `WorkerKind.grow`."""
         self.threads.grow()
@@ -246,7 +250,8 @@ class _GeneratorLane[K, M](Lane[M]):
                             slots.tell()
                     if (value := send(message)) is not None:
                         _refuse(generator, value)
-            if self.cancelled or self._drained:
+            # In a child that it has forked it is not closed: in the parent it goes on.
+            if (self.cancelled or self._drained) and not self._kind.threads.in_child:
                 generator.close()
                 return None
         except StopIteration:

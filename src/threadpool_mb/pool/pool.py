@@ -184,7 +184,8 @@ class Pool[K, M]:
         """
         roster = self._roster
         if roster.closed:
-            raise PoolClosed(f"{self!r} is closed: it starts no worker for key {describe(key)}")
+            msg = f"{self!r} {roster.why_closed}: it starts no worker for key {describe(key)}"
+            raise PoolClosed(msg)
         try:
             before = self._find(key)
         except TypeError:
@@ -361,7 +362,6 @@ class Pool[K, M]:
         return self._dispatcher.drain(timeout=timeout)
 
     def __enter__(self) -> Self:
-        """Return the pool."""
         return self
 
     def __exit__(

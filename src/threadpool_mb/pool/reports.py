@@ -43,7 +43,8 @@ class DrainReport[K]:
     """How a pool ended, or what it waits for."""
 
     finished: bool
-    """Whether all workers and threads have ended."""
+    """Whether all workers and threads have ended. Never, in a child of the process in which the
+    pool was made, if it was open at the fork."""
     unfinished: tuple[UnfinishedWorker[K], ...]
     """The workers that have not, oldest first."""
     failed: int
@@ -57,7 +58,8 @@ class PoolStats[K]:
     """What a pool looked like at one moment; other threads may have changed it since."""
 
     state: str
-    """`"running"`, `"closing"`, `"cancelling"` or `"ended"`."""
+    """`"running"`, `"closing"`, `"cancelling"` or `"ended"`; `"made before os.fork()"` in a
+    child of the process in which it was made."""
     workers: int
     """Keys that have a worker."""
     messages: int

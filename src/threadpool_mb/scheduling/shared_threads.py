@@ -36,9 +36,11 @@ from typing import Final, final
 
 from threadpool_mb.arguments import Deadline
 from threadpool_mb.errors import ThreadRefused
+from threadpool_mb.forking import keep_all, remake
 from threadpool_mb.here import here
 from threadpool_mb.mailbox.lingering import get_patiently
 from threadpool_mb.scheduling.turns import NUDGE, ServingThread, Turn
+from threadpool_mb.threading_context import new_thread
 
 __all__ = ["SharedThreads", "default_max_threads"]
 
@@ -84,6 +86,7 @@ class SharedThreads:
         "_starting",
         "_threads",
         "growing",
+        "in_child",
         "put",
     )
 
@@ -133,6 +136,8 @@ class SharedThreads:
         self._refused: bool = False
         # Held while one more thread is asked for. Nobody waits for it.
         self._asking: Final = threading.Lock()
+        self.in_child: bool = False
+        """Whether they are those of the process that has forked this one."""
         self.growing: bool = True
         """Whether there may be more threads than there are."""
 
@@ -191,9 +196,7 @@ class SharedThreads:
                 wanted = running < least or self._one_is_needed()
                 if not self.growing or not wanted:
                     return
-                thread = threading.Thread(
-                    target=self._serve, name=self._named(running), daemon=False
-                )
+                thread = new_thread(self._serve, self._named(running))
                 # No call between the two; `_not_started` undoes both.
                 self._starting += 1
                 self._threads.append(thread)
@@ -246,6 +249,17 @@ class SharedThreads:
             self._closed = True
             self.growing = False
         self._ready.put(None)
+
+    def forked(self, *, usable: bool = False) -> bool:
+        """Take no turn in a child of `os.fork`, unless never used and `usable`: returns whether."""
+        remake(self._lock)
+        if usable and not self._threads and not self._ready.qsize():
+            return True
+        self._closed = self.in_child = True
+        self.growing = False
+        keep_all(self._ready)
+        self._ready.put(None)
+        return False
 
     def block(self) -> None:
         """Take note that one of the threads will wait for a worker, who may need a thread."""
