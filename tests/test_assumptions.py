@@ -15,7 +15,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.helpers import Running, run_together, until
+from tests.helpers import DEADLINE, Running, run_together, until
 
 MANY = 3000
 
@@ -154,6 +154,97 @@ def test_each_item_in_a_slot_queue_wakes_one_of_the_threads_that_wait() -> None:
 
     assert sorted(woken) == [0, 1, 2, 3]
     assert slots.qsize() == 0
+
+
+@pytest.mark.racing
+def test_a_token_that_is_passed_on_wakes_each_thread_that_waits_with_a_timeout() -> None:
+    # What waits for an answer does; see `command.gates`.
+    for _ in range(50):
+        gate: queue.SimpleQueue[None] = queue.SimpleQueue()
+        woken: list[bool] = []
+
+        def wait(gate: queue.SimpleQueue[None] = gate, woken: list[bool] = woken) -> None:
+            gate.get(timeout=DEADLINE)
+            gate.put(None)
+            woken.append(True)
+
+        def open_gate(gate: queue.SimpleQueue[None] = gate) -> None:
+            gate.put(None)
+
+        run_together(wait, wait, wait, open_gate)
+
+        assert woken == [True] * 3
+        assert gate.qsize() == 1
+
+
+@pytest.mark.racing
+def test_a_token_is_taken_or_left_where_a_timeout_runs_out_as_it_comes() -> None:
+    lost: list[int] = []
+    for number in range(500):
+        gate: queue.SimpleQueue[None] = queue.SimpleQueue()
+        taken: list[bool] = []
+
+        def wait(gate: queue.SimpleQueue[None] = gate, taken: list[bool] = taken) -> None:
+            with contextlib.suppress(queue.Empty):
+                gate.get(timeout=0.0001)
+                taken.append(True)
+
+        def put(gate: queue.SimpleQueue[None] = gate, seconds: float = number / 2.5e6) -> None:
+            end = time.perf_counter() + seconds
+            while time.perf_counter() < end:
+                pass
+            gate.put(None)
+
+        run_together(wait, put)
+        if len(taken) + gate.qsize() != 1:
+            lost.append(number)
+
+    assert lost == []
+
+
+def test_a_get_with_a_timeout_ends_by_an_interrupt_and_takes_no_token() -> None:
+    program = """
+import os, queue, signal, threading
+gate = queue.SimpleQueue()
+waits = threading.Event()
+main = threading.main_thread().ident
+
+def interrupt():
+    waits.wait()
+    signal.pthread_kill(main, signal.SIGINT)
+
+threading.Thread(target=interrupt).start()
+try:
+    waits.set()
+    gate.get(timeout=60)
+except KeyboardInterrupt as error:
+    print("interrupted", error.__context__)
+gate.put(None)
+print(gate.qsize())
+"""
+
+    done = subprocess.run(  # noqa: S603 - our own interpreter and program
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=15, check=False
+    )
+
+    assert (done.returncode, done.stdout, done.stderr) == (0, "interrupted None\n1\n", "")
+
+
+@pytest.mark.racing
+def test_of_two_threads_that_pop_one_entry_of_a_dict_one_gets_it() -> None:
+    entries = dict.fromkeys(range(MANY), True)
+    got: dict[int, list[int]] = {0: [], 1: []}
+
+    def pop(me: int) -> Callable[[int], None]:
+        def step(number: int) -> None:
+            if entries.pop(number, False):
+                got[me].append(number)
+
+        return step
+
+    in_step(MANY, pop(0), pop(1))
+
+    assert sorted(got[0] + got[1]) == list(range(MANY))
 
 
 class Side:

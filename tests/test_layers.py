@@ -19,7 +19,7 @@ LAYERS: Final = [
     {"command"},
     {"mailbox"},
     {"messages", "dead_letters"},
-    {"arguments", "callables", "latches"},
+    {"arguments", "callables", "latches", "waits"},
     {
         "errors",
         "here",

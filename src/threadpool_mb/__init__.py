@@ -6,9 +6,10 @@
 #   pool, broker, executor    workers by key, resources by key, calls by key
 #   aio                       calling, delivering and receiving in asyncio
 #   scheduling                threads, lanes, closing at interpreter exit
-#   command                   commands, calls, replies; who waits for whom
+#   command                   commands, calls, replies
 #   mailbox                   the protocols and the five kinds
 #   messages, dead_letters    what pools and brokers share
+#   waits                     which worker waits for which, and circles of them
 #   errors, here, markers, arguments, describing
 #
 # No `NullHandler`: with it the log lines of lost messages and failed workers would be silent in a
@@ -49,6 +50,7 @@ from threadpool_mb.errors import CallFailed as CallFailed
 from threadpool_mb.errors import CallNotDelivered as CallNotDelivered
 from threadpool_mb.errors import CallTimedOut as CallTimedOut
 from threadpool_mb.errors import Cancelled as Cancelled
+from threadpool_mb.errors import DispatchDeadlock as DispatchDeadlock
 from threadpool_mb.errors import DuplicateReply as DuplicateReply
 from threadpool_mb.errors import MailboxClosed as MailboxClosed
 from threadpool_mb.errors import MailboxEmpty as MailboxEmpty
@@ -72,6 +74,7 @@ from threadpool_mb.markers import Missing as Missing
 from threadpool_mb.messages import Dispatch as Dispatch
 from threadpool_mb.messages import Initialize as Initialize
 from threadpool_mb.messages import Remove as Remove
+from threadpool_mb.pool.ends import until_drained as until_drained
 from threadpool_mb.pool.inputs import KeyInput as KeyInput
 from threadpool_mb.pool.pool import Pool as Pool
 from threadpool_mb.pool.reports import DrainReport as DrainReport
@@ -99,6 +102,7 @@ __all__ = [
     "DeadLetter",
     "DeadLetterReason",
     "Dispatch",
+    "DispatchDeadlock",
     "DrainReport",
     "DuplicateReply",
     "Initialize",
@@ -144,4 +148,5 @@ __all__ = [
     "late_replies",
     "serve",
     "server",
+    "until_drained",
 ]

@@ -1,10 +1,15 @@
 """Users' functions, checked where they are handed over."""
 
 import inspect
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator
+from types import GeneratorType
+from typing import Any, cast
 
 from threadpool_mb.describing import describe
 
-__all__ = ["check_callable", "is_generator_function"]
+__all__ = ["check_callable", "check_ran", "is_generator_function", "make_generator"]
+
+_HINT = "if a decorator made the worker, functools.wraps in it lets the pool see what it wraps"
 
 
 def is_generator_function(function: object) -> bool:
@@ -17,8 +22,64 @@ def is_generator_function(function: object) -> bool:
         return False
     return any(
         inspect.isgeneratorfunction(called)
-        for called in (function, inspect.unwrap(function), type(function).__call__)
+        for called in (function, _unwrapped(function), type(function).__call__)
     )
+
+
+def _unwrapped(function: Callable[..., object]) -> object:
+    """Return what decorators tell that they wrap; the function itself if that leads nowhere."""
+    try:
+        return inspect.unwrap(function)
+    except Exception:  # noqa: BLE001 - a proxy object may answer to any name with anything
+        return function
+
+
+def make_generator[K](worker: Callable[[K], Any], key: K) -> Generator[None, Any, object]:
+    """Call a generator worker, and return the generator.
+
+    Raises:
+        TypeError: if it returns something else, which would never run.
+        RuntimeError: if it raises `StopIteration`, which would look as if it had come to its end.
+        BaseException: what else it raises.
+    """
+    try:
+        made = worker(key)
+    except StopIteration as error:
+        raise RuntimeError("the worker raised StopIteration before it was a generator") from error
+    if type(made) is GeneratorType or isinstance(made, Generator):
+        return cast("Generator[None, Any, object]", made)
+    _close_unrun(made)
+    raise TypeError(
+        f"a generator worker must return a generator, not {describe(made)}, which never runs"
+    )
+
+
+def check_ran(result: object) -> None:
+    """Check that a function worker has run, rather than made something that would have to be run.
+
+    Raises:
+        TypeError: if it has returned a generator, a coroutine, or another awaitable.
+    """
+    if result is None:
+        return
+    for kind, name in (
+        (Generator, "generator"),
+        (Coroutine, "coroutine"),
+        (AsyncGenerator, "asynchronous generator"),
+        (Awaitable, "awaitable"),
+    ):
+        if isinstance(result, kind):
+            _close_unrun(result)
+            raise TypeError(
+                f"the worker returned the {name} {describe(result)} and has not run: a worker is a"
+                f" generator function of a key, or a plain function of a key and a mailbox; {_HINT}"
+            )
+
+
+def _close_unrun(made: object) -> None:
+    """Close a coroutine that nobody runs, so that Python does not warn of it as well."""
+    if isinstance(made, (Coroutine, Generator)):
+        made.close()
 
 
 def check_callable(function: object, name: str, *arguments: str, generator: bool = False) -> None:

@@ -6,6 +6,7 @@ Every error subclasses what people already catch::
     queue.ShutDown ── MailboxClosed       closed: nothing more goes in, or comes out
                         └── PoolClosed    the pool was closed or cancelled
     RuntimeError ── ThreadRefused         the system gave no thread that is needed
+                ├── DispatchDeadlock      room for the message would have to wait for its sender
                 └── DuplicateReply        a call was answered twice
     Exception ── CallError                a call has no reply, and why:
                 ├── CallNotDelivered      it was not taken: nobody has handled it
@@ -30,6 +31,7 @@ __all__ = [
     "CallNotDelivered",
     "CallTimedOut",
     "Cancelled",
+    "DispatchDeadlock",
     "DuplicateReply",
     "MailboxClosed",
     "MailboxEmpty",
@@ -57,6 +59,24 @@ class PoolClosed(MailboxClosed):
 
 class ThreadRefused(RuntimeError):
     """The system refused to start a thread that a pool, a broker or an executor needs."""
+
+
+class DispatchDeadlock(RuntimeError):
+    """The sender is a worker, and room for its message would have to wait for it: for ever.
+
+    It waits for room in the full mailbox of a worker that waits, through whatever chain, for room
+    in the sender's own, or for an answer of the sender. The message was not taken. The text names
+    the chain.
+    """
+
+    def __init__(self, message: str, key: object = MISSING) -> None:
+        """Say who waits for whom."""
+        super().__init__(message)
+        self.key = key
+        """The key of the worker that the message was for."""
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), (str(self), self.key)
 
 
 class Cancelled(BaseException):

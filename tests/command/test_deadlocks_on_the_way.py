@@ -26,10 +26,10 @@ from threadpool_mb import (
     call,
     cast,
     delegate,
+    waits,
 )
-from threadpool_mb.command import waits
-from threadpool_mb.command.waits import waiting_for
 from threadpool_mb.here import here
+from threadpool_mb.waits import waiting_for
 
 
 def test_a_circle_through_a_full_mailbox_is_told(place: Place, kind: Kind) -> None:

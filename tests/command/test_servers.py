@@ -179,14 +179,16 @@ class Session:
 @pytest.mark.parametrize(
     ("ending", "kind"),
     [
-        (lambda pool: pool.remove("a"), GeneratorExit),
-        (lambda pool: pool.close(), GeneratorExit),
+        (lambda pool: pool.remove("a"), Cancelled),
+        (lambda pool: pool.cancel(), Cancelled),
+        (lambda pool: pool.remove("a", drain=True), None),
+        (lambda pool: pool.close(), None),
         (lambda pool: error_of(lambda: call(pool.ref("a"), Echo("raise"))), Boom),
     ],
-    ids=["removed", "closed", "stopped"],
+    ids=["removed", "cancelled", "drained", "closed", "stopped"],
 )
 def test_handlers_that_are_a_context_manager_are_entered_and_left(
-    place: Place, ending: Callable[[Pool[Any, Any]], object], kind: type[BaseException]
+    place: Place, ending: Callable[[Pool[Any, Any]], object], kind: type[BaseException] | None
 ) -> None:
     events: list[object] = []
 

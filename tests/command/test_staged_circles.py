@@ -29,13 +29,13 @@ from threadpool_mb import (
     call,
     call_async,
     cast,
+    waits,
 )
-from threadpool_mb.command import waits
 from threadpool_mb.command.holders import Move
-from threadpool_mb.command.waits import waiting_for
 from threadpool_mb.here import here
 from threadpool_mb.mailbox.slots import Slots
 from threadpool_mb.pool import calls
+from threadpool_mb.waits import waiting_for
 
 
 @pytest.fixture

@@ -1,7 +1,8 @@
 """A call's answer: every interleaving of waiting, replying, handing on and the ends of workers.
 
 Worker A has the call. It hands it on to worker B, or not, and ends. B replies, or not, and ends.
-Meanwhile one thread waits for the answer. See the heads of `command.replies` and `command.holders`.
+Meanwhile two threads wait for the answer. See the heads of `command.replies`, `command.gates` and
+`command.holders`.
 """
 
 import functools
@@ -26,7 +27,8 @@ class Memory:
     gone: frozenset[str] = frozenset()
     locked: bool = False
     log: tuple[str, ...] = ()
-    gate_open: bool = False
+    tokens: int = 0
+    """How many tokens are in the gate."""
     woken: tuple[str, ...] = ()
     """What has seen to the entries of the log, in its turn."""
 
@@ -54,7 +56,7 @@ def settling(me: str, then: str) -> Steps:
         if m.answers[0] != mine:
             return [(m, then)]
         before = m.log[: m.log.index(mine)]
-        return [(replace(m, gate_open=m.gate_open or "gate" in before), f"{me} call")]
+        return [(replace(m, tokens=m.tokens + ("gate" in before)), f"{me} call")]
 
     def call(m: Memory) -> Outcomes[Memory]:
         before = m.log[: m.log.index(mine)]
@@ -108,20 +110,33 @@ def watching(  # noqa: C901 - a step each, and they share their names
     return steps | settling(f"{me} watching", again)
 
 
-def waiter(*bugs: str) -> Process[Memory]:
-    """Wait for the answer: `Reply.wait`."""
+def parking(*bugs: str) -> Steps:
+    """Park at the gate: the second half of `Reply.wait`."""
 
     def add_gate(m: Memory) -> Outcomes[Memory]:
-        return [(replace(m, log=(*m.log, "gate")), "wait" if "no second look" in bugs else "look")]
+        log = m.log if "gate" in m.log else (*m.log, "gate")
+        return [(replace(m, log=log), "wait" if "no second look" in bugs else "look")]
 
     def look(m: Memory) -> Outcomes[Memory]:
-        return [(m, END if m.answers else "wait")]
+        return [(m, "pass on" if m.answers else "wait")]
 
     def wait(m: Memory) -> Outcomes[Memory]:
-        return [(m, END)] if m.gate_open else []
+        return [(replace(m, tokens=m.tokens - 1), "pass on")] if m.tokens else []
 
-    watch = watching("waiter", "add gate", *bugs)
-    return Process("waiter", {**watch, "add gate": add_gate, "look": look, "wait": wait})
+    def pass_on(m: Memory) -> Outcomes[Memory]:
+        return [(m if "keeps the token" in bugs else replace(m, tokens=m.tokens + 1), END)]
+
+    return {"add gate": add_gate, "look": look, "wait": wait, "pass on": pass_on}
+
+
+def waiter(*bugs: str) -> Process[Memory]:
+    """Wait for the answer: `Reply.wait`."""
+    return Process("waiter", watching("waiter", "add gate", *bugs) | parking(*bugs))
+
+
+def second_waiter(*bugs: str) -> Process[Memory]:
+    """Wait, too; it is the first one that watches, which makes fewer states."""
+    return Process("second waiter", parking(*bugs))
 
 
 def ending(worker: str, then: str, *bugs: str) -> Steps:
@@ -212,19 +227,37 @@ CASES: Final = (
 )
 
 
-def run(*bugs: str, hands_on: bool, ends: bool, replies: bool) -> Explored[Memory]:
+def run(
+    *bugs: str, hands_on: bool, ends: bool, replies: bool, two_wait: bool = False
+) -> Explored[Memory]:
     processes = [waiter(*bugs), first_worker(*bugs, hands_on=hands_on, ends=ends)]
+    if two_wait:
+        processes.append(second_waiter(*bugs))
     if hands_on:
         processes.append(second_worker(*bugs, replies=replies))
     return explore(Memory(), processes, finally_=answered)
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
-def test_who_waits_is_answered_whatever_comes_first(case: dict[str, bool]) -> None:
-    explored = run(**case)
+@pytest.mark.parametrize("two_wait", [False, True])
+def test_who_waits_is_answered_whatever_comes_first(
+    case: dict[str, bool],
+    two_wait: bool,  # noqa: FBT001
+) -> None:
+    explored = run(**case, two_wait=two_wait)
 
     assert explored.counter_example is None, str(explored.counter_example)
     assert explored.states > 20
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_who_waits_is_woken_once_there_is_an_answer(count: int) -> None:
+    answering = [Process(name, settling(name, END)) for name in ("B", "C")[:count]]
+    both = [Process(name, parking()) for name in ("waiter", "second waiter")]
+
+    explored = explore(Memory(), [*both, *answering], finally_=answered)
+
+    assert explored.counter_example is None, str(explored.counter_example)
 
 
 @pytest.mark.parametrize("count", [1, 2])
@@ -241,6 +274,7 @@ def test_a_callback_is_called_once_whoever_answers_first(count: int) -> None:
     [
         "does not look again",
         "does not look at gone",
+        "keeps the token",
         "no second look",
         "looks for watchers first",
         "tells nobody",
@@ -248,7 +282,8 @@ def test_a_callback_is_called_once_whoever_answers_first(count: int) -> None:
     ],
 )
 def test_a_seeded_bug_is_caught_as_a_caller_that_waits_for_ever(bug: str) -> None:
-    found = [run(bug, **case).counter_example for case in CASES]
+    two_wait = bug == "keeps the token"
+    found = [run(bug, **case, two_wait=two_wait).counter_example for case in CASES]
 
     claims = [each.claim for each in found if each is not None]
     assert claims

@@ -75,6 +75,43 @@ class _InterceptedInput:
         return self._input.deliver(message)
 
 
+class Calling:
+    """A config whose mailboxes call `before(mailbox, name)` when they are closed or cancelled."""
+
+    limit: Final = None
+
+    def __init__(self, before: Callable[[object, str], object]) -> None:
+        self._before = before
+
+    def create(self, *, on_dead_letter: Callable[[Any], object] | None = None) -> Mailbox[Any]:
+        """Create a mailbox that is a real one but for that."""
+        mailbox = Unlimited().create(on_dead_letter=on_dead_letter)
+        return _CallingMailbox(mailbox, self._before)  # type: ignore[return-value]
+
+
+class _CallingMailbox:
+    def __init__(self, mailbox: Mailbox[Any], before: Callable[[object, str], object]) -> None:
+        self._mailbox = mailbox
+        self._before = before
+
+    def close(self) -> None:
+        self._before(self._mailbox, "close")
+        self._mailbox.close()
+
+    def cancel(self) -> None:
+        self._before(self._mailbox, "cancel")
+        self._mailbox.cancel()
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - whatever it is
+        return getattr(self._mailbox, name)
+
+    def __len__(self) -> int:
+        return len(self._mailbox)
+
+    def __iter__(self) -> Any:  # noqa: ANN401 - whatever it is
+        return iter(self._mailbox)
+
+
 class EvilKey:
     """A key that raises `Boom` when it is hashed, or compared, once it was told to."""
 

@@ -380,7 +380,7 @@ def test_a_worker_may_join_another_pool(witness: Witness) -> None:
         finish(pool)
 
     assert witness.ended == [("a", None)]
-    assert exits == [WorkerExit("x", 1, None)]
+    assert exits == [WorkerExit("x", 1, None, "drained")]
 
 
 def test_join_from_many_threads_at_once_wakes_them_all(witness: Witness) -> None:

@@ -13,7 +13,7 @@ from tests.helpers import DEADLINE, until
 from tests.points import interrupted_at_each_point
 from tests.pool.doubles import Boom
 from tests.pool.witness import Witness, finish
-from threadpool_mb import Pool, PoolClosed, Unlimited
+from threadpool_mb import Cancelled, Pool, PoolClosed, Unlimited
 from threadpool_mb.scheduling.lanes import IDLE
 
 variable: contextvars.ContextVar[str] = contextvars.ContextVar("variable", default="unset")
@@ -65,25 +65,25 @@ def test_a_set_up_that_takes_long_holds_up_neither_senders_nor_other_keys(
 
 
 @pytest.mark.parametrize(
-    "end",
+    ("end", "kind"),
     [
-        lambda pool: pool.remove("a"),
-        lambda pool: pool.remove("a", drain=True),
-        lambda pool: pool.close(),
-        lambda pool: pool.cancel(),
+        (lambda pool: pool.remove("a"), Cancelled),
+        (lambda pool: pool.remove("a", drain=True), GeneratorExit),
+        (lambda pool: pool.close(), GeneratorExit),
+        (lambda pool: pool.cancel(), Cancelled),
     ],
     ids=["remove", "drain", "close", "cancel"],
 )
-def test_a_worker_is_closed_at_its_yield(
-    witness: Witness, end: Callable[[Pool[str, str]], object]
+def test_a_worker_is_ended_at_its_yield(
+    witness: Witness, end: Callable[[Pool[str, str]], object], kind: type[BaseException]
 ) -> None:
-    ends: list[str] = []
+    ends: list[object] = []
 
     def worker(key: str) -> Generator[None, str]:
         try:
             yield
-        except GeneratorExit:
-            ends.append("GeneratorExit")
+        except BaseException as error:
+            ends.append(type(error))
             raise
         finally:
             ends.append("finally")
@@ -94,7 +94,7 @@ def test_a_worker_is_closed_at_its_yield(
         end(pool)
         until(lambda: witness.exits)
 
-    assert ends == ["GeneratorExit", "finally"]
+    assert ends == [kind, "finally"]
     assert witness.ended == [("a", None)]
 
 
@@ -140,18 +140,28 @@ def test_a_worker_that_raises_in_its_set_up_fails(witness: Witness) -> None:
     assert witness.dead == [("a", "left", "worker failed")]
 
 
-def test_a_worker_that_goes_on_when_it_is_closed_fails(witness: Witness) -> None:
+@pytest.mark.parametrize(
+    ("drain", "text"),
+    [
+        (True, "generator ignored GeneratorExit"),
+        (False, "the worker ignored Cancelled: it went on to its next yield"),
+    ],
+)
+def test_a_worker_that_goes_on_when_it_is_ended_fails(
+    witness: Witness, *, drain: bool, text: str
+) -> None:
     def worker(key: str) -> Generator[None, str]:
-        with contextlib.suppress(GeneratorExit):
+        with contextlib.suppress(GeneratorExit, Cancelled):
             yield
         yield
 
     with witness.pool(worker) as pool:
         witness.start(pool, "a")
-        pool.remove("a")
+        pool.remove("a", drain=drain)
         until(lambda: witness.exits)
 
-    assert "generator ignored GeneratorExit" in str(witness.exits[0].error)
+    assert str(witness.exits[0].error) == text
+    assert witness.exits[0].cause == "failed"
 
 
 @pytest.mark.parametrize("when", ["in its set-up", "for a message"])

@@ -84,9 +84,10 @@ def test_a_worker_without_a_thread_fails_with_a_clear_error_and_the_pool_lives_o
     assert witness.dead == [("a", 1, "worker failed"), ("a", 2, "unknown key")]
     assert witness.handled == [("a", 3)]
     assert report.failed == 1
-    assert [(record.levelno, record.getMessage()) for record in caplog.records] == [
-        (logging.ERROR, "io: the worker of key 'a' failed")
-    ]
+    (record,) = caplog.records
+    assert record.levelno == logging.ERROR
+    assert record.getMessage() == f"io: the worker of key 'a' was not started: {refused.error}"
+    assert record.exc_info is None
 
 
 @pytest.mark.parametrize("witness", ["function"], indirect=True)

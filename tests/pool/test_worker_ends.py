@@ -9,6 +9,7 @@ from tests.helpers import in_thread, until
 from tests.pool.doubles import Boom, raising
 from tests.pool.witness import END, Witness, finish
 from threadpool_mb import (
+    MISSING,
     Blocking,
     Cancelled,
     Mailbox,
@@ -33,7 +34,7 @@ def test_a_worker_that_returns_has_ended_well_and_leaves_dead_letters(witness: W
         assert pool.dispatch("a", 4) is False
 
     assert witness.handled == [("a", 1)]
-    assert witness.exits == [WorkerExit("a", 1, None)]
+    assert witness.exits == [WorkerExit("a", 1, None, "returned")]
     assert witness.dead == [
         ("a", 2, "worker ended"),
         ("a", 3, "worker ended"),
@@ -46,12 +47,14 @@ def test_a_worker_that_raises_is_reported_and_logged_with_its_traceback(
 ) -> None:
     error = Boom("the worker's")
 
+    in_hand = error if witness.kind == "generator" else MISSING
+
     with witness.pool(name="io") as pool:
         pool.initialize("a", error)
         until(lambda: witness.exits)
         report = finish(pool)
 
-    assert witness.exits == [WorkerExit("a", 1, error)]
+    assert witness.exits == [WorkerExit("a", 1, error, "failed", in_hand)]
     (record,) = caplog.records
     assert record.levelno == logging.ERROR
     assert record.name.startswith("threadpool_mb")

@@ -47,7 +47,8 @@ class Witness:
     """What the workers and hooks of a pool have seen, in the order in which they saw it."""
 
     def __init__(self, kind: str = "function") -> None:
-        self._kind: Final = kind
+        self.kind: Final = kind
+        """Of the workers: `"function"` or `"generator"`."""
         self.handled: Final[list[tuple[Any, Any]]] = []
         self.letters: Final[list[DeadLetter[Any, Any]]] = []
         self.exits: Final[list[WorkerExit[Any]]] = []
@@ -77,7 +78,7 @@ class Witness:
 
     def thread_name(self, pool: str, key: str) -> str:
         """Return how the name begins of the thread on which a key's worker runs."""
-        return f"{pool}-{key!r}" if self._kind == "function" else f"{pool}-shared-"
+        return f"{pool}-{key!r}" if self.kind == "function" else f"{pool}-shared-"
 
     @property
     def dead(self) -> list[tuple[Any, Any, str]]:
@@ -122,7 +123,7 @@ class Witness:
             "on_worker_exit": self.exits.append,
         } | options
         if worker is None:
-            worker = self.work if self._kind == "function" else self.work_in_turns
+            worker = self.work if self.kind == "function" else self.work_in_turns
         pool = Pool(worker, **options)
         try:
             yield pool

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.helpers import Running, until
-from tests.pool.doubles import Boom, Intercepting
+from tests.pool.doubles import Boom, Calling, Intercepting
 from tests.pool.witness import END, ENDS, Gate, Witness, finish
 from threadpool_mb import Mailbox, Pool, PoolClosed
 from threadpool_mb.pool.dispatcher import Dispatcher
@@ -393,3 +393,44 @@ def test_nothing_that_senders_do_waits_for_the_dispatcher(witness: Witness, star
 
         assert results == [True, True, True, False]
         assert pool.stats().threads == 1
+
+
+@pytest.mark.parametrize("end", ["cancel", "drain"])
+def test_a_worker_that_is_to_drain_and_is_dropped_at_once_leaves_dead_letters(
+    witness: Witness, end: str
+) -> None:
+    """The remover has read what to tell, and the canceller writes something else before it goes on.
+
+    The first mailbox is that of the worker that runs, at which the canceller stops; the second one
+    that of the worker that waits for it, at which the remover stops.
+    """
+    removing, cancelling = witness.gate(), witness.gate()
+    mailboxes: list[object] = []
+    stops = {(0, "cancel"): cancelling, (1, "close"): removing}
+
+    def stop(mailbox: object, method: str) -> None:
+        if mailbox not in mailboxes:
+            mailboxes.append(mailbox)
+        gate = stops.pop((mailboxes.index(mailbox), method), None)
+        if gate is not None:
+            gate()
+
+    with witness.pool(mailbox=Calling(stop)) as pool:
+        gate = witness.hold(pool, "a")
+        pool.remove("a", drain=True)
+        pool.initialize("a", "accepted")
+        remover = Running(lambda: pool.remove("a", drain=True))
+        removing.wait_until_reached()
+        canceller = Running(pool.cancel if end == "cancel" else lambda: pool.drain(timeout=0))
+        cancelling.wait_until_reached()
+
+        removing.open()
+        remover.result()
+        cancelling.open()
+        canceller.result()
+        gate.open()
+        report = finish(pool)
+
+    assert report.finished
+    assert witness.handled == []
+    assert witness.dead == [("a", "accepted", "pool closed")]

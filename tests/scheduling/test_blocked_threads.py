@@ -8,7 +8,7 @@ import pytest
 
 import threadpool_mb as mb
 from tests.helpers import Running, refusing_threads, until
-from threadpool_mb.command import waits
+from threadpool_mb import waits
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -3,8 +3,8 @@
 **Guarantees.** The first answer stands, whoever gives it: a reply, the end of a worker, a timeout.
 Each waiter is woken, and each callback called once, whatever comes together.
 
-**How.** One list, the *log*, to which entries are only appended: answers (tuples), a *gate* (a lock
-that is held until there is an answer; who waits for the answer waits for the gate), and callbacks.
+**How.** One list, the *log*, to which entries are only appended: answers (tuples), a *gate* (what
+waiters park at until there is an answer; see `gates`), and callbacks.
 The first answer in the log is the answer. Its giver sees to the entries before it: opens the gate,
 calls the callbacks. An entry behind it is its own adder's business, who looks for an answer in
 front of it after it was added. So an entry is before the answer or behind it, and either way is
@@ -22,7 +22,7 @@ threads that take turns of the worker that has the call: a list of theirs may ha
 
 import concurrent.futures
 import functools
-import threading
+import queue
 from collections.abc import Callable
 from typing import Any, Final, cast, final
 
@@ -34,11 +34,11 @@ from threadpool_mb.command.gates import Gate, gate_in, open_gate
 from threadpool_mb.command.holders import Move, add_watcher, unwatch, watching
 from threadpool_mb.command.late import count_late_reply
 from threadpool_mb.command.numbers import made_by_parent, next_number
-from threadpool_mb.command.waits import waiting_for, would_wait_for_itself
 from threadpool_mb.counters import CallId
-from threadpool_mb.errors import CallError, DuplicateReply
+from threadpool_mb.errors import CallDeadlock, CallError, DuplicateReply
 from threadpool_mb.here import Holder
 from threadpool_mb.markers import MISSING, Missing
+from threadpool_mb.waits import waiting_for, would_wait_for_itself
 
 __all__ = ["Reply"]
 
@@ -263,7 +263,16 @@ class Reply[R]:
         self._look()
         deadlock = would_wait_for_itself(self)
         if deadlock is not None:
-            self.settle_error(deadlock)
+            self.settle_error(cast("CallError", deadlock))
+
+    def deadlock(self, chain: str, key: object, /) -> CallDeadlock:
+        """Return what a worker gets in the place of an answer; see `Awaited`."""
+        return CallDeadlock(
+            f"the call {self.call_id} would wait for ever: {chain}",
+            self.call_id,
+            key=key,
+            reason="deadlock",
+        )
 
     def holder_gone(self, holder: Holder, /) -> None:
         """Answer that nobody will, unless the call was handed on; see `Awaited`."""
@@ -289,7 +298,12 @@ class Reply[R]:
                     left = deadline.remaining()
                     if left == 0:
                         return None
-                    opened = gate.acquire(timeout=pause if left is None else min(pause, left))
+                    opened = True
+                    try:
+                        gate.get(timeout=pause if left is None else min(pause, left))
+                    except queue.Empty:
+                        opened = False
+                    # Not in the `except`: a deadlock does not come of an empty queue.
                     if not opened:
                         waiting.look_again()
                     pause = min(2 * pause, _LONGEST_PAUSE)
@@ -305,8 +319,8 @@ class Reply[R]:
                     self._pass_on(gate)
                     raise
 
-    def _pass_on(self, gate: threading.Lock) -> None:
-        """Let the next one who waits go on, if the answer is there; the gate may be open."""
+    def _pass_on(self, gate: "queue.SimpleQueue[None]") -> None:
+        """Let the next waiter go on, if the answer is there; see `gates`."""
         if self.answered:
             open_gate(gate)
             if self._watched is not None:

@@ -86,8 +86,10 @@ def server[K](
                     cast("contextlib.AbstractContextManager[Handlers]", made)
                 )
             answer = _Server(entered, tables, after_error).answer
-            while True:
-                answer((yield))
+            # Closed at its `yield`, it has handled all: the managers see a normal end, and commit.
+            with contextlib.suppress(GeneratorExit):
+                while True:
+                    answer((yield))
 
     return worker
 

@@ -4,38 +4,106 @@
 dropped unfilled is passed over; one that is dropped filled but unread puts its message back at the
 end of the mailbox. No message is lost either way.
 
+**Assumes.** `list.append` is atomic. What CPython calls a finalizer for, and when, counts for
+nothing but for how soon a dropped claim is passed over (`tests/test_assumptions.py`).
+
 **How.** Nobody fills a future when a message is delivered: senders know nothing of claims. Of the
 threads that wait for a future one at a time *leads*: it takes messages from the mailbox and fills
 the oldest claims with them, until its own is filled. The others wait until theirs is filled or
 nobody leads.
+
+The race of the leader and a future that dies. No weak reference could tell which of the two was
+first: with a GIL it is still alive while `__del__` runs, and a message that is filled in behind
+`__del__`'s look would be lost. So a future and the line share a `_Claim`, which outlives the
+future, and to which both only append:
+
+1. The leader appends the message that it has taken.
+2. Whoever waits for the future appends `_READ`, and returns the message.
+3. The finalizer appends `_DROPPED`.
+
+The first entry decides about (1) and (3): if it is the message, the finalizer sees it and gives the
+message back; if it is `_DROPPED`, the leader sees that, and the message goes to the next claim. The
+second entry decides about (2) and (3): they come together where a finalizer of the user's brings a
+future back to life that the garbage collector has chosen already. Such a future claims anew.
 """
 
 import collections
 import contextlib
 import threading
-import weakref
 from collections.abc import Callable
 from typing import Final, cast, final
 
-from threadpool_mb.arguments import Deadline
+from threadpool_mb.arguments import AT_ONCE, Deadline
 from threadpool_mb.errors import Cancelled, MailboxClosed, MailboxEmpty
+from threadpool_mb.here import parking
 from threadpool_mb.markers import MISSING, Missing
 
 __all__ = ["ClaimedMessage", "Claims"]
+
+_DROPPED: Final = "dropped"
+_READ: Final = "read"
+"""Entries of a claim; its message is entered in a tuple."""
+
+
+@final
+class _Claim[T]:
+    """What a future and the line of claims share."""
+
+    __slots__ = ("_log",)
+
+    def __init__(self) -> None:
+        self._log: Final[list[tuple[T] | str]] = []
+
+    @property
+    def open(self) -> bool:
+        """Whether a message would be taken; once it is not, it never is again."""
+        return not self._log
+
+    @property
+    def filled(self) -> bool:
+        """Whether a message was taken, and nobody but the future has it."""
+        match self._log[:2]:
+            case [tuple()] | [tuple(), "read"]:
+                return True
+            case _:
+                return False
+
+    def fill(self, message: T) -> bool:
+        """Take a message; `False` if the claim was dropped. Once, for a claim in the line."""
+        self._log.append((message,))
+        return self._log[0] is not _DROPPED
+
+    def read(self) -> T | Missing:
+        """Return the message for good; `MISSING` if the claim was dropped."""
+        log = self._log
+        if len(log) == 1:
+            log.append(_READ)
+        return cast("tuple[T]", log[0])[0] if log[1] is _READ else MISSING
+
+    def drop(self) -> T | Missing:
+        """Take and give no message any more. Returns the one that must be given back."""
+        log = self._log
+        log.append(_DROPPED)
+        first = log[0]
+        return first[0] if isinstance(first, tuple) and log[1] is _DROPPED else MISSING
 
 
 @final
 class ClaimedMessage[T]:
     """A claim on the next message of a mailbox; see `MessageFuture`."""
 
-    __slots__ = ("__weakref__", "_claims", "_read", "_take", "message")
+    __slots__ = ("_claim", "_claims", "_successor", "_take")
 
-    def __init__(self, claims: "Claims[T]", take: Callable[[Deadline], T]) -> None:
-        """Claim a message among `claims`; `take` takes one from the mailbox."""
+    def __init__(
+        self, claims: "Claims[T]", take: Callable[[Deadline], T], claim: _Claim[T]
+    ) -> None:
+        """Be the future of `claim`, one of `claims`; `take` takes a message from the mailbox."""
         self._claims: Final = claims
         self._take: Final = take
-        self._read = False
-        self.message: T | Missing = MISSING
+        self._claim: Final = claim
+        # Where it is alive although it was finalized. A finalizer is called once only: so another
+        # future sees to the second message.
+        self._successor: ClaimedMessage[T] | None = None
 
     def try_now(self) -> T | Missing:
         """Return the message if it is there, else `MISSING`; see `MessageFuture.try_now`."""
@@ -50,124 +118,150 @@ class ClaimedMessage[T]:
 
     def wait(self, deadline: Deadline) -> T:
         """Return the message, once it is there."""
-        if self.message is MISSING:
-            self._claims.wait(self, deadline, self._take)
-        self._read = True
-        return cast("T", self.message)
+        claim = self._claim
+        self._claims.wait(claim, deadline, self._take)
+        message = claim.read()
+        return self._renewed().wait(deadline) if message is MISSING else message
 
     def done(self) -> bool:
         """Return whether the message is there; see `MessageFuture.done`."""
         try:
-            if self.message is MISSING:
-                self._claims.wait(self, Deadline(0), self._take)
+            self._claims.wait(self._claim, AT_ONCE, self._take)
         except (MailboxEmpty, MailboxClosed, Cancelled):
             return False
-        return True
+        return self._claim.filled or self._renewed().done()
+
+    def withdraw(self) -> bool:
+        """Give the claim back; `False` if it was filled before that."""
+        return self._claims.withdraw(self._claim)
+
+    def _renewed(self) -> "ClaimedMessage[T]":
+        with self._claims.lock:
+            if self._successor is None:
+                self._successor = self._claims.new(self._take)
+            return self._successor
 
     def __del__(self) -> None:
         """Put a message that nobody has read back at the end of the mailbox."""
-        # An interrupt may have come before it was made: then there is no `message`.
-        if getattr(self, "message", MISSING) is not MISSING and not self._read:
-            self._claims.give_back(cast("T", self.message))
+        # An interrupt may have come before it was made: then there is no claim.
+        claim: _Claim[T] | None = getattr(self, "_claim", None)
+        message = MISSING if claim is None else claim.drop()
+        if message is not MISSING:
+            self._claims.give_back(message)
 
     def __repr__(self) -> str:
         """Show whether it is filled."""
-        return f"<MessageFuture [{'unfilled' if self.message is MISSING else 'filled'}]>"
+        return f"<MessageFuture [{'filled' if self._claim.filled else 'unfilled'}]>"
 
 
 @final
 class Claims[T]:
     """The unfilled claims on one mailbox, oldest first.
 
-    Holds no strong reference to a future, nor to the mailbox.
+    Holds no reference to a future, nor to the mailbox.
     """
 
-    __slots__ = ("_changed", "_leader", "_lock", "_open", "give_back")
+    __slots__ = ("_changed", "_leader", "_open", "give_back", "lock")
 
     def __init__(self, give_back: Callable[[T], object]) -> None:
         """Put messages that reached nobody back with `give_back`."""
         self.give_back: Final = give_back
-        # Guards the two below and the filling of futures. Reentrant: a finalizer may run under it.
-        # Entered as it is and not through the condition, whose `__exit__` is Python code that an
-        # interrupt can keep from releasing it.
-        self._lock: Final = threading.RLock()
-        self._open: Final[collections.deque[weakref.ref[ClaimedMessage[T]]]] = collections.deque()
+        self.lock: Final = threading.RLock()
+        """Guards the two below, and who fills a claim. Reentrant: a finalizer may run under it.
+
+        Entered as it is and not through the condition, whose `__exit__` is Python code that an
+        interrupt can keep from releasing it.
+        """
+        self._open: Final[collections.deque[_Claim[T]]] = collections.deque()
         # The thread that takes messages for all.
         self._leader: int | None = None
         # Notified by the leader, when it has filled a future and when it stops leading.
-        self._changed: Final = threading.Condition(self._lock)
+        self._changed: Final = threading.Condition(self.lock)
 
     def new(self, take: Callable[[Deadline], T]) -> ClaimedMessage[T]:
         """Return a future behind all that are there."""
-        future = ClaimedMessage(self, take)
-        with self._lock:
+        claim: _Claim[T] = _Claim()
+        # Before its claim is in the line, where nothing but the future's end takes it out again.
+        future = ClaimedMessage(self, take, claim)
+        with self.lock:
             # Those who poll drop one future after the other, behind one that lives.
-            while self._open and self._open[-1]() is None:
+            while self._open and not self._open[-1].open:
                 self._open.pop()
-            self._open.append(weakref.ref(future))
+            self._open.append(claim)
         return future
 
     def any(self) -> bool:
         """Return whether a living future is unfilled."""
-        with self._lock:
-            while self._open and self._open[0]() is None:
+        with self.lock:
+            while self._open and not self._open[0].open:
                 self._open.popleft()
             return bool(self._open)
 
-    def withdraw(self, future: ClaimedMessage[T]) -> bool:
-        """Give the future's claim back; `False` if it was filled before that."""
-        with self._lock:
-            if future.message is not MISSING:
+    def withdraw(self, claim: _Claim[T]) -> bool:
+        """Give a claim back; `False` if it was filled before that."""
+        with self.lock:
+            if claim.filled:
                 return False
-            # An interrupt may have come between taking the claim and filling the future.
+            claim.drop()
+            # An interrupt may have come between taking the claim and filling it.
             with contextlib.suppress(ValueError):
-                self._open.remove(weakref.ref(future))
+                self._open.remove(claim)
             return True
 
-    def wait(
-        self, future: ClaimedMessage[T], deadline: Deadline, take: Callable[[Deadline], T]
-    ) -> None:
-        """Wait until `future` is filled, by leading if nobody else does.
+    def wait(self, claim: _Claim[T], deadline: Deadline, take: Callable[[Deadline], T]) -> None:
+        """Wait until `claim` is filled, or was dropped, by leading if nobody else does.
 
         Blocks: at most until the deadline.
 
         Raises:
             MailboxEmpty: if the deadline came first.
         """
+        if not claim.open:
+            return
         me = threading.get_ident()
-        while future.message is MISSING:
+        while claim.open:
             try:
-                if self._follow(future, deadline, me):
+                if self._follow(claim, deadline, me):
                     message = take(deadline)
-                    with self._lock:
-                        filled = self._oldest_locked()
-                        filled.message = message
-                    # Dropped here and not under the lock: this may be the last reference.
-                    del filled, message
+                    with self.lock:
+                        filled = self._fill_oldest_locked(message)
+                    if not filled:
+                        self.give_back(message)
+                    # It must not be kept alive while the next one is waited for.
+                    del message
             finally:
-                with self._lock:
+                with self.lock:
                     if self._leader == me:
                         self._leader = None
                         self._changed.notify_all()
 
-    def _follow(self, future: ClaimedMessage[T], deadline: Deadline, me: int) -> bool:
-        """Wait until `future` is filled (`False`) or this thread leads (`True`)."""
-        with self._lock:
-            while future.message is MISSING:
-                if self._leader is None:
-                    self._leader = me
-                    return True
-                remaining = deadline.remaining()
-                if remaining == 0:
-                    raise MailboxEmpty("no message came within the timeout")
-                self._changed.wait(remaining)
-            return False
+    def _follow(self, claim: _Claim[T], deadline: Deadline, me: int) -> bool:
+        """Wait until `claim` is not open any more (`False`) or this thread leads (`True`)."""
+        while not self._leads(me):
+            if deadline.remaining() == 0:
+                raise MailboxEmpty("no message came within the timeout")
+            with parking(), self.lock:
+                # Looked at under the lock, so that no notification comes between.
+                if claim.open and self._leader is not None:
+                    self._changed.wait(deadline.remaining())
+            if not claim.open:
+                return False
+        return True
 
-    def _oldest_locked(self) -> ClaimedMessage[T]:
-        """Remove the oldest claim whose future is alive, and return that future.
+    def _leads(self, me: int) -> bool:
+        """Take the lead, if nobody has it."""
+        with self.lock:
+            if self._leader is None:
+                self._leader = me
+        return self._leader == me
 
-        There is one: the leader's own, which it holds while it waits.
+    def _fill_oldest_locked(self, message: T) -> bool:
+        """Remove the oldest claim that takes the message, if there is one.
+
+        There is the leader's own, whose future is alive as it is waited for; but for the case that
+        is described above.
         """
-        while (future := self._open.popleft()()) is None:
-            pass
-        return future
+        while self._open:
+            if self._open.popleft().fill(message):
+                return True
+        return False

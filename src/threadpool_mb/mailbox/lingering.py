@@ -17,7 +17,9 @@ import queue
 import time
 from typing import Final
 
-__all__ = ["get_patiently"]
+from threadpool_mb.here import here
+
+__all__ = ["get_patiently", "receive_patiently"]
 
 _YIELDS: Final = 3
 _TOO_LONG: Final = 0.0005
@@ -46,3 +48,20 @@ def get_patiently[T](items: "queue.SimpleQueue[T]") -> T:
             if end - start > _TOO_LONG:
                 _not_before = end + _PARK_AT_ONCE_FOR
     return items.get()
+
+
+def receive_patiently[T](messages: "queue.SimpleQueue[T]") -> T:
+    """Take the next message of a mailbox that was found empty.
+
+    As `get_patiently`, which is for threads that have nothing else to do. One that takes turns of
+    many workers receives for one of them; it says so, that another thread may take the turns of the
+    others: among them may be the one that is to send.
+    """
+    serving = here.serving
+    if serving is None:
+        return get_patiently(messages)
+    serving.blocked()
+    try:
+        return get_patiently(messages)
+    finally:
+        serving.unblocked()

@@ -12,18 +12,24 @@ import functools
 import itertools
 import operator
 import queue
-import threading
 from collections.abc import Callable, Iterable, Iterator
 from typing import Final, cast, final
 
 from threadpool_mb.arguments import Deadline, check_limit
 from threadpool_mb.errors import Cancelled, MailboxClosed, MailboxEmpty
+from threadpool_mb.here import parking
 from threadpool_mb.mailbox.claims import Claims
-from threadpool_mb.mailbox.lingering import get_patiently
+from threadpool_mb.mailbox.lingering import receive_patiently
 from threadpool_mb.mailbox.protocols import Input, MailboxStats, MessageFuture
 from threadpool_mb.mailbox.sending import Marker, QueueInput
+from threadpool_mb.mailbox.slots import Slots
 
 __all__ = ["QueueMailbox"]
+
+
+class _Nothing:
+    """In the place of a message: there was none. A class, as `Marker` is."""
+
 
 _is_message: Final = functools.partial(operator.is_not, Marker)
 """`_is_message(message)` without a frame of Python."""
@@ -66,9 +72,9 @@ class QueueMailbox[T]:
         # True while `receive` may take the short way: there is no default timeout, and nothing was
         # closed, cancelled or claimed that the receiver knows of. Once False, it stays so.
         self._plain = receive_timeout is None
-        # Held until `_plain` is made false: a flag that iterators of C can ask.
-        self._running: Final = threading.Lock()
-        self._running.acquire()
+        # Empty once `_plain` is false: a flag that iterators of C can ask for its length. No lock:
+        # several threads may have to clear it, and no lock is for that.
+        self._running: Final = [None]
         # The marker of the end was taken: the queue is only to be emptied.
         self._ending = False
         self._cancelled = False
@@ -77,6 +83,11 @@ class QueueMailbox[T]:
     def closed(self) -> bool:
         """Whether the mailbox takes no more messages."""
         return self._sending.closed
+
+    @property
+    def slots(self) -> Slots | None:
+        """The slots of a mailbox with a limit."""
+        return self._sending.slots
 
     @property
     def cancelled(self) -> bool:
@@ -144,17 +155,19 @@ class QueueMailbox[T]:
                 try:
                     message = self._get(False)  # noqa: FBT003 - not to wait
                 except queue.Empty:
-                    message = get_patiently(self._queue)
-                if message is not Marker:
-                    if self._free is not None:
-                        self._free(None)
-                        if self._askers:
-                            self._tell()
-                    return message
-                message = self._look()
-                if message is not Marker:
-                    return message
+                    pass
+                else:
+                    if message is not Marker:
+                        if self._free is not None:
+                            self._free(None)
+                            if self._askers:
+                                self._tell()
+                        return message
+                    message = self._look()
+                    if message is not Marker:
+                        return message
             timeout = self._timeout
+        # Waits outside of the handler above: what interrupts a wait shall not begin with `Empty`.
         return self._receive(Deadline(timeout))
 
     def receive_many(self, max_messages: int, *, timeout: float | None = None) -> list[T]:
@@ -197,18 +210,18 @@ class QueueMailbox[T]:
         if self._free is not None:
             yield self._freeing(self._free)
         else:
-            get, qsize, running = self._get, self._queue.qsize, self._running.locked
+            get, qsize, running = self._get, self._queue.qsize, self._running
             while self._plain:
                 if waiting := qsize():
                     # `get(True)` as often, unless the receiver is stopped. It hardly ever waits:
                     # who abandons the mailbox may take messages out, and leaves the marker.
                     all_taken: list[None] = []
-                    unless_stopped = iter(running, False)  # noqa: FBT003 - the value it ends at
+                    unless_stopped = iter(running.__len__, 0)
                     turns = itertools.chain(
                         itertools.islice(unless_stopped, waiting), _noting(all_taken)
                     )
                     yield itertools.takewhile(_is_message, map(get, turns))
-                    if not running():
+                    if not running:
                         # It may have taken the marker just before, unless it came to the end.
                         self._ending = not all_taken and self._sending.marked
                         break
@@ -216,7 +229,7 @@ class QueueMailbox[T]:
                         continue
                     message = self._look()
                 else:
-                    message = get_patiently(self._queue)
+                    message = receive_patiently(self._queue)
                     if message is Marker:
                         message = self._look()
                 if message is Marker:
@@ -228,11 +241,15 @@ class QueueMailbox[T]:
     def _freeing(self, free: Callable[[None], None]) -> Iterator[T]:
         """Yield messages, and free the slot of each, as long as the mailbox is plain."""
         get, marker, askers = self._get, Marker, self._askers
+        nothing = cast("T", _Nothing)
         while self._plain:
             try:
                 message = get(False)
             except queue.Empty:
-                message = get_patiently(self._queue)
+                message = nothing
+            if message is nothing:
+                # Outside of the handler; see `receive`.
+                message = receive_patiently(self._queue)
             if message is not marker:
                 free(None)
                 if askers:
@@ -287,8 +304,7 @@ class QueueMailbox[T]:
     def _leave_short_way(self) -> None:
         """Make the receiver look at claims and cancelling before each message."""
         self._plain = False
-        with contextlib.suppress(RuntimeError):  # another thread was first
-            self._running.release()
+        self._running.clear()
 
     def _receive(self, deadline: Deadline) -> T:
         """Take the oldest message that no living future claims."""
@@ -299,7 +315,7 @@ class QueueMailbox[T]:
             return future.wait(deadline)
         except BaseException:
             # Another thread that waits for a future may have filled this one since.
-            if self._claims.withdraw(future):
+            if future.withdraw():
                 raise
             return future.wait(deadline)
 
@@ -331,11 +347,17 @@ class QueueMailbox[T]:
 
     def _next(self, deadline: Deadline) -> T:
         """Wait for what comes next."""
+        remaining = deadline.remaining()
+        if remaining is None:
+            return receive_patiently(self._queue)
         try:
-            return self._get(timeout=deadline.remaining())
+            if remaining == 0:
+                return self._get(timeout=0)
+            with parking():
+                return self._get(timeout=remaining)
         except queue.Empty:
-            msg = "no message came within the timeout"
-            raise MailboxEmpty(msg) from None
+            pass
+        raise MailboxEmpty("no message came within the timeout")
 
     def _last(self) -> T:
         """Take what is left behind the marker; step 3 of the interleaving in `sending`."""

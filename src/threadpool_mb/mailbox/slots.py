@@ -21,6 +21,10 @@ one, who tries again. Either the sender's second try finds the slot, or the slot
 that, and so after the asker was put there: then it is told. One that was told and does not need the
 slot any more tells the next one.
 
+A sender that parks a thread which takes turns of many workers tells that thread's pool, so that
+another one may take their turns. If it is a worker itself, it is part of the circles that
+`threadpool_mb.waits` finds: it waits for the worker whose mailbox is full.
+
 The other designs that were tried, and their figures: `docs/performance.md`.
 """
 
@@ -31,11 +35,13 @@ import threading
 from collections.abc import Callable
 from typing import Final, Never, final
 
-from threadpool_mb.arguments import NEVER, Deadline, shortest
-from threadpool_mb.errors import MailboxClosed
+from threadpool_mb.arguments import AT_ONCE, NEVER, Deadline, shortest
+from threadpool_mb.errors import DispatchDeadlock, MailboxClosed
 from threadpool_mb.forking import MADE_BEFORE_FORK, remake
+from threadpool_mb.here import Holder, here, parking
+from threadpool_mb.waits import waiting_for
 
-__all__ = ["Asker", "Slots", "refuse", "refuse_in_child", "worth_waiting_for"]
+__all__ = ["Asker", "Room", "Slots", "refuse", "refuse_in_child", "worth_waiting_for"]
 
 
 def refuse(_message: object, /) -> Never:
@@ -100,6 +106,7 @@ class Slots:
         "askers",
         "closed",
         "free",
+        "holder",
         "limit",
         "parked",
         "take",
@@ -131,10 +138,14 @@ class Slots:
         self.closed: bool = False
         self.askers: Final[collections.deque[Asker]] = collections.deque()
         """Who is to be told, one for each slot that is freed, the first one first."""
+        self.holder: Holder | None = None
+        """The worker that receives from the mailbox, if it is a pool's, until the mailbox is shut:
+        it refers back to the slots."""
 
     def shut(self) -> None:
         """Wake every sender that waits."""
         self.closed = True
+        self.holder = None
         self.free(None)
         while self.askers:
             self.tell()
@@ -178,6 +189,7 @@ class Slots:
 
         Raises:
             MailboxClosed: if the mailbox was shut, before or during the wait.
+            DispatchDeadlock: if that would be for ever.
         """
         with self._lock:
             if self._unissued:
@@ -191,11 +203,37 @@ class Slots:
                     issued -= 1
                     self.free(None)
                 return True
+        if self.timeout == 0 or deadline is AT_ONCE:
+            if self.closed:
+                refuse(None)
+            return False
+        holder = self.holder
+        if holder is not None and (here.serving is not None or here.inner):
+            return self._wait_as_worker(holder, deadline)
+        return self._park(deadline)
+
+    def _wait_as_worker(self, holder: Holder, deadline: Deadline) -> bool:
+        """Wait as `wait` does, on a thread that runs a worker, for room in a worker's mailbox.
+
+        Raises:
+            DispatchDeadlock: if that would be for ever.
+        """
+        # A wait with a timeout ends by itself, whoever waits for whom.
+        ends = self.timeout is not None or deadline.remaining() is not None
+        with waiting_for(Room(self, holder, ends=ends)) as waiting:
+            if ends:
+                return self._park(deadline)
+            return any(self._park(end) for end in waiting.stretches(deadline))
+
+    def _park(self, deadline: Deadline) -> bool:
+        """Wait until a slot is freed and take it; `False` if none was in time."""
+        with self._lock:
             self.waiting += 1
             self.parked[threading.get_ident()] = None
         try:
             if not self.closed:
-                self._free.get(timeout=shortest(self.timeout, deadline.remaining()))
+                with parking():
+                    self._free.get(timeout=shortest(self.timeout, deadline.remaining()))
                 return True
         except queue.Empty:
             if not self.closed:
@@ -206,6 +244,62 @@ class Slots:
                 self.parked.pop(threading.get_ident(), None)
         # The slot that `shut` has freed is in another sender's hand just now.
         return refuse(None)
+
+
+@final
+class Room:
+    """Room in a full mailbox: who waits for it waits for the worker; see `Awaited`.
+
+    The wait may be over though the one who waits has not gone on: with a slot in its hand, or with
+    its message in the mailbox. It has neither if the mailbox is full, and the thread is parked for
+    a slot after that: full, so no slot is in anybody's hand; parked, so it has put nothing before.
+    """
+
+    __slots__ = ("_deadlock", "_ends", "_slots", "_thread", "holder", "waiting_workers")
+
+    def __init__(
+        self,
+        slots: Slots,
+        holder: Holder,
+        deadlock: Callable[[str, object], Exception] | None = None,
+        *,
+        ends: bool = False,
+    ) -> None:
+        """Wait on this thread.
+
+        Args:
+            slots: those of the mailbox.
+            holder: the worker whose mailbox it is.
+            deadlock: makes what is raised where the wait would be for ever.
+            ends: whether the wait ends by itself, and so is part of no circle.
+        """
+        self._slots: Final = slots
+        self._ends: Final = ends
+        self._thread: Final = threading.get_ident()
+        self._deadlock: Final = deadlock
+        self.holder: Final[Holder | None] = holder
+        self.waiting_workers: tuple[Holder, ...] = ()
+
+    in_transit = False
+
+    @property
+    def answered(self) -> bool:
+        """Whether the wait may be over; the one who waits itself looks while it does not wait."""
+        slots, holder = self._slots, self.holder
+        if self._ends or slots.closed or holder is None or holder.backlog < slots.limit:
+            return True
+        return self._thread not in slots.parked and self._thread != threading.get_ident()
+
+    def deadlock(self, chain: str, key: object, /) -> Exception:
+        """Return what is raised in the place of a wait for ever; see `Awaited`."""
+        if self._deadlock is not None:
+            return self._deadlock(chain, key)
+        return DispatchDeadlock(
+            f"a message to a full mailbox would wait for room for ever: {chain}", key
+        )
+
+    def holder_gone(self, holder: Holder, /) -> None:
+        """Not called: it watches nobody, as the end of its worker closes the mailbox."""
 
 
 def worth_waiting_for(slots: Slots | None, *, last: bool) -> Slots | None:

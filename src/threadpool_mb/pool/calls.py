@@ -4,21 +4,19 @@
 caller's thread only where its worker is idle (`Lane.turn_for`).
 """
 
-import threading
 from typing import Any, Final, final
 
 from threadpool_mb.arguments import AT_ONCE, Deadline, shortest
 from threadpool_mb.command.calling import settle_refused
 from threadpool_mb.command.replies import Reply
-from threadpool_mb.command.waits import waiting_for, would_wait_for_itself
-from threadpool_mb.counters import CallId
 from threadpool_mb.errors import MailboxClosed
-from threadpool_mb.here import Holder, here
-from threadpool_mb.mailbox.slots import Slots, worth_waiting_for
+from threadpool_mb.here import here
+from threadpool_mb.mailbox.slots import Room, Slots, worth_waiting_for
 from threadpool_mb.mailbox.using import deliver_within
 from threadpool_mb.pool.dispatcher import Dispatcher
 from threadpool_mb.pool.incarnation import Incarnation
 from threadpool_mb.pool.undelivered import Undelivered
+from threadpool_mb.waits import waiting_for, would_wait_for_itself
 
 __all__ = ["Calls"]
 
@@ -77,7 +75,7 @@ class Calls[K, M]:
     ) -> bool:
         """Wait for room; whoever does that waits for the worker."""
         target, deadline, move = incarnation.input, reply.deadline, reply.move
-        room = reply if slots is None else _Room(reply.call_id, incarnation, slots)
+        room = reply if slots is None else Room(slots, incarnation, reply.deadlock)
         try:
             if move is not None:
                 move.room = room
@@ -117,36 +115,3 @@ class Calls[K, M]:
         if reply is not None:
             reply.holder = None
         return self._undelivered.nobody(key, message, tried)
-
-
-@final
-class _Room[K, M]:
-    """Room for a call in a worker's mailbox: who waits for it, waits for the worker; see `Awaited`.
-
-    The wait may be over though the one who waits has not gone on: with a slot in its hand, or with
-    its message in the mailbox. It has neither if the mailbox is full, and the thread is parked for
-    a slot after that: full, so no slot is in anybody's hand; parked, so it has put nothing before.
-    """
-
-    __slots__ = ("_slots", "_thread", "call_id", "holder", "waiting_workers")
-
-    def __init__(self, call_id: CallId, holder: Incarnation[K, M], slots: Slots) -> None:
-        self._slots: Final = slots
-        self._thread: Final = threading.get_ident()
-        self.call_id: Final = call_id
-        self.holder: Final = holder
-        self.waiting_workers: tuple[Holder, ...] = ()
-
-    in_transit = False
-
-    @property
-    def answered(self) -> bool:
-        """Whether the wait may be over; the one who waits itself looks while it does not wait."""
-        slots = self._slots
-        mailbox = self.holder.mailbox.stats()
-        if mailbox.closed or mailbox.messages < slots.limit:
-            return True
-        return self._thread not in slots.parked and self._thread != threading.get_ident()
-
-    def holder_gone(self, holder: Holder, /) -> None:
-        """Not called: it watches nobody, as the end of its worker closes the mailbox."""

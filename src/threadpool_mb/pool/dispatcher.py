@@ -27,8 +27,15 @@ from threadpool_mb.errors import ThreadRefused
 from threadpool_mb.forking import MADE_BEFORE_FORK, end_child, keep, keep_all
 from threadpool_mb.here import here
 from threadpool_mb.mailbox.protocols import MailboxStats
+from threadpool_mb.markers import MISSING
 from threadpool_mb.pool.incarnation import Incarnation, State
-from threadpool_mb.pool.reports import DrainReport, PoolStats, UnfinishedWorker, WorkerExit
+from threadpool_mb.pool.reports import (
+    DrainReport,
+    ExitCause,
+    PoolStats,
+    UnfinishedWorker,
+    WorkerExit,
+)
 from threadpool_mb.pool.roster import Roster
 from threadpool_mb.pool.workers import MakeKind
 from threadpool_mb.scheduling.exit_hook import close_at_exit
@@ -295,9 +302,17 @@ class Dispatcher[K, M]:
         try:
             self._kind.start(incarnation)
         except Exception as error:  # noqa: BLE001 - ThreadRefused; whatever else: the pool lives on
-            self._ended(incarnation, error)
+            self._ended(incarnation, error, "failed", MISSING, never_ran=True)
 
-    def _ended(self, incarnation: Incarnation[K, M], error: BaseException | None) -> None:
+    def _ended(
+        self,
+        incarnation: Incarnation[K, M],
+        error: BaseException | None,
+        cause: ExitCause,
+        message: object,
+        *,
+        never_ran: bool = False,
+    ) -> None:
         """Report the end of a worker, then let its successor start; on the worker's thread."""
         if self.roster.in_child:
             # It has forked. Its end here is not the worker's, which goes on in the parent.
@@ -310,29 +325,47 @@ class Dispatcher[K, M]:
         try:
             # Out of the table first: who dispatches from here on learns that there is no worker.
             self._tell(functools.partial(self.roster.leave, incarnation, may_start=True), "the key")
-            self._report(incarnation, error)
+            if error is not None:
+                incarnation.leftovers.reason = DeadLetterReason.WORKER_FAILED
+                # Before the dead letters that it has caused.
+                log = self._log_never_ran if never_ran else self._log_failure
+                self._tell(functools.partial(log, incarnation, error), "a log handler")
+            self._report(incarnation, error, cause, message)
         finally:
             # Its traceback holds the worker's frames, and what these hold ends with them: a
             # generator that is suspended in a `with` block, say. Before the successor starts, and
             # as long as this worker is known to run here: that block may call the successor.
-            del error
+            del error, message
             here.inner.remove(incarnation)
             self.roster.end(incarnation, failed=failed)
 
-    def _report(self, incarnation: Incarnation[K, M], error: BaseException | None) -> None:
-        if error is not None:
-            incarnation.leftovers.reason = DeadLetterReason.WORKER_FAILED
+    def _report(
+        self,
+        incarnation: Incarnation[K, M],
+        error: BaseException | None,
+        cause: ExitCause,
+        message: object,
+    ) -> None:
         self._tell(incarnation.mailbox.abandon, "the mailbox")
         self._tell(functools.partial(tell_watchers, incarnation), "a reply's callback")
         if self._on_worker_exit is not None:
-            worker_exit = WorkerExit(incarnation.key, incarnation.number, error)
+            worker_exit = WorkerExit(
+                incarnation.key, incarnation.number, error, cause=cause, message=message
+            )
             self._tell(functools.partial(self._on_worker_exit, worker_exit), "on_worker_exit")
-        if error is not None:
-            self._tell(functools.partial(self._log_failure, incarnation, error), "a log handler")
 
     def _log_failure(self, incarnation: Incarnation[K, M], error: BaseException) -> None:
         _logger.error(
             "%s: the worker of key %s failed", self.name, describe(incarnation.key), exc_info=error
+        )
+
+    def _log_never_ran(self, incarnation: Incarnation[K, M], error: BaseException) -> None:
+        # The traceback would be the dispatcher's, and the same for each worker.
+        _logger.error(
+            "%s: the worker of key %s was not started: %s",
+            self.name,
+            describe(incarnation.key),
+            error,
         )
 
     def _tell_left(self, incarnation: Incarnation[K, M]) -> None:
@@ -340,16 +373,15 @@ class Dispatcher[K, M]:
 
         Blocks: as long as `on_dead_letter` does, for the messages of a worker that never starts.
         """
-        match self.roster.untold.get(incarnation):
-            case None:
-                return
-            case "abandon":
-                incarnation.mailbox.abandon()
-            case "close":
-                incarnation.mailbox.close()
-            case "cancel":
-                incarnation.mailbox.cancel()
-        self.roster.untold.pop(incarnation, None)
+        while (what := self.roster.untold.get(incarnation)) is not None:
+            match what:
+                case "abandon":
+                    incarnation.mailbox.abandon()
+                case "close":
+                    incarnation.mailbox.close()
+                case "cancel":
+                    incarnation.mailbox.cancel()
+            self.roster.told(incarnation, what)
 
     def _tell(self, function: Callable[[], object], what: str) -> None:
         """Call what runs a user's code (a hook, a mailbox, a key) on a thread that is not his."""

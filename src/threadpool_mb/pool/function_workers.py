@@ -5,14 +5,17 @@ import threading
 from collections.abc import Callable
 from typing import Any, Final, cast, final
 
+from threadpool_mb.callables import check_ran
 from threadpool_mb.dead_letters import DeadLetterOffice
 from threadpool_mb.describing import describe
 from threadpool_mb.here import here
 from threadpool_mb.mailbox.own_kinds import own_mailbox
 from threadpool_mb.mailbox.protocols import Input, Mailbox, MailboxConfig
 from threadpool_mb.mailbox.sending import QueueInput
+from threadpool_mb.markers import MISSING
 from threadpool_mb.pool.incarnation import Direct, Incarnation, Leftovers
-from threadpool_mb.pool.workers import Ended, ended_well
+from threadpool_mb.pool.reports import ExitCause
+from threadpool_mb.pool.workers import Ended, ended_well, stop_cause
 from threadpool_mb.scheduling.threads import ThreadCache
 
 __all__ = ["FunctionWorkers"]
@@ -53,7 +56,11 @@ class FunctionWorkers[K, M]:
         leftovers = Leftovers(key, self._office)
         mailbox: Mailbox[M] = self._config.create(on_dead_letter=leftovers)
         sending = mailbox.new_input()
-        return Incarnation(key, leftovers, mailbox, sending, _direct(sending))
+        incarnation = Incarnation(key, leftovers, mailbox, sending, _direct(sending))
+        own = own_mailbox(mailbox)
+        if own is not None and own.slots is not None:
+            own.slots.holder = incarnation
+        return incarnation
 
     def start_at_once(self, _incarnation: Incarnation[K, M]) -> bool:
         """Start none: a thread may have to be started, which takes its time."""
@@ -77,7 +84,12 @@ class FunctionWorkers[K, M]:
         """Do nothing: each worker has a thread."""
 
     def _live(self, incarnation: Incarnation[K, M]) -> None:
-        self._ended(incarnation, self._run(incarnation))
+        error = self._run(incarnation)
+        cause: ExitCause = "failed" if error is not None else _cause(incarnation)
+        handed = [error]
+        del error
+        # Held by nobody else: what its frames hold ends with it.
+        self._ended(incarnation, handed.pop(), cause, MISSING)
 
     def _run(self, incarnation: Incarnation[K, M]) -> BaseException | None:
         """Run the worker to its end; return what it raised, if it did not end well."""
@@ -85,9 +97,20 @@ class FunctionWorkers[K, M]:
         here.inner.append(incarnation)
         try:
             threading.current_thread().name = f"{self._pool_name}-{describe(key)}"
-            self._worker(key, mailbox)
+            check_ran(self._worker(key, mailbox))
         except BaseException as error:  # noqa: BLE001 - reported by the caller, whatever it is
             return None if ended_well(error, mailbox) else error
         finally:
             here.inner.clear()
         return None
+
+
+def _cause(incarnation: Incarnation[Any, Any]) -> ExitCause:
+    """Return why a worker has ended that ended well."""
+    try:
+        mailbox = incarnation.mailbox.stats()
+    except Exception:  # noqa: BLE001 - a user's mailbox; the end is reported all the same
+        return "returned"
+    if mailbox.cancelled:
+        return stop_cause(incarnation.leftovers.reason)
+    return "drained" if mailbox.closed and not mailbox.messages else "returned"

@@ -2,12 +2,14 @@
 
 import enum
 from collections.abc import Callable
-from typing import Final, Protocol, final
+from typing import Final, Protocol, cast, final
 
 from threadpool_mb.dead_letters import DeadLetterOffice, DeadLetterReason
 from threadpool_mb.describing import describe
 from threadpool_mb.here import Awaited
+from threadpool_mb.mailbox.own_kinds import own_mailbox
 from threadpool_mb.mailbox.protocols import Input, MailboxStats
+from threadpool_mb.mailbox.protocols import Mailbox as UserMailbox
 
 __all__ = ["Direct", "HasReason", "Incarnation", "Leftovers", "Mailbox", "State"]
 
@@ -161,11 +163,26 @@ class Incarnation[K, M]:
         self.successor: Incarnation[K, M] | None = None
         """The worker of the key that waits for the end of this one."""
 
+    @property
+    def backlog(self) -> int:
+        """How many messages wait in its mailbox."""
+        return self.mailbox.stats().messages
+
+    def expedite(self) -> None:
+        """Have it take its turn before others, if it shares threads; see `Holder`."""
+        expedite: Callable[[], object] | None = getattr(self.mailbox, "expedite", None)
+        if expedite is not None:
+            expedite()
+
     def nudge(self) -> None:
         """Have idle threads of its pool run for a moment, if it shares threads; see `Holder`."""
         nudge: Callable[[], object] | None = getattr(self.mailbox, "nudge", None)
         if nudge is not None:
             nudge()
+
+    def receives_from(self, mailbox: object) -> bool:
+        """Return whether `mailbox` is the one that its messages come out of; see `Holder`."""
+        return mailbox is not None and mailbox is own_mailbox(cast("UserMailbox[M]", self.mailbox))
 
     @property
     def title(self) -> str:

@@ -2,10 +2,15 @@
 
 import dataclasses
 from collections.abc import Mapping
+from typing import Literal
 
 from threadpool_mb.dead_letters import DeadLetterReason
+from threadpool_mb.markers import MISSING
 
-__all__ = ["DrainReport", "PoolStats", "UnfinishedWorker", "WorkerExit"]
+__all__ = ["DrainReport", "ExitCause", "PoolStats", "UnfinishedWorker", "WorkerExit"]
+
+type ExitCause = Literal["returned", "failed", "drained", "idle", "evicted", "removed", "cancelled"]
+"""Why a worker has ended; see `WorkerExit.cause`."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -18,6 +23,21 @@ class WorkerExit[K]:
     """Its number; each worker of a pool has another one, and later ones have greater ones."""
     error: BaseException | None
     """What it raised; `None` if it ended well."""
+    cause: ExitCause
+    """Why it has ended:
+
+    - `"returned"`: it came to its own end;
+    - `"failed"`: it raised, or was never started; `error` is that exception;
+    - `"drained"`: it was to handle its backlog, by the pool's `close` or by `remove(drain=True)`,
+      and has done so;
+    - `"removed"`: by `remove`, or because its mailbox overflowed;
+    - `"cancelled"`: by the pool's `cancel`.
+
+    `"idle"` and `"evicted"` are reserved for ends that a pool decides by itself.
+    """
+    message: object = MISSING
+    """The message that a generator worker had in hand when it failed; else `MISSING`. The messages
+    of a function worker are its own affair: which one it had in hand is not known."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -86,8 +86,8 @@ class Roster[K, M]:
         # A dict for its order: the oldest first.
         self._unfinished: Final[dict[Incarnation[K, M], None]] = {}
         self.untold: Final[dict[Incarnation[K, M], Literal["abandon", "close", "cancel"]]] = {}
-        """What the mailboxes of workers that have left are to be told. Whoever has told one takes
-        it out; what an interrupt has kept from it stays, for the next one who closes."""
+        """What the mailboxes of workers that have left are to be told; see `told`. What an
+        interrupt or a mailbox has kept from being told stays, for the next call that closes."""
         self._entered = 0
         # Whether the end was told to `ready`.
         self._told = False
@@ -294,6 +294,23 @@ class Roster[K, M]:
                 self._forget_locked(self._leaving, each.key, each)
             self._tell_if_finished_locked()
             return list(self._unfinished)
+
+    def told(
+        self, incarnation: Incarnation[K, M], what: Literal["abandon", "close", "cancel"]
+    ) -> None:
+        """Take note that a mailbox was told `what`.
+
+        Another thread may have found more to tell meanwhile:
+
+        1. The remover reads "close", for a worker that is to drain, and tells the mailbox.
+        2. The canceller drops that worker, which has not started, and writes "abandon".
+        3. The remover comes here. The entry is another one now, and stays for the next look.
+
+        To delete whatever is there in (3) would lose the messages that wait in the mailbox.
+        """
+        with self._lock:
+            if self.untold.get(incarnation) == what:
+                del self.untold[incarnation]
 
     def keys(self) -> list[K]:
         """Return the keys that have a current worker."""

@@ -5,15 +5,18 @@ from collections.abc import Callable
 from typing import Any, Protocol, cast
 
 from threadpool_mb.arguments import Deadline
+from threadpool_mb.dead_letters import DeadLetterReason
 from threadpool_mb.errors import Cancelled, MailboxClosed, PoolClosed
 from threadpool_mb.mailbox.own_kinds import own_mailbox
 from threadpool_mb.mailbox.protocols import Mailbox
 from threadpool_mb.pool.incarnation import Incarnation
+from threadpool_mb.pool.reports import ExitCause
 
-__all__ = ["Ended", "MakeKind", "Threads", "WorkerKind", "ended_well"]
+__all__ = ["Ended", "MakeKind", "Threads", "WorkerKind", "ended_well", "stop_cause"]
 
-type Ended[K, M] = Callable[[Incarnation[K, M], BaseException | None], object]
-"""Called once when a worker has completely ended, on its thread, with its error if it failed."""
+type Ended[K, M] = Callable[[Incarnation[K, M], BaseException | None, ExitCause, object], object]
+"""Called once when a worker has completely ended, on its thread: with its error if it failed, the
+cause, and the message that it had in hand when it failed (else `MISSING`)."""
 
 
 class Threads(Protocol):
@@ -100,6 +103,11 @@ class _Receiving(Protocol):
     def closed(self) -> bool: ...
     @property
     def cancelled(self) -> bool: ...
+
+
+def stop_cause(reason: DeadLetterReason) -> ExitCause:
+    """Return why a worker was told to stop before its next message, from what its messages are."""
+    return "removed" if reason is DeadLetterReason.WORKER_REMOVED else "cancelled"
 
 
 def ended_well(error: BaseException, mailbox: _Receiving) -> bool:

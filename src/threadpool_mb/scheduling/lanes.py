@@ -144,6 +144,10 @@ class Lane[M](queue.SimpleQueue[M]):
                     threads.grow_if_needed()
                     raise
 
+    def expedite(self) -> None:
+        """Have its turn come before those of others, if it waits for one. Blocks: never."""
+        self._threads.expedite(self)
+
     def nudge(self) -> None:
         """Have the idle ones of the shared threads run for a moment. Blocks: never."""
         self._threads.nudge()

@@ -6,8 +6,8 @@ turn that blocks holds up one thread, and no other turn for longer than a thread
 Where all of them wait for other workers to answer calls, there may be one more, so that one of
 those can be given its turn; it ends when it has nothing to do.
 
-**Assumes.** What `mailbox.sending` says of `SimpleQueue`. Turns raise nothing; what they raise all
-the same is logged, and the thread goes on.
+**Assumes.** What `mailbox.sending` says of `SimpleQueue`; of two that pop one entry of a dict, one
+gets it. Turns raise nothing; what they raise all the same is logged, and the thread goes on.
 
 When to ask for one more thread: when none is idle and more turns wait than threads are *starting*,
 which have not taken their first turn. The sender's side is (1) and (2), the thread's (a) to (c):
@@ -39,7 +39,7 @@ from threadpool_mb.errors import ThreadRefused
 from threadpool_mb.forking import keep_all, remake
 from threadpool_mb.here import here
 from threadpool_mb.mailbox.lingering import get_patiently
-from threadpool_mb.scheduling.turns import NUDGE, ServingThread, Turn
+from threadpool_mb.scheduling.turns import NUDGE, ServingThread, Turn, bring_forward
 from threadpool_mb.threading_context import new_thread
 
 __all__ = ["SharedThreads", "default_max_threads"]
@@ -69,13 +69,13 @@ class SharedThreads:
 
     __slots__ = (
         "_ask",
-        "_asking",
         "_blocked",
         "_closed",
         "_extra_when_blocked",
         "_idle",
         "_lock",
         "_max_threads",
+        "_may_ask",
         "_name",
         "_named",
         "_next_nudge",
@@ -134,10 +134,12 @@ class SharedThreads:
         self._closed: bool = False
         # The system has refused a thread.
         self._refused: bool = False
-        # Held while one more thread is asked for. Nobody waits for it.
-        self._asking: Final = threading.Lock()
         self.in_child: bool = False
         """Whether they are those of the process that has forked this one."""
+        # Has its one entry while nobody asks for one more thread. The asker takes the entry out;
+        # the thread that grows puts it back, and so may one that was not asked. So it is no lock:
+        # that would be released by others than its holder, and twice.
+        self._may_ask: Final[dict[str, bool]] = {"may ask": True}
         self.growing: bool = True
         """Whether there may be more threads than there are."""
 
@@ -161,8 +163,8 @@ class SharedThreads:
         # Not under the lock: who asks may hold another one, which a finalizer waits for that runs
         # under this one. A loop, so that no interrupt can come between the claim and the `try`; see
         # `lanes`.
-        for got in map(self._asking.acquire, (False,)):
-            if not got:
+        for may_ask in map(self._may_ask.pop, ("may ask",), (False,)):
+            if not may_ask:
                 return
             try:
                 self._ask()
@@ -274,6 +276,23 @@ class SharedThreads:
             self._blocked -= 1
             self._look_whether_growing_locked()
 
+    @property
+    def starved(self) -> bool:
+        """Whether there may be no more threads but for the one that waiting ones are due."""
+        return len(self._threads) >= self._max_threads and self._blocked >= len(self._threads) - 1
+
+    def expedite(self, turn: Turn) -> None:
+        """Have `turn` come first of those that wait, if it is one of them.
+
+        For a thread that is about to wait for what is done in that turn, where hardly any thread is
+        left to do it: the turns before it may all have to wait for the same, and each would cost
+        one more thread.
+
+        Blocks: never. Takes time proportional to the turns that wait.
+        """
+        bring_forward(self._ready, turn)
+        self.grow_if_needed()
+
     def nudge(self) -> None:
         """Have idle threads run for a moment, a few times a second at most. Blocks: never.
 
@@ -324,8 +343,7 @@ class SharedThreads:
             return sum(thread.is_alive() for thread in self._threads)
 
     def _not_asking(self) -> None:
-        with contextlib.suppress(RuntimeError):  # nobody was
-            self._asking.release()
+        self._may_ask["may ask"] = True
 
     def _serve(self) -> None:
         """Take turn after turn; a shared thread's whole life."""

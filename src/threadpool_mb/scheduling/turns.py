@@ -1,10 +1,11 @@
 """What shared threads do: turns; and what a turn may need to know of its thread."""
 
+import queue
 from typing import Final, Protocol, final
 
 from threadpool_mb.here import Holder
 
-__all__ = ["NUDGE", "ServingThread", "Turn"]
+__all__ = ["NUDGE", "ServingThread", "Turn", "bring_forward"]
 
 
 class Turn(Protocol):
@@ -29,7 +30,34 @@ NUDGE: Final = _Nudge()
 """Has a thread that waits for a turn run for a moment."""
 
 
+def bring_forward(ready: "queue.SimpleQueue[Turn | None]", turn: Turn) -> None:
+    """Put a turn in front of those that wait in a queue, if it is one of them.
+
+    Whoever has taken a turn out of the queue is the only one who has it. What is taken out here is
+    put back in its order, behind what other threads put meanwhile; a thread that finds nothing
+    meanwhile is woken by that.
+    """
+    others: list[Turn | None] = []
+    found = False
+    try:
+        for _ in range(ready.qsize()):
+            each = ready.get_nowait()
+            if each is turn:
+                found = True
+            else:
+                others.append(each)
+    except queue.Empty:
+        pass  # other threads take turns, too
+    finally:
+        if found:
+            ready.put(turn)
+        for each in others:
+            ready.put(each)
+
+
 class _Threads(Protocol):
+    @property
+    def starved(self) -> bool: ...
     def block(self) -> None: ...
     def unblock(self) -> None: ...
     def grow_if_needed(self) -> None: ...
@@ -56,6 +84,11 @@ class ServingThread:
     def holder(self) -> Holder | None:
         """The worker whose turn it is, if it is one that can be called."""
         return getattr(self.turn, "holder", None)
+
+    @property
+    def starved(self) -> bool:
+        """Whether all of the threads wait; see `Serving`."""
+        return self._threads.starved
 
     def blocked(self) -> None:
         """Take note that it will wait for another worker."""

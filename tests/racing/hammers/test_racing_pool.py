@@ -3,6 +3,7 @@
 import logging
 import threading
 import time
+from collections.abc import Generator
 
 import pytest
 
@@ -10,6 +11,7 @@ from tests.helpers import DEADLINE, run_together, until
 from tests.racing.ledger import Ledger
 from threadpool_mb import (
     Blocking,
+    Mailbox,
     MailboxConfig,
     NonBlocking,
     Pool,
@@ -246,3 +248,35 @@ def test_looking_at_a_pool_while_workers_come_and_go_raises_nothing(kind: str) -
         )
 
     ledger.check(pool)
+
+
+def test_a_worker_that_is_to_drain_while_the_pool_is_cancelled_loses_no_message(kind: str) -> None:
+    gate = threading.Event()
+    dead: list[object] = []
+    handled: list[object] = []
+
+    def take(message: object) -> None:
+        gate.wait(DEADLINE)
+        handled.append(message)
+
+    def turns(_key: str) -> Generator[None, object]:
+        while True:
+            take((yield))
+
+    def loop(_key: str, mailbox: Mailbox[object]) -> None:
+        for message in mailbox:
+            take(message)
+
+    pool: Pool[str, object] = Pool(
+        turns if kind == "generator" else loop,
+        on_dead_letter=lambda letter: dead.append(letter.message),
+    )
+    pool.initialize("a", "first")
+    pool.remove("a", drain=True)
+    pool.initialize("a", "second")
+    run_together(lambda: pool.remove("a", drain=True), pool.cancel)
+    gate.set()
+    report = pool.join(timeout=DEADLINE)
+
+    assert report.finished
+    assert sorted([*handled, *dead], key=str) == ["first", "second"]

@@ -1,9 +1,9 @@
 """Which workers run on this thread, for whom they wait, and whether anyone could ever go on.
 
 **Guarantees.** A worker that would wait for an answer which, through whatever chain, waits for that
-worker gets `CallDeadlock` in its place: one of those that close a circle together, the last one if
-it can see the others. Who does not wait pays nothing, and neither does a thread that runs no
-worker.
+worker gets `CallDeadlock` in its place, or `DispatchDeadlock` where it waits for room in a full
+mailbox: one of those that close a circle together, the last one if it can see the others. A thread
+that does not wait pays nothing, and neither does one that runs no worker.
 
 **How.** Each worker that waits points to the reply it waits for, and each reply to the worker that
 has the call. Pointing, and following the pointers, is done under one lock: so the last one to point
@@ -23,7 +23,6 @@ from collections.abc import Iterator
 from typing import Final, Self, final
 
 from threadpool_mb.arguments import Deadline
-from threadpool_mb.errors import CallDeadlock
 from threadpool_mb.forking import remade_in_children
 from threadpool_mb.here import Awaited, Holder, here
 
@@ -41,10 +40,10 @@ Nobody waits under it."""
 
 @final
 class waiting_for:  # noqa: N801 - used like a function: `with waiting_for(reply)`
-    """The time in which the workers of this thread wait for a reply.
+    """The time in which the workers of this thread wait for a reply, or for room in a mailbox.
 
     Raises:
-        CallDeadlock: on entering, if they would wait for ever.
+        CallDeadlock, DispatchDeadlock: on entering, if they would wait for ever.
     """
 
     __slots__ = ("_before", "_doubtful", "_reply", "_serving", "_workers")
@@ -67,19 +66,22 @@ class waiting_for:  # noqa: N801 - used like a function: `with waiting_for(reply
                 self._reply.waiting_workers = self._workers
         if self._serving is not None:
             self._serving.blocked()
+            if self._serving.starved and self._reply.holder is not None:
+                # What it waits for comes first: what is before that may have to wait for the same.
+                self._reply.holder.expedite()
         return self
 
     def look_again(self) -> None:
         """Look whether they would wait for ever by now.
 
         Raises:
-            CallDeadlock: if so.
+            CallDeadlock, DispatchDeadlock: if so.
         """
         if self._workers:
             with _lock:
                 try:
                     _check(self._workers, self._reply)
-                except CallDeadlock:
+                except Exception:
                     # Under the lock: nobody else of the circle is told too.
                     self._point_back()
                     raise
@@ -88,14 +90,16 @@ class waiting_for:  # noqa: N801 - used like a function: `with waiting_for(reply
         """Yield until when to wait in one go, and look again after each but the last.
 
         Raises:
-            CallDeadlock: see `look_again`.
+            CallDeadlock, DispatchDeadlock: see `look_again`.
         """
         stretch = _FIRST_STRETCH if self._doubtful else _LONG_STRETCH
-        while self._workers and (left := deadline.remaining()) != 0:
+        waits_here = self._workers or self._serving is not None
+        while waits_here and (left := deadline.remaining()) != 0:
             if left is not None and left <= stretch:
                 break
             yield Deadline(stretch)
             self.look_again()
+            self.go_on()
             stretch *= 2
         yield deadline
 
@@ -117,7 +121,7 @@ class waiting_for:  # noqa: N801 - used like a function: `with waiting_for(reply
             self._reply.waiting_workers = ()
 
 
-def would_wait_for_itself(reply: Awaited) -> CallDeadlock | None:
+def would_wait_for_itself(reply: Awaited) -> Exception | None:
     """Return what to answer, if whoever was just handed a call waits for the answer to it."""
     with _lock:
         chain: list[Holder] = []
@@ -134,7 +138,7 @@ def _check(workers: tuple[Holder, ...], reply: Awaited) -> bool:
     """Return whether a wait was left out of account that seemed to be over.
 
     Raises:
-        CallDeadlock: if the workers would wait for themselves.
+        CallDeadlock, DispatchDeadlock: if the workers would wait for themselves.
     """
     if reply.in_transit:
         return True
@@ -179,11 +183,5 @@ def _from_on(holder: Holder, workers: tuple[Holder, ...]) -> tuple[Holder, ...]:
     return workers[workers.index(holder) :] if holder in workers else (holder,)
 
 
-def _deadlock(chain: list[Holder], reply: Awaited) -> CallDeadlock:
-    names = " → ".join(worker.title for worker in chain)
-    return CallDeadlock(
-        f"the call {reply.call_id} would wait for ever: {names}",
-        reply.call_id,
-        key=chain[-1].key,
-        reason="deadlock",
-    )
+def _deadlock(chain: list[Holder], reply: Awaited) -> Exception:
+    return reply.deadlock(" → ".join(worker.title for worker in chain), chain[-1].key)
