@@ -47,6 +47,8 @@ class DeadLetterReason(enum.StrEnum):
     """The pool or broker was cancelled, or ended, before the message was taken."""
     DUPLICATE_INITIALIZE = "duplicate initialize"
     """The message came with an `initialize` of a key that has a worker."""
+    DEMULTIPLEX_FAILED = "demultiplex failed"
+    """A broker's `demultiplex` raised, or returned no address."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -54,7 +56,8 @@ class DeadLetter[K, M]:
     """A message that will not be handled."""
 
     key: K | Missing
-    """Whom it was for; `MISSING` where a broker ended before it had asked for the key."""
+    """Whom it was for; `MISSING` where a broker ended before it had asked for the key, or did not
+    learn it."""
     message: M
     """The message itself."""
     reason: DeadLetterReason
@@ -98,14 +101,20 @@ class DeadLetterOffice[K, M]:
         self._quiet_until: Final[dict[DeadLetterReason, float]] = {}
         self._unlogged: Final = collections.Counter[DeadLetterReason]()
 
-    def take(self, key: K | Missing, message: M, reason: DeadLetterReason) -> None:
-        """Count one dead letter and pass it on.
+    def take(
+        self,
+        key: K | Missing,
+        message: M,
+        reason: DeadLetterReason,
+        cause: BaseException | None = None,
+    ) -> None:
+        """Count one dead letter and pass it on; who waits for an answer to it gets the `cause`.
 
         Blocks: as long as the hook does.
         """
         if self._in_child:
             return
-        inform(message, key, reason)
+        inform(message, key, reason, cause)
         more = 0
         with self._lock:
             self._counts[reason] += 1

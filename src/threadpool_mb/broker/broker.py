@@ -16,6 +16,7 @@ from threadpool_mb.broker.inputs import BrokerInput, InputOfParent
 from threadpool_mb.broker.loop import BrokerLoop
 from threadpool_mb.broker.parallel import ParallelHandling
 from threadpool_mb.broker.receiving import shared_receiving
+from threadpool_mb.broker.reports import BrokerDrainReport
 from threadpool_mb.callables import check_callable
 from threadpool_mb.dead_letters import DeadLetter, DeadLetterOffice, DeadLetterReason
 from threadpool_mb.describing import describe
@@ -213,17 +214,53 @@ class Broker[M, K, W, R]:
             # The error's traceback holds this frame, which must not hold the error.
             del error
 
+    def drain(self, *, timeout: float | None) -> BrokerDrainReport:
+        """Close, wait for the backlog to be handled, and cancel what is left after the timeout.
+
+        For shutting down within a grace period. If the timeout ran out the broker was cancelled,
+        and `join` waits for its end. What waits in it becomes dead letters, and is not among those
+        of the report yet. An interrupt (Ctrl-C) cancels it, and is raised.
+
+        Blocks: at most `timeout` seconds; `None`: until all resources are cleaned.
+        Threads: safe from any thread but the broker's own ones.
+
+        Returns:
+            What was lost, and what stopped the broker, which is not raised; if the timeout ran out,
+            also what was left.
+
+        Raises:
+            RuntimeError: if one of the four functions calls it.
+            ValueError: if the timeout is no number of seconds.
+        """
+        deadline = Deadline(timeout)
+        loop = self._loop
+        if loop.in_child:
+            return loop.report()
+        self._check_not_own_thread("drained")
+        try:
+            loop.close()
+            loop.wait(deadline)
+            report = loop.report()
+        except BaseException:
+            loop.cancel()
+            raise
+        if not report.finished:
+            loop.cancel()
+        return report
+
+    def _check_not_own_thread(self, what: str) -> None:
+        thread, parallel = threading.current_thread(), self._loop.parallel
+        if thread is self._thread or (
+            parallel is not None and (thread in parallel or parallel.runs_here())
+        ):
+            msg = f"{self!r} cannot be {what} from its own thread: that would wait for itself"
+            raise RuntimeError(msg)
+
     def _wait(self, deadline: Deadline) -> None:
         if self._loop.in_child:
             msg = f"{self!r} cannot be joined: its thread is not in this process"
             raise RuntimeError(msg)
-        thread, parallel = threading.current_thread(), self._loop.parallel
-        own = thread is self._thread or (
-            parallel is not None and (thread in parallel or parallel.runs_here())
-        )
-        if own:
-            msg = f"{self!r} cannot be joined from its own thread: that would wait for itself"
-            raise RuntimeError(msg)
+        self._check_not_own_thread("joined")
         self._thread.join(deadline.remaining())
         # Not `is_alive`, which may be false too early (gh-137017, until 3.13.8 and 3.14.1).
         if not self._loop.ended:

@@ -22,13 +22,13 @@ from threadpool_mb.arguments import AT_ONCE, Deadline
 from threadpool_mb.broker.config import BrokerConfig
 from threadpool_mb.broker.parallel import ParallelHandling
 from threadpool_mb.broker.receiving import SharedReceiving
+from threadpool_mb.broker.reports import BrokerDrainReport
 from threadpool_mb.broker.resources import Address, Resources
-from threadpool_mb.dead_letters import DeadLetterOffice
+from threadpool_mb.dead_letters import DeadLetterOffice, DeadLetterReason
 from threadpool_mb.describing import describe
 from threadpool_mb.errors import Cancelled, MailboxClosed, MailboxEmpty
 from threadpool_mb.forking import MADE_BEFORE_FORK, end_child, keep
 from threadpool_mb.here import here
-from threadpool_mb.informed import inform
 from threadpool_mb.latches import Latch
 from threadpool_mb.mailbox.own_kinds import own_mailbox
 from threadpool_mb.mailbox.protocols import Mailbox
@@ -138,6 +138,17 @@ class BrokerLoop[M, K, W, R]:
         """Wait for the end; `False` if the deadline came first."""
         return self._over.wait(deadline)
 
+    def report(self) -> BrokerDrainReport:
+        """Return a snapshot; see `Broker.drain`."""
+        error = self.error if self.ended else None
+        return BrokerDrainReport(
+            finished=self.ended,
+            messages=self.waiting,
+            resources=self.resources,
+            error=None if isinstance(error, Cancelled) else error,
+            dead_letters=self._office.counts(),
+        )
+
     def waits_for(self, deadline: Deadline) -> str | None:
         """Return what keeps it from its end, once closed, at the deadline; see `exit_hook`."""
         # The system may have refused its thread.
@@ -157,7 +168,7 @@ class BrokerLoop[M, K, W, R]:
         self._office.forked()
         if self.ended:
             return False
-        self.in_child = self._closing = True
+        self.in_child = self._closing = self._resources.in_child = True
         own = own_mailbox(self.mailbox)
         if own is not None:
             own.forked()
@@ -293,7 +304,8 @@ class BrokerLoop[M, K, W, R]:
     def _take(self, message: M) -> None:
         """Handle one message; only what is no `Exception` leaves."""
         address = self._address(message)
-        if address is not None:
+        # `demultiplex` may have forked.
+        if address is not None and not self.in_child:
             self._handle(address)
 
     def _address(self, message: M) -> Address[K, W] | None:
@@ -302,10 +314,11 @@ class BrokerLoop[M, K, W, R]:
             address = self._demultiplex(message)
             _check_address(address)
         except BaseException as error:
-            inform(message, MISSING, "demultiplex raised")
+            if isinstance(error, Exception):
+                _logger.exception("%s: demultiplex failed for %s", self._owner, describe(message))
+            self._office.take(MISSING, message, DeadLetterReason.DEMULTIPLEX_FAILED, error)
             if not isinstance(error, Exception):
                 raise
-            _logger.exception("%s: demultiplex raised, a message is ignored", self._owner)
             return None
         return address
 

@@ -98,10 +98,10 @@ class ParallelHandling[K, W, R]:
         except Exception as error:  # noqa: BLE001 - the key's, logged there
             self._free()
             self._resources.refuse(address, error)
-        except BaseException:
+        except BaseException as error:
             # The key's; it ends the broker.
             self._free()
-            self._resources.drop(address, DeadLetterReason.WORKER_FAILED)
+            self._resources.drop(address, DeadLetterReason.WORKER_FAILED, error)
             raise
 
     def has_room(self) -> bool:

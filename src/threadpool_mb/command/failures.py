@@ -32,15 +32,18 @@ _NOT_TAKEN: Final = {
 """Of what became a dead letter for these reasons, nobody has seen anything."""
 
 
-def not_handled(call_id: CallId, key: object, reason: str) -> CallError:
-    """Nobody will handle the call, or answer it any more."""
+def not_handled(
+    call_id: CallId, key: object, reason: str, cause: BaseException | None = None
+) -> CallError:
+    """Nobody will handle the call, or answer it any more, because of the `cause` if given."""
     for_key = "" if key is MISSING else f" to key {describe(key)}"
     never_taken = reason in _NOT_TAKEN
     happened = "was not delivered" if never_taken else "will not be answered"
     kind = CallNotDelivered if never_taken else WorkerGone
-    return kind(
-        f"the call {call_id}{for_key} {happened}: {reason}", call_id, key=key, reason=reason
-    )
+    text = f"the call {call_id}{for_key} {happened}: {reason}"
+    error = kind(text, call_id, key=key, reason=reason)
+    error.__cause__ = cause
+    return error
 
 
 def not_delivered(call_id: CallId, key: object, error: Exception) -> CallNotDelivered:
@@ -71,7 +74,9 @@ def fresh(call_id: CallId, key: object, error: BaseException, *, from_box: bool)
     """Return an exception of one's own to raise: each who raises it adds to its traceback."""
     if not from_box:
         given = cast("CallError", error)
-        return type(given)(str(given), call_id, key=given.key, reason=given.reason)
+        again = type(given)(str(given), call_id, key=given.key, reason=given.reason)
+        again.__cause__ = given.__cause__
+        return again
     text = f"the call {call_id} failed: {type(error).__name__}: {_text(error)}"
     failed = CallFailed(text, call_id, key=key, reason="failed")
     failed.__cause__ = error

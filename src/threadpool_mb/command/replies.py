@@ -231,10 +231,10 @@ class Reply[R]:
         """Take no answer any more: nobody waits for it."""
         self.settle_error(failures.no_reply_in_time(self.call_id, self.key))
 
-    def not_handled(self, key: object, reason: str) -> None:
+    def not_handled(self, key: object, reason: str, cause: BaseException | None = None) -> None:
         """Answer that nobody will handle the call; see `Informed`."""
         if not self.answered:
-            self.settle_error(failures.not_handled(self.call_id, key, reason))
+            self.settle_error(failures.not_handled(self.call_id, key, reason, cause))
 
     def settle_error(self, error: CallError) -> None:
         """Give an answer that does not come out of the box."""

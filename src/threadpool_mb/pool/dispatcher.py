@@ -22,7 +22,7 @@ from typing import Final, Literal, final
 from threadpool_mb.arguments import Deadline, check_timeout
 from threadpool_mb.command.holders import tell_watchers
 from threadpool_mb.dead_letters import DeadLetterOffice, DeadLetterReason
-from threadpool_mb.describing import describe, some_keys
+from threadpool_mb.describing import describe
 from threadpool_mb.errors import ThreadRefused
 from threadpool_mb.forking import MADE_BEFORE_FORK, end_child, keep, keep_all
 from threadpool_mb.here import here
@@ -35,6 +35,7 @@ from threadpool_mb.pool.reports import (
     PoolStats,
     UnfinishedWorker,
     WorkerExit,
+    what_is_left,
 )
 from threadpool_mb.pool.roster import Roster
 from threadpool_mb.pool.workers import MakeKind
@@ -152,11 +153,7 @@ class Dispatcher[K, M]:
         self._inbox.put("close")
 
     def forked(self) -> bool:
-        """Take note that this is a child of `os.fork`, which has no thread of the pool.
-
-        Returns:
-            `False`: it does not work here.
-        """
+        """Take note that this is a child of `os.fork`, in which it does not work: `False`."""
         self._office.forked()
         if self.roster.forked():
             # One of the threads may have forked: it ends here.
@@ -170,18 +167,11 @@ class Dispatcher[K, M]:
 
     def waits_for(self, deadline: Deadline) -> str | None:
         """Return what keeps a closed pool from its end at the deadline; see `exit_hook`."""
-        if self._thread.ident is None:
-            return None  # it was refused
-        self._thread.join(deadline.remaining())
+        if self._thread.ident is not None:  # else it was refused
+            self._thread.join(deadline.remaining())
         if not self._thread.is_alive():
             return None
-        unfinished = self._unfinished()
-        messages = sum(worker.messages for worker in unfinished)
-        running = [worker.key for worker in unfinished if worker.running]
-        return (
-            f"pool {self.name}: {len(unfinished)} worker{'' if len(unfinished) == 1 else 's'} not"
-            f" ended{some_keys(running)}, {messages} message{'' if messages == 1 else 's'} waiting"
-        )
+        return f"pool {self.name}: {what_is_left(self._unfinished())}"
 
     def join(self, *, timeout: float | None) -> DrainReport[K]:
         """Wait until all workers and threads have ended; see `Pool.join`."""

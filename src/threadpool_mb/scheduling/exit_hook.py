@@ -6,13 +6,16 @@ join; `concurrent.futures` uses them for the same purpose. The name is private, 
 and 3.14 (`tests/test_assumptions.py`).
 """
 
+import contextlib
+import functools
 import logging
 import threading
 import weakref
 from typing import Final, Protocol
 
-from threadpool_mb.arguments import Deadline
+from threadpool_mb.arguments import AT_ONCE, Deadline
 from threadpool_mb.forking import in_children, remade_in_children
+from threadpool_mb.threading_context import new_thread
 
 __all__ = ["Owner", "close_at_exit"]
 
@@ -79,16 +82,29 @@ def _close_all() -> None:
             owner.close()
         except BaseException:
             _logger.exception("closing %r at exit raised", owner)
-    # The interpreter is going to wait for their threads anyway.
+    left = [owner for owner in owners if _what_keeps(owner, AT_ONCE) is not None]
+    if left:
+        # Not here: until this returns, the main thread counts as alive, for which others may wait.
+        # It ends with the last owner's threads, for which the interpreter waits anyway. Where the
+        # system starts no thread, nobody says what is waited for.
+        with contextlib.suppress(RuntimeError, MemoryError):
+            new_thread(functools.partial(_say_what_is_waited_for, left), "waits-for-exit").start()
+
+
+def _what_keeps(owner: Owner, deadline: Deadline) -> str | None:
+    try:
+        return owner.waits_for(deadline)
+    except Exception:
+        _logger.exception("waiting for %r at exit raised", owner)
+        return None
+
+
+def _say_what_is_waited_for(owners: list[Owner]) -> None:
     deadline = Deadline(_PATIENCE)
     waited_for: list[str] = []
     while owners:
-        try:
-            what = owners.pop().waits_for(deadline)
-        except Exception:
-            _logger.exception("waiting at exit raised")
-        else:
-            waited_for += [] if what is None else [what]
+        what = _what_keeps(owners.pop(0), deadline)
+        waited_for += [] if what is None else [what]
     if waited_for:
         _logger.warning("the interpreter cannot exit yet: it waits for %s", "; ".join(waited_for))
 
