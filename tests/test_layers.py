@@ -20,7 +20,7 @@ LAYERS: Final = [
     {"mailbox"},
     {"messages", "dead_letters"},
     {"waiting", "waits"},
-    {"arguments", "callables"},
+    {"arguments", "callables", "latches"},
     {
         "copying",
         "errors",
@@ -29,6 +29,7 @@ LAYERS: Final = [
         "counters",
         "markers",
         "describing",
+        "forking",
         "threading_context",
     },
 ]

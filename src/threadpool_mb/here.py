@@ -9,6 +9,8 @@ import threading
 from collections.abc import Callable
 from typing import Final, Protocol, final
 
+from threadpool_mb.forking import in_children
+
 __all__ = ["Awaited", "Holder", "Serving", "here"]
 
 _DEEPEST: Final = 16
@@ -142,7 +144,7 @@ class _Here(threading.local):
     """What runs on this thread."""
 
     def __init__(self) -> None:
-        self.is_main: Final = threading.current_thread() is threading.main_thread()
+        self.is_main: bool = threading.current_thread() is threading.main_thread()
         """Whether signal handlers run on this thread."""
         self.serving: Serving | None = None
         """What the thread is, if it takes turns."""
@@ -192,3 +194,9 @@ def _loop_runs(module: str, function: str) -> bool:
 
 here: Final = _Here()
 """What runs on the thread that looks."""
+
+
+@in_children
+def _be_main() -> None:
+    """The thread that has forked is the main thread of the child."""
+    here.is_main = True

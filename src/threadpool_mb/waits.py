@@ -23,6 +23,7 @@ from collections.abc import Iterator
 from typing import Final, Self, final
 
 from threadpool_mb.arguments import Deadline
+from threadpool_mb.forking import remade_in_children
 from threadpool_mb.here import Awaited, Holder, here
 
 __all__ = ["expedite", "waiting_for", "would_wait_for_itself"]
@@ -32,7 +33,7 @@ _LONG_STRETCH: Final = 1.0
 """Seconds until one who waits for room looks again: where a wait seemed to be over, and elsewhere.
 It loses its place in the line each time, so the next time is twice as long."""
 
-_lock: Final = threading.RLock()
+_lock: Final = remade_in_children(threading.RLock())
 """Guards setting `waits_for` and `waiting_workers`, of all; who has set one clears it without it.
 Nobody waits under it."""
 

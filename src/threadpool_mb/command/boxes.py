@@ -72,9 +72,9 @@ class ReplyBox[R](Uncopied):
             raise TypeError(f"a call fails with an exception, not {describe(error)}")
         self.answer.settle(MISSING, error, from_box=True)
 
-    def not_handled(self, key: object, reason: str) -> None:
+    def not_handled(self, key: object, reason: str, cause: BaseException | None = None) -> None:
         """Answer that the call will not be handled."""
-        self.answer.not_handled(key, reason)
+        self.answer.not_handled(key, reason, cause)
 
     def __repr__(self) -> str:
         """Show the id of the call."""

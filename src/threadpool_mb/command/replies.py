@@ -33,8 +33,9 @@ from threadpool_mb.command.futures import future_of
 from threadpool_mb.command.gates import Gate, gate_in, open_gate
 from threadpool_mb.command.holders import Move, add_watcher, unwatch, watching
 from threadpool_mb.command.late import count_late_reply
+from threadpool_mb.command.numbers import made_by_parent, next_number
 from threadpool_mb.copying import Uncopied
-from threadpool_mb.counters import CallId, Counter
+from threadpool_mb.counters import CallId
 from threadpool_mb.errors import CallDeadlock, CallError, DuplicateReply
 from threadpool_mb.here import Holder
 from threadpool_mb.markers import MISSING, Missing
@@ -49,8 +50,6 @@ _FIRST_PAUSE: Final = 0.001
 _LONGEST_PAUSE: Final = 1.0
 """Seconds between two looks of one who waits; see above."""
 _PATIENT: Final = 0.128
-
-_next_number: Final = Counter().increment_and_get
 
 
 @final
@@ -79,7 +78,7 @@ class Reply[R](Uncopied):
     def __init__(self, key: object = MISSING, deadline: Deadline = NEVER) -> None:
         """Wait for the answer to a call to `key`, at most until the deadline."""
         self._log: Final[list[object]] = []
-        self._number: Final = _next_number()
+        self._number: Final = next_number()
         self._watched: Holder | None = None
         self.key: Final = key
         self.deadline: Final = deadline
@@ -210,7 +209,10 @@ class Reply[R](Uncopied):
             if type(earlier) is tuple:
                 run_callback(entry, self)
                 return
-        self.watch()
+        if made_by_parent(self._number):
+            run_callback(entry, self)
+        else:
+            self.watch()
 
     def result_or_give_up(self) -> R:
         """Return the value, or raise, before the deadline; take no answer after that."""
@@ -229,10 +231,10 @@ class Reply[R](Uncopied):
         """Take no answer any more: nobody waits for it."""
         self.settle_error(failures.no_reply_in_time(self.call_id, self.key))
 
-    def not_handled(self, key: object, reason: str) -> None:
+    def not_handled(self, key: object, reason: str, cause: BaseException | None = None) -> None:
         """Answer that nobody will handle the call; see `Informed`."""
         if not self.answered:
-            self.settle_error(failures.not_handled(self.call_id, key, reason))
+            self.settle_error(failures.not_handled(self.call_id, key, reason, cause))
 
     def settle_error(self, error: CallError) -> None:
         """Give an answer that does not come out of the box."""
@@ -365,6 +367,9 @@ class Reply[R](Uncopied):
         """Return the answer; that of a worker that has ended, too."""
         answer = self._answer()
         if answer is None:
+            if made_by_parent(self._number):
+                # Not settled: the callbacks are for the parent's answer.
+                return MISSING, failures.made_before_fork(self.call_id, self.key), False
             holder = self.holder
             if holder is not None and holder.gone:
                 self.holder_gone(holder)

@@ -33,6 +33,7 @@ from typing import Any, Final, Protocol, cast, final, override
 from threadpool_mb.arguments import NEVER, Deadline
 from threadpool_mb.copying import Uncopied
 from threadpool_mb.describing import describe
+from threadpool_mb.forking import MADE_BEFORE_FORK
 from threadpool_mb.waiting import Waiters, parked
 
 __all__ = ["KeyedFuture", "NoKey"]
@@ -52,6 +53,11 @@ class _Lanes(Protocol):
     @property
     def threads(self) -> object:
         """What runs the tasks; for `parked`."""
+        ...
+
+    @property
+    def in_child(self) -> bool:
+        """Whether the tasks are those of the process that has forked this one."""
         ...
 
     def runs_here(self, key: object, /) -> bool:
@@ -218,7 +224,7 @@ class KeyedFuture[R](Uncopied, Future[R]):
             ValueError: if it is no number of seconds, unless the future is done.
             CancelledError: if it was cancelled.
             RuntimeError: in a task of the same key, unless this one is done: it runs only after
-                the task that asks.
+                the task that asks. In a child of `os.fork`, if it was not done at the fork.
         """
         try:
             error = self.exception(timeout)
@@ -234,6 +240,8 @@ class KeyedFuture[R](Uncopied, Future[R]):
     def exception(self, timeout: float | None = None) -> BaseException | None:
         """Return what the task raised, `None` if nothing; waits and raises as `result` does."""
         if self._state in _UNDONE:
+            if self._lanes.in_child:
+                raise RuntimeError(f"{self!r} was {MADE_BEFORE_FORK}: its task is not run here")
             self.wait(NEVER if timeout is None else Deadline(timeout))
         if self.cancelled():
             raise CancelledError

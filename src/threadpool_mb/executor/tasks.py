@@ -40,6 +40,7 @@ from contextvars import Context, copy_context
 from typing import Any, Final, NoReturn, Protocol, final
 
 from threadpool_mb.executor.futures import KeyedFuture
+from threadpool_mb.forking import keep
 from threadpool_mb.scheduling.shared_threads import SharedThreads
 
 __all__ = ["Owner", "Shard", "Task", "Withdrawn"]
@@ -218,7 +219,7 @@ class Withdrawn:
 class Shard:
     """The lanes of some keys."""
 
-    __slots__ = ("_entries", "broken", "closed", "lock", "table")
+    __slots__ = ("_entries", "broken", "closed", "in_child", "lock", "table")
 
     def __init__(self, table: Owner) -> None:
         """Make an empty one, which is open."""
@@ -227,6 +228,8 @@ class Shard:
         # lock.
         self.broken: bool = False
         self.closed: bool = False
+        self.in_child: bool = False
+        """Whether its tasks are those of the process that has forked this one."""
         # Guards the entries and their lanes. Nobody waits under it. Reentrant: a signal handler, or
         # a finalizer, may submit.
         self.lock: Final = threading.RLock()
@@ -286,6 +289,14 @@ class Shard:
     def clear(self) -> None:
         """Forget all tasks; under the lock."""
         self._entries.clear()
+
+    def forked(self) -> None:
+        """Take no more tasks, and leave those that wait to the parent; in a child of `os.fork`."""
+        self.in_child = self.closed = True
+        for lane in self._entries.values():
+            # A task whose thread has forked may run here: the next one of its key does not.
+            keep(lane.behind)
+            lane.behind = None
 
     def lanes(self) -> list[Task]:
         """Return all lanes; under the lock."""

@@ -129,6 +129,15 @@ class QueueMailbox[T](Uncopied):
         self._cancelled = True
         self._sending.shut()
 
+    def forked(self) -> None:
+        """Give and take nothing any more: what waits is the parent's; in a child of `os.fork`.
+
+        A receiver whose thread has forked gets `Cancelled`.
+        """
+        self._leave_short_way()
+        self._cancelled = True
+        self._sending.forked()
+
     def abandon(self) -> None:
         """Say that nobody will receive any more: what is in the mailbox becomes dead letters.
 

@@ -24,6 +24,7 @@ from threadpool_mb.command.holders import tell_watchers
 from threadpool_mb.dead_letters import DeadLetterOffice, DeadLetterReason
 from threadpool_mb.describing import describe
 from threadpool_mb.errors import ThreadRefused
+from threadpool_mb.forking import MADE_BEFORE_FORK, end_child, keep, keep_all
 from threadpool_mb.here import here
 from threadpool_mb.mailbox.protocols import MailboxStats
 from threadpool_mb.markers import MISSING
@@ -34,6 +35,7 @@ from threadpool_mb.pool.reports import (
     PoolStats,
     UnfinishedWorker,
     WorkerExit,
+    what_is_left,
 )
 from threadpool_mb.pool.roster import Roster
 from threadpool_mb.pool.workers import MakeKind
@@ -123,6 +125,8 @@ class Dispatcher[K, M]:
 
         Blocks: never; where a call before it was interrupted, as long as `on_dead_letter` does.
         """
+        if self.roster.in_child:
+            return
         unfinished = self.roster.close()
         self._tell_all(
             [functools.partial(self._tell_left, each) for each in list(self.roster.untold)]
@@ -134,6 +138,8 @@ class Dispatcher[K, M]:
 
         Blocks: as long as `on_dead_letter` does, for the messages of those that were dropped.
         """
+        if self.roster.in_child:
+            return
         running = self.roster.cancel()
         for incarnation in running:
             incarnation.leftovers.reason = DeadLetterReason.POOL_CLOSED
@@ -146,12 +152,37 @@ class Dispatcher[K, M]:
         """Close from the dispatcher thread; reentrant and without a lock, for finalizers."""
         self._inbox.put("close")
 
+    def forked(self) -> bool:
+        """Take note that this is a child of `os.fork`, in which it does not work: `False`."""
+        self._office.forked()
+        if self.roster.forked():
+            # One of the threads may have forked: it ends here.
+            keep_all(self._inbox)
+            self._inbox.put(None)
+            self._threads.forked()
+            for incarnation in self.roster.unfinished():
+                self._kind.forked(incarnation)
+            keep(self)
+        return False
+
+    def waits_for(self, deadline: Deadline) -> str | None:
+        """Return what keeps a closed pool from its end at the deadline; see `exit_hook`."""
+        if self._thread.ident is not None:  # else it was refused
+            self._thread.join(deadline.remaining())
+        if not self._thread.is_alive():
+            return None
+        return f"pool {self.name}: {what_is_left(self._unfinished())}"
+
     def join(self, *, timeout: float | None) -> DrainReport[K]:
         """Wait until all workers and threads have ended; see `Pool.join`."""
         deadline = Deadline(timeout)
         self.check_not_own_thread()
         self._thread.join(deadline.remaining())
-        finished = not self._thread.is_alive() and self._threads.join(deadline)
+        finished = (
+            not self.roster.in_child
+            and not self._thread.is_alive()
+            and self._threads.join(deadline)
+        )
         return DrainReport(
             finished=finished,
             unfinished=self._unfinished(),
@@ -176,6 +207,8 @@ class Dispatcher[K, M]:
 
     def check_not_own_thread(self) -> None:
         """Raise `RuntimeError` on a thread that `join` would wait for."""
+        if self.roster.in_child:
+            return
         current = threading.current_thread()
         runs_here = any(self.roster.is_unfinished(worker) for worker in here.workers())
         if current is self._thread or current in self._threads or runs_here:
@@ -201,7 +234,9 @@ class Dispatcher[K, M]:
 
     @property
     def state(self) -> str:
-        """`"running"`, `"closing"`, `"cancelling"` or `"ended"`."""
+        """`"running"`, `"closing"`, `"cancelling"` or `"ended"`; see `PoolStats`."""
+        if self.roster.in_child:
+            return MADE_BEFORE_FORK
         if not self.roster.closed:
             return "running"
         if not self._thread.is_alive():
@@ -269,6 +304,11 @@ class Dispatcher[K, M]:
         never_ran: bool = False,
     ) -> None:
         """Report the end of a worker, then let its successor start; on the worker's thread."""
+        if self.roster.in_child:
+            # It has forked. Its end here is not the worker's, which goes on in the parent.
+            if error is not None and not isinstance(error, SystemExit):
+                self._tell(functools.partial(self._log_failure, incarnation, error), "a handler")
+            end_child(error)
         failed = error is not None
         # A hook that calls the successor would wait for this worker.
         here.inner.append(incarnation)

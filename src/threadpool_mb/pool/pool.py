@@ -185,7 +185,8 @@ class Pool[K, M](Uncopied):
         """
         roster = self._roster
         if roster.closed:
-            raise PoolClosed(f"{self!r} is closed: it starts no worker for key {describe(key)}")
+            msg = f"{self!r} {roster.why_closed}: it starts no worker for key {describe(key)}"
+            raise PoolClosed(msg)
         try:
             before = self._find(key)
         except TypeError:
@@ -362,7 +363,6 @@ class Pool[K, M](Uncopied):
         return self._dispatcher.drain(timeout=timeout)
 
     def __enter__(self) -> Self:
-        """Return the pool."""
         return self
 
     def __exit__(

@@ -54,9 +54,11 @@ class Undelivered[K, M]:
         Raises:
             PoolClosed: if the pool is closed.
         """
-        if self._dispatcher.roster.closed:
+        roster = self._dispatcher.roster
+        if roster.closed:
             raise PoolClosed(
-                f"{self._dispatcher!r} is closed: it takes no message for key {describe(key)}"
+                f"{self._dispatcher!r} {roster.why_closed}: it takes no message for key"
+                f" {describe(key)}"
             )
         reason = DeadLetterReason.UNKNOWN_KEY if tried is None else tried.leftovers.reason
         self._office.take(key, message, reason)

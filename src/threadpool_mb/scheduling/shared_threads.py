@@ -37,6 +37,7 @@ from typing import Final, final
 
 from threadpool_mb.arguments import Deadline
 from threadpool_mb.errors import ThreadRefused
+from threadpool_mb.forking import keep_all, remake
 from threadpool_mb.here import here
 from threadpool_mb.mailbox.lingering import get_patiently
 from threadpool_mb.scheduling.resting import RestingThreads
@@ -95,6 +96,7 @@ class SharedThreads:
         "_too_many",
         "growing",
         "has_made_room",
+        "in_child",
         "own_waits_only",
         "put",
     )
@@ -152,6 +154,8 @@ class SharedThreads:
         self._too_many: bool = False
         # Told when a thread goes on that has waited, as long as one looks out for it.
         self._going_on: queue.SimpleQueue[None] | None = None
+        self.in_child: bool = False
+        """Whether they are those of the process that has forked this one."""
         # Has its one entry while nobody asks for one more thread. The asker takes the entry out;
         # the thread that grows puts it back, and so may one that was not asked. So it is no lock:
         # that would be released by others than its holder, and twice.
@@ -288,6 +292,18 @@ class SharedThreads:
             self.growing = False
             self._resting.end_locked()
         self._ready.put(None)
+
+    def forked(self, *, usable: bool = False) -> bool:
+        """Take no turn in a child of `os.fork`, unless never used and `usable`: returns whether."""
+        remake(self._lock)
+        if usable and not self._threads and not self._ready.qsize():
+            return True
+        self._closed = self.in_child = True
+        self.growing = False
+        self._launching.clear()
+        keep_all(self._ready)
+        self._ready.put(None)
+        return False
 
     def block(self) -> None:
         """Take note that one of the threads will wait for a worker, who may need a thread."""

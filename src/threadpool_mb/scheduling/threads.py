@@ -17,6 +17,7 @@ from typing import Final, final
 
 from threadpool_mb.arguments import Deadline
 from threadpool_mb.errors import ThreadRefused
+from threadpool_mb.forking import remake
 from threadpool_mb.threading_context import new_thread
 
 __all__ = ["ThreadCache"]
@@ -97,6 +98,11 @@ class ThreadCache:
             self._idle.clear()
         for cached in idle:
             cached.jobs.put(None)
+
+    def forked(self) -> None:
+        """Run no further job; in a child of `os.fork`, in which the threads are not."""
+        remake(self._lock)
+        self._closed = True
 
     def join(self, deadline: Deadline) -> bool:
         """Wait until every thread has ended; for closed caches.
