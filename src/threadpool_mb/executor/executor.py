@@ -260,9 +260,10 @@ class KeyedExecutor(StandardExecutor):
     def __repr__(self) -> str:
         """Show name, counts and state."""
         table = self._table
-        threads = len(table.threads)
+        # Not how many tasks: that would go through them.
+        threads, keys = len(table.threads), table.keys
         state = "broken" if table.broken else "shut down" if table.closed else "running"
         return (
             f"<KeyedExecutor {table.name!r} [{threads} thread{'' if threads == 1 else 's'}"
-            f" | {table.tasks} unfinished | {state}]>"
+            f" | {keys} key{'' if keys == 1 else 's'} busy | {state}]>"
         )

@@ -168,6 +168,11 @@ class Table:
         return sum(len(list(tasks)) for tasks in self._unfinished())
 
     @property
+    def keys(self) -> int:
+        """How many keys have tasks that are not done; each task without a key is one more."""
+        return sum(len(shard) for shard in self.shards)
+
+    @property
     def waiting(self) -> int:
         """How many have not begun, and were not cancelled."""
         return sum(1 for _ in self.pending())

@@ -286,6 +286,10 @@ class Shard:
             lane = self._entries.get(key)
         return lane is not None and lane.thread == threading.get_ident()
 
+    def __len__(self) -> int:
+        """Return the number of lanes; other threads may change it at once."""
+        return len(self._entries)
+
     def clear(self) -> None:
         """Forget all tasks; under the lock."""
         self._entries.clear()

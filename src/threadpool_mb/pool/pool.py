@@ -185,8 +185,9 @@ class Pool[K, M](Uncopied):
         """
         roster = self._roster
         if roster.closed:
-            msg = f"{self!r} {roster.why_closed}: it starts no worker for key {describe(key)}"
-            raise PoolClosed(msg)
+            # Not the pool's `repr`, which asks its threads.
+            msg = f"the pool {self._dispatcher.name!r} {roster.why_closed}: it starts no worker"
+            raise PoolClosed(f"{msg} for key {describe(key)}")
         try:
             before = self._find(key)
         except TypeError:
