@@ -282,11 +282,12 @@ def test_a_bad_timeout_is_refused_and_changes_nothing(
 
 def test_a_timeout_that_has_run_out_is_one_of_no_seconds(witness: Witness) -> None:
     with witness.pool() as pool:
-        pool.initialize("a")
+        gate = witness.hold(pool, "stuck")
 
         joined = pool.join(timeout=-1)
         running = pool.stats().state
         drained = pool.drain(timeout=-1)
+        gate.open()
 
     assert (joined.finished, running, drained.finished) == (False, "running", False)
 

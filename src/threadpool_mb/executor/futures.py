@@ -140,7 +140,8 @@ class KeyedFuture[R](Uncopied, Future[R]):
             self._state = _CANCELLED
             if self._made is not None:
                 self._made.notify_all()
-        self._call_back()
+        if self._callbacks is not None:
+            self._call_back(self._callbacks)
         return True
 
     @override
@@ -165,11 +166,14 @@ class KeyedFuture[R](Uncopied, Future[R]):
                 raise InvalidStateError(f"{self._state}: {self!r}")
             self._result = result
             self._state = _FINISHED
-            for listener in self._listeners or ():
-                listener.add_result(self)
+            if self._listeners is not None:
+                for listener in self._listeners:
+                    listener.add_result(self)
             if self._made is not None:
                 self._made.notify_all()
-        self._call_back()
+        # No lock: once it is done, nothing is added.
+        if self._callbacks is not None:
+            self._call_back(self._callbacks)
 
     @override
     def set_exception(self, exception: BaseException | None) -> None:
@@ -183,7 +187,8 @@ class KeyedFuture[R](Uncopied, Future[R]):
                 listener.add_exception(self)
             if self._made is not None:
                 self._made.notify_all()
-        self._call_back()
+        if self._callbacks is not None:
+            self._call_back(self._callbacks)
 
     @override
     def add_done_callback(self, fn: Callable[[Future[R]], object]) -> None:
@@ -199,11 +204,9 @@ class KeyedFuture[R](Uncopied, Future[R]):
                 return
         self._call(fn)
 
-    def _call_back(self) -> None:
-        # No lock: once it is done, nothing is added.
-        if self._callbacks is not None:
-            for callback in self._callbacks:
-                self._call(callback)
+    def _call_back(self, callbacks: list[Callable[[Future[R]], object]]) -> None:
+        for callback in callbacks:
+            self._call(callback)
 
     def _call(self, callback: Callable[[Future[R]], object]) -> None:
         try:

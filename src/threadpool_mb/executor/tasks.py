@@ -134,7 +134,8 @@ class Task:
                 try:
                     # Not kept: the lane's first one lives as long as the lane does.
                     context, task.context = task.context, None
-                    (copy_context() if context is None else context).run(task.run)
+                    # The plain function: a bound method is one more object for each task.
+                    (copy_context() if context is None else context).run(Task.run, task)
                 except BaseException:
                     # A callback's, or somebody else has set the future; the lane must go on, also
                     # where logging raises.
