@@ -9,6 +9,7 @@ from tests.helpers import DEADLINE, until
 from tests.points import interrupt, interrupted_at_each_point
 from tests.pool.witness import Witness
 from threadpool_mb import Mailbox, MailboxConfig, Pool, Unlimited
+from threadpool_mb.pool.dispatcher import Dispatcher
 from threadpool_mb.pool.roster import Roster
 from threadpool_mb.pool.telling import Telling
 
