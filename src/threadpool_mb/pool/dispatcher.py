@@ -19,7 +19,7 @@ import threading
 from collections.abc import Callable, Iterable
 from typing import Final, Literal, final
 
-from threadpool_mb.arguments import Deadline, check_timeout
+from threadpool_mb.arguments import AT_ONCE, Deadline, check_timeout
 from threadpool_mb.command.holders import tell_watchers
 from threadpool_mb.dead_letters import DeadLetterOffice, DeadLetterReason
 from threadpool_mb.describing import describe
@@ -37,6 +37,7 @@ from threadpool_mb.pool.reports import (
 )
 from threadpool_mb.pool.roster import Roster
 from threadpool_mb.pool.workers import MakeKind
+from threadpool_mb.scheduling.ending import Ending
 from threadpool_mb.scheduling.exit_hook import close_at_exit
 
 __all__ = ["Dispatcher"]
@@ -64,6 +65,7 @@ class Dispatcher[K, M]:
         "_thread",
         "_threads",
         "call_here",
+        "ending",
         "name",
         "new_incarnation",
         "roster",
@@ -95,6 +97,8 @@ class Dispatcher[K, M]:
         self._thread: Final = threading.Thread(
             target=self._run, name=f"{name}-dispatcher", daemon=False
         )
+        self.ending: Final = Ending()
+        """Reached when all workers have ended."""
         close_at_exit(self)
         try:
             self._thread.start()
@@ -159,6 +163,11 @@ class Dispatcher[K, M]:
             failed=self.roster.failed,
             dead_letters=self._office.counts(),
         )
+
+    def threads_ended(self) -> bool:
+        """Return whether all threads have ended. Blocks: never."""
+        self._thread.join(0)
+        return not self._thread.is_alive() and self._threads.join(AT_ONCE)
 
     def drain(self, *, timeout: float | None) -> DrainReport[K]:
         """Close, join, and cancel what is left after the timeout; see `Pool.drain`."""
@@ -251,6 +260,7 @@ class Dispatcher[K, M]:
             del order
         self._threads.close()
         self._office.flush()
+        self.ending.reach()
 
     def _start(self, incarnation: Incarnation[K, M]) -> None:
         if not self.roster.begin(incarnation):
