@@ -10,6 +10,7 @@ import pytest
 
 import threadpool_mb as mb
 from tests.helpers import DEADLINE, in_thread, until
+from tests.mailbox.staging import Stage
 from threadpool_mb.mailbox.claims import ClaimedMessage
 
 
@@ -51,13 +52,16 @@ def leave_a_cycle(futures: list[mb.MessageFuture[str]]) -> None:
 def test_a_message_that_comes_while_a_future_is_finalized_goes_to_the_next_one(
     drop: Callable[[list[mb.MessageFuture[str]]], None],
     meanwhile: Callable[[Callable[[], object]], None],
+    stage: Stage,
 ) -> None:
     mailbox: mb.Mailbox[str] = mb.Unlimited().create()
     dying, lives = [mailbox.try_receive()], mailbox.try_receive()
 
     def deliver() -> None:
+        stage.until_receiver_waits()
         mailbox.new_input().deliver("the message")
-        until(lambda: not leader.running or not len(mailbox))
+        # The leader has got it, or it has filled the dying one, and waits for another message.
+        until(lambda: not leader.running or stage.receiver_waits)
 
     with in_thread(lambda: lives.result(timeout=DEADLINE)) as leader:
         meanwhile(deliver)
@@ -143,7 +147,7 @@ def test_a_future_that_was_read_and_came_back_to_life_remembers_its_message() ->
     assert len(mailbox) == 0
 
 
-def test_a_future_that_is_finalized_while_a_thread_waits_for_it_gives_its_message_to_that_thread() -> (
+def test_a_future_that_is_finalized_while_a_thread_waits_for_it_claims_anew_for_that_thread() -> (
     None
 ):
     """The thread got it from a finalizer of the same cycle; it leads, and its claim is gone."""
