@@ -32,7 +32,7 @@ import collections
 import contextlib
 import threading
 from collections.abc import Callable
-from typing import Final, cast, final
+from typing import Final, final
 
 from threadpool_mb.arguments import AT_ONCE, Deadline
 from threadpool_mb.copying import Uncopied
@@ -79,7 +79,8 @@ class _Claim[T]:
         log = self._log
         if len(log) == 1:
             log.append(_READ)
-        return cast("tuple[T]", log[0])[0] if log[1] is _READ else MISSING
+        first = log[0]
+        return first[0] if isinstance(first, tuple) and log[1] is _READ else MISSING
 
     def drop(self) -> T | Missing:
         """Take and give no message any more. Returns the one that must be given back."""

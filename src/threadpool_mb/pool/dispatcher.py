@@ -18,7 +18,7 @@ import threading
 from collections.abc import Callable
 from typing import Final, Literal, final
 
-from threadpool_mb.arguments import Deadline, check_timeout
+from threadpool_mb.arguments import AT_ONCE, Deadline, check_timeout
 from threadpool_mb.dead_letters import DeadLetterOffice, DeadLetterReason
 from threadpool_mb.errors import ThreadRefused
 from threadpool_mb.forking import MADE_BEFORE_FORK, keep, keep_all
@@ -37,6 +37,7 @@ from threadpool_mb.pool.reports import (
 from threadpool_mb.pool.roster import Roster
 from threadpool_mb.pool.telling import Telling
 from threadpool_mb.pool.workers import MakeKind
+from threadpool_mb.scheduling.ending import Ending
 from threadpool_mb.scheduling.exit_hook import close_at_exit
 from threadpool_mb.threading_context import new_thread
 
@@ -66,6 +67,7 @@ class Dispatcher[K, M]:
         "_thread",
         "_threads",
         "call_here",
+        "ending",
         "name",
         "new_incarnation",
         "roster",
@@ -99,6 +101,8 @@ class Dispatcher[K, M]:
         self._ended.roster = self.roster
         self._telling: Final[Telling[K, M]] = Telling(name, self.roster)
         self._thread: Final = new_thread(self._run, f"{name}-dispatcher")
+        self.ending: Final = Ending()
+        """Reached when all workers have ended."""
         close_at_exit(self)
         try:
             self._thread.start()
@@ -181,6 +185,11 @@ class Dispatcher[K, M]:
             failed=self.roster.failed,
             dead_letters=self._office.counts(),
         )
+
+    def threads_ended(self) -> bool:
+        """Return whether all threads have ended. Blocks: never."""
+        self._thread.join(0)
+        return not self._thread.is_alive() and self._threads.join(AT_ONCE)
 
     def drain(self, *, timeout: float | None) -> DrainReport[K]:
         """Close, join, and cancel what is left after the timeout; see `Pool.drain`."""
@@ -277,6 +286,7 @@ class Dispatcher[K, M]:
             del order
         self._threads.close()
         self._office.flush()
+        self.ending.reach()
 
     def _start(self, incarnation: Incarnation[K, M]) -> None:
         if not self.roster.begin(incarnation):

@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterable
 from types import TracebackType
 from typing import Final, Self, final
 
+from threadpool_mb.aio.life import AsyncLife
 from threadpool_mb.arguments import check_key
 from threadpool_mb.callables import check_callable
 from threadpool_mb.copying import Uncopied
@@ -45,7 +46,7 @@ _numbers: Final = itertools.count(1)
 
 
 @final
-class Pool[K, M](Uncopied):
+class Pool[K, M](Uncopied, AsyncLife[DrainReport[K]]):
     """Hands messages to workers by key: in order per key, parallel across keys.
 
     A worker is a generator function of a key, which takes a message at each `yield`. Millions of
@@ -63,8 +64,8 @@ class Pool[K, M](Uncopied):
     ```
 
     Or a function of a key and a mailbox, `for amount in mailbox: …`, which owns a thread until it
-    returns. Leaving the `with` block drains the pool: every message is handled, every worker has
-    ended. Leaving it with an exception cancels instead.
+    returns. Leaving the block (`with`, `async with`) drains the pool: every message is handled,
+    every worker has ended. Leaving it with an exception cancels instead.
 
     **Order.** Messages that one thread delivers to one key are handled in that order. A worker of a
     key starts only after the one before it has completely ended.
@@ -116,11 +117,9 @@ class Pool[K, M](Uncopied):
             mailbox: creates each worker's mailbox; `Unlimited()` if it is not given.
             max_threads: the most threads for generator workers, started when they are needed and
                 then kept; as for `ThreadPoolExecutor` if it is not given, `min(32, cores + 4)`.
-            throughput: the most messages a generator worker is given before it is the others' turn;
-                64 if it is not given.
+            throughput: the most messages a generator worker handles in a row; 64 if not given.
             name: shown in thread names and log lines; `"pool-1"` and so on if it is not given.
-            overflow: what a refused message does to its worker: nothing, or (as in the original)
-                removes it.
+            overflow: whether a refused message removes its worker, as it does in the original.
             inline_calls: whether an idle generator worker may handle a `call` without a timeout on
                 the caller's thread: some µs in the place of tens. If it is not given: unless that
                 is the main thread, where Ctrl-C would stop the worker. The caller goes on at the
@@ -158,6 +157,7 @@ class Pool[K, M](Uncopied):
                 worker, config, self._office, name, max_threads=max_threads, throughput=throughput
             ),
         )
+        self._ends = self._dispatcher
         # Bound once: `dispatch` then touches one shared object less, `initialize` two.
         self._roster: Final = self._dispatcher.roster
         self._find: Final = self._roster.routes.get
