@@ -152,7 +152,7 @@ def test_a_call_that_waits_for_its_answer_at_the_fork_fails_in_the_child() -> No
         ('pool.ref("a").deliver(3)', "slots.waiting", "PoolClosed True"),
         ('mb.call(pool.ref("a"), Ask(), timeout=60)', "slots.waiting", "CallNotDelivered True"),
         ('mb.call(pool.ref("b"), Ask())', "len(entered) == 2", "WorkerGone True"),
-        ("pool.join().finished", "True", "returned False"),
+        ("pool.join().finished", "ready", "returned False"),
         ("pool.drain(timeout=60).finished", "pool.stats().state == 'closing'", "returned False"),
         ("executor.shutdown()", "executor._table.closed", "returned None"),
     ],
@@ -180,7 +180,7 @@ def test_a_thread_that_waits_and_forks_in_a_signal_handler_goes_on_in_the_child(
                 hold.set()
                 pool.cancel()
 
-        entered, handled = [], []
+        entered, handled, ready = [], [], []
         pid = None
         executor = mb.KeyedExecutor(1)
         executor.submit(hold.wait)
@@ -200,6 +200,7 @@ def test_a_thread_that_waits_and_forks_in_a_signal_handler_goes_on_in_the_child(
         main = threading.get_ident()
         signal.signal(signal.SIGUSR1, handler)
         threading.Thread(target=interrupt).start()
+        ready.append(None)
         told(lambda: {blocked})
         sys.stdout.flush()
         if not pid:
