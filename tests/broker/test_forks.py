@@ -168,12 +168,12 @@ def test_a_child_that_one_of_the_four_functions_has_forked_ends_and_does_nothing
 import logging
 logging.disable()
 parent = os.getpid()
-pids, hold = [], threading.Event()
+pids, hold, tickets = [], threading.Event(), itertools.count()
 def forks(name, result):
     def function(*arguments):
         if os.getpid() != parent:
             print("the child calls", name, arguments)
-        elif name == {where!r} and not pids:
+        elif name == {where!r} and not next(tickets):
             hold.wait()
             pids.append(fork())
             if not pids[0]:
