@@ -19,8 +19,10 @@ LAYERS: Final = [
     {"command"},
     {"mailbox"},
     {"messages", "dead_letters"},
-    {"arguments", "callables", "latches", "waits"},
+    {"waiting", "waits"},
+    {"arguments", "callables", "latches"},
     {
+        "copying",
         "errors",
         "here",
         "informed",

@@ -4,6 +4,7 @@
 class NoLanes:
     """No thread runs a task of any key."""
 
+    threads = None
     in_child = False
 
     def runs_here(self, key: object, /) -> bool:

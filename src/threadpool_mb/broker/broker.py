@@ -18,6 +18,7 @@ from threadpool_mb.broker.parallel import ParallelHandling
 from threadpool_mb.broker.receiving import shared_receiving
 from threadpool_mb.broker.reports import BrokerDrainReport
 from threadpool_mb.callables import check_callable
+from threadpool_mb.copying import Uncopied
 from threadpool_mb.dead_letters import DeadLetter, DeadLetterOffice, DeadLetterReason
 from threadpool_mb.describing import describe
 from threadpool_mb.errors import Cancelled, ThreadRefused
@@ -37,7 +38,7 @@ _numbers: Final = itertools.count(1)
 
 
 @final
-class Broker[M, K, W, R]:
+class Broker[M, K, W, R](Uncopied):
     """Owns a table of resources: connections, files, whatever has a key.
 
     A message from `input` is demultiplexed to a key. `Initialize` creates the key's resource,

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any, Final, final
 
 from threadpool_mb.arguments import Deadline
+from threadpool_mb.copying import Uncopied
 from threadpool_mb.here import here
 from threadpool_mb.mailbox.protocols import Input
 from threadpool_mb.mailbox.slots import Slots, refuse_in_child
@@ -24,7 +25,7 @@ class InputOfParent[M]:
 
 
 @final
-class BrokerInput[M]:
+class BrokerInput[M](Uncopied):
     """Delivers into the broker's mailbox, one of this library's, and lets callers `call_here`."""
 
     __slots__ = ("_call_here", "_inline", "_target", "deliver")

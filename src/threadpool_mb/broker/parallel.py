@@ -61,7 +61,7 @@ class ParallelHandling[K, W, R]:
         self._owner: Final = owner
         self._resources: Final = resources
         self._failed: Final = failed
-        self._table: Final = Table(name, max_threads, extra_when_blocked=True)
+        self._table: Final = Table(name, max_threads)
         # Room for what was taken and is not handled: `take` waits for it, `_free` makes it. `stop`
         # wakes nobody: the end waits for what runs anyway. One less than are handled and wait: the
         # broker's thread has the last one in hand.
@@ -140,7 +140,7 @@ class ParallelHandling[K, W, R]:
     def _task(self, address: Address[K, W]) -> Task:
         shard = self._table.shard(address.key)
         future: KeyedFuture[Any] = KeyedFuture(shard, address.key)
-        return Task(shard, address.key, future, self._run, (address,), None)
+        return Task(shard, address.key, future, self._run, (address,), None, None)
 
     def stop(self) -> None:
         """Make dead letters of what is not handled yet, when its turn comes."""

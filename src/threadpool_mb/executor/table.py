@@ -55,11 +55,11 @@ class Table:
         initialize: Callable[[], object] = lambda: None,
         *,
         named: Callable[[int], str] | None = None,
-        extra_when_blocked: bool = False,
+        own_waits_only: bool = False,
     ) -> None:
         """Make an empty table; each thread calls `initialize` before its first task.
 
-        `named` and `extra_when_blocked` are as in `SharedThreads`.
+        `named` and `own_waits_only` are as in `SharedThreads`.
         """
         self.name: Final = name
         self._initialize: Final = initialize
@@ -75,7 +75,7 @@ class Table:
             max_workers,
             prepare=self._prepare,
             named=named,
-            extra_when_blocked=extra_when_blocked,
+            own_waits_only=own_waits_only,
         )
 
     def shard(self, key: object) -> Shard:
@@ -154,10 +154,13 @@ class Table:
         if self.in_child:
             raise RuntimeError(f"{self.name} was {MADE_BEFORE_FORK}: it has no threads here")
         if self.broken:
-            raise concurrent.futures.thread.BrokenThreadPool(
-                f"a thread initializer failed, {self.name} is not usable any more"
-            )
+            raise concurrent.futures.thread.BrokenThreadPool(self.why_broken)
         raise RuntimeError(f"cannot schedule new futures after shutdown of {self.name}")
+
+    @property
+    def why_broken(self) -> str:
+        """What is wrong with a table that is broken."""
+        return f"a thread initializer failed, {self.name} is not usable any more"
 
     @property
     def tasks(self) -> int:
@@ -165,10 +168,22 @@ class Table:
         return sum(len(list(tasks)) for tasks in self._unfinished())
 
     @property
+    def keys(self) -> int:
+        """How many keys have tasks that are not done; each task without a key is one more."""
+        return sum(len(shard) for shard in self.shards)
+
+    @property
     def waiting(self) -> int:
         """How many have not begun, and were not cancelled."""
-        futures = (task.future for tasks in self._unfinished() for task in tasks)
-        return sum(future is not None and not future.done() for future in futures)
+        return sum(1 for _ in self.pending())
+
+    def pending(self) -> Iterator[Task]:
+        """Yield the tasks that have not begun, and were not cancelled."""
+        for tasks in self._unfinished():
+            for task in tasks:
+                future = task.future
+                if future is not None and not future.done():
+                    yield task
 
     def close(self) -> None:
         """Take no more tasks; let the threads end when those that were taken are done.
@@ -290,8 +305,12 @@ class Table:
             self._initialize()
         except BaseException:
             _logger.critical("%s: the initializer raised", self.name, exc_info=True)
-            self.broken = True
-            for shard in self.shards:
-                shard.broken = True
             # The thread goes on: somebody has to tell those that were taken.
-            self.close()
+            self.break_down()
+
+    def break_down(self) -> None:
+        """Let all tasks fail that have not begun, and take no more."""
+        self.broken = True
+        for shard in self.shards:
+            shard.broken = True
+        self.close()

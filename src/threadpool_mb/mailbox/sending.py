@@ -42,6 +42,7 @@ from collections.abc import Callable
 from typing import Final, cast, final
 
 from threadpool_mb.arguments import AT_ONCE, NEVER, Deadline
+from threadpool_mb.copying import Uncopied
 from threadpool_mb.forking import remade_in_children
 from threadpool_mb.informed import inform
 from threadpool_mb.mailbox.slots import Slots, refuse, refuse_in_child, worth_waiting_for
@@ -139,18 +140,24 @@ def _delivering[T](  # noqa: C901 - small closures over one state
 
     if slots is None:
         return deliver, shut, leave
-    take, free, wait = slots.take, slots.free, slots.wait
+    take, give_back, wait = slots.take, slots.give_back, slots.wait
 
     def deliver_into_slot(message: T, /, deadline: Deadline = NEVER) -> bool:
-        try:
-            take()
-        except queue.Empty:
-            if not wait(deadline):
-                return False
+        # Not a loop: a way out of the handler before the wait, which costs nothing where there is
+        # room. What interrupts the wait shall not begin with `queue.Empty`.
+        while True:
+            try:
+                take()
+                break
+            except queue.Empty:
+                pass
+            if wait(deadline):
+                break
+            return False
         try:
             put(message)
         except BaseException:
-            free(None)
+            give_back()
             raise
         if unattended:
             attend()
@@ -190,7 +197,7 @@ class _Unattended:
 
 
 @final
-class QueueInput[T]:
+class QueueInput[T](Uncopied):
     """Where messages go in.
 
     Apart from the mailbox, so that the two threads that use them do not write to one object's

@@ -288,6 +288,8 @@ class _GeneratorLane[K, M](Lane[M]):
             while left and not self.cancelled and (waiting := qsize()):
                 waiting = min(waiting, left)
                 left -= waiting
+                if slots is not None and slots.waiting:
+                    self._threads.has_made_room = True
                 for _ in itertools.repeat(None, waiting):
                     if self.cancelled:
                         break

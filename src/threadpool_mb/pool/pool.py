@@ -21,6 +21,7 @@ from typing import Final, Self, final
 
 from threadpool_mb.arguments import check_key
 from threadpool_mb.callables import check_callable
+from threadpool_mb.copying import Uncopied
 from threadpool_mb.dead_letters import DeadLetter, DeadLetterOffice, DeadLetterReason
 from threadpool_mb.describing import describe
 from threadpool_mb.errors import MailboxClosed, PoolClosed
@@ -44,7 +45,7 @@ _numbers: Final = itertools.count(1)
 
 
 @final
-class Pool[K, M]:
+class Pool[K, M](Uncopied):
     """Hands messages to workers by key: in order per key, parallel across keys.
 
     A worker is a generator function of a key, which takes a message at each `yield`. Millions of
@@ -184,8 +185,9 @@ class Pool[K, M]:
         """
         roster = self._roster
         if roster.closed:
-            msg = f"{self!r} {roster.why_closed}: it starts no worker for key {describe(key)}"
-            raise PoolClosed(msg)
+            # Not the pool's `repr`, which asks its threads.
+            msg = f"the pool {self._dispatcher.name!r} {roster.why_closed}: it starts no worker"
+            raise PoolClosed(f"{msg} for key {describe(key)}")
         try:
             before = self._find(key)
         except TypeError:
@@ -389,8 +391,7 @@ class Pool[K, M]:
         dispatcher: Dispatcher[K, M] | None = getattr(self, "_dispatcher", None)
         if dispatcher is not None and not dispatcher.roster.closed:
             dispatcher.close_soon()
-            # The name only: a finalizer runs anywhere, and a user's mailbox may want a lock for
-            # `len`.
+            # The name only: a user's mailbox may want a lock for `len`.
             warnings.warn(
                 f"unclosed <Pool {dispatcher.name!r}>", ResourceWarning, stacklevel=1, source=self
             )

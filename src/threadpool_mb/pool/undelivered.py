@@ -56,10 +56,8 @@ class Undelivered[K, M]:
         """
         roster = self._dispatcher.roster
         if roster.closed:
-            raise PoolClosed(
-                f"{self._dispatcher!r} {roster.why_closed}: it takes no message for key"
-                f" {describe(key)}"
-            )
+            msg = f"the pool {self._dispatcher.name!r} {roster.why_closed}: it takes no message"
+            raise PoolClosed(f"{msg} for key {describe(key)}")
         reason = DeadLetterReason.UNKNOWN_KEY if tried is None else tried.leftovers.reason
         self._office.take(key, message, reason)
         return False
