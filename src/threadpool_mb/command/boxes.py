@@ -9,8 +9,6 @@ from threadpool_mb.markers import MISSING
 
 __all__ = ["ReplyBox"]
 
-_DROPPED: Final = "its reply box was dropped"
-
 
 @final
 class ReplyBox[R]:
@@ -71,10 +69,6 @@ class ReplyBox[R]:
             raise TypeError(f"a call fails with an exception, not {describe(error)}")
         self.answer.settle(MISSING, error, from_box=True)
 
-    def not_handled(self, key: object, reason: str) -> None:
-        """Answer that the call will not be handled."""
-        self.answer.not_handled(key, reason)
-
     def __repr__(self) -> str:
         """Show the id of the call."""
         return f"<ReplyBox {self.call_id}>"
@@ -88,5 +82,4 @@ class ReplyBox[R]:
                 # Dropped because it has expired, perhaps before the caller has seen that himself.
                 reply.give_up()
             else:
-                holder = reply.holder
-                reply.not_handled(reply.key if holder is None else holder.key, _DROPPED)
+                reply.box_dropped()

@@ -182,7 +182,7 @@ def settle_refused(reply: Reply[Any]) -> None:
     if reply.deadline.remaining() == 0:
         reply.settle_error(failures.not_delivered_in_time(reply.call_id, reply.key))
     else:
-        reply.not_handled(reply.key, DeadLetterReason.REFUSED)
+        reply.not_handled(reply.key, DeadLetterReason.REFUSED, started=False)
 
 
 def _send[R](

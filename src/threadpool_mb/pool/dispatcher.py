@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterable
 from typing import Final, Literal, final
 
 from threadpool_mb.arguments import Deadline, check_timeout
+from threadpool_mb.command.failures import forget_locals
 from threadpool_mb.command.holders import tell_watchers
 from threadpool_mb.dead_letters import DeadLetterOffice, DeadLetterReason
 from threadpool_mb.describing import describe
@@ -265,7 +266,10 @@ class Dispatcher[K, M]:
         finally:
             # Its traceback holds the worker's frames, and what these hold ends with them: a
             # generator that is suspended in a `with` block, say. Before the successor starts, and
-            # as long as this worker is known to run here: that block may call the successor.
+            # as long as this worker is known to run here: that block may call the successor. Also
+            # where a hook or a caller has kept the error.
+            if error is not None:
+                self._tell(functools.partial(forget_locals, error), "a finalizer")
             del error
             here.inner.remove(incarnation)
             self.roster.end(incarnation, failed=failed)
@@ -273,6 +277,7 @@ class Dispatcher[K, M]:
     def _report(self, incarnation: Incarnation[K, M], error: BaseException | None) -> None:
         if error is not None:
             incarnation.leftovers.reason = DeadLetterReason.WORKER_FAILED
+            incarnation.end_error = error
         self._tell(incarnation.mailbox.abandon, "the mailbox")
         self._tell(functools.partial(tell_watchers, incarnation), "a reply's callback")
         if self._on_worker_exit is not None:
