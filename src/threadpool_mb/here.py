@@ -109,6 +109,11 @@ class Holder(Protocol):
         """Why it has ended."""
         ...
 
+    @property
+    def end_error(self) -> BaseException | None:
+        """What it has raised, if it has failed; set before any of its calls is told."""
+        ...
+
 
 class Serving(Protocol):
     """A thread that takes turns of many workers."""

@@ -10,8 +10,6 @@ from threadpool_mb.markers import MISSING
 
 __all__ = ["ReplyBox"]
 
-_DROPPED: Final = "its reply box was dropped"
-
 
 @final
 class ReplyBox[R](Uncopied):
@@ -72,10 +70,6 @@ class ReplyBox[R](Uncopied):
             raise TypeError(f"a call fails with an exception, not {describe(error)}")
         self.answer.settle(MISSING, error, from_box=True)
 
-    def not_handled(self, key: object, reason: str, cause: BaseException | None = None) -> None:
-        """Answer that the call will not be handled."""
-        self.answer.not_handled(key, reason, cause)
-
     def __repr__(self) -> str:
         """Show the id of the call."""
         return f"<ReplyBox {self.call_id}>"
@@ -89,5 +83,4 @@ class ReplyBox[R](Uncopied):
                 # Dropped because it has expired, perhaps before the caller has seen that himself.
                 reply.give_up()
             else:
-                holder = reply.holder
-                reply.not_handled(reply.key if holder is None else holder.key, _DROPPED)
+                reply.box_dropped()

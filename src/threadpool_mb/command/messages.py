@@ -49,9 +49,20 @@ class Call[R](Informed):
         self.reply_box: Final = reply_box
         """Where the answer goes."""
 
-    def not_handled(self, key: object, reason: str, cause: BaseException | None = None) -> None:
+    def not_handled(
+        self,
+        key: object,
+        reason: str,
+        *,
+        started: bool = False,
+        error: BaseException | None = None,
+    ) -> None:
         """Tell the caller; see `Informed.not_handled`."""
-        self.reply_box.not_handled(key, reason, cause)
+        reply = self.reply_box.answer
+        if error is None and not started and reply.holder is not None:
+            # It has waited in the mailbox of a worker that has failed.
+            error = reply.holder.end_error
+        reply.not_handled(key, reason, started=started, error=error)
 
     def __repr__(self) -> str:
         """Show the command and the id of the call."""
