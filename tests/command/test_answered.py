@@ -328,7 +328,7 @@ def test_all_callers_and_the_exit_hook_are_told_though_the_callback_of_one_raise
 def test_who_waits_is_told_of_the_end_though_anothers_callback_raises_no_exception() -> None:
     worker = FakeWorker()
     other, _other_box = held_by(worker)
-    reply, _box = held_by(worker)
+    reply, box = held_by(worker)
 
     def raising(reply: object) -> None:
         raise SystemExit
@@ -341,7 +341,7 @@ def test_who_waits_is_told_of_the_end_though_anothers_callback_raises_no_excepti
         worker.end()
     answered = reply.answered
     # So that it ends.
-    reply.not_handled("a", "the test is over", started=True)
+    box.not_handled("a", "the test is over")
     waits.result()
 
     assert answered

@@ -70,6 +70,21 @@ class ReplyBox[R](Uncopied):
             raise TypeError(f"a call fails with an exception, not {describe(error)}")
         self.answer.settle(MISSING, error, from_box=True)
 
+    def not_handled(
+        self,
+        key: object,
+        reason: str,
+        *,
+        started: bool = False,
+        error: BaseException | None = None,
+    ) -> None:
+        """Answer that the call will not be handled; see `Informed.not_handled`."""
+        reply = self.answer
+        if error is None and not started and reply.holder is not None:
+            # It has waited in the mailbox of a worker that has failed.
+            error = reply.holder.end_error
+        reply.not_handled(key, reason, started=started, error=error)
+
     def __repr__(self) -> str:
         """Show the id of the call."""
         return f"<ReplyBox {self.call_id}>"

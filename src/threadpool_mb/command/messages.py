@@ -58,11 +58,7 @@ class Call[R](Informed):
         error: BaseException | None = None,
     ) -> None:
         """Tell the caller; see `Informed.not_handled`."""
-        reply = self.reply_box.answer
-        if error is None and not started and reply.holder is not None:
-            # It has waited in the mailbox of a worker that has failed.
-            error = reply.holder.end_error
-        reply.not_handled(key, reason, started=started, error=error)
+        self.reply_box.not_handled(key, reason, started=started, error=error)
 
     def __repr__(self) -> str:
         """Show the command and the id of the call."""
