@@ -4,14 +4,18 @@ A new interpreter that breaks one of these breaks the library; see the **Assumes
 """
 
 import collections
+import concurrent.futures
 import contextlib
+import gc
 import itertools
 import queue
 import subprocess
 import sys
 import threading
 import time
+import weakref
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -535,3 +539,183 @@ def test_a_list_loses_and_doubles_nothing_between_append_and_pop() -> None:
     run_together(append, pop)
 
     assert popped == list(range(MANY))
+
+
+@pytest.mark.parametrize(
+    "wait",
+    [
+        concurrent.futures.wait,
+        lambda futures: concurrent.futures.wait(futures, None, "FIRST_COMPLETED"),
+        lambda futures: concurrent.futures.wait(futures, None, "FIRST_EXCEPTION"),
+        lambda futures: list(concurrent.futures.as_completed(futures)),
+    ],
+    ids=["all", "first", "error", "as_completed"],
+)
+def test_the_event_of_who_waits_for_futures_may_be_replaced_as_it_is_added(
+    wait: Callable[[list[concurrent.futures.Future[int]]], object],
+) -> None:
+    """It is looked up anew where it is waited for and where it is set; see `waiting`."""
+    replaced: list[threading.Event] = []
+    futures: list[concurrent.futures.Future[int]] = [concurrent.futures.Future() for _ in range(3)]
+
+    class Waiters(list[Any]):
+        def append(self, waiter: Any, /) -> None:  # noqa: ANN401
+            assert all(each._condition._is_owned() for each in futures)  # type: ignore[attr-defined]
+            assert type(waiter.event) is threading.Event
+            assert not waiter.event.is_set()
+            waiter.event = Seen()
+            replaced.append(waiter.event)
+            super().append(waiter)
+
+    class Seen(threading.Event):
+        def wait(self, timeout: float | None = None) -> bool:
+            assert not any(each._condition._is_owned() for each in futures)  # type: ignore[attr-defined]
+            for future in futures:
+                future.set_running_or_notify_cancel()
+                future.set_result(1)
+            assert self.is_set()
+            return super().wait(timeout)
+
+    (first,) = [each for each in futures if each is min(futures, key=id)]
+    first._waiters = Waiters()  # type: ignore[attr-defined]
+
+    wait(futures)
+
+    assert len(replaced) == 1
+    assert all(each.done() for each in futures)
+
+
+@pytest.mark.racing
+def test_a_set_that_some_add_to_and_discard_from_can_be_copied() -> None:
+    """As `KeyView` does with its futures; nothing is lost, and what stays is in each copy."""
+    stays = [object() for _ in range(100)]
+    shared: set[object] = set(stays)
+    copies: list[int] = []
+
+    def add_and_discard() -> None:
+        mine = [object() for _ in range(50)]
+        for _ in range(MANY // 100):
+            for each in mine:
+                shared.add(each)
+            for each in mine:
+                shared.discard(each)
+
+    def look() -> None:
+        copies.extend(len(shared.copy().intersection(stays)) for _ in range(MANY // 10))
+
+    run_together(add_and_discard, add_and_discard, look)
+
+    assert set(copies) == {len(stays)}
+    assert shared == set(stays)
+
+
+class _Dying:
+    """Has its finalizer tell a function, and perhaps comes back to life in it."""
+
+    def __init__(self, in_finalizer: Callable[["_Dying"], object]) -> None:
+        self.in_finalizer = in_finalizer
+
+    def __del__(self) -> None:
+        self.in_finalizer(self)
+
+
+def _alive_meanwhile(die: Callable[[_Dying], object]) -> list[bool]:
+    """Whether a weak reference is alive for another thread while the finalizer runs; and after."""
+    alive: list[bool] = []
+
+    def look(_: object = None) -> None:
+        Running(lambda: alive.append(references[0]() is not None)).result()
+
+    objects = [_Dying(look)]
+    references = [weakref.ref(objects[0])]
+    die(objects[0])
+    objects.clear()
+    gc.collect()
+    look()
+    return alive
+
+
+def test_with_a_gil_a_weak_reference_is_alive_while_a_finalizer_runs_and_without_it_is_dead() -> (
+    None
+):
+    """Nothing of ours may rest on either: that lost a message to a future that was filled then."""
+    assert _alive_meanwhile(lambda dying: None) == [sys._is_gil_enabled(), False]
+
+
+def test_a_weak_reference_to_a_cycle_is_dead_before_a_finalizer_of_it_runs() -> None:
+    def make_a_cycle(dying: _Dying) -> None:
+        dying.me = dying  # type: ignore[attr-defined]
+
+    assert _alive_meanwhile(make_a_cycle) == [False, False]
+
+
+def test_what_comes_back_to_life_in_its_finalizer_is_not_finalized_again() -> None:
+    saved: list[_Dying] = []
+    calls: list[None] = []
+
+    def come_back(dying: _Dying) -> None:
+        calls.append(None)
+        saved.append(dying)
+
+    dying = _Dying(come_back)
+    del dying
+    saved.clear()
+    gc.collect()
+
+    assert calls == [None]
+
+
+def test_all_objects_of_a_cycle_are_finalized_also_if_one_of_them_comes_back_to_life() -> None:
+    saved: list[_Dying] = []
+    finalized: list[str] = []
+
+    def come_back(dying: _Dying) -> None:
+        finalized.append("one")
+        saved.append(dying)
+
+    one, other = _Dying(come_back), _Dying(lambda _: finalized.append("other"))
+    one.other, other.other = other, one  # type: ignore[attr-defined]
+    del one, other
+    gc.collect()
+
+    assert sorted(finalized) == ["one", "other"]
+    assert saved[0].other.in_finalizer is not None  # type: ignore[attr-defined]
+    saved.clear()
+
+
+@pytest.mark.racing
+def test_of_two_threads_that_append_to_a_list_both_see_the_same_first_entry() -> None:
+    """So that the first entry can decide which of two things has come first."""
+
+    def append_and_look(name: str) -> Callable[[], None]:
+        def run() -> None:
+            for log, seen in logs:
+                log.append(name)
+                seen.append(log[0])
+
+        return run
+
+    logs: list[tuple[list[str], list[str]]] = [([], []) for _ in range(MANY)]
+
+    run_together(append_and_look("a"), append_and_look("b"))
+
+    assert all(seen == [log[0]] * 2 for log, seen in logs)
+
+
+@pytest.mark.racing
+def test_the_length_of_a_list_that_another_thread_clears_is_seen_by_an_iterator_that_asks() -> None:
+    running = [None]
+    asked = 0
+
+    def ask() -> None:
+        nonlocal asked
+        for _ in iter(running.__len__, 0):
+            asked += 1
+
+    def clear() -> None:
+        until(lambda: asked)
+        running.clear()
+
+    run_together(ask, clear, clear)
+
+    assert running == []

@@ -4,20 +4,24 @@ Below all layers, so that whatever parks a thread (a full mailbox, a reply, a fu
 pool that the thread belongs to.
 """
 
+import asyncio
 import sys
 import threading
 from collections.abc import Callable
 from typing import Final, Protocol, final
 
-__all__ = ["Awaited", "Holder", "Serving", "here", "parking"]
+from threadpool_mb.forking import in_children
+
+__all__ = ["Awaited", "Holder", "Serving", "here"]
 
 _DEEPEST: Final = 16
 """How many workers may call each other on one thread; the next call changes threads."""
 
-_ASYNCIO: Final = "asyncio.events", "_get_running_loop"
-_TRIO: Final = "trio.lowlevel", "in_trio_run"
-"""The module and the function of it that says whether an event loop runs on this thread. A loop
-runs only where its module was imported: it is looked for, and never imported from here."""
+# Bound once: a call that is handled in place takes 4 µs in all. The look at asyncio is the one that
+# its documentation has for event loops; `asyncio.get_running_loop` would raise where none runs.
+_exception: Final = sys.exception
+_loop_of_asyncio: Final = asyncio._get_running_loop  # noqa: SLF001
+_modules: Final = sys.modules
 
 
 class Awaited(Protocol):
@@ -107,6 +111,11 @@ class Holder(Protocol):
         """Why it has ended."""
         ...
 
+    @property
+    def end_error(self) -> BaseException | None:
+        """What it has raised, if it has failed; set before any of its calls is told."""
+        ...
+
 
 class Serving(Protocol):
     """A thread that takes turns of many workers."""
@@ -116,20 +125,23 @@ class Serving(Protocol):
         """Whose turn it is; `None` if it is nobody's who could be called."""
         ...
 
-    def blocked(self) -> None:
-        """Take note that it will wait for another worker, who may need a thread."""
+    def blocked(self, upon: object = None, /) -> None:
+        """Take note that it will wait for another worker, who may need a thread.
+
+        `upon` is what runs that one, if it is told; `unblocked` is to be told the same.
+        """
         ...
 
     @property
     def starved(self) -> bool:
-        """Whether all threads of its kind wait, and turns for one that may have to be started."""
+        """Whether all other threads of its kind wait, so that it is the last one."""
         ...
 
     def still_blocked(self) -> None:
         """Take note that it still waits, and that a thread may be needed all the same."""
         ...
 
-    def unblocked(self) -> None:
+    def unblocked(self, upon: object = None, /) -> None:
         """Take note that it goes on."""
         ...
 
@@ -139,7 +151,7 @@ class _Here(threading.local):
     """What runs on this thread."""
 
     def __init__(self) -> None:
-        self.is_main: Final = threading.current_thread() is threading.main_thread()
+        self.is_main: bool = threading.current_thread() is threading.main_thread()
         """Whether signal handlers run on this thread."""
         self.serving: Serving | None = None
         """What the thread is, if it takes turns."""
@@ -159,9 +171,9 @@ class _Here(threading.local):
         """
         return (
             (not self.is_main if inline_calls is None else inline_calls)
-            and sys.exception() is None
-            and not _loop_runs(*_ASYNCIO)
-            and not _loop_runs(*_TRIO)
+            and _exception() is None
+            and _loop_of_asyncio() is None
+            and ("trio.lowlevel" not in _modules or not _trio_runs())
         )
 
     def has_room(self) -> bool:
@@ -180,33 +192,18 @@ class _Here(threading.local):
         return tuple(worker for worker in (outer, *self.inner) if worker is not None)
 
 
-def _loop_runs(module: str, function: str) -> bool:
-    """Return whether an event loop of that module runs on this thread."""
+def _trio_runs() -> bool:
+    """Return whether a loop of trio runs on this thread; trio is never imported from here."""
     # Where another thread imports it just now, the function may be missing.
-    running: Callable[[], object] | None = getattr(sys.modules.get(module), function, None)
-    return running is not None and bool(running())
+    runs: Callable[[], bool] | None = getattr(_modules["trio.lowlevel"], "in_trio_run", None)
+    return runs is not None and runs()
 
 
 here: Final = _Here()
 """What runs on the thread that looks."""
 
 
-@final
-class parking:  # noqa: N801 - used like a function: `with parking()`
-    """The time for which this thread parks; where it is a pool's, another one may take its turns.
-
-    For the slow path of each wait, behind the look that finds nothing: it costs some 200 ns.
-    """
-
-    __slots__ = ("_serving",)
-
-    def __init__(self) -> None:
-        self._serving: Final = here.serving
-
-    def __enter__(self) -> None:
-        if self._serving is not None:
-            self._serving.blocked()
-
-    def __exit__(self, *_: object) -> None:
-        if self._serving is not None:
-            self._serving.unblocked()
+@in_children
+def _be_main() -> None:
+    """The thread that has forked is the main thread of the child."""
+    here.is_main = True

@@ -15,7 +15,7 @@ from threadpool_mb.mailbox.slots import Asker
 
 
 def stuck(mailbox: mb.Mailbox[int]) -> int:
-    """Return how many askers there are, withdrawn ones included."""
+    """Return how many stand in the line."""
     return len(mailbox.new_input().slots.askers)  # type: ignore[attr-defined]
 
 
@@ -32,13 +32,13 @@ def test_one_who_asks_at_a_worker_that_was_replaced_asks_its_successor(
         hold[len(begun) - 1].wait(15)
         handled.extend(mailbox)
 
-    def asker(call: Callable[[], bool]) -> Asker:
+    def asker(tell: Callable[[], bool], runs: Callable[[], bool]) -> Asker:
         if len(begun) == 1:  # between the first offer and the asking
             pool.remove("key")
             pool.initialize("key", "fills the successor")
             hold[0].set()
             until(lambda: len(begun) == 2)
-        return Asker(call)
+        return Asker(tell, runs)
 
     async def main() -> bool:
         task = asyncio.create_task(mb.deliver_async(pool.ref("key"), "asked for"))

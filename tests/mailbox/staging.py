@@ -65,6 +65,11 @@ class Stage:
         assert self._waits.wait(DEADLINE), "no thread has begun to wait for a message"
         self._waits.clear()
 
+    @property
+    def receiver_waits(self) -> bool:
+        """Whether a thread has begun to wait for a message, since `until_receiver_waits`."""
+        return self._waits.is_set()
+
     def passing(self, point: str) -> None:
         """Stop if the test has asked for it."""
         if stop := self._stops.get(point):

@@ -29,8 +29,8 @@ class Stepped[T]:
         self._code: Final = code
         self._left = stop_at
         self._stopped = False
-        # That it has stopped or ended. Waited for without looking again and again: on a busy machine
-        # that takes the time that the thread needs, and there are hundreds of steps in a test.
+        # That it has stopped or ended. Waited for without looking again and again: a busy machine
+        # would spend the thread's time on that, and there are hundreds of steps in a test.
         self._rests: Final = threading.Event()
         self._go: Final = threading.Event()
         self._thread: Final = Running(self._run)

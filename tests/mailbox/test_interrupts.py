@@ -2,8 +2,9 @@
 
 import itertools
 import queue
+import threading
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from typing import Any, Final
 
 import pytest
@@ -12,7 +13,7 @@ import threadpool_mb as mb
 from tests.helpers import Running
 from tests.mailbox.stepping import each_step, held
 from tests.points import at_each_point, interrupted_at_each_point
-from threadpool_mb.mailbox import sending
+from threadpool_mb.mailbox import sending, slots
 from threadpool_mb.mailbox.claims import Claims
 from threadpool_mb.mailbox.receiving import QueueMailbox
 from threadpool_mb.mailbox.sending import QueueInput
@@ -211,3 +212,94 @@ def test_a_call_back_into_deliver_takes_no_slot_too_many(limit: int, before: int
             act(scene)
 
         assert sum(scene[1]) == limit
+
+
+def interrupted(wait: Callable[[], object]) -> BaseException:
+    """Return the interrupt that has hit a wait."""
+    with pytest.raises(KeyboardInterrupt) as caught:
+        wait()
+    return caught.value
+
+
+class Interrupted(queue.SimpleQueue[Any]):
+    """A queue in which every wait is interrupted."""
+
+    def get(self, block: bool = True, timeout: float | None = None) -> object:  # noqa: FBT001, FBT002 - as in the original
+        if block and timeout != 0 and self.empty():
+            raise KeyboardInterrupt
+        return super().get(block, timeout)
+
+
+@pytest.fixture
+def _waits_are_interrupted(monkeypatch: pytest.MonkeyPatch) -> None:
+    stand_in = types.SimpleNamespace(SimpleQueue=Interrupted, Empty=queue.Empty)
+    for module in (sending, slots):
+        monkeypatch.setattr(module, "queue", stand_in)
+    monkeypatch.setattr(slots, "_Gate", Interrupted)
+
+
+@pytest.mark.usefixtures("_waits_are_interrupted")
+@pytest.mark.parametrize(
+    "config", [mb.Unlimited(), mb.Blocking(1), mb.CatchAll(mb.Blocking(1))], ids=repr
+)
+@pytest.mark.parametrize(
+    "receive",
+    [
+        lambda mailbox: mailbox.receive(),
+        lambda mailbox: mailbox.receive(timeout=10),
+        lambda mailbox: mailbox.receive_many(5),
+        lambda mailbox: next(iter(mailbox)),
+        lambda mailbox: mailbox.try_receive().result(),
+        lambda mailbox: mailbox.try_receive().result(timeout=10),
+    ],
+    ids=["receive", "timed", "many", "iterate", "future", "timed future"],
+)
+def test_an_interrupt_of_a_receiver_that_waits_does_not_begin_with_an_empty_queue(
+    config: mb.MailboxConfig, receive: Callable[[mb.Mailbox[int]], object]
+) -> None:
+    mailbox: mb.Mailbox[int] = config.create()
+
+    assert interrupted(lambda: receive(mailbox)).__context__ is None
+
+
+@pytest.mark.usefixtures("_waits_are_interrupted")
+@pytest.mark.parametrize(
+    "config",
+    [mb.Blocking(1), mb.Waiting(1, deliver_timeout=10), mb.CatchAll(mb.Blocking(1))],
+    ids=repr,
+)
+@pytest.mark.parametrize("line", [False, True])
+def test_an_interrupt_of_a_sender_that_waits_does_not_begin_with_an_empty_queue(
+    config: mb.MailboxConfig,
+    line: bool,  # noqa: FBT001 - a case
+) -> None:
+    mailbox: mb.Mailbox[int] = config.create()
+    target = mailbox.new_input()
+    target.deliver(1)
+    if line:
+        target.slots.ask(slots.Asker(lambda: True, lambda: True))  # type: ignore[attr-defined]
+
+    assert interrupted(lambda: target.deliver(2)).__context__ is None
+    assert mailbox.stats().senders_waiting == 0
+
+
+@pytest.mark.usefixtures("_waits_are_interrupted")
+def test_an_interrupt_of_a_dispatch_that_waits_does_not_begin_with_an_empty_queue() -> None:
+    held = threading.Event()
+
+    def worker(key: str) -> Generator[None, int]:
+        while True:
+            yield
+            begun.set()
+            held.wait(15)
+
+    begun = threading.Event()
+    with mb.Pool(worker, mailbox=mb.Blocking(1), max_threads=1) as pool:
+        pool.initialize("key", 0)
+        begun.wait(15)
+        pool.dispatch("key", 1)
+
+        error = interrupted(lambda: pool.dispatch("key", 2))
+        held.set()
+
+    assert error.__context__ is None

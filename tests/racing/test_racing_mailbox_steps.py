@@ -236,9 +236,7 @@ class ClaimedScene(Scene):
 
     def finalize_first(self) -> None:
         """Do what dropping it does: a t-build would do it on the thread that made the future."""
-        future = self.futures[0]
-        future.__del__()  # type: ignore[attr-defined]
-        future._read = True  # type: ignore[attr-defined]
+        self.futures[0].__del__()  # type: ignore[attr-defined]
 
     def drop_all(self) -> None:
         del self.futures[:]

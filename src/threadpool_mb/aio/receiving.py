@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 
+from threadpool_mb.aio.loops import running_loop
 from threadpool_mb.aio.signals import Signal
 from threadpool_mb.describing import describe
 from threadpool_mb.errors import MailboxClosed, MailboxEmpty
@@ -28,20 +29,25 @@ async def async_messages[T](mailbox: Mailbox[T], /) -> AsyncIterator[T]:
         Cancelled: if the receiver was asked to stop.
         MailboxEmpty: if the mailbox has a `receive_timeout`, and no message came within it.
         CancelledError: if the task was cancelled; no message is lost.
+        RuntimeError: outside of a task of asyncio; no message was received.
         TypeError: if the mailbox is not one of this library's.
     """
     own = own_mailbox(mailbox)
     if own is None:
         raise TypeError(f"a mailbox must be one of threadpool_mb's, not {describe(mailbox)}")
+    running_loop("async_messages")
     signal = Signal()
     stop_waking = own.wake_with(signal.tell)
     receive = mailbox.receive
     in_a_row = 0
     cleared = False
+    # A message is given out of this, and held by nothing here: a call that the task drops is
+    # dropped, though the task has not come back.
+    given: list[T] = []
     try:
         while True:
             try:
-                message = receive(timeout=0)
+                given.append(receive(timeout=0))
             except MailboxClosed:
                 return
             except MailboxEmpty:
@@ -54,9 +60,7 @@ async def async_messages[T](mailbox: Mailbox[T], /) -> AsyncIterator[T]:
                 cleared = not cleared
                 continue
             cleared = False
-            yield message
-            # It must not be kept alive while the next one is waited for.
-            del message
+            yield given.pop()
             in_a_row += 1
             if in_a_row == _IN_A_ROW:
                 in_a_row = 0

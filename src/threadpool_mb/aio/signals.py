@@ -7,6 +7,8 @@ A loop that is closed is told nothing, and raises nothing.
 import asyncio
 from typing import Final, final
 
+from threadpool_mb.waiting import parked
+
 __all__ = ["Signal"]
 
 
@@ -23,11 +25,13 @@ class Signal:
     unset, and wakes the task.
     """
 
-    __slots__ = ("_event", "_loop", "told")
+    __slots__ = ("_event", "_loop", "can_be_seen", "told")
 
     def __init__(self) -> None:
         """Make one for the task that runs."""
         self._loop: Final = asyncio.get_running_loop()
+        self.can_be_seen: Final = self._loop.is_running
+        """Whether the loop runs, so that the task sees what it is told."""
         self._event: Final = asyncio.Event()
         self.told: bool = False
 
@@ -53,8 +57,10 @@ class Signal:
     async def wait(self, seconds: float | None = None) -> bool:
         """Wait until the flag is set; `False` if the time ran out."""
         try:
-            async with asyncio.timeout(seconds):
-                await self._event.wait()
+            # On a loop that runs in a worker the worker's thread waits, too.
+            with parked():
+                async with asyncio.timeout(seconds):
+                    await self._event.wait()
         except TimeoutError:
             return False
         return True

@@ -3,20 +3,25 @@
 from typing import Final, final
 
 from threadpool_mb.command.replies import Reply
+from threadpool_mb.copying import Uncopied
 from threadpool_mb.counters import CallId
 from threadpool_mb.describing import describe
 from threadpool_mb.markers import MISSING
 
 __all__ = ["ReplyBox"]
 
-_DROPPED: Final = "its reply box was dropped"
-
 
 @final
-class ReplyBox[R]:
+class ReplyBox[R](Uncopied):
     """Takes one answer to a call, and brings it to whoever waits for it.
 
-    One that is dropped without an answer tells its caller so: `WorkerGone`.
+    One that is dropped without an answer tells its caller so: `WorkerGone`. At once, where the
+    receiver has taken the call with `receive`, and nothing else holds it. But what hands a message
+    to its receiver may hold it, too: the thread that runs a generator worker or a server, until its
+    next `yield` (who calls a generator's `send` holds what it sends); a loop over a mailbox that
+    has a limit, until its next step; a broker, until its `handle` returns. So a call that is
+    dropped is noticed, at the latest, when its receiver asks for the next message, or ends. A
+    receiver that goes on working without an answer had better give one: `fail`.
 
     Threads: internally synchronized; any thread may answer.
 
@@ -65,9 +70,20 @@ class ReplyBox[R]:
             raise TypeError(f"a call fails with an exception, not {describe(error)}")
         self.answer.settle(MISSING, error, from_box=True)
 
-    def not_handled(self, key: object, reason: str) -> None:
-        """Answer that the call will not be handled."""
-        self.answer.not_handled(key, reason)
+    def not_handled(
+        self,
+        key: object,
+        reason: str,
+        *,
+        started: bool = False,
+        error: BaseException | None = None,
+    ) -> None:
+        """Answer that the call will not be handled; see `Informed.not_handled`."""
+        reply = self.answer
+        if error is None and not started and reply.holder is not None:
+            # It has waited in the mailbox of a worker that has failed.
+            error = reply.holder.end_error
+        reply.not_handled(key, reason, started=started, error=error)
 
     def __repr__(self) -> str:
         """Show the id of the call."""
@@ -82,5 +98,4 @@ class ReplyBox[R]:
                 # Dropped because it has expired, perhaps before the caller has seen that himself.
                 reply.give_up()
             else:
-                holder = reply.holder
-                reply.not_handled(reply.key if holder is None else holder.key, _DROPPED)
+                reply.box_dropped()

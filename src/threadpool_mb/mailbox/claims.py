@@ -19,30 +19,31 @@ future, and to which both only append:
 
 1. The leader appends the message that it has taken.
 2. Whoever waits for the future appends `_READ`, and returns the message.
-3. The finalizer appends `_DROPPED`.
+3. The finalizer appends that it was dropped.
 
 The first entry decides about (1) and (3): if it is the message, the finalizer sees it and gives the
-message back; if it is `_DROPPED`, the leader sees that, and the message goes to the next claim. The
-second entry decides about (2) and (3): they come together where a finalizer of the user's brings a
-future back to life that the garbage collector has chosen already. Such a future claims anew.
+message back; if it is the finalizer's, the leader sees that, and the message goes to the next
+claim. The second entry decides about (2) and (3): they come together where a finalizer of the
+user's brings a future back to life that the garbage collector has chosen already. Such a future
+claims anew.
 """
 
 import collections
 import contextlib
 import threading
 from collections.abc import Callable
-from typing import Final, cast, final
+from typing import Final, final
 
 from threadpool_mb.arguments import AT_ONCE, Deadline
+from threadpool_mb.copying import Uncopied
 from threadpool_mb.errors import Cancelled, MailboxClosed, MailboxEmpty
-from threadpool_mb.here import parking
 from threadpool_mb.markers import MISSING, Missing
+from threadpool_mb.waiting import parked
 
 __all__ = ["ClaimedMessage", "Claims"]
 
-_DROPPED: Final = "dropped"
 _READ: Final = "read"
-"""Entries of a claim; its message is entered in a tuple."""
+"""An entry of a claim. Its message is entered in a tuple; that it was dropped, as a list."""
 
 
 @final
@@ -52,7 +53,7 @@ class _Claim[T]:
     __slots__ = ("_log",)
 
     def __init__(self) -> None:
-        self._log: Final[list[tuple[T] | str]] = []
+        self._log: Final[list[tuple[T] | list[None] | str]] = []
 
     @property
     def open(self) -> bool:
@@ -71,25 +72,26 @@ class _Claim[T]:
     def fill(self, message: T) -> bool:
         """Take a message; `False` if the claim was dropped. Once, for a claim in the line."""
         self._log.append((message,))
-        return self._log[0] is not _DROPPED
+        return isinstance(self._log[0], tuple)
 
     def read(self) -> T | Missing:
         """Return the message for good; `MISSING` if the claim was dropped."""
         log = self._log
         if len(log) == 1:
             log.append(_READ)
-        return cast("tuple[T]", log[0])[0] if log[1] is _READ else MISSING
+        first = log[0]
+        return first[0] if isinstance(first, tuple) and log[1] is _READ else MISSING
 
     def drop(self) -> T | Missing:
         """Take and give no message any more. Returns the one that must be given back."""
-        log = self._log
-        log.append(_DROPPED)
+        log, mine = self._log, [None]
+        log.append(mine)
         first = log[0]
-        return first[0] if isinstance(first, tuple) and log[1] is _DROPPED else MISSING
+        return first[0] if isinstance(first, tuple) and log[1] is mine else MISSING
 
 
 @final
-class ClaimedMessage[T]:
+class ClaimedMessage[T](Uncopied):
     """A claim on the next message of a mailbox; see `MessageFuture`."""
 
     __slots__ = ("_claim", "_claims", "_successor", "_take")
@@ -240,7 +242,7 @@ class Claims[T]:
         while not self._leads(me):
             if deadline.remaining() == 0:
                 raise MailboxEmpty("no message came within the timeout")
-            with parking(), self.lock:
+            with parked(), self.lock:
                 # Looked at under the lock, so that no notification comes between.
                 if claim.open and self._leader is not None:
                     self._changed.wait(deadline.remaining())

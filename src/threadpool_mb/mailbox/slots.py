@@ -5,21 +5,48 @@ Slots are issued when they are first needed, so that a limit of a million costs 
 million messages wait.
 
 **Guarantees.** Never more slots are taken than the limit. A freed slot goes to a sender that
-waits, if there is one. Once shut, every sender that waits wakes.
+waits, if there is one. Threads and tasks are served in the order in which they began to wait; only
+a sender that comes at the moment at which a slot is freed may be earlier. Once shut, every sender
+that waits wakes.
 
-**Assumes.** What `sending` says of `SimpleQueue`. A `KeyboardInterrupt` that hits the main thread
-between taking a slot and putting its message costs the mailbox that slot.
+**Assumes.** What `sending` says of `SimpleQueue`; and that what is put is handed to the thread that
+waits in `get`, so that no `get_nowait` comes between (`tests/test_assumptions.py`). An interrupt
+that hits the main thread between taking a slot and putting its message costs the mailbox that slot.
 
 Why no wake-up is lost: a slot is not a signal but a thing. One that nobody waits for stays in the
 queue; a sender that times out or is interrupted has not taken one. Shutting frees one slot more,
 and each sender that finds the mailbox closed with a slot in its hand frees it again, for the next
 one that waits. `tests/model/test_slots_model.py` runs through every interleaving of it.
 
-A sender that must not park its thread, a task of asyncio, *asks* instead: it puts an `Asker` into
-`askers`, and tries once more. Who frees a slot looks at `askers` after that, and tells the first
-one, who tries again. Either the sender's second try finds the slot, or the slot was freed after
-that, and so after the asker was put there: then it is told. One that was told and does not need the
-slot any more tells the next one.
+**The line.** A task of asyncio must not park its thread. It stands in a line, as an `Asker`; the
+thread that finds a free slot *gives* it one, and tells it. A task that was only told would come too
+late each time: while its loop wakes up, a thread that waits in the queue has been handed the slot,
+or one that has just delivered takes it. As long as anybody stands in the line, or was given a slot
+and has not used it, threads that have to wait stand there, too: first come, first served.
+
+Two races are not decided by the lock. First, a slot that is freed as a sender gets in line:
+
+1. The sender gets in line.
+2. It looks into the queue for a free slot (`tell`).
+a. The receiver puts the slot into the queue.
+b. It looks whether anybody stands in the line, and calls `tell`.
+
+If (a) comes before (2), (2) finds the slot. If it comes after, so does (b), which finds the sender.
+
+Second, the line and the threads that parked in the queue before there was one. They come first: so
+`tell` gives nothing to the line as long as `_parking` counts any.
+
+1. A thread that was handed a slot by the queue takes itself out of that count.
+2. It looks whether anybody stands in the line, and calls `tell`.
+a. Another slot is put. Nobody parks any more, so it stays in the queue.
+b. The receiver calls `tell`, which finds the thread counted, and gives nothing.
+
+(b) comes before (1), and so does (a); so (2) finds the slot, and the line.
+
+A slot that was given is used, or goes on to the next one: a task that is cancelled passes it on as
+it leaves the line. A task whose loop does not run cannot. It is passed over; where its loop was
+stopped after it was told, `tell` takes the slot back. Whoever waits in the line calls `tell` now
+and then for that.
 
 A sender that parks a thread which takes turns of many workers tells that thread's pool, so that
 another one may take their turns. If it is a worker itself, it is part of the circles that
@@ -30,17 +57,27 @@ The other designs that were tried, and their figures: `docs/performance.md`.
 
 import collections
 import contextlib
+import functools
 import queue
 import threading
 from collections.abc import Callable
 from typing import Final, Never, final
 
-from threadpool_mb.arguments import AT_ONCE, NEVER, Deadline, shortest
-from threadpool_mb.errors import DispatchDeadlock, MailboxClosed
-from threadpool_mb.here import Holder, here, parking
-from threadpool_mb.waits import waiting_for
+from threadpool_mb.arguments import NEVER, Deadline, shortest
+from threadpool_mb.errors import MailboxClosed
+from threadpool_mb.forking import MADE_BEFORE_FORK, remake
+from threadpool_mb.here import Holder, here
+from threadpool_mb.mailbox.room import Room
+from threadpool_mb.waiting import parked
+from threadpool_mb.waits import expedite, waiting_for
 
-__all__ = ["Asker", "Room", "Slots", "refuse", "worth_waiting_for"]
+__all__ = ["Asker", "Slots", "refuse", "refuse_in_child", "worth_waiting_for"]
+
+_STRETCH: Final = 0.1
+"""Seconds until a thread in the line looks whether a slot is to be taken back."""
+
+_Gate: Final = queue.SimpleQueue[None]
+"""What a thread in the line waits for."""
 
 
 def refuse(_message: object, /) -> Never:
@@ -52,36 +89,36 @@ def refuse(_message: object, /) -> Never:
     raise MailboxClosed("the mailbox is closed")
 
 
+def refuse_in_child(_message: object, /) -> Never:
+    """Stand in the place of the `put` of a queue that a fork has left without a receiver.
+
+    Raises:
+        MailboxClosed: always.
+    """
+    raise MailboxClosed(f"the mailbox was {MADE_BEFORE_FORK}: its receiver is not in this process")
+
+
 @final
 class Asker:
-    """A sender that waits for a slot elsewhere; told at most once."""
+    """A sender that stands in a line."""
 
-    __slots__ = ("_call", "_untold")
+    __slots__ = ("runs", "tell")
 
-    def __init__(self, call: Callable[[], bool]) -> None:
-        """Be told by `call()`, which neither blocks nor raises, on any thread.
+    def __init__(self, tell: Callable[[], bool], runs: Callable[[], bool]) -> None:
+        """Make one that is in no line yet."""
+        self.tell: Final = tell
+        """Tell it to try again; `False` if nobody is left who could. Neither blocks nor raises."""
+        self.runs: Final = runs
+        """Whether it could use a slot just now."""
 
-        It returns whether anybody is left who could be told.
-        """
-        self._call: Final = call
-        # Who pops it decides whether it is told; `pop` is atomic.
-        self._untold: Final[list[None]] = [None]
 
-    def tell(self) -> bool:
-        """Call; `False` if it has withdrawn, or nobody is left."""
-        return self.withdraw() and self._call()
+def _open(gate: "queue.SimpleQueue[None]") -> bool:
+    gate.put(None)
+    return True
 
-    @property
-    def waits(self) -> bool:
-        """Whether it was neither told nor has withdrawn."""
-        return bool(self._untold)
 
-    def withdraw(self) -> bool:
-        """Have it not be told; `False` if it was."""
-        with contextlib.suppress(IndexError):
-            self._untold.pop()
-            return True
-        return False
+def _always() -> bool:
+    return True
 
 
 @final
@@ -90,9 +127,11 @@ class Slots:
 
     __slots__ = (
         "_free",
+        "_given",
         "_lock",
+        "_parking",
         "_unissued",
-        "_withdrawn",
+        "_using",
         "askers",
         "closed",
         "free",
@@ -114,54 +153,116 @@ class Slots:
         self.take: Final[Callable[[], None]] = self._free.get_nowait
         """Take a slot; `queue.Empty` if none is free that was issued."""
         self.free: Final[Callable[[None], None]] = self._free.put
-        """Free a slot: `free(None)`."""
-        # Guards the counts below. Nobody waits under it. Reentrant: the garbage collector may
-        # run a finalizer while it is held, which may deliver.
+        """Free a slot, `free(None)`; if there are `askers` after that, call `tell`."""
+        # Guards the rest. Nobody waits under it. Reentrant: the garbage collector may run a
+        # finalizer while it is held, which may deliver.
         self._lock: Final = threading.RLock()
         self._unissued = limit
-        # Askers that have withdrawn since the last time they were taken out.
-        self._withdrawn = 0
         self.waiting: int = 0
-        """The number of senders that wait."""
+        """The number of threads that wait."""
         self.parked: Final[dict[int, None]] = {}
-        """Their threads, as `threading.get_ident()`: each until it puts its message."""
+        """Those threads, as `threading.get_ident()`: each until it puts its message."""
+        # How many of them wait in the queue, and not in the line.
+        self._parking = 0
         self.closed: bool = False
-        self.askers: Final[collections.deque[Asker]] = collections.deque()
-        """Who is to be told, one for each slot that is freed, the first one first."""
+        self.askers: Final[collections.OrderedDict[Asker, None]] = collections.OrderedDict()
+        """The line, the first one first."""
         self.holder: Holder | None = None
         """The worker that receives from the mailbox, if it is a pool's, until the mailbox is shut:
         it refers back to the slots."""
+        # Who was given a slot and has not used it.
+        self._given: Final[dict[Asker, bool]] = {}
+        # Who is just about to, by its thread.
+        self._using: Final[dict[int, Asker]] = {}
 
     def shut(self) -> None:
         """Wake every sender that waits."""
         self.closed = True
         self.holder = None
         self.free(None)
-        while self.askers:
+        # A sender that gets in line after this look sees that it is closed; see `ask` and `_stand`.
+        if self.askers:
+            with self._lock:
+                line = list(self.askers)
+            for asker in line:
+                asker.tell()
+
+    def give_back(self) -> None:
+        """Free a slot that was taken in vain."""
+        self.free(None)
+        if self.askers:
             self.tell()
+
+    def ask(self, asker: Asker) -> None:
+        """Get in line. It is told when it is given a slot, and whenever else it is to try again.
+
+        Blocks: never.
+        """
+        with self._lock:
+            self.askers[asker] = None
+        self.tell()
+        # Looked at after it got in line: either this sees it, or `shut` sees the asker.
+        if self.closed:
+            asker.tell()
+
+    def leave(self, asker: Asker) -> None:
+        """Leave the line; a slot that it was given and has not used goes to the next one."""
+        with self._lock:
+            self.askers.pop(asker, None)
+            unused = self._given.pop(asker, False)
+        if unused:
+            self.give_back()
+
+    def using[R](self, asker: Asker, deliver: Callable[[], R]) -> R:
+        """Call `deliver`, which may use the slot that `asker` was given, if it was given one."""
+        me = threading.get_ident()
+        self._using[me] = asker
+        try:
+            return deliver()
+        finally:
+            self._using.pop(me, None)
+
+    def forked(self) -> None:
+        """Wake the sender whose thread has forked, if it waits; in a child of `os.fork`.
+
+        Who asks for a slot is the parent's and is not told.
+        """
+        remake(self._lock)
+        self.closed = True
+        self.free(None)
 
     def tell(self) -> None:
-        """Tell the first one who asks. Blocks: never."""
-        with contextlib.suppress(IndexError):  # nobody is left
-            while not self.askers.popleft().tell():
-                pass
+        """Give the free slots to those who stand in the line. Blocks: never."""
+        told: list[Asker] = []
+        try:
+            with self._lock:
+                for asker in list(self._given):
+                    if not asker.runs() and self._given.pop(asker, False):
+                        self.free(None)
+                while self.askers and not self._parking:
+                    self.take()
+                    self._give_locked(told)
+        except queue.Empty:
+            pass
+        finally:
+            # Not under the lock, but also where an interrupt has come.
+            for asker in told:
+                if not asker.tell():
+                    self.leave(asker)
 
-    def withdraw(self, asker: Asker) -> None:
-        """Ask no more; one who was told already tells the next one."""
-        if not asker.withdraw():
-            self.tell()
-            return
-        with self._lock:
-            self._withdrawn += 1
-            if self._withdrawn * 2 < len(self.askers):
+    def _give_locked(self, told: list[Asker]) -> None:
+        """Give a slot to the first one that can use it; those before it are told all the same."""
+        while self.askers:
+            try:
+                # In one step: a finalizer or signal handler may call `tell` at any call here.
+                asker, _ = self.askers.popitem(last=False)
+            except KeyError:
+                break
+            told.append(asker)
+            if asker.runs():
+                self._given[asker] = True
                 return
-            self._withdrawn = 0
-        # Once through all of them. What `tell` takes out meanwhile, or others put in, does no harm.
-        with contextlib.suppress(IndexError):
-            for _ in range(len(self.askers)):
-                each = self.askers.popleft()
-                if each.waits:
-                    self.askers.append(each)
+        self.free(None)
 
     def wait(self, deadline: Deadline = NEVER) -> bool:
         """Take a slot where `take` found none; `False` if none came free in time.
@@ -184,14 +285,14 @@ class Slots:
                     issued -= 1
                     self.free(None)
                 return True
-        if self.timeout == 0 or deadline is AT_ONCE:
-            if self.closed:
-                refuse(None)
-            return False
+            if self._given and self._uses_its_own_locked():
+                return True
+        if self.timeout == 0 or deadline.remaining() == 0:
+            return self._take_at_once()
         holder = self.holder
         if holder is not None and (here.serving is not None or here.inner):
             return self._wait_as_worker(holder, deadline)
-        return self._park(deadline)
+        return self._wait(deadline)
 
     def _wait_as_worker(self, holder: Holder, deadline: Deadline) -> bool:
         """Wait as `wait` does, on a thread that runs a worker, for room in a worker's mailbox.
@@ -199,88 +300,94 @@ class Slots:
         Raises:
             DispatchDeadlock: if that would be for ever.
         """
-        # A wait with a timeout ends by itself, whoever waits for whom.
-        ends = self.timeout is not None or deadline.remaining() is not None
-        with waiting_for(Room(self, holder, ends=ends)) as waiting:
-            if ends:
-                return self._park(deadline)
-            return any(self._park(end) for end in waiting.stretches(deadline))
+        if self.timeout is not None or deadline.remaining() is not None:
+            # It ends by itself, and so is part of no circle; or it is one stretch of a call's wait,
+            # which is.
+            expedite(holder)
+            return self._wait(deadline)
+        with waiting_for(Room(self, holder)) as waiting:
+            return any(self._wait(end) for end in waiting.stretches(deadline))
 
-    def _park(self, deadline: Deadline) -> bool:
-        """Wait until a slot is freed and take it; `False` if none was in time."""
+    def _wait(self, deadline: Deadline) -> bool:
+        """Wait until there is a slot and take it; `False` if there was none in time."""
+        end = Deadline(shortest(self.timeout, deadline.remaining()))
+        me = threading.get_ident()
+        place: tuple[Asker, queue.SimpleQueue[None]] | None = None
+        # In a finalizer, or a signal handler, that runs while this thread holds the lock: it waits
+        # where it can be served without the lock.
+        inside = _is_owned(self._lock)
         with self._lock:
+            if (self.askers or self._given) and not inside:
+                gate = _Gate()
+                place = Asker(functools.partial(_open, gate), _always), gate
+                self.askers[place[0]] = None
+            else:
+                self._parking += 1
             self.waiting += 1
-            self.parked[threading.get_ident()] = None
+            self.parked[me] = None
         try:
-            if not self.closed:
-                with parking():
-                    self._free.get(timeout=shortest(self.timeout, deadline.remaining()))
-                return True
-        except queue.Empty:
-            if not self.closed:
-                return False
+            taken = self._park(end) if place is None else self._stand(*place, end)
         finally:
             with self._lock:
                 self.waiting -= 1
-                self.parked.pop(threading.get_ident(), None)
-        # The slot that `shut` has freed is in another sender's hand just now.
-        return refuse(None)
+                self.parked.pop(me, None)
+                if place is None:
+                    self._parking -= 1
+            if place is not None:
+                self.leave(place[0])
+            elif self.askers:
+                self.tell()
+        return taken or self._not_taken()
 
+    def _uses_its_own_locked(self) -> bool:
+        """Use the slot that this thread was given for the task which it delivers for."""
+        asker = self._using.get(threading.get_ident())
+        return asker is not None and self._given.pop(asker, False)
 
-@final
-class Room:
-    """Room in a full mailbox: who waits for it waits for the worker; see `Awaited`.
+    def _take_at_once(self) -> bool:
+        """Look once more, for what others have issued."""
+        try:
+            self.take()
+        except queue.Empty:
+            return self._not_taken()
+        return True
 
-    The wait may be over though the one who waits has not gone on: with a slot in its hand, or with
-    its message in the mailbox. It has neither if the mailbox is full, and the thread is parked for
-    a slot after that: full, so no slot is in anybody's hand; parked, so it has put nothing before.
-    """
-
-    __slots__ = ("_deadlock", "_ends", "_slots", "_thread", "holder", "waiting_workers")
-
-    def __init__(
-        self,
-        slots: Slots,
-        holder: Holder,
-        deadlock: Callable[[str, object], Exception] | None = None,
-        *,
-        ends: bool = False,
-    ) -> None:
-        """Wait on this thread.
-
-        Args:
-            slots: those of the mailbox.
-            holder: the worker whose mailbox it is.
-            deadlock: makes what is raised where the wait would be for ever.
-            ends: whether the wait ends by itself, and so is part of no circle.
-        """
-        self._slots: Final = slots
-        self._ends: Final = ends
-        self._thread: Final = threading.get_ident()
-        self._deadlock: Final = deadlock
-        self.holder: Final[Holder | None] = holder
-        self.waiting_workers: tuple[Holder, ...] = ()
-
-    in_transit = False
-
-    @property
-    def answered(self) -> bool:
-        """Whether the wait may be over; the one who waits itself looks while it does not wait."""
-        slots, holder = self._slots, self.holder
-        if self._ends or slots.closed or holder is None or holder.backlog < slots.limit:
+    def _park(self, end: Deadline) -> bool:
+        """Wait in the queue."""
+        if self.closed:
+            return False
+        with contextlib.suppress(queue.Empty), parked():
+            self._free.get(timeout=end.remaining())
             return True
-        return self._thread not in slots.parked and self._thread != threading.get_ident()
+        return False
 
-    def deadlock(self, chain: str, key: object, /) -> Exception:
-        """Return what is raised in the place of a wait for ever; see `Awaited`."""
-        if self._deadlock is not None:
-            return self._deadlock(chain, key)
-        return DispatchDeadlock(
-            f"a message to a full mailbox would wait for room for ever: {chain}", key
-        )
+    def _stand(self, asker: Asker, gate: "queue.SimpleQueue[None]", end: Deadline) -> bool:
+        """Wait in the line."""
+        with parked():
+            while not self.closed:
+                left = end.remaining()
+                # Each time: it takes back what is to be taken back.
+                self.tell()
+                with contextlib.suppress(queue.Empty):
+                    gate.get(timeout=shortest(left, _STRETCH))
+                with self._lock:
+                    if self._given.pop(asker, False):
+                        return True
+                if left == 0:
+                    break
+        return False
 
-    def holder_gone(self, holder: Holder, /) -> None:
-        """Not called: it watches nobody, as the end of its worker closes the mailbox."""
+    def _not_taken(self) -> bool:
+        """Return `False`, or raise.
+
+        If the mailbox was shut, the slot that this has freed is in another sender's hand just now.
+        """
+        return refuse(None) if self.closed else False
+
+
+def _is_owned(lock: threading.RLock) -> bool:
+    """Return whether this thread holds the lock; `threading.Condition` asks in the same way."""
+    return bool(lock._is_owned())  # type: ignore[attr-defined]  # noqa: SLF001 - see above
 
 
 def worth_waiting_for(slots: Slots | None, *, last: bool) -> Slots | None:

@@ -11,7 +11,8 @@ from threadpool_mb.command.calling import settle_refused
 from threadpool_mb.command.replies import Reply
 from threadpool_mb.errors import MailboxClosed
 from threadpool_mb.here import here
-from threadpool_mb.mailbox.slots import Room, Slots, worth_waiting_for
+from threadpool_mb.mailbox.room import Room
+from threadpool_mb.mailbox.slots import Slots, worth_waiting_for
 from threadpool_mb.mailbox.using import deliver_within
 from threadpool_mb.pool.dispatcher import Dispatcher
 from threadpool_mb.pool.incarnation import Incarnation

@@ -19,8 +19,10 @@ from collections.abc import Callable, Iterable
 from types import TracebackType
 from typing import Final, Self, final
 
+from threadpool_mb.aio.life import AsyncLife
 from threadpool_mb.arguments import check_key
 from threadpool_mb.callables import check_callable
+from threadpool_mb.copying import Uncopied
 from threadpool_mb.dead_letters import DeadLetter, DeadLetterOffice, DeadLetterReason
 from threadpool_mb.describing import describe
 from threadpool_mb.errors import MailboxClosed, PoolClosed
@@ -44,7 +46,7 @@ _numbers: Final = itertools.count(1)
 
 
 @final
-class Pool[K, M]:
+class Pool[K, M](Uncopied, AsyncLife[DrainReport[K]]):
     """Hands messages to workers by key: in order per key, parallel across keys.
 
     A worker is a generator function of a key, which takes a message at each `yield`. Millions of
@@ -62,8 +64,8 @@ class Pool[K, M]:
     ```
 
     Or a function of a key and a mailbox, `for amount in mailbox: …`, which owns a thread until it
-    returns. Leaving the `with` block drains the pool: every message is handled, every worker has
-    ended. Leaving it with an exception cancels instead.
+    returns. Leaving the block (`with`, `async with`) drains the pool: every message is handled,
+    every worker has ended. Leaving it with an exception cancels instead.
 
     **Order.** Messages that one thread delivers to one key are handled in that order. A worker of a
     key starts only after the one before it has completely ended.
@@ -115,11 +117,9 @@ class Pool[K, M]:
             mailbox: creates each worker's mailbox; `Unlimited()` if it is not given.
             max_threads: the most threads for generator workers, started when they are needed and
                 then kept; as for `ThreadPoolExecutor` if it is not given, `min(32, cores + 4)`.
-            throughput: the most messages a generator worker is given before it is the others' turn;
-                64 if it is not given.
+            throughput: the most messages a generator worker handles in a row; 64 if not given.
             name: shown in thread names and log lines; `"pool-1"` and so on if it is not given.
-            overflow: what a refused message does to its worker: nothing, or (as in the original)
-                removes it.
+            overflow: whether a refused message removes its worker, as it does in the original.
             inline_calls: whether an idle generator worker may handle a `call` without a timeout on
                 the caller's thread: some µs in the place of tens. If it is not given: unless that
                 is the main thread, where Ctrl-C would stop the worker. The caller goes on at the
@@ -157,6 +157,7 @@ class Pool[K, M]:
                 worker, config, self._office, name, max_threads=max_threads, throughput=throughput
             ),
         )
+        self._ends = self._dispatcher
         # Bound once: `dispatch` then touches one shared object less, `initialize` two.
         self._roster: Final = self._dispatcher.roster
         self._find: Final = self._roster.routes.get
@@ -184,7 +185,9 @@ class Pool[K, M]:
         """
         roster = self._roster
         if roster.closed:
-            raise PoolClosed(f"{self!r} is closed: it starts no worker for key {describe(key)}")
+            # Not the pool's `repr`, which asks its threads.
+            msg = f"the pool {self._dispatcher.name!r} {roster.why_closed}: it starts no worker"
+            raise PoolClosed(f"{msg} for key {describe(key)}")
         try:
             before = self._find(key)
         except TypeError:
@@ -361,7 +364,6 @@ class Pool[K, M]:
         return self._dispatcher.drain(timeout=timeout)
 
     def __enter__(self) -> Self:
-        """Return the pool."""
         return self
 
     def __exit__(
@@ -389,8 +391,7 @@ class Pool[K, M]:
         dispatcher: Dispatcher[K, M] | None = getattr(self, "_dispatcher", None)
         if dispatcher is not None and not dispatcher.roster.closed:
             dispatcher.close_soon()
-            # The name only: a finalizer runs anywhere, and a user's mailbox may want a lock for
-            # `len`.
+            # The name only: a user's mailbox may want a lock for `len`.
             warnings.warn(
                 f"unclosed <Pool {dispatcher.name!r}>", ResourceWarning, stacklevel=1, source=self
             )

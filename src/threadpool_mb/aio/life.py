@@ -1,0 +1,167 @@
+"""`async with` and `adrain`: the end of a pool is awaited, and no thread waits for it.
+
+Whoever blocks a loop until a pool has ended blocks the pool's workers, too, if they need that loop.
+
+**How.** The thread that ends last but for those that have nothing to do any more calls back into
+the loop (`Ending`). What is left then is that those threads end by themselves, in a moment: the
+loop looks for that a few times.
+
+Does not import asyncio; see `loops`.
+"""
+
+import contextlib
+import functools
+from collections.abc import Callable
+from types import TracebackType
+from typing import TYPE_CHECKING, Final, Protocol, Self
+
+from threadpool_mb.aio.loops import running_loop
+from threadpool_mb.arguments import NEVER, Deadline, shortest
+from threadpool_mb.scheduling.ending import Ending
+
+if TYPE_CHECKING:
+    import asyncio
+
+__all__ = ["AsyncLife", "Ends"]
+
+_FIRST_PAUSE: Final = 0.0005
+_LONGEST_PAUSE: Final = 0.05
+"""Seconds between two looks whether the threads have ended."""
+
+
+class Ends(Protocol):
+    """What can be awaited the end of."""
+
+    @property
+    def ending(self) -> Ending:
+        """Reached when all is done, and the threads have nothing left to do but to end."""
+        ...
+
+    def threads_ended(self) -> bool:
+        """Return whether they have ended. Blocks: never."""
+        ...
+
+    def check_not_own_thread(self) -> None:
+        """Raise `RuntimeError` on one of its threads."""
+        ...
+
+
+class AsyncLife[R]:
+    """What a pool, or what else has threads, offers to asyncio. Not to be subclassed by users."""
+
+    __slots__ = ("_ends",)
+
+    _ends: Ends
+
+    def close(self) -> None:
+        """Take no more; the backlog is finished."""
+        raise NotImplementedError
+
+    def cancel(self) -> None:
+        """Take no more, and end before the next message."""
+        raise NotImplementedError
+
+    def drain(self, *, timeout: float | None) -> R:
+        """Close, wait, and cancel what is left after the timeout."""
+        raise NotImplementedError
+
+    async def adrain(self, *, timeout: float | None) -> R:  # noqa: ASYNC109 - as `drain`
+        """Close, await that the backlog is handled, and cancel what is left after the timeout.
+
+        As `drain`, from asyncio: only this task waits, so that workers may use the loop meanwhile.
+        If the task is cancelled, so is what it drains.
+
+        Blocks: never the loop, but for as long as `close` and `cancel` may call `on_dead_letter`.
+
+        Returns:
+            What `drain` does.
+
+        Raises:
+            CancelledError: if the task was cancelled.
+            RuntimeError: outside of a task of asyncio, or on a thread of its own.
+            ValueError: if the timeout is no number of seconds.
+        """
+        deadline = Deadline(timeout)
+        await self._awaited(running_loop("adrain"), self.close, deadline)
+        return self.drain(timeout=0)
+
+    async def __aenter__(self) -> Self:
+        """Return it.
+
+        Raises:
+            RuntimeError: outside of a task of asyncio.
+        """
+        running_loop("async with")
+        return self
+
+    async def __aexit__(
+        self,
+        error_type: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Drain, or cancel if the block was left with an exception; await that all have ended.
+
+        If the task is cancelled while it drains, so is what it drains, and `CancelledError` is
+        raised.
+        """
+        end = self.close if error_type is None else self.cancel
+        await self._awaited(running_loop("async with"), end, NEVER)
+
+    async def _awaited(
+        self, loop: "asyncio.AbstractEventLoop", end: Callable[[], object], deadline: Deadline
+    ) -> None:
+        """End it, and wait until it has ended, at most until the deadline."""
+        ends = self._ends
+        ends.check_not_own_thread()
+        try:
+            end()
+            # In a forked child nobody is there who could end.
+            if not ends.threads_ended():
+                await _reached(loop, ends.ending, deadline)
+            pause = _FIRST_PAUSE
+            while not ends.threads_ended() and (left := deadline.remaining()) != 0:
+                await _pause(loop, shortest(pause, left))
+                pause = min(2 * pause, _LONGEST_PAUSE)
+        except BaseException:
+            self.cancel()
+            raise
+
+
+async def _reached(loop: "asyncio.AbstractEventLoop", ending: Ending, deadline: Deadline) -> None:
+    """Wait for the end, or until the deadline."""
+    if ending.reached:
+        return
+    future = loop.create_future()
+    tell = functools.partial(_tell, loop, future)
+    ending.when_reached(tell)
+    try:
+        await _within(loop, future, deadline.remaining())
+    finally:
+        ending.forget(tell)
+
+
+async def _pause(loop: "asyncio.AbstractEventLoop", seconds: float | None) -> None:
+    await _within(loop, loop.create_future(), seconds)
+
+
+async def _within(
+    loop: "asyncio.AbstractEventLoop", future: "asyncio.Future[None]", seconds: float | None
+) -> None:
+    """Wait for the future, or until the time has run out."""
+    timer = None if seconds is None else loop.call_later(seconds, _set, future)
+    try:
+        await future
+    finally:
+        if timer is not None:
+            timer.cancel()
+
+
+def _tell(loop: "asyncio.AbstractEventLoop", future: "asyncio.Future[None]") -> None:
+    with contextlib.suppress(RuntimeError):  # the loop is closed, and its tasks are gone
+        loop.call_soon_threadsafe(_set, future)
+
+
+def _set(future: "asyncio.Future[None]") -> None:
+    if not future.done():
+        future.set_result(None)

@@ -1,0 +1,97 @@
+"""What a loop does now and then while its tasks wait for what another thread is to bring.
+
+A free-threaded build frees a reply box that another thread has dropped only when the thread that
+made it, the loop's, runs Python code again (gh-157838); see `command.replies`. So a loop whose
+tasks wait for replies must not sleep on. Nor must the workers' threads: the nudges wake them.
+
+Room in a mailbox that was given to a task whose loop was stopped before it could use it is taken
+back by those that wait beside it; see `mailbox.slots`.
+"""
+
+import asyncio
+import threading
+import weakref
+from typing import Any, Final, final
+
+from threadpool_mb.aio.loops import running_loop
+from threadpool_mb.command.replies import Reply
+from threadpool_mb.forking import remade_in_children
+from threadpool_mb.mailbox.slots import Slots
+
+__all__ = ["Pulse", "pulse_here"]
+
+_PAUSE: Final = 0.05
+"""Seconds between two beats."""
+_BEATS_TO_A_NUDGE: Final = 5
+
+
+@final
+class Pulse:
+    """Beats as long as tasks of one loop wait.
+
+    Threads: the loop's alone.
+    """
+
+    __slots__ = ("_beats", "_replies", "_slots", "_until_nudge")
+
+    def __init__(self) -> None:
+        """Make one that does not beat yet."""
+        self._beats = False
+        self._until_nudge = _BEATS_TO_A_NUDGE
+        # What tasks wait for, and how many of them.
+        self._replies: Final[dict[Reply[Any], int]] = {}
+        self._slots: Final[dict[Slots, int]] = {}
+
+    def watch(self, what: Reply[Any] | Slots) -> None:
+        """Beat until `unwatch`, called as often: a task waits for `what`."""
+        watched = self._watched(what)
+        watched[what] = watched.get(what, 0) + 1
+        if not self._beats:
+            self._beats = True
+            asyncio.get_running_loop().call_later(_PAUSE, self._beat)
+
+    def unwatch(self, what: Reply[Any] | Slots) -> None:
+        """Take note that the task does not wait any more."""
+        watched = self._watched(what)
+        watched[what] -= 1
+        if not watched[what]:
+            del watched[what]
+
+    def _watched(self, what: Reply[Any] | Slots) -> dict[Any, int]:
+        return self._slots if isinstance(what, Slots) else self._replies
+
+    def _beat(self) -> None:
+        self._beats = bool(self._replies or self._slots)
+        if self._beats:
+            asyncio.get_running_loop().call_later(_PAUSE, self._beat)
+        for slots in self._slots:
+            slots.tell()
+        self._until_nudge -= 1
+        if not self._until_nudge:
+            self._until_nudge = _BEATS_TO_A_NUDGE
+            for reply in self._replies:
+                if reply.holder is not None:
+                    reply.holder.nudge()
+
+
+_pulses: Final[weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Pulse]] = (
+    weakref.WeakKeyDictionary()
+)
+_lock: Final = remade_in_children(threading.RLock())
+"""Guards `_pulses`. Nobody waits under it."""
+
+
+def pulse_here(what: str) -> Pulse:
+    """Return the pulse of the loop whose task runs here; `what` is for the error's text.
+
+    To be called before anything is sent: what cannot wait shall not send either.
+
+    Raises:
+        RuntimeError: outside of a task of asyncio.
+    """
+    loop = running_loop(what)
+    with _lock:
+        pulse = _pulses.get(loop)
+        if pulse is None:
+            pulse = _pulses[loop] = Pulse()
+        return pulse

@@ -1,0 +1,262 @@
+"""A pool's life in asyncio: its end is awaited, and neither the loop nor a thread waits for it."""
+
+import asyncio
+import dataclasses
+import threading
+from collections.abc import Callable
+
+import pytest
+
+import threadpool_mb as mb
+from tests.aio.doubles import run, until_in_loop
+from tests.helpers import DEADLINE
+from threadpool_mb.command.handlers import Handlers
+from threadpool_mb.scheduling.ending import Ending
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Ask(mb.Command[int]):
+    """Has the worker ask the loop."""
+
+    number: int
+
+
+def asking() -> Callable[[str], Handlers]:
+    """Return what makes servers that need the loop which runs now."""
+    loop = asyncio.get_running_loop()
+
+    def ask(command: Ask) -> int:
+        slept = asyncio.run_coroutine_threadsafe(asyncio.sleep(0, command.number), loop)
+        return slept.result(DEADLINE)
+
+    return lambda key: {Ask: ask}
+
+
+class Stuck:
+    """A worker that is stuck with its first message until it is let go."""
+
+    def __init__(self) -> None:
+        self.begun, self.go = threading.Event(), threading.Event()
+        self.handled: list[object] = []
+
+    def __call__(self, key: str, mailbox: mb.Mailbox[object]) -> None:
+        for message in mailbox:
+            self.begun.set()
+            self.go.wait(DEADLINE)
+            self.handled.append(message)
+
+
+async def stuck_with(pool: mb.Pool[str, object], worker: Stuck, *messages: object) -> None:
+    """Give the worker messages, and wait until it has the first one in hand."""
+    pool.initialize("key")
+    for message in messages:
+        pool.dispatch("key", message)
+    await until_in_loop(worker.begun.is_set)
+
+
+def test_leaving_the_block_drains_while_the_workers_use_the_loop() -> None:
+    async def main() -> list[int]:
+        async with mb.Pool(mb.server(asking())) as pool:
+            pool.initialize("key")
+            calls = [asyncio.create_task(mb.acall(pool.ref("key"), Ask(n))) for n in range(3)]
+            await asyncio.sleep(0)
+        assert pool.join(timeout=0).finished
+        return await asyncio.gather(*calls)
+
+    assert run(main()) == [0, 1, 2]
+
+
+def test_adrain_returns_what_drain_does_while_the_workers_use_the_loop() -> None:
+    async def main() -> list[int]:
+        pool = mb.Pool(mb.server(asking()))
+        pool.initialize("key")
+        calls = [asyncio.create_task(mb.acall(pool.ref("key"), Ask(n))) for n in range(3)]
+        await asyncio.sleep(0)
+        report = await pool.adrain(timeout=None)
+        assert report == pool.drain(timeout=0)
+        assert report.finished
+        return await asyncio.gather(*calls)
+
+    assert run(main()) == [0, 1, 2]
+
+
+def test_no_thread_waits_for_the_end() -> None:
+    worker = Stuck()
+
+    async def main() -> None:
+        pool = mb.Pool(worker)
+        await stuck_with(pool, worker, 1)
+        before = threading.active_count()
+        draining = asyncio.create_task(pool.adrain(timeout=None))
+        await until_in_loop(lambda: pool._dispatcher.ending._callbacks)  # type: ignore[attr-defined]
+        assert threading.active_count() == before
+        worker.go.set()
+        assert (await draining).finished
+
+    run(main())
+    assert worker.handled == [1]
+
+
+def test_what_is_left_after_the_timeout_is_cancelled_and_named() -> None:
+    worker = Stuck()
+    dead: list[object] = []
+
+    async def main() -> mb.DrainReport[str]:
+        pool = mb.Pool(worker, on_dead_letter=lambda letter: dead.append(letter.message))
+        await stuck_with(pool, worker, 1, 2)
+        report = await pool.adrain(timeout=0.01)
+        worker.go.set()
+        pool.join(timeout=DEADLINE)
+        return report
+
+    report = run(main())
+
+    assert not report.finished
+    assert [each.key for each in report.unfinished] == ["key"]
+    assert (worker.handled, dead) == ([1], [2])
+
+
+def test_leaving_the_block_with_an_exception_cancels_and_awaits_the_end() -> None:
+    worker = Stuck()
+    dead: list[object] = []
+
+    async def leave_with_an_exception(pool: mb.Pool[str, object]) -> None:
+        async with pool:
+            await stuck_with(pool, worker, 1, 2)
+            asyncio.get_running_loop().call_soon(worker.go.set)
+            raise ZeroDivisionError
+
+    async def main() -> None:
+        pool: mb.Pool[str, object] = mb.Pool(
+            worker, on_dead_letter=lambda letter: dead.append(letter.message)
+        )
+        with pytest.raises(ZeroDivisionError):
+            await leave_with_an_exception(pool)
+        assert pool.join(timeout=0).finished
+
+    run(main())
+    assert (worker.handled, dead) == ([1], [2])
+
+
+@pytest.mark.parametrize("how", ["block", "adrain"])
+def test_a_task_that_is_cancelled_while_it_drains_cancels_the_pool_and_leaves_nothing(
+    how: str,
+) -> None:
+    worker = Stuck()
+    dead: list[object] = []
+
+    async def main() -> None:
+        async def end() -> None:
+            if how == "adrain":
+                await pool.adrain(timeout=None)
+            else:
+                await pool.__aexit__(None, None, None)
+
+        pool = mb.Pool(worker, on_dead_letter=lambda letter: dead.append(letter.message))
+        ending = pool._dispatcher.ending  # type: ignore[attr-defined]
+        await stuck_with(pool, worker, 1, 2)
+        task = asyncio.create_task(end())
+        await until_in_loop(lambda: ending._callbacks)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert "cancelling" in repr(pool)
+        assert ending._callbacks == []
+        worker.go.set()
+        assert pool.join(timeout=DEADLINE).finished
+
+    run(main())
+    assert (worker.handled, dead) == ([1], [2])
+
+
+def test_several_tasks_of_several_loops_await_one_end() -> None:
+    worker = Stuck()
+    pool = mb.Pool(worker)
+
+    async def drain() -> bool:
+        return (await pool.adrain(timeout=None)).finished
+
+    async def main() -> list[bool]:
+        await stuck_with(pool, worker, 1)
+        elsewhere = asyncio.create_task(asyncio.to_thread(lambda: run(drain())))
+        here = [asyncio.create_task(drain()) for _ in range(2)]
+        ending = pool._dispatcher.ending  # type: ignore[attr-defined]
+        await until_in_loop(lambda: len(ending._callbacks) == 3)
+        worker.go.set()
+        return [*await asyncio.gather(*here), await elsewhere]
+
+    assert run(main()) == [True, True, True]
+
+
+def test_a_loop_that_was_closed_while_its_task_drained_is_told_nothing() -> None:
+    worker = Stuck()
+    pool: mb.Pool[str, object] = mb.Pool(worker)
+    ending = pool._dispatcher.ending
+    loop = asyncio.new_event_loop()
+    loop.run_until_complete(stuck_with(pool, worker, 1))
+    task = loop.create_task(pool.adrain(timeout=None))
+    loop.run_until_complete(until_in_loop(lambda: ending._callbacks))
+    loop.close()
+    worker.go.set()
+
+    assert pool.join(timeout=DEADLINE).finished
+
+    coroutine = task.get_coro()
+    assert coroutine is not None
+    coroutine.close()
+    task._log_destroy_pending = False  # type: ignore[attr-defined]
+
+
+def test_draining_on_a_thread_of_the_pool_itself_is_refused_and_closes_nothing() -> None:
+    raised: list[BaseException] = []
+
+    def worker(key: str, mailbox: mb.Mailbox[object]) -> None:
+        for _ in mailbox:
+            try:
+                asyncio.run(pool.adrain(timeout=5))
+            except RuntimeError as error:
+                raised.append(error)
+
+    with mb.Pool(worker) as pool:
+        pool.initialize("key", 1)
+        pool.initialize("other")
+
+    assert "cannot be joined" in str(raised[0])
+
+
+@pytest.mark.parametrize("timeout", ["1", float("nan"), True])
+def test_what_is_no_number_of_seconds_is_refused_and_closes_nothing(timeout: float) -> None:
+    async def main() -> None:
+        with mb.Pool(Stuck()) as pool:
+            with pytest.raises(ValueError, match="timeout must be seconds"):
+                await pool.adrain(timeout=timeout)
+            assert pool.initialize("key")
+
+    run(main())
+
+
+def test_a_pool_that_has_ended_is_drained_at_once() -> None:
+    async def main() -> mb.DrainReport[str]:
+        with mb.Pool(Stuck()) as pool:
+            pass
+        async with pool:
+            pass
+        return await pool.adrain(timeout=0)
+
+    assert run(main()).finished
+
+
+def test_each_callback_of_an_end_is_called_once_whether_it_comes_before_or_after() -> None:
+    ending = Ending()
+    called: list[str] = []
+    forgotten = lambda: called.append("forgotten")  # noqa: E731 - the same object twice
+    ending.when_reached(lambda: called.append("before"))
+    ending.when_reached(forgotten)
+    ending.forget(forgotten)
+
+    ending.reach()
+    ending.when_reached(lambda: called.append("after"))
+    ending.reach()
+    ending.forget(forgotten)
+
+    assert called == ["before", "after"]

@@ -1,0 +1,286 @@
+"""Tasks and threads that wait for room in one mailbox: first come, first served; none is lost."""
+
+import asyncio
+import contextlib
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+import threadpool_mb as mb
+from tests.aio.doubles import run, until_in_loop
+from tests.helpers import DEADLINE, Running, in_thread, until
+from threadpool_mb.mailbox.slots import Asker, Slots
+
+
+def full(config: mb.MailboxConfig, count: int = 1) -> tuple[mb.Mailbox[Any], mb.Input[Any], Slots]:
+    """Return a mailbox that is full, an input of it, and its slots."""
+    mailbox: mb.Mailbox[Any] = config.create()
+    target = mailbox.new_input()
+    for number in range(count):
+        target.deliver(number)
+    return mailbox, target, target.slots  # type: ignore[attr-defined]
+
+
+def unused_slots(slots: Slots) -> int:
+    """Return how many slots nobody has, and that no message has."""
+    return slots._free.qsize() + slots._unissued
+
+
+def test_a_task_gets_its_turn_beside_threads_that_send_in_a_loop() -> None:
+    mailbox, target, _ = full(mb.Blocking(1))
+    stop = threading.Event()
+
+    def send() -> None:
+        with contextlib.suppress(mb.MailboxClosed):
+            while True:
+                target.deliver("thread")
+
+    def receive() -> int:
+        received = 0
+        while mailbox.receive() != "task":
+            received += 1
+            if stop.is_set():
+                break
+        return received
+
+    async def main() -> None:
+        await until_in_loop(lambda: slots.waiting == 4)
+        with in_thread(receive) as receiver:
+            assert await mb.deliver_async(target, "task")
+            # As many as had come before it, and a few that came at the moment.
+            assert await asyncio.to_thread(receiver.result) <= 12
+
+    slots = target.slots  # type: ignore[attr-defined]
+    senders = [Running(send) for _ in range(4)]
+    try:
+        run(main())
+    finally:
+        stop.set()
+        mailbox.close()
+        for sender in senders:
+            sender.result()
+
+
+@pytest.mark.parametrize("config", [mb.Blocking(1), mb.Waiting(1, deliver_timeout=60)], ids=repr)
+def test_tasks_and_threads_that_wait_are_served_in_the_order_in_which_they_came(
+    config: mb.MailboxConfig,
+) -> None:
+    mailbox, target, slots = full(config)
+    with contextlib.ExitStack() as threads:
+
+        def thread(name: str) -> None:
+            before = slots.waiting
+            threads.enter_context(in_thread(lambda: target.deliver(name)))
+            until(lambda: slots.waiting > before)
+
+        async def main() -> None:
+            thread("thread before")
+            tasks = [asyncio.create_task(mb.deliver_async(target, "task"))]
+            await until_in_loop(lambda: len(slots.askers) == 1)
+            thread("thread between")
+            tasks.append(asyncio.create_task(mb.deliver_async(target, "other task")))
+            await until_in_loop(lambda: len(slots.askers) == 3)
+            thread("thread after")
+            received = []
+            for _ in range(6):
+                await until_in_loop(lambda: len(mailbox) == 1)
+                received.append(mailbox.receive())
+            assert await asyncio.gather(*tasks) == [True, True]
+            assert received[1:] == [
+                "thread before",
+                "task",
+                "thread between",
+                "other task",
+                "thread after",
+            ]
+
+        run(main())
+    assert unused_slots(slots) == 1
+    assert (slots.waiting, len(slots.askers), len(slots._given)) == (0, 0, 0)
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_a_task_that_is_cancelled_after_it_was_given_room_passes_it_on(count: int) -> None:
+    mailbox, target, slots = full(mb.Blocking(count), count)
+
+    async def main() -> None:
+        task = asyncio.create_task(mb.deliver_async(target, "cancelled"))
+        await until_in_loop(lambda: slots.askers)
+        with in_thread(lambda: target.deliver("next")) as sender:
+            until(lambda: slots.waiting)
+            mailbox.receive()
+            assert slots._given
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            assert await asyncio.to_thread(sender.result)
+
+    run(main())
+    assert len(mailbox) == count
+    assert unused_slots(slots) == 0
+
+
+@pytest.mark.parametrize("closes", [False, True], ids=["stopped", "closed"])
+@pytest.mark.parametrize("given", [False, True], ids=["before", "after"])
+def test_a_task_whose_loop_does_not_run_any_more_keeps_no_room(
+    given: bool,  # noqa: FBT001 - a case
+    closes: bool,  # noqa: FBT001 - a case
+) -> None:
+    """It was given the room after its loop had stopped, or at the very last moment before."""
+    mailbox, target, slots = full(mb.Blocking(1))
+    loop = asyncio.new_event_loop()
+    task = loop.create_task(mb.deliver_async(target, "late"))
+
+    async def until_it_waits() -> None:
+        await until_in_loop(lambda: slots.askers)
+        if given:
+            mailbox.receive()
+            assert slots._given
+
+    loop.run_until_complete(until_it_waits())
+    # The task has not run again: its loop was stopped in the turn in which it was told.
+    assert bool(slots._given) is given
+    if not given:
+        mailbox.receive()
+    if closes:
+        loop.close()
+
+    with in_thread(lambda: target.deliver("in time")) as sender:
+        assert sender.result()
+        assert mailbox.receive() == "in time"
+        if closes:
+            coroutine = task.get_coro()
+            assert coroutine is not None
+            coroutine.close()
+            task._log_destroy_pending = False  # type: ignore[attr-defined]
+        else:
+            assert loop.run_until_complete(task)
+            assert mailbox.receive() == "late"
+            loop.close()
+    assert unused_slots(slots) == 1
+
+
+def test_threads_and_tasks_in_line_take_back_what_a_stopped_loop_was_given() -> None:
+    mailbox, target, slots = full(mb.Blocking(1))
+    loop = asyncio.new_event_loop()
+    told = threading.Event()
+    go = threading.Event()
+
+    async def stops_at_once() -> asyncio.Task[bool]:
+        task = asyncio.create_task(mb.deliver_async(target, "late"))
+        await until_in_loop(lambda: slots.askers)
+        told.set()
+        assert await asyncio.to_thread(go.wait, DEADLINE)
+        mailbox.receive()
+        assert slots._given
+        return task
+
+    with in_thread(lambda: loop.run_until_complete(stops_at_once())) as stopped:
+        assert told.wait(DEADLINE)
+
+        async def main() -> None:
+            other = asyncio.create_task(mb.deliver_async(target, "a task in line"))
+            await until_in_loop(lambda: len(slots.askers) == 2)
+            with in_thread(lambda: target.deliver("a thread in line")) as sender:
+                until(lambda: slots.waiting)
+                go.set()
+                await until_in_loop(lambda: not stopped.running)
+                received = [await asyncio.to_thread(mailbox.receive) for _ in range(2)]
+                assert received == ["a task in line", "a thread in line"]
+                assert await other
+                assert sender.result()
+
+        run(main())
+        task = stopped.result()
+    assert loop.run_until_complete(task)
+    loop.close()
+    assert list(mailbox.receive_many(5)) == ["late"]
+    assert unused_slots(slots) == 1
+
+
+@pytest.mark.parametrize("end", ["close", "cancel", "abandon"])
+def test_the_end_of_the_mailbox_wakes_all_in_the_line_and_those_that_were_given_room(
+    end: str,
+) -> None:
+    mailbox, target, slots = full(mb.Blocking(1))
+
+    async def main() -> None:
+        tasks = [asyncio.create_task(mb.deliver_async(target, "task")) for _ in range(3)]
+        await until_in_loop(lambda: len(slots.askers) == 3)
+        with contextlib.ExitStack() as threads:
+            senders = [
+                threads.enter_context(in_thread(lambda: outcome(lambda: target.deliver("x"))))
+                for _ in range(3)
+            ]
+            until(lambda: slots.waiting == 3)
+            mailbox.receive()
+            getattr(mailbox, end)()
+            results = await asyncio.gather(*tasks, return_exceptions=True)
+            assert [type(result) for result in results] == [mb.MailboxClosed] * 3
+            assert [sender.result() for sender in senders] == [mb.MailboxClosed] * 3
+
+    def outcome(function: Callable[[], object]) -> object:
+        try:
+            return function()
+        except mb.MailboxClosed as error:
+            return type(error)
+
+    run(main())
+    assert (slots.waiting, len(slots.askers), len(slots._given)) == (0, 0, 0)
+
+
+def test_a_thread_whose_time_runs_out_in_the_line_leaves_it() -> None:
+    mailbox, target, slots = full(mb.Waiting(1, deliver_timeout=0.05))
+
+    async def main() -> None:
+        slots.ask(asker)
+        assert await asyncio.to_thread(target.deliver, "thread") is False
+        assert list(slots.askers) == [asker]
+        assert await mb.deliver_async(target, "task") is False
+        assert list(slots.askers) == [asker]
+
+    asker = Asker(lambda: True, lambda: True)
+    run(main())
+    slots.leave(asker)
+    mailbox.receive()
+    assert unused_slots(slots) == 1
+
+
+def test_a_slot_of_a_sender_whose_put_is_interrupted_goes_to_the_task_that_waits() -> None:
+    mailbox, target, slots = full(mb.Blocking(1))
+
+    async def main() -> bool:
+        task = asyncio.create_task(mb.deliver_async(target, "task"))
+        await until_in_loop(lambda: slots.askers)
+        # As `deliver` does where it is interrupted with a slot in its hand.
+        mailbox._queue.get()  # type: ignore[attr-defined]
+        slots.give_back()
+        return await task
+
+    assert run(main())
+    assert mailbox.receive() == "task"
+
+
+def test_one_who_delivers_while_its_thread_holds_the_lock_waits_where_it_can_be_served() -> None:
+    """A finalizer, or a signal handler, in the midst of what is done under the lock."""
+    mailbox, target, slots = full(mb.Blocking(1))
+
+    async def main() -> None:
+        task = asyncio.create_task(mb.deliver_async(target, "task"))
+        await until_in_loop(lambda: slots.askers)
+
+        def in_the_midst() -> bool:
+            with slots._lock:
+                return target.deliver("nested")
+
+        with in_thread(in_the_midst) as sender:
+            until(lambda: slots._parking == 1)
+            received = await asyncio.to_thread(lambda: [mailbox.receive(), mailbox.receive()])
+            assert sender.result()
+            assert received[1] == "nested"
+        assert await task
+
+    run(main())
+    assert mailbox.receive() == "task"
