@@ -7,6 +7,7 @@ from threadpool_mb.counters import CallId
 from threadpool_mb.dead_letters import DeadLetterReason
 from threadpool_mb.describing import describe
 from threadpool_mb.errors import (
+    CallDeadlock,
     CallError,
     CallFailed,
     CallNotDelivered,
@@ -18,6 +19,7 @@ from threadpool_mb.markers import MISSING
 
 __all__ = [
     "DROPPED",
+    "deadlock",
     "forget_locals",
     "fresh",
     "made_before_fork",
@@ -62,6 +64,12 @@ def not_delivered_in_time(call_id: CallId, key: object) -> CallTimedOut:
     """The deadline came before there was room for the call."""
     text = f"the call {call_id} was not delivered within the timeout"
     return CallTimedOut(text, call_id, key=key, reason="not delivered in time")
+
+
+def deadlock(call_id: CallId, chain: str, key: object) -> CallDeadlock:
+    """The answer would have to wait for itself, as `chain` tells."""
+    text = f"the call {call_id} would wait for ever: {chain}"
+    return CallDeadlock(text, call_id, key=key, reason="deadlock")
 
 
 def no_reply_in_time(call_id: CallId, key: object) -> CallTimedOut:
