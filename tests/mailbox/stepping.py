@@ -11,8 +11,16 @@ from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import Final
 
+import pytest
+
 from tests.helpers import DEADLINE, Running
 from threadpool_mb.mailbox import sending
+
+STEPS: Final = pytest.mark.timeout(120)
+"""For tests that go through `each_step`: some 300 scenes, with up to six threads each, of which two
+are traced. They take 2 s of processor time; but each hand-over from thread to thread waits for a
+turn on the processor: it took 48 s beside a load of 14 on 2 cores.
+"""
 
 _COLD_RUNS: Final = 4
 MAILBOXES: Final = str(pathlib.Path(sending.__file__).parent)

@@ -7,6 +7,7 @@ from threadpool_mb.counters import CallId
 from threadpool_mb.dead_letters import DeadLetterReason
 from threadpool_mb.describing import describe
 from threadpool_mb.errors import (
+    CallDeadlock,
     CallError,
     CallFailed,
     CallNotDelivered,
@@ -18,6 +19,7 @@ from threadpool_mb.markers import MISSING
 
 __all__ = [
     "DROPPED",
+    "deadlock",
     "forget_locals",
     "fresh",
     "made_before_fork",
@@ -42,14 +44,16 @@ def not_handled(
 ) -> CallError:
     """Nobody will handle the call, or answer it any more, since `error` was raised, if any was."""
     text = f"the call {call_id}{'' if key is MISSING else f' to key {describe(key)}'}"
+    told: CallError
     if reason in _NOT_TAKEN:
         text = f"{text} was not delivered: {reason}"
-        return CallNotDelivered(text, call_id, key=key, reason=reason)
-    text = f"{text} will not be answered: {reason}"
-    gone = WorkerGone(text, call_id, key=key, reason=reason, started=started)
+        told = CallNotDelivered(text, call_id, key=key, reason=reason)
+    else:
+        text = f"{text} will not be answered: {reason}"
+        told = WorkerGone(text, call_id, key=key, reason=reason, started=started)
     if error is not None:
-        gone.__cause__ = error
-    return gone
+        told.__cause__ = error
+    return told
 
 
 def not_delivered(call_id: CallId, key: object, error: Exception) -> CallNotDelivered:
@@ -62,6 +66,12 @@ def not_delivered_in_time(call_id: CallId, key: object) -> CallTimedOut:
     """The deadline came before there was room for the call."""
     text = f"the call {call_id} was not delivered within the timeout"
     return CallTimedOut(text, call_id, key=key, reason="not delivered in time")
+
+
+def deadlock(call_id: CallId, chain: str, key: object) -> CallDeadlock:
+    """The answer would have to wait for itself, as `chain` tells."""
+    text = f"the call {call_id} would wait for ever: {chain}"
+    return CallDeadlock(text, call_id, key=key, reason="deadlock")
 
 
 def no_reply_in_time(call_id: CallId, key: object) -> CallTimedOut:
@@ -88,13 +98,15 @@ def fresh(call_id: CallId, key: object, error: BaseException, *, from_box: bool)
 
 def _again(given: CallError) -> CallError:
     """Return another error that says the same."""
-    key, reason = given.key, given.reason
-    if not isinstance(given, WorkerGone):
-        return type(given)(str(given), given.call_id, key=key, reason=reason)
-    gone = WorkerGone(str(given), given.call_id, key=key, reason=reason, started=given.started)
+    text, key, reason = str(given), given.key, given.reason
+    again = (
+        WorkerGone(text, given.call_id, key=key, reason=reason, started=given.started)
+        if isinstance(given, WorkerGone)
+        else type(given)(text, given.call_id, key=key, reason=reason)
+    )
     if given.__cause__ is not None:
-        gone.__cause__ = given.__cause__
-    return gone
+        again.__cause__ = given.__cause__
+    return again
 
 
 def forget_locals(error: BaseException) -> None:

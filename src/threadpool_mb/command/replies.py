@@ -28,10 +28,10 @@ from typing import Any, Final, cast, final
 from threadpool_mb.arguments import NEVER, Deadline
 from threadpool_mb.callables import check_callable
 from threadpool_mb.command import failures
-from threadpool_mb.command.answers import Answer, place_in
+from threadpool_mb.command.answers import Answer, place_in, wake_before
 from threadpool_mb.command.callbacks import WithReply, run_callback
 from threadpool_mb.command.futures import future_of
-from threadpool_mb.command.gates import Gate, gate_in, open_gate
+from threadpool_mb.command.gates import gate_in, open_gate
 from threadpool_mb.command.holders import Move, add_watcher, unwatch, watching
 from threadpool_mb.command.late import count_late_reply
 from threadpool_mb.command.numbers import made_by_parent, next_number
@@ -276,12 +276,7 @@ class Reply[R](Uncopied):
 
     def deadlock(self, chain: str, key: object, /) -> CallDeadlock:
         """Return what a worker gets in the place of an answer; see `Awaited`."""
-        return CallDeadlock(
-            f"the call {self.call_id} would wait for ever: {chain}",
-            self.call_id,
-            key=key,
-            reason="deadlock",
-        )
+        return failures.deadlock(self.call_id, chain, key)
 
     def holder_gone(self, holder: Holder, /) -> None:
         """Answer that nobody will, unless the call was handed on; see `Awaited`."""
@@ -384,21 +379,11 @@ class Reply[R](Uncopied):
 
     def _wake(self, mine: Answer) -> None:
         """See to all entries before the answer; what a callback raises is raised after the last."""
-        raised: BaseException | None = None
-        for entry in self._log:
-            if entry is mine:
-                break
-            try:
-                if type(entry) is Gate:
-                    open_gate(cast("queue.SimpleQueue[None]", entry))
-                else:
-                    run_callback(cast("Callable[[], object] | WithReply", entry), self)
-            except BaseException as error:  # noqa: BLE001 - a callback's, or an interrupt
-                raised = error
-        if self._watched is not None:
-            unwatch(self._watched, self)
-        if raised is not None:
-            raise raised
+        try:
+            wake_before(mine, self._log, self)
+        finally:
+            if self._watched is not None:
+                unwatch(self._watched, self)
 
     def _read(self, answer: Answer) -> R:
         value: Any

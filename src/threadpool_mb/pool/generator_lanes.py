@@ -201,7 +201,7 @@ class GeneratorLane[K, M](Lane[M]):
                 waiting = min(waiting, left)
                 left -= waiting
                 if slots is not None and slots.waiting:
-                    self._threads.has_made_room = True
+                    self._threads.note_room()
                 for _ in itertools.repeat(None, waiting):
                     if self.cancelled:
                         break
