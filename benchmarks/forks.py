@@ -164,9 +164,10 @@ def _end_of(pid: int) -> str:
     finally:
         os.close(handle)
     if not ended:
+        # It may have ended while this process was stopped, after which `select` does not look again.
         os.kill(pid, signal.SIGKILL)
     code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-    return "hung" if not ended else "fine" if code == _FINE else f"exit code {code}"
+    return {_FINE: "fine", -signal.SIGKILL: "hung"}.get(code, f"exit code {code}")
 
 
 def fork_beside_busy_threads(forks: int) -> collections.Counter[str]:
