@@ -128,9 +128,7 @@ def _evidence(
     path = Path(spec.output) / f"{spec.label}-{spec.scenario}"
     texts: list[str] = []
     if "objects" in failed:
-        texts += culprits.of_classes(
-            {name: readings.newest(name) for name in readings.growth}, path
-        )
+        texts += culprits.of_classes(readings.newest(), path)
     elif "blocks" in failed and "threads" not in failed:
         texts += culprits.of_containers(lambda: [work() for _ in range(_MORE)], path)
     if "threads" in failed:

@@ -8,20 +8,22 @@ free-threaded builds keep for the thread that made an object which another one h
 
 **What reading costs.** Nothing that is counted: the figures go into arrays whose memory is there
 before the first round, and the dicts of counts by class are dropped, but for those of classes that
-have grown.
+have grown. A look at the objects is one walk over all that the collector tracks, whatever is asked
+of it, and it asks each class once, not each object: a process with much else in it, such as a test
+run, has hundreds of thousands of objects.
 """
 
 import array
+import collections
 import gc
 import linecache
 import os
 import sys
 import threading
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Final, final
-
-import objgraph
 
 from benchmarks.machine import peak_memory
 from leakcheck.results import Growth, Series
@@ -44,8 +46,14 @@ _TASKS: Final = Path("/proc/self/task")
 _FILES: Final = Path("/proc/self/fd")
 
 
-def _is_own(thing: object) -> bool:
-    return str(getattr(type(thing), "__module__", "")).split(".", 1)[0] == _LIBRARY
+def _own_name(kind: type) -> str | None:
+    """Return the full name of a class of the library's own, else `None`."""
+    module = str(getattr(kind, "__module__", ""))
+    return f"{module}.{kind.__name__}" if module.split(".", 1)[0] == _LIBRARY else None
+
+
+def _own_names(kinds: Iterable[type]) -> dict[type, str]:
+    return {kind: name for kind in kinds if (name := _own_name(kind)) is not None}
 
 
 def collect() -> None:
@@ -63,12 +71,22 @@ def collect() -> None:
 
 def own_objects() -> dict[str, int]:
     """Return how many objects there are of each of the library's own classes."""
-    return objgraph.typestats(shortnames=False, filter=_is_own)
+    kinds = collections.Counter(map(type, gc.get_objects()))
+    counts: dict[str, int] = {}
+    for kind, name in _own_names(kinds).items():
+        counts[name] = counts.get(name, 0) + kinds[kind]
+    return counts
 
 
-def objects_of(name: str) -> list[object]:
-    """Return the objects of a class, by the name that `own_objects` gives it."""
-    return objgraph.by_type(name)
+def objects_by_class() -> dict[str, list[object]]:
+    """Return the objects of the library's own classes, by the names that `own_objects` gives."""
+    everything = gc.get_objects()
+    names = _own_names(set(map(type, everything)))
+    found: dict[str, list[object]] = {}
+    for each in everything:
+        if type(each) in names:
+            found.setdefault(names[type(each)], []).append(each)
+    return found
 
 
 def threads() -> int:
@@ -135,13 +153,21 @@ class Readings:
 
     def take(self) -> None:
         """Read, once everything is quiet."""
-        if not holds_within(self._grace, self._is_quiet):
+        # Of the last look, which is what is read if everything is quiet then.
+        counts: dict[str, int] = {}
+
+        def is_quiet() -> bool:
+            nonlocal counts
+            collect()
+            counts = own_objects()
+            return self._is_quiet(counts)
+
+        if not holds_within(self._grace, is_quiet):
             self._grace = _GRACE_ONCE_STUCK
             self._quiet_threads = max(self._quiet_threads, threads())
             self._quiet_files = max(self._quiet_files, files())
             if self._quiet_objects is not None:
-                self._quiet_objects = own_objects()
-        counts = own_objects()
+                self._quiet_objects = counts
         place = self.count
         # Before what follows makes objects of its own.
         self._columns["blocks"][place] = sys.getallocatedblocks()
@@ -166,26 +192,33 @@ class Readings:
             now = own_objects()
             least = {name: min(count, now.get(name, 0)) for name, count in least.items()}
         self._objects = self._quiet_objects = least
-        self._known = {name: {id(each) for each in objects_of(name)} for name in least}
+        self._known = {
+            name: {id(each) for each in objects} for name, objects in objects_by_class().items()
+        }
 
-    def _is_quiet(self) -> bool:
-        collect()
+    def _is_quiet(self, counts: dict[str, int]) -> bool:
         if threads() > self._quiet_threads or files() > self._quiet_files:
             return False
         before = self._quiet_objects
-        return before is None or all(
-            count <= before.get(name, 0) for name, count in own_objects().items()
-        )
+        return before is None or all(count <= before.get(name, 0) for name, count in counts.items())
 
     def _compare(self, counts: dict[str, int], before: dict[str, int]) -> None:
         for name, count in counts.items():
             if count > before.get(name, 0):
                 self.growth[name] = Growth(name, before.get(name, 0), count)
 
-    def newest(self, name: str) -> list[object]:
-        """Return the objects of a class that were not there when counting began."""
-        known = self._known.get(name, set())
-        return [each for each in objects_of(name) if id(each) not in known]
+    def newest(self) -> dict[str, list[object]]:
+        """Return, for each class that has grown, the objects that counting began without."""
+        found = objects_by_class()
+        nothing: set[int] = set()
+        return {
+            name: [
+                each
+                for each in found.get(name, [])
+                if id(each) not in self._known.get(name, nothing)
+            ]
+            for name in self.growth
+        }
 
     def series(self) -> Series:
         """Return all readings."""

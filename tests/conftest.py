@@ -1,8 +1,13 @@
-"""What holds for every test: no leaked thread, no silent skip, no GIL on a free-threaded build."""
+"""What holds for every test: no leaked thread, no silent skip, no GIL on a free-threaded build.
 
+And no warning, in any thread; see `pytest_configure`.
+"""
+
+import contextvars
 import sys
 import sysconfig
 import threading
+import warnings
 from collections.abc import Iterator
 
 import pytest
@@ -29,6 +34,17 @@ def _no_thread_is_left() -> Iterator[None]:
 def refusing(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
     """While the event is set, the system starts no thread."""
     return refusing_threads(monkeypatch)
+
+
+def pytest_configure() -> None:
+    """Make warnings errors in all threads, as `python -W error -m pytest` does.
+
+    pytest's `filterwarnings` is not enough. Where warnings are context-aware, which is the default
+    on free-threaded builds from 3.14, it holds in the context of the thread that runs the tests and
+    in threads that inherit it. The library's threads begin with an empty context: there, the
+    filters of the interpreter hold. They are what an empty context changes.
+    """
+    contextvars.Context().run(warnings.simplefilter, "error")
 
 
 @pytest.hookimpl(wrapper=True)

@@ -3,13 +3,14 @@
 import math
 import re
 import threading
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.helpers import Running
-from threadpool_mb.arguments import Deadline, check_limit, check_timeout
+from threadpool_mb.arguments import Deadline, check_duration, check_limit, check_timeout
 
 
 @given(st.integers(min_value=1))
@@ -43,26 +44,44 @@ def test_none_and_more_than_the_platform_can_wait_mean_for_ever(for_ever: float 
 
 
 @pytest.mark.parametrize(
-    "bad", [-1, -1e-300, -math.inf, math.nan, True, False, "1", b"1", [], 1j], ids=repr
+    "run_out", [0, -0.0, -1, -1e-300, -math.inf, -(10**400)], ids=lambda v: str(v)[:9]
 )
-def test_anything_else_is_no_timeout_and_is_named_in_the_error(bad: object) -> None:
-    text = rf"^deliver_timeout must be .*, not {re.escape(repr(bad))}$"
+def test_a_negative_timeout_has_run_out(run_out: float) -> None:
+    timeout = check_timeout(run_out)
+
+    assert timeout == 0.0
+    assert isinstance(timeout, float)
+
+
+@pytest.mark.parametrize("bad", [math.nan, True, False, "1", b"1", [], 1j], ids=repr)
+@pytest.mark.parametrize("check", [check_timeout, check_duration])
+def test_anything_else_is_no_timeout_and_is_named_in_the_error(
+    check: Callable[[object, str], object], bad: object
+) -> None:
+    text = rf"^deliver_timeout must be seconds .*, not {re.escape(repr(bad))}$"
 
     with pytest.raises(ValueError, match=text):
-        check_timeout(bad, "deliver_timeout")
+        check(bad, "deliver_timeout")
 
 
-def test_a_huge_negative_int_is_no_timeout() -> None:
-    with pytest.raises(ValueError, match=r"^timeout must be "):
-        check_timeout(-(10**400))
+@pytest.mark.parametrize("bad", [-1, -1e-300, -math.inf, -(10**400)], ids=lambda v: str(v)[:9])
+def test_a_negative_duration_of_a_config_is_a_mistake(bad: float) -> None:
+    with pytest.raises(ValueError, match=r"^deliver_timeout must be seconds of at least 0 or None"):
+        check_duration(bad, "deliver_timeout")
+
+
+@pytest.mark.parametrize("seconds", [0, 0.0, -0.0, 2, 2.5, None])
+def test_a_duration_is_what_a_timeout_is(seconds: float | None) -> None:
+    assert check_duration(seconds, "deliver_timeout") == seconds
 
 
 def test_a_deadline_without_a_timeout_never_comes() -> None:
     assert Deadline(None).remaining() is None
 
 
-def test_a_deadline_of_no_seconds_has_come_and_does_not_wait() -> None:
-    assert Deadline(0).remaining() == 0
+@pytest.mark.parametrize("seconds", [0, -0.001, -math.inf])
+def test_a_deadline_of_no_seconds_has_come_and_does_not_wait(seconds: float) -> None:
+    assert Deadline(seconds).remaining() == 0
 
 
 @given(st.floats(1, 1e6))
@@ -76,7 +95,7 @@ def test_what_remains_shrinks_and_is_never_more_than_the_timeout(seconds: float)
     assert 0 <= second <= first <= seconds + 1e-6  # adding to the clock rounds
 
 
-@pytest.mark.parametrize("bad", [-1, math.nan, "1"])
+@pytest.mark.parametrize("bad", [math.nan, "1"])
 def test_a_deadline_is_made_of_a_timeout_only(bad: float) -> None:
     with pytest.raises(ValueError, match=re.escape(repr(bad))):
         Deadline(bad)

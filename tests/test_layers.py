@@ -19,14 +19,17 @@ LAYERS: Final = [
     {"command"},
     {"mailbox"},
     {"messages", "dead_letters"},
-    {"arguments", "callables", "waits"},
+    {"waiting", "waits"},
+    {"arguments", "callables", "latches"},
     {
+        "copying",
         "errors",
         "here",
         "informed",
         "counters",
         "markers",
         "describing",
+        "forking",
         "threading_context",
     },
 ]

@@ -24,6 +24,7 @@ from threadpool_mb.broker.config import KeepResource as KeepResource
 from threadpool_mb.broker.config import RemoveResource as RemoveResource
 from threadpool_mb.broker.config import ResourceUpdate as ResourceUpdate
 from threadpool_mb.broker.config import UpdateResource as UpdateResource
+from threadpool_mb.broker.reports import BrokerDrainReport as BrokerDrainReport
 from threadpool_mb.command.boxes import ReplyBox as ReplyBox
 from threadpool_mb.command.calling import call as call
 from threadpool_mb.command.calling import call_async as call_async
@@ -87,6 +88,7 @@ __all__ = [
     "Blocking",
     "Broker",
     "BrokerConfig",
+    "BrokerDrainReport",
     "Call",
     "CallDeadlock",
     "CallError",

@@ -3,6 +3,10 @@
 A *timeout* is a user's word: seconds, `0` for not at all, `None` for ever. A *deadline* is made of
 it once per public call and passed down, so that a call which waits in several places waits its
 timeout once.
+
+The timeout of a call may be negative: `deadline - now` is how callers work one out, and one that
+has run out is as good as `0`. A *duration* of a config is written once, by hand, and a negative one
+is a mistake.
 """
 
 import threading
@@ -11,7 +15,16 @@ from typing import Final, final
 
 from threadpool_mb.describing import describe
 
-__all__ = ["AT_ONCE", "NEVER", "Deadline", "check_key", "check_limit", "check_timeout", "shortest"]
+__all__ = [
+    "AT_ONCE",
+    "NEVER",
+    "Deadline",
+    "check_duration",
+    "check_key",
+    "check_limit",
+    "check_timeout",
+    "shortest",
+]
 
 
 def check_limit(limit: object, name: str = "limit") -> int:
@@ -26,24 +39,36 @@ def check_limit(limit: object, name: str = "limit") -> int:
 
 
 def check_timeout(timeout: object, name: str = "timeout") -> float | None:
-    """Return `timeout` in seconds, `None` for ever, if it is a number of seconds or `None`.
+    """Return the timeout of a call in seconds, `None` for ever.
 
-    Infinity and what is longer than the platform can wait (`threading.TIMEOUT_MAX`) mean for ever.
+    A negative one has run out: it is `0.0`. Infinity and what is longer than the platform can wait
+    (`threading.TIMEOUT_MAX`) mean for ever.
 
     Raises:
-        ValueError: if it is negative, not a number, or of another type, with the value in the text.
+        ValueError: if it is neither a number of seconds nor `None`, with the value in the text.
     """
     if timeout is None:
         return None
-    if (
-        isinstance(timeout, bool)
-        or not isinstance(timeout, (int, float))
-        or not timeout >= 0  # NaN is not
-    ):
-        raise ValueError(
-            f"{name} must be seconds of at least 0 or None (for ever), not {describe(timeout)}"
-        )
+    # NaN equals nothing; a deadline made of it would never come and never let anyone wait.
+    if isinstance(timeout, bool) or not isinstance(timeout, (int, float)) or timeout != timeout:  # noqa: PLR0124
+        raise ValueError(f"{name} must be seconds or None (for ever), not {describe(timeout)}")
+    if timeout <= 0:
+        return 0.0
     return None if timeout >= threading.TIMEOUT_MAX else float(timeout)
+
+
+def check_duration(seconds: object, name: str) -> float | None:
+    """Return the duration of a config in seconds, `None` for ever; as `check_timeout` does.
+
+    Raises:
+        ValueError: also if it is negative, with the value in the text.
+    """
+    duration = check_timeout(seconds, name)
+    if duration == 0 and seconds != 0:
+        raise ValueError(
+            f"{name} must be seconds of at least 0 or None (for ever), not {describe(seconds)}"
+        )
+    return duration
 
 
 def check_key(key: object) -> None:

@@ -18,6 +18,7 @@ from collections.abc import Callable, Mapping
 from typing import Final, final
 
 from threadpool_mb.describing import describe
+from threadpool_mb.forking import remake
 from threadpool_mb.informed import inform
 from threadpool_mb.markers import Missing
 
@@ -46,6 +47,8 @@ class DeadLetterReason(enum.StrEnum):
     """The pool or broker was cancelled, or ended, before the message was taken."""
     DUPLICATE_INITIALIZE = "duplicate initialize"
     """The message came with an `initialize` of a key that has a worker."""
+    DEMULTIPLEX_FAILED = "demultiplex failed"
+    """A broker's `demultiplex` raised, or returned no address."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -53,7 +56,8 @@ class DeadLetter[K, M]:
     """A message that will not be handled."""
 
     key: K | Missing
-    """Whom it was for; `MISSING` where a broker ended before it had asked for the key."""
+    """Whom it was for; `MISSING` where a broker ended before it had asked for the key, or did not
+    learn it."""
     message: M
     """The message itself."""
     reason: DeadLetterReason
@@ -67,7 +71,16 @@ class DeadLetterOffice[K, M]:
     Threads: internally synchronized.
     """
 
-    __slots__ = ("_counts", "_hook", "_lock", "_now", "_quiet_until", "_unlogged", "owner")
+    __slots__ = (
+        "_counts",
+        "_hook",
+        "_in_child",
+        "_lock",
+        "_now",
+        "_quiet_until",
+        "_unlogged",
+        "owner",
+    )
 
     def __init__(
         self,
@@ -83,16 +96,25 @@ class DeadLetterOffice[K, M]:
         # Guards the three tables below. Nobody waits for it but for the time of a few dict
         # accesses.
         self._lock: Final = threading.RLock()
+        self._in_child: bool = False
         self._counts: Final = dict.fromkeys(DeadLetterReason, 0)
         self._quiet_until: Final[dict[DeadLetterReason, float]] = {}
         self._unlogged: Final = collections.Counter[DeadLetterReason]()
 
-    def take(self, key: K | Missing, message: M, reason: DeadLetterReason) -> None:
-        """Count one dead letter and pass it on.
+    def take(
+        self,
+        key: K | Missing,
+        message: M,
+        reason: DeadLetterReason,
+        cause: BaseException | None = None,
+    ) -> None:
+        """Count one dead letter and pass it on; who waits for an answer to it gets the `cause`.
 
         Blocks: as long as the hook does.
         """
-        inform(message, key, reason)
+        if self._in_child:
+            return
+        inform(message, key, reason, cause)
         more = 0
         with self._lock:
             self._counts[reason] += 1
@@ -121,6 +143,12 @@ class DeadLetterOffice[K, M]:
             self._unlogged.clear()
         for reason, more in unlogged.items():
             _logger.warning("%s: %d more dead letters: %s", self.owner, more, reason)
+
+    def forked(self) -> None:
+        """Take nothing any more, and log no sum, in a child of `os.fork`: the parent does."""
+        remake(self._lock)
+        self._in_child = True
+        self._unlogged.clear()
 
     def counts(self) -> Mapping[DeadLetterReason, int]:
         """Return how many there were of each reason; a snapshot."""

@@ -9,7 +9,9 @@ import threading
 from collections.abc import Callable
 from typing import Final, Protocol, final
 
-__all__ = ["Awaited", "Holder", "Serving", "here", "parking"]
+from threadpool_mb.forking import in_children
+
+__all__ = ["Awaited", "Holder", "Serving", "here"]
 
 _DEEPEST: Final = 16
 """How many workers may call each other on one thread; the next call changes threads."""
@@ -116,20 +118,23 @@ class Serving(Protocol):
         """Whose turn it is; `None` if it is nobody's who could be called."""
         ...
 
-    def blocked(self) -> None:
-        """Take note that it will wait for another worker, who may need a thread."""
+    def blocked(self, upon: object = None, /) -> None:
+        """Take note that it will wait for another worker, who may need a thread.
+
+        `upon` is what runs that one, if it is told; `unblocked` is to be told the same.
+        """
         ...
 
     @property
     def starved(self) -> bool:
-        """Whether all threads of its kind wait, and turns for one that may have to be started."""
+        """Whether all other threads of its kind wait, so that it is the last one."""
         ...
 
     def still_blocked(self) -> None:
         """Take note that it still waits, and that a thread may be needed all the same."""
         ...
 
-    def unblocked(self) -> None:
+    def unblocked(self, upon: object = None, /) -> None:
         """Take note that it goes on."""
         ...
 
@@ -139,7 +144,7 @@ class _Here(threading.local):
     """What runs on this thread."""
 
     def __init__(self) -> None:
-        self.is_main: Final = threading.current_thread() is threading.main_thread()
+        self.is_main: bool = threading.current_thread() is threading.main_thread()
         """Whether signal handlers run on this thread."""
         self.serving: Serving | None = None
         """What the thread is, if it takes turns."""
@@ -191,22 +196,7 @@ here: Final = _Here()
 """What runs on the thread that looks."""
 
 
-@final
-class parking:  # noqa: N801 - used like a function: `with parking()`
-    """The time for which this thread parks; where it is a pool's, another one may take its turns.
-
-    For the slow path of each wait, behind the look that finds nothing: it costs some 200 ns.
-    """
-
-    __slots__ = ("_serving",)
-
-    def __init__(self) -> None:
-        self._serving: Final = here.serving
-
-    def __enter__(self) -> None:
-        if self._serving is not None:
-            self._serving.blocked()
-
-    def __exit__(self, *_: object) -> None:
-        if self._serving is not None:
-            self._serving.unblocked()
+@in_children
+def _be_main() -> None:
+    """The thread that has forked is the main thread of the child."""
+    here.is_main = True

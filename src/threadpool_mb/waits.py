@@ -23,16 +23,17 @@ from collections.abc import Iterator
 from typing import Final, Self, final
 
 from threadpool_mb.arguments import Deadline
+from threadpool_mb.forking import remade_in_children
 from threadpool_mb.here import Awaited, Holder, here
 
-__all__ = ["waiting_for", "would_wait_for_itself"]
+__all__ = ["expedite", "waiting_for", "would_wait_for_itself"]
 
 _FIRST_STRETCH: Final = 0.001
 _LONG_STRETCH: Final = 1.0
 """Seconds until one who waits for room looks again: where a wait seemed to be over, and elsewhere.
 It loses its place in the line each time, so the next time is twice as long."""
 
-_lock: Final = threading.RLock()
+_lock: Final = remade_in_children(threading.RLock())
 """Guards setting `waits_for` and `waiting_workers`, of all; who has set one clears it without it.
 Nobody waits under it."""
 
@@ -64,10 +65,9 @@ class waiting_for:  # noqa: N801 - used like a function: `with waiting_for(reply
                     worker.waits_for = self._reply
                 self._reply.waiting_workers = self._workers
         if self._serving is not None:
+            # Before another thread is asked for, which would begin with what comes first now.
+            expedite(self._reply.holder)
             self._serving.blocked()
-            if self._serving.starved and self._reply.holder is not None:
-                # What it waits for comes first: what is before that may have to wait for the same.
-                self._reply.holder.expedite()
         return self
 
     def look_again(self) -> None:
@@ -118,6 +118,17 @@ class waiting_for:  # noqa: N801 - used like a function: `with waiting_for(reply
         # Not those of another thread that has begun to wait since.
         if self._reply.waiting_workers is self._workers:
             self._reply.waiting_workers = ()
+
+
+def expedite(holder: Holder | None) -> None:
+    """Let a worker for which this thread is about to wait have its turn before others.
+
+    Where this thread is the last one of its kind that does not wait: what is before that worker may
+    have to wait for the same, and would cost one more thread each time. Blocks: never.
+    """
+    serving = here.serving
+    if holder is not None and serving is not None and serving.starved:
+        holder.expedite()
 
 
 def would_wait_for_itself(reply: Awaited) -> Exception | None:

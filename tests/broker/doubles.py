@@ -45,7 +45,8 @@ def initial(key: object, _message: object = MISSING) -> str:
 class Callbacks:
     """The four functions of a broker: each records its arguments, then does what it is given.
 
-    Messages are addresses already. An `Event` as a message is set and ignored; see `settle`.
+    Messages are addresses already. An `Event` as a message is set, and is in no record; see
+    `settle`.
     """
 
     def __init__(
@@ -67,6 +68,11 @@ class Callbacks:
         """Return the calls of these functions, in their order; without the name if it is one."""
         found = [call for call in self.calls if call[0] in names]
         return [call[1:] for call in found] if len(names) == 1 else found
+
+    def bury(self, letter: DeadLetter[Any, Any]) -> None:
+        """Record a dead letter."""
+        if not isinstance(letter.message, threading.Event):
+            self.dead.append(letter)
 
     def config(self) -> BrokerConfig[Any, Any, Any, Any]:
         """Return the four functions."""
@@ -104,7 +110,7 @@ def brokering(
     broker = Broker(
         callbacks.config(),
         mailbox=Unlimited() if mailbox is None else mailbox,
-        on_dead_letter=callbacks.dead.append,
+        on_dead_letter=callbacks.bury,
         **options,
     )
     try:

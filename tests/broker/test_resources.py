@@ -25,7 +25,7 @@ def cancelled(broker: Broker[Any, Any, Any, Any]) -> bool:
 
 
 @pytest.mark.behaviour("BrokerTest 5")
-def test_an_exception_in_demultiplex_is_logged_and_its_message_ignored(
+def test_an_exception_in_demultiplex_is_logged_and_its_message_a_dead_letter(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     callbacks = Callbacks(demultiplex=raising(Boom("no address")))
@@ -36,13 +36,14 @@ def test_an_exception_in_demultiplex_is_logged_and_its_message_ignored(
         assert cancelled(broker)
 
     assert callbacks.calls == [("demultiplex", "message")]
-    assert callbacks.dead == []
-    assert caplog.messages[0] == "<Broker 'files'>: demultiplex raised, a message is ignored"
+    reason = DeadLetterReason.DEMULTIPLEX_FAILED
+    assert callbacks.dead == [DeadLetter(MISSING, "message", reason)]
+    assert caplog.messages[0] == "<Broker 'files'>: demultiplex failed for 'message'"
     assert "Boom: no address" in caplog.text
 
 
 @pytest.mark.parametrize("address", [None, "message", Remove(1), Initialize, ("key", "message")])
-def test_what_is_no_address_is_named_logged_and_ignored(
+def test_what_is_no_address_is_named_and_logged_and_its_message_a_dead_letter(
     address: object, caplog: pytest.LogCaptureFixture
 ) -> None:
     callbacks = Callbacks(demultiplex=lambda _: address)
@@ -53,6 +54,8 @@ def test_what_is_no_address_is_named_logged_and_ignored(
         assert cancelled(broker)
 
     assert callbacks.calls == [("demultiplex", "message")]
+    reason = DeadLetterReason.DEMULTIPLEX_FAILED
+    assert callbacks.dead == [DeadLetter(MISSING, "message", reason)]
     assert f"must return an Initialize or a Dispatch, not {address!r}" in caplog.text
 
 

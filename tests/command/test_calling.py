@@ -28,6 +28,7 @@ from threadpool_mb import (
     Call,
     CallFailed,
     CallNotDelivered,
+    CallTimedOut,
     Cast,
     CatchAll,
     MailboxClosed,
@@ -294,7 +295,7 @@ def test_what_is_no_notice_is_named_and_not_delivered(wrong: object) -> None:
     assert len(mailbox) == 0
 
 
-@pytest.mark.parametrize("timeout", [-1, float("nan"), "1", True, [0]])
+@pytest.mark.parametrize("timeout", [float("nan"), "1", True, [0]])
 def test_a_call_whose_timeout_is_no_number_of_seconds_is_not_delivered(timeout: object) -> None:
     mailbox = Unlimited().create()
 
@@ -303,6 +304,15 @@ def test_a_call_whose_timeout_is_no_number_of_seconds_is_not_delivered(timeout: 
 
     assert repr(timeout) in str(raised.value)
     assert len(mailbox) == 0
+
+
+def test_a_call_whose_timeout_has_run_out_is_delivered_and_waits_for_nothing() -> None:
+    mailbox = Unlimited().create()
+
+    with pytest.raises(CallTimedOut):
+        call(mailbox.new_input(), Echo("1"), timeout=-1)
+
+    assert mailbox.receive().reply_box.expired
 
 
 def test_a_call_that_fails_raises_call_failed_with_the_error_as_its_cause(

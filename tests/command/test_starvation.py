@@ -1,13 +1,31 @@
 """Workers that wait for others on few threads: there is a thread for whom they wait for."""
 
+import asyncio
+import concurrent.futures
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from tests.command.doubles import Do, Echo, Note, Place, answer
+from tests.command.doubles import Do, Echo, Note, Place, answer, asked, error_of, keep
 from tests.helpers import DEADLINE, Running, run_together, until
 from tests.pool.witness import named
-from threadpool_mb import Call, Pool, call, call_async, cast
+from threadpool_mb import (
+    Blocking,
+    Call,
+    CallDeadlock,
+    Cast,
+    Pool,
+    Reply,
+    Unlimited,
+    acall,
+    async_messages,
+    call,
+    call_async,
+    cast,
+    deliver_async,
+)
+from threadpool_mb.command.futures import ReplyFuture
 
 
 def shared(pool: Pool[Any, Any]) -> int:
@@ -35,6 +53,196 @@ def test_workers_that_call_each_other_go_on_however_few_threads_there_are(
 
     assert call(pool.ref(0), answer(lambda: go_on(0)), timeout=DEADLINE) == depth
     until(lambda: shared(pool) <= max_threads)
+
+
+def by_result(reply: Reply[Any]) -> object:
+    """Wait for a reply by its future."""
+    return reply.as_future().result()
+
+
+def by_result_in_time(reply: Reply[Any]) -> object:
+    """Wait for a reply by its future, with a timeout."""
+    return reply.as_future().result(timeout=2 * DEADLINE)
+
+
+def by_exception(reply: Reply[Any]) -> object:
+    """Wait for a reply by its future's exception."""
+    future = reply.as_future()
+    assert future.exception() is None
+    return future.result(timeout=0)
+
+
+def by_wait(reply: Reply[Any]) -> object:
+    """Wait for several futures."""
+    futures = [reply.as_future(), reply.as_future()]
+    done, not_done = concurrent.futures.wait(futures)
+    assert (done, not_done) == (set(futures), set())
+    return futures[0].result(timeout=0)
+
+
+def by_first_completed(reply: Reply[Any]) -> object:
+    """Wait for the first of several futures, of which another one is nobody's."""
+    future = reply.as_future()
+    futures = [future, concurrent.futures.Future[Any]()]
+    done, _ = concurrent.futures.wait(
+        futures, return_when=concurrent.futures.FIRST_COMPLETED, timeout=2 * DEADLINE
+    )
+    assert done == {future}
+    return future.result(timeout=0)
+
+
+def by_as_completed(reply: Reply[Any]) -> object:
+    """Wait for several futures, one after the other."""
+    futures = [reply.as_future() for _ in range(3)]
+    return [future.result() for future in concurrent.futures.as_completed(futures)].pop()
+
+
+def by_callback(reply: Reply[Any]) -> object:
+    """Wait for a reply in a callback of another one."""
+    got: list[object] = []
+    _, box = asked()
+    box.answer.add_done_callback(lambda _: got.append(reply.result()))
+    box.reply(1)
+    return got[0]
+
+
+@pytest.mark.parametrize(
+    "waits",
+    [
+        by_result,
+        by_result_in_time,
+        by_exception,
+        by_wait,
+        by_first_completed,
+        by_as_completed,
+        by_callback,
+    ],
+)
+@pytest.mark.parametrize("max_threads", [1, 2])
+def test_workers_that_wait_for_each_other_by_futures_go_on_however_few_threads_there_are(
+    place: Place, waits: Callable[[Reply[Any]], object], max_threads: int
+) -> None:
+    pool = place.pool("generator", *range(5), max_threads=max_threads)
+
+    def go_on(key: int) -> object:
+        if key == 4:
+            return "the last one"
+        return waits(call_async(pool.ref(key + 1), answer(lambda: go_on(key + 1))))
+
+    reply = call_async(pool.ref(0), answer(lambda: go_on(0)))
+
+    assert reply.result(timeout=DEADLINE) == "the last one"
+    until(lambda: shared(pool) <= max_threads)
+    assert pool._dispatcher._threads._blocked == 0
+
+
+def test_workers_that_wait_for_each_other_in_loops_of_asyncio_go_on_with_one_thread(
+    place: Place,
+) -> None:
+    pool = place.pool("generator", *range(5), max_threads=1)
+
+    def go_on(key: int) -> object:
+        if key == 4:
+            return "the last one"
+        return asyncio.run(acall(pool.ref(key + 1), answer(lambda: go_on(key + 1))))
+
+    reply = call_async(pool.ref(0), answer(lambda: go_on(0)))
+
+    assert reply.result(timeout=DEADLINE) == "the last one"
+    until(lambda: shared(pool) == 1)
+    assert pool._dispatcher._threads._blocked == 0
+
+
+def test_a_worker_that_waits_for_room_in_a_loop_of_asyncio_leaves_a_thread_to_make_it(
+    place: Place,
+) -> None:
+    pool = place.pool("generator", "a", "b", max_threads=1, mailbox=Blocking(1))
+    seen: list[int] = []
+
+    async def send() -> None:
+        for number in range(10):
+            await deliver_async(pool.ref("b"), Cast(Note(lambda n=number: seen.append(n))))
+
+    def run() -> str:
+        asyncio.run(send())
+        return "sent"
+
+    reply = call_async(pool.ref("a"), answer(run))
+
+    assert reply.result(timeout=DEADLINE) == "sent"
+    until(lambda: seen == list(range(10)))
+    assert pool._dispatcher._threads._blocked == 0
+
+
+def test_a_worker_that_receives_in_a_loop_of_asyncio_leaves_a_thread_to_send(place: Place) -> None:
+    pool = place.pool("generator", "a", "b", max_threads=1)
+    mailbox = Unlimited().create()
+
+    def send() -> None:
+        mailbox.new_input().deliver("1")
+        mailbox.close()
+
+    async def receive() -> list[object]:
+        return [message async for message in async_messages(mailbox)]
+
+    def run() -> list[object]:
+        cast(pool.ref("b"), Note(send))
+        return asyncio.run(receive())
+
+    reply = call_async(pool.ref("a"), answer(run))
+
+    assert reply.result(timeout=DEADLINE) == ["1"]
+    assert pool._dispatcher._threads._blocked == 0
+
+
+@pytest.mark.parametrize("waits", [by_result, by_exception])
+def test_workers_that_would_wait_for_each_other_by_futures_are_told(
+    place: Place, waits: Callable[[Reply[Any]], object]
+) -> None:
+    pool = place.pool("generator", "a", "b", name="p", inline_calls=False)
+
+    def back() -> object:
+        return error_of(lambda: waits(call_async(pool.ref("a"), Echo("1"))))
+
+    def forth() -> object:
+        return waits(call_async(pool.ref("b"), answer(back)))
+
+    error = call_async(pool.ref("a"), answer(forth)).result(timeout=DEADLINE)
+
+    assert type(error) is CallDeadlock
+    assert str(error).endswith(" would wait for ever: p 'b' → p 'a' → p 'b'")
+
+
+def test_a_future_that_waits_in_vain_says_so_and_keeps_no_reply_once_it_is_there() -> None:
+    reply, box = asked()
+    future = reply.as_future()
+
+    with pytest.raises(TimeoutError):
+        future.result(timeout=0.01)
+    with pytest.raises(TimeoutError):
+        future.result(timeout=-1)
+    box.reply("1")
+
+    assert future.result() == "1"
+    assert isinstance(future, ReplyFuture)
+    assert future.reply is None
+
+
+def test_a_pool_of_workers_that_wait_by_futures_for_one_that_never_answers_ends_by_cancel(
+    place: Place,
+) -> None:
+    kept: list[Call[Any]] = []
+    pool = place.pool("generator", "sink", *range(4), max_threads=2)
+    for key in range(4):
+        cast(
+            pool.ref(key),
+            Note(lambda: error_of(lambda: by_wait(call_async(pool.ref("sink"), keep(kept))))),
+        )
+    until(lambda: len(kept) == 4)
+
+    pool.cancel()
+
+    assert pool.join(timeout=DEADLINE).finished
 
 
 def test_the_surplus_threads_are_gone_afterwards_and_come_again(place: Place) -> None:

@@ -1,4 +1,4 @@
-"""Timeouts of receiving: seconds, `0` for not at all, `None` and infinity for ever."""
+"""Timeouts of receiving: seconds, `0` and less for not at all, `None` and infinity for ever."""
 
 import math
 import re
@@ -11,10 +11,10 @@ from tests.helpers import Running
 from tests.mailbox.staging import Stage
 
 FOR_EVER = [None, math.inf, threading.TIMEOUT_MAX, threading.TIMEOUT_MAX - 1, 10**12]
-BAD = [-1, -0.001, -math.inf, math.nan, True, False, "1", [1], 1j]
+BAD = [math.nan, True, False, "1", [1], 1j]
 
 
-@pytest.mark.parametrize("timeout", [0, 0.0, 1e-9, 0.001, 1])
+@pytest.mark.parametrize("timeout", [-math.inf, -1, 0, 0.0, 1e-9, 0.001, 1])
 def test_a_message_that_is_there_is_received_whatever_the_timeout(
     config: mb.MailboxConfig, timeout: float
 ) -> None:
@@ -26,7 +26,7 @@ def test_a_message_that_is_there_is_received_whatever_the_timeout(
     assert received == "hello"
 
 
-@pytest.mark.parametrize("timeout", [0, 0.0, 1e-9, 0.001])
+@pytest.mark.parametrize("timeout", [-math.inf, -1, 0, 0.0, 1e-9, 0.001])
 def test_an_empty_mailbox_raises_mailbox_empty_after_the_timeout(
     config: mb.MailboxConfig, timeout: float
 ) -> None:
@@ -71,12 +71,25 @@ def test_a_timeout_that_is_no_number_of_seconds_is_refused_by_its_value(
     assert future.result(timeout=0) == "hello"
 
 
+def test_a_future_whose_timeout_has_run_out_gives_the_message_if_it_is_there(
+    config: mb.MailboxConfig,
+) -> None:
+    mailbox = config.create()
+    future = mailbox.try_receive()
+
+    with pytest.raises(mb.MailboxEmpty):
+        future.result(timeout=-1)
+    mailbox.new_input().deliver("hello")
+
+    assert future.result(timeout=-1) == "hello"
+
+
 def test_a_timeout_of_a_mailbox_that_was_closed_raises_mailbox_closed(
     config: mb.MailboxConfig,
 ) -> None:
     mailbox = config.create()
     mailbox.close()
 
-    for timeout in (0, 0.001, None):
+    for timeout in (-1, 0, 0.001, None):
         with pytest.raises(mb.MailboxClosed):
             mailbox.receive(timeout=timeout)

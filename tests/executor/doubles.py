@@ -4,6 +4,9 @@
 class NoLanes:
     """No thread runs a task of any key."""
 
+    threads = None
+    in_child = False
+
     def runs_here(self, key: object, /) -> bool:
         """Say so."""
         return False

@@ -1,9 +1,9 @@
 """CPython's own tests of executors and futures, run with `KeyedExecutor` and its futures.
 
 They come with the interpreter that runs them. Some name `ThreadPoolExecutor` or `Future` instead of
-asking for one, and some look at what is private there: each module is loaded once more, with other
-values under these names, and stand-ins show what is private under CPython's names. Nothing of
-CPython's own is changed. What cannot be run is left out by name, with the reason beside it.
+asking for one: each module is loaded once more, with other values under these names. Some look at
+what is private in an executor, which ours shows under CPython's names. Nothing of CPython's own is
+changed. What cannot be run is left out by name, with the reason beside it.
 """
 
 import concurrent.futures
@@ -34,23 +34,15 @@ PACKAGE = "test.test_concurrent_futures"
 
 
 class Executor(KeyedExecutor):  # type: ignore[misc]
-    """Shows what CPython's tests look at."""
+    """Shows its threads once all were asked for."""
 
     @property
-    def _threads(self) -> list[threading.Thread]:
+    def _threads(self) -> set[threading.Thread]:  # type: ignore[override]
         # A thread that has just started may be the one to ask for the next one, which CPython's
         # sender has done when it returns.
         threads = self._table.threads
         until(lambda: not threads.growing or not threads._ready.qsize())
-        return threads._threads
-
-    @property
-    def _broken(self) -> bool:
-        return self._table.broken
-
-    @property
-    def _max_workers(self) -> int:
-        return self._table.threads._max_threads
+        return super()._threads
 
 
 Executor.__name__ = "KeyedExecutor"  # it is imported by this name in other interpreters

@@ -1,7 +1,6 @@
-"""`KeyedExecutor`: names, contexts, and keys and tasks that are odd."""
+"""`KeyedExecutor`: names, and keys and tasks that are odd."""
 
 import concurrent.futures
-import contextvars
 import re
 import threading
 
@@ -21,20 +20,6 @@ def test_threads_without_a_given_name_are_named_after_the_executor() -> None:
 
     assert len(set(names)) == 2
     assert all(re.fullmatch(r"KeyedExecutor-\d+_0", name) for name in names)
-
-
-def test_tasks_share_their_threads_context_which_is_not_the_submitters() -> None:
-    variable = contextvars.ContextVar("variable", default="unset")
-    variable.set("submitter's")
-
-    with KeyedExecutor(1, initializer=variable.set, initargs=("initializer's",)) as executor:
-        before = executor.submit_keyed("a", variable.get).result(DEADLINE)
-        executor.submit_keyed("a", variable.set, "task's").result(DEADLINE)
-        after = executor.submit_keyed("b", variable.get).result(DEADLINE)
-    with KeyedExecutor(1) as executor:
-        bare = executor.submit_keyed("a", variable.get).result(DEADLINE)
-
-    assert (before, after, bare) == ("initializer's", "task's", "unset")
 
 
 def test_a_task_that_waits_for_itself_is_told_so(gate: Gate) -> None:

@@ -80,6 +80,43 @@ def test_all_of_several_are_waited_for_though_one_ends_as_they_are_counted() -> 
         assert results == [set(futures)]
 
 
+@pytest.mark.parametrize("timeout", [0, -1, -float("inf")])
+@pytest.mark.parametrize("ask", ["result", "exception"])
+def test_a_timeout_that_has_run_out_waits_for_nothing(
+    future: KeyedFuture[int], ask: str, timeout: float
+) -> None:
+    with pytest.raises(TimeoutError):
+        getattr(future, ask)(timeout)
+
+    assert future._made is None
+    future.set_result(1)
+    assert getattr(future, ask)(timeout) == {"result": 1, "exception": None}[ask]
+
+
+@pytest.mark.parametrize("timeout", [float("nan"), True, "1"], ids=repr)
+@pytest.mark.parametrize("ask", ["result", "exception"])
+def test_what_is_no_timeout_is_refused_where_it_would_be_waited_for(
+    future: KeyedFuture[int], ask: str, timeout: object
+) -> None:
+    with pytest.raises(ValueError, match="timeout must be seconds"):
+        getattr(future, ask)(timeout)
+
+    future.set_result(1)
+    assert getattr(future, ask)(timeout) == {"result": 1, "exception": None}[ask]
+
+
+@pytest.mark.parametrize("timeout", [10**400, float("inf"), threading.TIMEOUT_MAX])
+def test_a_timeout_that_is_longer_than_can_be_waited_is_none(
+    future: KeyedFuture[int], timeout: float
+) -> None:
+    waiter = Running(lambda: future.result(timeout))
+    until(lambda: future._made is not None and future._made._waiters)  # type: ignore[attr-defined]
+
+    future.set_result(1)
+
+    assert waiter.result() == 1
+
+
 def test_a_future_is_finished_once(future: KeyedFuture[int]) -> None:
     future.set_result(1)
 

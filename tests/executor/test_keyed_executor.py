@@ -337,9 +337,9 @@ def test_its_repr_shows_name_counts_and_state() -> None:
     gate.open()
     executor.shutdown()
 
-    assert before == "<KeyedExecutor 'io' [0 threads | 0 unfinished | running]>"
-    assert during == "<KeyedExecutor 'io' [1 thread | 2 unfinished | running]>"
-    assert repr(executor) == "<KeyedExecutor 'io' [0 threads | 0 unfinished | shut down]>"
+    assert before == "<KeyedExecutor 'io' [0 threads | 0 keys busy | running]>"
+    assert during == "<KeyedExecutor 'io' [1 thread | 1 key busy | running]>"
+    assert repr(executor) == "<KeyedExecutor 'io' [0 threads | 0 keys busy | shut down]>"
 
 
 @pytest.mark.parametrize("max_workers", [0, -1, True])

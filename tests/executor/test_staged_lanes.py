@@ -59,7 +59,7 @@ class Scene:
         """Submit a task of the one key."""
         future = KeyedFuture[Any](self.table.shard(KEY), KEY)
         self._last = future
-        self.table.submit(Task(self.table.shard(KEY), KEY, future, self._note, (name,), {}))
+        self.table.submit(Task(self.table.shard(KEY), KEY, future, self._note, (name,), {}, None))
         return True
 
     def _note(self, name: str) -> None:

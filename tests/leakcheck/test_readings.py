@@ -44,7 +44,7 @@ def test_a_class_of_which_there_is_one_more_has_grown() -> None:
 
     growth = taken.growth["threadpool_mb.mailbox.receiving.QueueMailbox"]
     assert growth.after == growth.before + 1
-    assert mailbox in taken.newest("threadpool_mb.mailbox.receiving.QueueMailbox")
+    assert mailbox in taken.newest()["threadpool_mb.mailbox.receiving.QueueMailbox"]
 
 
 def test_what_is_gone_after_the_round_has_not_grown() -> None:
@@ -69,6 +69,30 @@ def test_garbage_in_cycles_has_not_grown() -> None:
         gc.enable()
 
     assert taken.growth == {}
+
+
+def test_a_look_walks_all_objects_once_however_many_classes_there_are(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    walks: list[None] = []
+    get_objects = gc.get_objects
+
+    def counted() -> list[object]:
+        walks.append(None)
+        return get_objects()
+
+    held = [mb.Unlimited().create(), mb.Blocking(2).create(), mb.Pool(print)]
+    taken = _begun()
+    monkeypatch.setattr(gc, "get_objects", counted)
+
+    taken.take()
+    of_a_round = len(walks)
+    taken.newest()
+
+    assert len(own_objects()) > len(held)
+    assert of_a_round == 1
+    assert len(walks) - of_a_round == 2
+    held[-1].close()
 
 
 @pytest.mark.usefixtures("_impatient")

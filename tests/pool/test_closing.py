@@ -152,9 +152,9 @@ def test_after_the_end_dispatch_and_initialize_raise_and_make_no_dead_letter(
         getattr(pool, end)()
 
         for key in ("live", "removed", "unknown"):
-            with pytest.raises(PoolClosed, match=r"<Pool 'io' .*takes no message"):
+            with pytest.raises(PoolClosed, match=r"the pool 'io' is .*takes no message"):
                 pool.dispatch(key, 1)
-            with pytest.raises(PoolClosed, match=r"<Pool 'io' .*starts no worker"):
+            with pytest.raises(PoolClosed, match=r"the pool 'io' is .*starts no worker"):
                 pool.initialize(key, 1)
         gate.open()
         hold.open()

@@ -227,7 +227,7 @@ def test_a_sender_that_waits_for_room_wakes_when_the_pool_ends(witness: Witness,
 
             getattr(pool, end)()
 
-            assert "<Pool 'io' " in sender.result()
+            assert "the pool 'io' is " in sender.result()
         gate.open()
         finish(pool)
 

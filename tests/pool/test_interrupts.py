@@ -11,6 +11,7 @@ from tests.pool.witness import Witness
 from threadpool_mb import Mailbox, MailboxConfig, Pool, Unlimited
 from threadpool_mb.pool.dispatcher import Dispatcher
 from threadpool_mb.pool.roster import Roster
+from threadpool_mb.pool.telling import Telling
 
 type Roster_ = Roster[str, Any]
 
@@ -106,7 +107,7 @@ def test_a_worker_whose_removal_was_interrupted_twice_is_told_when_the_pool_is_c
         pool.remove("a")
         pool.initialize("a", "dropped")
         with monkeypatch.context() as patched:
-            patched.setattr(Dispatcher, "_tell_left", interrupt)
+            patched.setattr(Telling, "left", interrupt)
             with pytest.raises(KeyboardInterrupt):
                 pool.remove("a")
 

@@ -22,17 +22,18 @@ def test_repr_shows_name_counts_and_state(witness: Witness) -> None:
             gate.open()
         pool.join()
 
-        assert running == "<Pool 'io' [3 workers | 12 waiting | running]>"
-        assert closing == "<Pool 'io' [3 workers | 12 waiting | closing]>"
-        assert cancelling == "<Pool 'io' [3 workers | 12 waiting | cancelling]>"
-        assert repr(pool) == "<Pool 'io' [0 workers | 0 waiting | ended]>"
+        threads = "3 threads"
+        assert running == f"<Pool 'io' [3 workers | {threads} | running]>"
+        assert closing == f"<Pool 'io' [3 workers | {threads} | closing]>"
+        assert cancelling == f"<Pool 'io' [3 workers | {threads} | cancelling]>"
+        assert repr(pool) == "<Pool 'io' [0 workers | 0 threads | ended]>"
 
 
 def test_repr_counts_one_worker_in_the_singular(witness: Witness) -> None:
     with witness.pool(name="io") as pool:
-        pool.initialize("a")
+        witness.hold(pool, "a").open()
 
-        assert repr(pool) == "<Pool 'io' [1 worker | 0 waiting | running]>"
+        assert repr(pool) == "<Pool 'io' [1 worker | 1 thread | running]>"
 
 
 def test_keys_and_len_and_in_tell_who_has_a_worker(witness: Witness) -> None:

@@ -38,7 +38,7 @@ def test_an_error_of_a_mailbox_that_is_created_does_not_block_but_reaches_the_ca
             pool.input.deliver(Initialize("a", "first"))
 
         assert caught.value is error
-        assert repr(pool) == "<Pool 'p' [0 workers | 0 waiting | running]>"
+        assert repr(pool) == "<Pool 'p' [0 workers | 0 threads | running]>"
         assert [thread.name for thread in named("p-")] == ["p-dispatcher"]
 
 

@@ -5,10 +5,15 @@ import subprocess
 import sys
 import textwrap
 import threading
+import types
 import weakref
+from collections.abc import Callable
+from typing import Self
 
 import pytest
 
+from tests.forks import run
+from threadpool_mb.arguments import Deadline
 from threadpool_mb.scheduling import exit_hook
 from threadpool_mb.scheduling.exit_hook import close_at_exit
 
@@ -30,6 +35,13 @@ class Owner:
         """Count."""
         self.closed += 1
 
+    def waits_for(self, deadline: Deadline) -> str | None:
+        """Have no threads."""
+
+    def forked(self) -> bool:
+        """Be of no use in a child."""
+        return False
+
 
 def test_what_is_alive_at_exit_is_closed() -> None:
     owners = [Owner(), Owner()]
@@ -45,7 +57,7 @@ def test_what_is_alive_at_exit_is_closed() -> None:
 def test_an_owner_whose_close_raises_is_logged_and_the_others_are_closed_all_the_same(
     error: BaseException, caplog: pytest.LogCaptureFixture
 ) -> None:
-    class Raising:
+    class Raising(Owner):
         def close(self) -> None:
             raise error
 
@@ -69,6 +81,48 @@ def test_an_owner_is_not_kept_alive() -> None:
 
     assert reference() is None
     exit_hook._close_all()
+
+
+def test_an_interrupt_while_an_owner_dies_is_not_swallowed() -> None:
+    """It would be in a callback of Python: so the weak reference's is one of C."""
+    owner = Owner()
+    close_at_exit(owner)
+    (reference,) = exit_hook._open
+    seen = []
+
+    def trace(frame: types.FrameType, event: str, arg: object) -> None:
+        seen.append(frame.f_code.co_name)
+
+    assert type(reference.__callback__) is types.BuiltinMethodType
+    del reference
+    sys.setprofile(lambda frame, event, arg: event == "call" and trace(frame, event, arg))
+    try:
+        del owner
+    finally:
+        sys.setprofile(None)
+
+    assert exit_hook._open == {}
+    assert seen == []
+
+
+def test_an_owner_in_the_place_of_a_dead_one_is_not_forgotten_with_it() -> None:
+    """The callback of a dead owner's reference may run late, when another one has its address."""
+    late = []
+
+    class Late(weakref.ref[Owner]):
+        def __new__(cls, owner: Owner, callback: Callable[..., object]) -> Self:
+            return super().__new__(cls, owner, late.append)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(exit_hook.weakref, "ref", Late)
+        close_at_exit(Owner())
+    owner = Owner()
+    close_at_exit(owner)
+    (dead,) = late
+
+    exit_hook._open.pop(dead)
+
+    assert [reference() for reference in exit_hook._open] == [owner]
 
 
 def test_dead_owners_are_forgotten() -> None:
@@ -101,6 +155,9 @@ def test_owners_are_closed_before_the_interpreter_joins_threads_and_before_atexi
                 print("closed")
                 closed.set()
 
+            def waits_for(self, deadline):
+                pass
+
         def wait():
             assert closed.wait(15)
             print("the thread ends")
@@ -117,3 +174,224 @@ def test_owners_are_closed_before_the_interpreter_joins_threads_and_before_atexi
 
     assert process.stdout == "closed\nthe thread ends\natexit\n"
     assert (process.returncode, process.stderr) == (0, "")
+
+
+class Stuck(Owner):
+    """Has threads that do not end."""
+
+    def __init__(self, name: str | None) -> None:
+        super().__init__()
+        self.name = name
+        self.deadlines: list[Deadline] = []
+
+    def waits_for(self, deadline: Deadline) -> str | None:
+        """Return the name."""
+        self.deadlines.append(deadline)
+        return self.name
+
+
+@pytest.fixture
+def exit_now(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """Call what runs at exit, and what it starts."""
+    monkeypatch.setattr(exit_hook, "_PATIENCE", 0)
+
+    def call() -> None:
+        before = set(threading.enumerate())
+        exit_hook._close_all()
+        for thread in set(threading.enumerate()) - before:
+            thread.join(15)
+
+    return call
+
+
+def test_what_does_not_end_is_named_once_and_all_have_the_same_time(
+    exit_now: Callable[[], None],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    owners = [Stuck("a"), Stuck(None), Stuck("b")]
+    for owner in owners:
+        close_at_exit(owner)
+
+    exit_now()
+
+    assert caplog.messages == ["the interpreter cannot exit yet: it waits for a; b"]
+    assert [len(owner.deadlines) for owner in owners] == [2, 1, 2]
+    assert owners[0].deadlines[1] is owners[2].deadlines[1]
+    assert [owner.closed for owner in owners] == [1, 1, 1]
+
+
+def test_where_all_have_ended_no_thread_is_started_and_nothing_logged(
+    caplog: pytest.LogCaptureFixture, refusing: threading.Event
+) -> None:
+    close_at_exit(owner := Stuck(None))
+    refusing.set()
+
+    exit_hook._close_all()
+
+    assert caplog.messages == []
+    assert len(owner.deadlines) == 1
+
+
+def test_where_no_thread_is_to_be_had_the_exit_goes_on_without_a_line(
+    caplog: pytest.LogCaptureFixture, refusing: threading.Event
+) -> None:
+    close_at_exit(owner := Stuck("a"))
+    refusing.set()
+
+    exit_hook._close_all()
+
+    assert caplog.messages == []
+    assert owner.closed == 1
+
+
+def test_an_owner_that_cannot_say_what_it_waits_for_does_not_hide_the_others(
+    exit_now: Callable[[], None],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    class Raising(Owner):
+        def waits_for(self, deadline: Deadline) -> str | None:
+            raise ValueError
+
+    owners = [Stuck("a"), Raising(), Stuck("b")]
+    for owner in owners:
+        close_at_exit(owner)
+
+    exit_now()
+
+    assert [message.endswith("at exit raised") for message in caplog.messages] == [True, False]
+    assert caplog.messages[1].endswith("waits for a; b")
+
+
+STUCK = """
+from threadpool_mb.scheduling import exit_hook
+exit_hook._PATIENCE = 0.05
+
+def ends_when_it_was_said():
+    \"\"\"Let the stuck code go on as soon as the line is logged.\"\"\"
+    import logging
+    class Handler(logging.Handler):
+        def emit(self, record):
+            print(record.getMessage(), flush=True)
+            go.set()
+    logging.getLogger("threadpool_mb").addHandler(Handler())
+
+go, begun = threading.Event(), threading.Event()
+def waits(*_):
+    begun.set()
+    go.wait()
+"""
+
+
+@pytest.mark.parametrize(
+    ("program", "line"),
+    [
+        (
+            """
+def worker(key):
+    while True:
+        waits((yield))
+pool = mb.Pool(worker, name="stuck", max_threads=1)
+for number in range(5):
+    pool.initialize(number)
+    pool.dispatch(number, "in hand")
+    begun.wait()
+pool.dispatch(0, "waits")
+""",
+            "pool stuck: 5 workers not ended (keys 0, 1, 2 and 2 more), 5 messages waiting",
+        ),
+        (
+            """
+def worker(key, mailbox):
+    waits()
+pool = mb.Pool(worker, name="stuck", on_dead_letter=lambda _: None)
+pool.initialize("a", 1)
+begun.wait()
+""",
+            "pool stuck: 1 worker not ended (key 'a'), 1 message waiting",
+        ),
+        (
+            """
+executor = mb.KeyedExecutor(1, "stuck")
+executor.submit_keyed("a", waits)
+begun.wait()
+executor.submit_keyed("a", int)
+executor.submit_keyed("b", int)
+""",
+            "stuck: 3 tasks not done (key 'a')",
+        ),
+        (
+            """
+broker = mb.Broker(mb.BrokerConfig(lambda m: m, lambda *_: 1, waits, lambda *_: 1), name="stuck")
+broker.input.deliver(mb.Initialize("a", 1))
+broker.input.deliver(mb.Dispatch("a", 2))
+begun.wait()
+""",
+            "<Broker 'stuck'>: 1 message waiting",
+        ),
+        (
+            """
+broker = mb.Broker(
+    mb.BrokerConfig(lambda m: m, lambda *_: 1, waits, lambda *_: 1), name="stuck", max_threads=1
+)
+broker.input.deliver(mb.Initialize("a", 1))
+broker.input.deliver(mb.Dispatch("a", 2))
+begun.wait()
+until(lambda: broker._loop.waiting == 1)
+""",
+            "<Broker 'stuck'>: 1 message waiting (stuck: 2 tasks not done (key 'a'))",
+        ),
+    ],
+    ids=["pool", "function", "executor", "broker", "parallel"],
+)
+def test_stuck_code_that_keeps_the_interpreter_from_exiting_is_named(
+    program: str, line: str
+) -> None:
+    said = f"the interpreter cannot exit yet: it waits for {line}"
+
+    assert run(f"{STUCK}\nends_when_it_was_said()\n{program}") == [said]
+
+
+def test_the_line_is_on_stderr_where_logging_was_not_set_up_and_comes_after_five_seconds() -> None:
+    program = f"""
+{STUCK}
+import time
+exit_hook._PATIENCE = {exit_hook._PATIENCE}
+executor = mb.KeyedExecutor(1, "stuck")
+executor.submit_keyed("a", waits)
+begun.wait()
+def watch():
+    threading.main_thread().join()
+    began = time.monotonic()
+    until(lambda: any("cannot exit" in each for each in written))
+    print(time.monotonic() - began > 4, flush=True)
+    go.set()
+class Stream:
+    def write(self, text):
+        written.append(text)
+        sys.__stderr__.write(text)
+    def flush(self):
+        pass
+written = []
+sys.stderr = Stream()
+threading.Thread(target=watch).start()
+"""
+
+    said = "the interpreter cannot exit yet: it waits for stuck: 1 task not done (key 'a')\n"
+    assert run(program, stderr=said) == ["True"]
+
+
+def test_a_worker_that_ends_with_the_main_thread_is_not_waited_for() -> None:
+    """The main thread must not count as alive while its exit waits for such a worker."""
+    program = f"""
+{STUCK}
+exit_hook._PATIENCE = 600
+def worker(key, mailbox):
+    begun.set()
+    threading.main_thread().join()
+    print("ends", flush=True)
+pool = mb.Pool(worker)
+pool.initialize("a")
+begun.wait()
+"""
+
+    assert run(program) == ["ends"]

@@ -1,7 +1,7 @@
 """Checked by mypy, never run: what type checkers infer of the public interface."""
 
 from collections.abc import Callable, Generator, Iterator
-from concurrent.futures import Executor, Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, assert_type
 
 import threadpool_mb as mb
@@ -111,7 +111,7 @@ def an_executor_types_its_futures(executor: mb.KeyedExecutor) -> None:
     executor.submit_keyed("key", price, "tea", vat=0.2)  # type: ignore[call-arg]
     assert_type(executor.map_keyed(len, ["tea"], key=str.lower), Iterator[int])
     executor.map_keyed(len, [1], key=str)  # type: ignore[arg-type,list-item,unused-ignore]
-    assert_type(executor.for_key("key"), Executor)
+    assert_type(executor.for_key("key"), ThreadPoolExecutor)
     assert_type(executor.for_key("key").submit(price, "tea"), Future[float])
     with executor as entered:
         assert_type(entered, mb.KeyedExecutor)

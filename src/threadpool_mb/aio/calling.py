@@ -14,6 +14,7 @@ from threadpool_mb.command.messages import Call, Command
 from threadpool_mb.command.replies import Reply
 from threadpool_mb.errors import MailboxClosed
 from threadpool_mb.mailbox.protocols import Input
+from threadpool_mb.waiting import parked
 
 __all__ = ["acall"]
 
@@ -77,7 +78,8 @@ async def _answered(reply: Reply[Any], seconds: float | None) -> None:
     loop = asyncio.get_running_loop()
     answered: asyncio.Future[None] = loop.create_future()
     reply.when_answered(functools.partial(_tell, loop, answered))
-    with contextlib.suppress(TimeoutError):
+    # On a loop that runs in a worker the worker's thread waits, too.
+    with parked(), contextlib.suppress(TimeoutError):
         async with asyncio.timeout(seconds):
             await answered
 

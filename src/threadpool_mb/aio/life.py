@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Final, Protocol, Self
 from threadpool_mb.aio.loops import running_loop
 from threadpool_mb.arguments import NEVER, Deadline, shortest
 from threadpool_mb.scheduling.ending import Ending
+from threadpool_mb.waiting import parked
 
 if TYPE_CHECKING:
     import asyncio
@@ -151,7 +152,9 @@ async def _within(
     """Wait for the future, or until the time has run out."""
     timer = None if seconds is None else loop.call_later(seconds, _set, future)
     try:
-        await future
+        # On a loop that runs in a worker the worker's thread waits, too.
+        with parked():
+            await future
     finally:
         if timer is not None:
             timer.cancel()

@@ -15,6 +15,7 @@ from typing import Any, Final, final
 
 from threadpool_mb.aio.loops import running_loop
 from threadpool_mb.command.replies import Reply
+from threadpool_mb.forking import remade_in_children
 from threadpool_mb.mailbox.slots import Slots
 
 __all__ = ["Pulse", "pulse_here"]
@@ -76,7 +77,7 @@ class Pulse:
 _pulses: Final[weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Pulse]] = (
     weakref.WeakKeyDictionary()
 )
-_lock: Final = threading.RLock()
+_lock: Final = remade_in_children(threading.RLock())
 """Guards `_pulses`. Nobody waits under it."""
 
 

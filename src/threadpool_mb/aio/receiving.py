@@ -41,10 +41,13 @@ async def async_messages[T](mailbox: Mailbox[T], /) -> AsyncIterator[T]:
     receive = mailbox.receive
     in_a_row = 0
     cleared = False
+    # A message is given out of this, and held by nothing here: a call that the task drops is
+    # dropped, though the task has not come back.
+    given: list[T] = []
     try:
         while True:
             try:
-                message = receive(timeout=0)
+                given.append(receive(timeout=0))
             except MailboxClosed:
                 return
             except MailboxEmpty:
@@ -57,9 +60,7 @@ async def async_messages[T](mailbox: Mailbox[T], /) -> AsyncIterator[T]:
                 cleared = not cleared
                 continue
             cleared = False
-            yield message
-            # It must not be kept alive while the next one is waited for.
-            del message
+            yield given.pop()
             in_a_row += 1
             if in_a_row == _IN_A_ROW:
                 in_a_row = 0

@@ -7,6 +7,8 @@ A loop that is closed is told nothing, and raises nothing.
 import asyncio
 from typing import Final, final
 
+from threadpool_mb.waiting import parked
+
 __all__ = ["Signal"]
 
 
@@ -55,8 +57,10 @@ class Signal:
     async def wait(self, seconds: float | None = None) -> bool:
         """Wait until the flag is set; `False` if the time ran out."""
         try:
-            async with asyncio.timeout(seconds):
-                await self._event.wait()
+            # On a loop that runs in a worker the worker's thread waits, too.
+            with parked():
+                async with asyncio.timeout(seconds):
+                    await self._event.wait()
         except TimeoutError:
             return False
         return True

@@ -12,11 +12,13 @@ from typing import Final, Self, cast, final
 
 from threadpool_mb.arguments import Deadline, check_limit
 from threadpool_mb.broker.config import BrokerConfig
-from threadpool_mb.broker.inputs import BrokerInput
+from threadpool_mb.broker.inputs import BrokerInput, InputOfParent
 from threadpool_mb.broker.loop import BrokerLoop
 from threadpool_mb.broker.parallel import ParallelHandling
 from threadpool_mb.broker.receiving import shared_receiving
+from threadpool_mb.broker.reports import BrokerDrainReport
 from threadpool_mb.callables import check_callable
+from threadpool_mb.copying import Uncopied
 from threadpool_mb.dead_letters import DeadLetter, DeadLetterOffice, DeadLetterReason
 from threadpool_mb.describing import describe
 from threadpool_mb.errors import Cancelled, ThreadRefused
@@ -36,7 +38,7 @@ _numbers: Final = itertools.count(1)
 
 
 @final
-class Broker[M, K, W, R]:
+class Broker[M, K, W, R](Uncopied):
     """Owns a table of resources: connections, files, whatever has a key.
 
     A message from `input` is demultiplexed to a key. `Initialize` creates the key's resource,
@@ -161,7 +163,7 @@ class Broker[M, K, W, R]:
     @property
     def input(self) -> Input[M]:
         """Where senders deliver; it does not keep the broker alive."""
-        return self._input
+        return InputOfParent() if self._loop.in_child else self._input
 
     def close(self) -> None:
         """Take no more messages; handle those that were taken, clean all resources, and end.
@@ -196,7 +198,8 @@ class Broker[M, K, W, R]:
 
         Raises:
             TimeoutError: if the timeout ran out; the broker goes on.
-            RuntimeError: if one of the four functions calls it.
+            RuntimeError: if one of the four functions calls it; or if the broker was made before
+                `os.fork`, in the process that has forked this one.
             ValueError: if the timeout is no number of seconds.
             BaseException: what stopped the broker.
 
@@ -212,14 +215,53 @@ class Broker[M, K, W, R]:
             # The error's traceback holds this frame, which must not hold the error.
             del error
 
-    def _wait(self, deadline: Deadline) -> None:
+    def drain(self, *, timeout: float | None) -> BrokerDrainReport:
+        """Close, wait for the backlog to be handled, and cancel what is left after the timeout.
+
+        For shutting down within a grace period. If the timeout ran out the broker was cancelled,
+        and `join` waits for its end. What waits in it becomes dead letters, and is not among those
+        of the report yet. An interrupt (Ctrl-C) cancels it, and is raised.
+
+        Blocks: at most `timeout` seconds; `None`: until all resources are cleaned.
+        Threads: safe from any thread but the broker's own ones.
+
+        Returns:
+            What was lost, and what stopped the broker, which is not raised; if the timeout ran out,
+            also what was left.
+
+        Raises:
+            RuntimeError: if one of the four functions calls it.
+            ValueError: if the timeout is no number of seconds.
+        """
+        deadline = Deadline(timeout)
+        loop = self._loop
+        if loop.in_child:
+            return loop.report()
+        self._check_not_own_thread("drained")
+        try:
+            loop.close()
+            loop.wait(deadline)
+            report = loop.report()
+        except BaseException:
+            loop.cancel()
+            raise
+        if not report.finished:
+            loop.cancel()
+        return report
+
+    def _check_not_own_thread(self, what: str) -> None:
         thread, parallel = threading.current_thread(), self._loop.parallel
-        own = thread is self._thread or (
+        if thread is self._thread or (
             parallel is not None and (thread in parallel or parallel.runs_here())
-        )
-        if own:
-            msg = f"{self!r} cannot be joined from its own thread: that would wait for itself"
+        ):
+            msg = f"{self!r} cannot be {what} from its own thread: that would wait for itself"
             raise RuntimeError(msg)
+
+    def _wait(self, deadline: Deadline) -> None:
+        if self._loop.in_child:
+            msg = f"{self!r} cannot be joined: its thread is not in this process"
+            raise RuntimeError(msg)
+        self._check_not_own_thread("joined")
         self._thread.join(deadline.remaining())
         # Not `is_alive`, which may be false too early (gh-137017, until 3.13.8 and 3.14.1).
         if not self._loop.ended:
@@ -250,6 +292,8 @@ class Broker[M, K, W, R]:
         Blocks: until all resources are cleaned.
         """
         self.cancel()
+        if self._loop.in_child:
+            return
         if error is None:
             self.join()
         else:

@@ -78,7 +78,8 @@ class BrokerConfig[M, K, W, R]:
     demultiplex: Callable[[M], Initialize[K, W] | Dispatch[K, W]]
     """`demultiplex(message)` says for which key a message is, and whether that key begins with it.
 
-    An exception is logged, and the message ignored. Another kind of value counts as a `TypeError`.
+    An exception is logged, and the message becomes a dead letter without a key. Another kind of
+    value counts as a `TypeError`. A caller gets `WorkerGone`, the exception being its cause.
 
     From the original's `Demultiplexer`.
     """

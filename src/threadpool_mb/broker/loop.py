@@ -18,15 +18,19 @@ import logging
 from collections.abc import Callable
 from typing import Final, final
 
+from threadpool_mb.arguments import AT_ONCE, Deadline
 from threadpool_mb.broker.config import BrokerConfig
 from threadpool_mb.broker.parallel import ParallelHandling
 from threadpool_mb.broker.receiving import SharedReceiving
+from threadpool_mb.broker.reports import BrokerDrainReport
 from threadpool_mb.broker.resources import Address, Resources
-from threadpool_mb.dead_letters import DeadLetterOffice
+from threadpool_mb.dead_letters import DeadLetterOffice, DeadLetterReason
 from threadpool_mb.describing import describe
 from threadpool_mb.errors import Cancelled, MailboxClosed, MailboxEmpty
+from threadpool_mb.forking import MADE_BEFORE_FORK, end_child, keep
 from threadpool_mb.here import here
-from threadpool_mb.informed import inform
+from threadpool_mb.latches import Latch
+from threadpool_mb.mailbox.own_kinds import own_mailbox
 from threadpool_mb.mailbox.protocols import Mailbox
 from threadpool_mb.markers import MISSING
 from threadpool_mb.messages import Dispatch, Initialize
@@ -45,16 +49,19 @@ class BrokerLoop[M, K, W, R]:
 
     __slots__ = (
         "__weakref__",
+        "_begun",
         "_closing",
         "_demultiplex",
         "_errors",
         "_handle",
         "_office",
+        "_over",
         "_owner",
         "_receiving",
         "_resources",
         "cancelling",
         "ended",
+        "in_child",
         "mailbox",
         "parallel",
     )
@@ -100,23 +107,75 @@ class BrokerLoop[M, K, W, R]:
         )
         self.mailbox: Final = mailbox
         self._receiving: Final = receiving
+        self._begun: bool = False
         self._closing: bool = False
         self.cancelling: bool = False
+        self.in_child: bool = False
+        """Whether the broker's thread is one of the process that has forked this one."""
         self.ended: bool = False
         """All is done: resources are cleaned, and `error` stays as it is."""
+        # Opened when `ended` is set.
+        self._over: Final = Latch()
         self._errors: Final = errors
 
     def close(self) -> None:
         """Take no more messages, and end when those that were taken are handled."""
+        if self.in_child:
+            return
         self._closing = True
         self.mailbox.close()
 
     def cancel(self) -> None:
         """Take no more messages, and end before the next one is handled."""
+        if self.in_child:
+            return
         self._closing = self.cancelling = True
         if self.parallel is not None:
             self.parallel.stop()
         self.mailbox.cancel()
+
+    def wait(self, deadline: Deadline) -> bool:
+        """Wait for the end; `False` if the deadline came first."""
+        return self._over.wait(deadline)
+
+    def report(self) -> BrokerDrainReport:
+        """Return a snapshot; see `Broker.drain`."""
+        error = self.error if self.ended else None
+        return BrokerDrainReport(
+            finished=self.ended,
+            messages=self.waiting,
+            resources=self.resources,
+            error=None if isinstance(error, Cancelled) else error,
+            dead_letters=self._office.counts(),
+        )
+
+    def waits_for(self, deadline: Deadline) -> str | None:
+        """Return what keeps it from its end, once closed, at the deadline; see `exit_hook`."""
+        # The system may have refused its thread.
+        if not self._begun or self.wait(deadline):
+            return None
+        waiting = self.waiting
+        text = f"{self._owner}: {waiting} message{'' if waiting == 1 else 's'} waiting"
+        handled = None if self.parallel is None else self.parallel.waits_for(AT_ONCE)
+        return text if handled is None else f"{text} ({handled})"
+
+    def forked(self) -> bool:
+        """Take no more messages: the broker's thread is not in this child of `os.fork`.
+
+        Returns:
+            `False`: it does not work here.
+        """
+        self._office.forked()
+        if self.ended:
+            return False
+        self.in_child = self._closing = self._resources.in_child = True
+        own = own_mailbox(self.mailbox)
+        if own is not None:
+            own.forked()
+        if self.parallel is not None:
+            self.parallel.forked()
+        keep(self)
+        return False
 
     @property
     def closing(self) -> bool:
@@ -144,7 +203,9 @@ class BrokerLoop[M, K, W, R]:
 
     @property
     def state(self) -> str:
-        """What the loop does, in one word."""
+        """What the loop does, in a few words."""
+        if self.in_child:
+            return MADE_BEFORE_FORK
         if not self.ended:
             return "cancelling" if self.cancelling else "closing" if self.closing else "running"
         if self.error is None:
@@ -153,11 +214,12 @@ class BrokerLoop[M, K, W, R]:
 
     def run(self) -> None:
         """Run the loop: the broker's thread from its first step to its last."""
+        self._begun = True
         take_next = self._take_alone if self._receiving is None else self._receiving.take_next
         take = self._take
 
         try:
-            while True:
+            while not self.in_child:
                 take_next(take)
         except (MailboxClosed, MailboxEmpty):
             pass  # from `receive`: `_take` lets no `Exception` out
@@ -165,6 +227,9 @@ class BrokerLoop[M, K, W, R]:
             self._errors.append(error)
             if self.parallel is not None:
                 self.parallel.stop()
+        if self.in_child:
+            # One of the four functions has forked. What is to be done at the end, the parent does.
+            end_child(self.error)
 
         # First, so that senders are refused while resources are cleaned.
         for step in (
@@ -179,6 +244,7 @@ class BrokerLoop[M, K, W, R]:
             except BaseException as error:  # noqa: BLE001 - `join` raises it; the rest is due
                 self._errors.append(error)
         self.ended = True
+        self._over.open()
 
     def _take_alone(self, take: Callable[[M], object]) -> None:
         # No name here holds the message while it is waited for.
@@ -238,7 +304,8 @@ class BrokerLoop[M, K, W, R]:
     def _take(self, message: M) -> None:
         """Handle one message; only what is no `Exception` leaves."""
         address = self._address(message)
-        if address is not None:
+        # `demultiplex` may have forked.
+        if address is not None and not self.in_child:
             self._handle(address)
 
     def _address(self, message: M) -> Address[K, W] | None:
@@ -247,10 +314,11 @@ class BrokerLoop[M, K, W, R]:
             address = self._demultiplex(message)
             _check_address(address)
         except BaseException as error:
-            inform(message, MISSING, "demultiplex raised")
+            if isinstance(error, Exception):
+                _logger.exception("%s: demultiplex failed for %s", self._owner, describe(message))
+            self._office.take(MISSING, message, DeadLetterReason.DEMULTIPLEX_FAILED, error)
             if not isinstance(error, Exception):
                 raise
-            _logger.exception("%s: demultiplex raised, a message is ignored", self._owner)
             return None
         return address
 

@@ -16,6 +16,7 @@ import threading
 from collections.abc import Callable
 from typing import Any, Final, Literal, final
 
+from threadpool_mb.arguments import Deadline
 from threadpool_mb.broker.resources import Address, Resources
 from threadpool_mb.dead_letters import DeadLetterReason
 from threadpool_mb.errors import ThreadRefused
@@ -60,11 +61,13 @@ class ParallelHandling[K, W, R]:
         self._owner: Final = owner
         self._resources: Final = resources
         self._failed: Final = failed
-        self._table: Final = Table(name, max_threads, extra_when_blocked=True)
+        self._table: Final = Table(name, max_threads)
         # Room for what was taken and is not handled: `take` waits for it, `_free` makes it. `stop`
         # wakes nobody: the end waits for what runs anyway. One less than are handled and wait: the
         # broker's thread has the last one in hand.
-        self._room: Final = None if limit is None else threading.Semaphore(limit + max_threads - 1)
+        self._room: threading.Semaphore | None = (
+            None if limit is None else threading.Semaphore(limit + max_threads - 1)
+        )
         self._stopped: bool = False
         self._alone: bool = False
 
@@ -95,10 +98,10 @@ class ParallelHandling[K, W, R]:
         except Exception as error:  # noqa: BLE001 - the key's, logged there
             self._free()
             self._resources.refuse(address, error)
-        except BaseException:
+        except BaseException as error:
             # The key's; it ends the broker.
             self._free()
-            self._resources.drop(address, DeadLetterReason.WORKER_FAILED)
+            self._resources.drop(address, DeadLetterReason.WORKER_FAILED, error)
             raise
 
     def has_room(self) -> bool:
@@ -137,7 +140,7 @@ class ParallelHandling[K, W, R]:
     def _task(self, address: Address[K, W]) -> Task:
         shard = self._table.shard(address.key)
         future: KeyedFuture[Any] = KeyedFuture(shard, address.key)
-        return Task(shard, address.key, future, self._run, (address,), None)
+        return Task(shard, address.key, future, self._run, (address,), None, None)
 
     def stop(self) -> None:
         """Make dead letters of what is not handled yet, when its turn comes."""
@@ -150,6 +153,17 @@ class ParallelHandling[K, W, R]:
         """
         self._table.close()
         self._table.join()
+
+    def forked(self) -> None:
+        """Have nothing more handled, and wait for nothing; in a child of `os.fork`."""
+        self._stopped = True
+        # Its lock may be held for ever.
+        self._room = None
+        self._table.forked(needed=True)
+
+    def waits_for(self, deadline: Deadline) -> str | None:
+        """Return what is not handled at the deadline; see `Table.waits_for`."""
+        return self._table.waits_for(deadline)
 
     @property
     def waiting(self) -> int:

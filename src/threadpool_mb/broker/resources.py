@@ -44,7 +44,7 @@ class _Entry[K, R]:
 class Resources[K, W, R]:
     """Creates, handles and cleans."""
 
-    __slots__ = ("_config", "_entries", "_office", "_owner")
+    __slots__ = ("_config", "_entries", "_office", "_owner", "in_child")
 
     def __init__(
         self, owner: str, config: BrokerConfig[Any, K, W, R], office: DeadLetterOffice[K, Any]
@@ -54,6 +54,9 @@ class Resources[K, W, R]:
         self._config: Final = config
         self._office: Final[DeadLetterOffice[K, Any]] = office
         self._entries: Final[dict[K, _Entry[K, R]]] = {}
+        self.in_child: bool = False
+        """Whether they are those of the process that has forked this one: in one of the functions,
+        if any of these is called here. Then nothing follows it."""
 
     def __len__(self) -> int:
         """Return the number of resources."""
@@ -66,10 +69,15 @@ class Resources[K, W, R]:
         else:
             self._initialize(address.key, address.message)
 
-    def drop(self, address: Address[K, W], reason: DeadLetterReason) -> None:
+    def drop(
+        self,
+        address: Address[K, W],
+        reason: DeadLetterReason,
+        cause: BaseException | None = None,
+    ) -> None:
         """Make a dead letter of a message, if there is one."""
         if address.message is not MISSING:
-            self._office.take(address.key, address.message, reason)
+            self._office.take(address.key, address.message, reason, cause)
 
     def refuse(self, address: Address[K, W], error: Exception) -> None:
         """Log that a key cannot be looked up, and drop its message."""
@@ -79,34 +87,44 @@ class Resources[K, W, R]:
         self.drop(
             address,
             DeadLetterReason.UNKNOWN_KEY if is_dispatch else DeadLetterReason.WORKER_FAILED,
+            error,
         )
 
     def _dispatch(self, key: K, message: W) -> None:
-        entry = None
+        entry = cause = None
         try:
             entry = self._entries.get(key)
-        except Exception:
+        except BaseException as error:
+            cause = error
+            if not isinstance(error, Exception):
+                raise
             _logger.exception("%s: the key %s cannot be looked up", self._owner, describe(key))
         finally:
             if entry is None:
-                self._office.take(key, message, DeadLetterReason.UNKNOWN_KEY)
+                self._office.take(key, message, DeadLetterReason.UNKNOWN_KEY, cause)
+            # Its traceback holds this frame, which must not hold the error.
+            del cause
         if entry is not None:
             self._handle(entry, message)
 
     def _initialize(self, key: K, message: W | Missing) -> None:
-        entry = None
+        entry = cause = None
         reason = DeadLetterReason.WORKER_FAILED
         try:
             if key in self._entries:
                 reason = DeadLetterReason.DUPLICATE_INITIALIZE
             else:
                 entry = self._create(key, message)
-        except Exception:
+        except BaseException as error:
+            cause = error
+            if not isinstance(error, Exception):
+                raise
             _logger.exception("%s: no resource for the key %s", self._owner, describe(key))
         finally:
             if entry is None and message is not MISSING:
-                self._office.take(key, message, reason)
-        if entry is not None and message is not MISSING:
+                self._office.take(key, message, reason, cause)
+            del cause
+        if entry is not None and message is not MISSING and not self.in_child:
             self._handle(entry, message)
 
     def _create(self, key: K, message: W | Missing) -> _Entry[K, R]:
@@ -133,7 +151,7 @@ class Resources[K, W, R]:
                 case _:
                     _refuse_update(update)
         except BaseException as error:
-            inform(message, entry.key, DeadLetterReason.WORKER_FAILED)
+            inform(message, entry.key, DeadLetterReason.WORKER_FAILED, error)
             if not isinstance(error, Exception):
                 raise
             _logger.exception(
@@ -156,6 +174,8 @@ class Resources[K, W, R]:
             self._clean(entry)
 
     def _clean(self, entry: _Entry[K, R]) -> None:
+        if self.in_child:
+            return
         try:
             self._config.clean(entry.key, entry.resource)
         except Exception:

@@ -3,6 +3,7 @@
 from typing import Final, final
 
 from threadpool_mb.command.replies import Reply
+from threadpool_mb.copying import Uncopied
 from threadpool_mb.counters import CallId
 from threadpool_mb.describing import describe
 from threadpool_mb.markers import MISSING
@@ -13,10 +14,16 @@ _DROPPED: Final = "its reply box was dropped"
 
 
 @final
-class ReplyBox[R]:
+class ReplyBox[R](Uncopied):
     """Takes one answer to a call, and brings it to whoever waits for it.
 
-    One that is dropped without an answer tells its caller so: `WorkerGone`.
+    One that is dropped without an answer tells its caller so: `WorkerGone`. At once, where the
+    receiver has taken the call with `receive`, and nothing else holds it. But what hands a message
+    to its receiver may hold it, too: the thread that runs a generator worker or a server, until its
+    next `yield` (who calls a generator's `send` holds what it sends); a loop over a mailbox that
+    has a limit, until its next step; a broker, until its `handle` returns. So a call that is
+    dropped is noticed, at the latest, when its receiver asks for the next message, or ends. A
+    receiver that goes on working without an answer had better give one: `fail`.
 
     Threads: internally synchronized; any thread may answer.
 
@@ -65,9 +72,9 @@ class ReplyBox[R]:
             raise TypeError(f"a call fails with an exception, not {describe(error)}")
         self.answer.settle(MISSING, error, from_box=True)
 
-    def not_handled(self, key: object, reason: str) -> None:
+    def not_handled(self, key: object, reason: str, cause: BaseException | None = None) -> None:
         """Answer that the call will not be handled."""
-        self.answer.not_handled(key, reason)
+        self.answer.not_handled(key, reason, cause)
 
     def __repr__(self) -> str:
         """Show the id of the call."""

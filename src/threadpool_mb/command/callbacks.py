@@ -1,13 +1,12 @@
 """What is called with a reply when its answer is there."""
 
-import concurrent.futures
 import logging
 from collections.abc import Callable
 from typing import Any, Final, Protocol, final
 
 from threadpool_mb.counters import CallId
 
-__all__ = ["WithReply", "fill_future", "run_callback"]
+__all__ = ["WithReply", "run_callback"]
 
 _logger = logging.getLogger(__name__)
 
@@ -23,23 +22,12 @@ class WithReply:
         self.function: Final = function
 
 
-class _Answered[R](Protocol):
+class _Answered(Protocol):
     @property
     def call_id(self) -> CallId: ...
-    def result(self, *, timeout: float | None = ...) -> R: ...
 
 
-def fill_future[R](future: "concurrent.futures.Future[R]", reply: _Answered[R]) -> None:
-    """Set a future from a reply that is there."""
-    try:
-        value = reply.result(timeout=0)
-    except Exception as error:  # noqa: BLE001 - it is the future's
-        future.set_exception(error)
-    else:
-        future.set_result(value)
-
-
-def run_callback(callback: Callable[[], object] | WithReply, reply: _Answered[Any]) -> None:
+def run_callback(callback: Callable[[], object] | WithReply, reply: _Answered) -> None:
     """Call what is to be called once a reply is there; an `Exception` of it is logged."""
     try:
         if isinstance(callback, WithReply):

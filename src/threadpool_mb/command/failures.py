@@ -12,9 +12,17 @@ from threadpool_mb.errors import (
     CallTimedOut,
     WorkerGone,
 )
+from threadpool_mb.forking import MADE_BEFORE_FORK
 from threadpool_mb.markers import MISSING
 
-__all__ = ["fresh", "no_reply_in_time", "not_delivered", "not_delivered_in_time", "not_handled"]
+__all__ = [
+    "fresh",
+    "made_before_fork",
+    "no_reply_in_time",
+    "not_delivered",
+    "not_delivered_in_time",
+    "not_handled",
+]
 
 _NOT_TAKEN: Final = {
     DeadLetterReason.UNKNOWN_KEY,
@@ -24,15 +32,18 @@ _NOT_TAKEN: Final = {
 """Of what became a dead letter for these reasons, nobody has seen anything."""
 
 
-def not_handled(call_id: CallId, key: object, reason: str) -> CallError:
-    """Nobody will handle the call, or answer it any more."""
+def not_handled(
+    call_id: CallId, key: object, reason: str, cause: BaseException | None = None
+) -> CallError:
+    """Nobody will handle the call, or answer it any more, because of the `cause` if given."""
     for_key = "" if key is MISSING else f" to key {describe(key)}"
     never_taken = reason in _NOT_TAKEN
     happened = "was not delivered" if never_taken else "will not be answered"
     kind = CallNotDelivered if never_taken else WorkerGone
-    return kind(
-        f"the call {call_id}{for_key} {happened}: {reason}", call_id, key=key, reason=reason
-    )
+    text = f"the call {call_id}{for_key} {happened}: {reason}"
+    error = kind(text, call_id, key=key, reason=reason)
+    error.__cause__ = cause
+    return error
 
 
 def not_delivered(call_id: CallId, key: object, error: Exception) -> CallNotDelivered:
@@ -53,11 +64,19 @@ def no_reply_in_time(call_id: CallId, key: object) -> CallTimedOut:
     return CallTimedOut(text, call_id, key=key, reason="no reply in time")
 
 
+def made_before_fork(call_id: CallId, key: object) -> WorkerGone:
+    """The call was made by the process that has forked this one, and had no answer then."""
+    text = f"the call {call_id} was {MADE_BEFORE_FORK}: whoever has it is not in this process"
+    return WorkerGone(text, call_id, key=key, reason=MADE_BEFORE_FORK)
+
+
 def fresh(call_id: CallId, key: object, error: BaseException, *, from_box: bool) -> CallError:
     """Return an exception of one's own to raise: each who raises it adds to its traceback."""
     if not from_box:
         given = cast("CallError", error)
-        return type(given)(str(given), call_id, key=given.key, reason=given.reason)
+        again = type(given)(str(given), call_id, key=given.key, reason=given.reason)
+        again.__cause__ = given.__cause__
+        return again
     text = f"the call {call_id} failed: {type(error).__name__}: {_text(error)}"
     failed = CallFailed(text, call_id, key=key, reason="failed")
     failed.__cause__ = error

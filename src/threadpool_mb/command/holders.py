@@ -19,6 +19,7 @@ tell it, the second one changes nothing.
 import threading
 from typing import Final, final
 
+from threadpool_mb.forking import remade_in_children
 from threadpool_mb.here import Awaited, Holder
 
 __all__ = ["Move", "add_watcher", "tell_watchers", "unwatch", "watching"]
@@ -36,7 +37,7 @@ class Move:
         """Room in the next one's mailbox, where that is waited for."""
 
 
-watching: Final = threading.RLock()
+watching: Final = remade_in_children(threading.RLock())
 """Guards who watches whom, of all. Nobody waits under it. It is taken only by those who are going
 to wait, or hand on what somebody waits for."""
 

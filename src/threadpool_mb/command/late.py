@@ -3,9 +3,11 @@
 import threading
 from typing import Final
 
+from threadpool_mb.forking import remade_in_children
+
 __all__ = ["count_late_reply", "late_replies"]
 
-_lock: Final = threading.RLock()
+_lock: Final = remade_in_children(threading.RLock())
 """Guards the count. Nobody waits under it. Reentrant, for signal handlers."""
 _so_far: int = 0
 

@@ -49,9 +49,9 @@ class Call[R](Informed):
         self.reply_box: Final = reply_box
         """Where the answer goes."""
 
-    def not_handled(self, key: object, reason: str) -> None:
+    def not_handled(self, key: object, reason: str, cause: BaseException | None = None) -> None:
         """Tell the caller; see `Informed.not_handled`."""
-        self.reply_box.not_handled(key, reason)
+        self.reply_box.not_handled(key, reason, cause)
 
     def __repr__(self) -> str:
         """Show the command and the id of the call."""

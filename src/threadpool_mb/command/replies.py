@@ -21,7 +21,6 @@ threads that take turns of the worker that has the call: a list of theirs may ha
 """
 
 import concurrent.futures
-import functools
 import queue
 from collections.abc import Callable
 from typing import Any, Final, cast, final
@@ -29,11 +28,14 @@ from typing import Any, Final, cast, final
 from threadpool_mb.arguments import NEVER, Deadline
 from threadpool_mb.callables import check_callable
 from threadpool_mb.command import failures
-from threadpool_mb.command.callbacks import WithReply, fill_future, run_callback
+from threadpool_mb.command.callbacks import WithReply, run_callback
+from threadpool_mb.command.futures import future_of
 from threadpool_mb.command.gates import Gate, gate_in, open_gate
 from threadpool_mb.command.holders import Move, add_watcher, unwatch, watching
 from threadpool_mb.command.late import count_late_reply
-from threadpool_mb.counters import CallId, Counter
+from threadpool_mb.command.numbers import made_by_parent, next_number
+from threadpool_mb.copying import Uncopied
+from threadpool_mb.counters import CallId
 from threadpool_mb.errors import CallDeadlock, CallError, DuplicateReply
 from threadpool_mb.here import Holder
 from threadpool_mb.markers import MISSING, Missing
@@ -49,11 +51,9 @@ _LONGEST_PAUSE: Final = 1.0
 """Seconds between two looks of one who waits; see above."""
 _PATIENT: Final = 0.128
 
-_next_number: Final = Counter().increment_and_get
-
 
 @final
-class Reply[R]:
+class Reply[R](Uncopied):
     """The answer to a call, now or later; from `call_async`.
 
     A reply is read, never consumed: whoever asks again gets it again.
@@ -78,7 +78,7 @@ class Reply[R]:
     def __init__(self, key: object = MISSING, deadline: Deadline = NEVER) -> None:
         """Wait for the answer to a call to `key`, at most until the deadline."""
         self._log: Final[list[object]] = []
-        self._number: Final = _next_number()
+        self._number: Final = next_number()
         self._watched: Holder | None = None
         self.key: Final = key
         self.deadline: Final = deadline
@@ -142,7 +142,8 @@ class Reply[R]:
         From the original's `waitForReply`.
         """
         deadline = Deadline(timeout)
-        answer = self._look() or (self.wait(deadline) if timeout != 0 else None)
+        waits = timeout is None or timeout > 0
+        answer = self._look() or (self.wait(deadline) if waits else None)
         if answer is None:
             raise failures.no_reply_in_time(self.call_id, self.key)
         return self._read(answer)
@@ -162,12 +163,10 @@ class Reply[R]:
     def as_future(self) -> "concurrent.futures.Future[R]":
         """Return a future of the answer, for what takes one; each call makes another one.
 
-        It cannot be cancelled: nobody could call the command back.
+        It cannot be cancelled: nobody could call the command back. A worker may wait for it as it
+        may for the reply, also with `concurrent.futures.wait` and `as_completed`.
         """
-        future: concurrent.futures.Future[R] = concurrent.futures.Future()
-        future.set_running_or_notify_cancel()
-        self.add_done_callback(functools.partial(fill_future, future))
-        return future
+        return future_of(self)
 
     def __repr__(self) -> str:
         """Show the id of the call, and what there is."""
@@ -210,7 +209,10 @@ class Reply[R]:
             if type(earlier) is tuple:
                 run_callback(entry, self)
                 return
-        self.watch()
+        if made_by_parent(self._number):
+            run_callback(entry, self)
+        else:
+            self.watch()
 
     def result_or_give_up(self) -> R:
         """Return the value, or raise, before the deadline; take no answer after that."""
@@ -229,10 +231,10 @@ class Reply[R]:
         """Take no answer any more: nobody waits for it."""
         self.settle_error(failures.no_reply_in_time(self.call_id, self.key))
 
-    def not_handled(self, key: object, reason: str) -> None:
+    def not_handled(self, key: object, reason: str, cause: BaseException | None = None) -> None:
         """Answer that nobody will handle the call; see `Informed`."""
         if not self.answered:
-            self.settle_error(failures.not_handled(self.call_id, key, reason))
+            self.settle_error(failures.not_handled(self.call_id, key, reason, cause))
 
     def settle_error(self, error: CallError) -> None:
         """Give an answer that does not come out of the box."""
@@ -365,6 +367,9 @@ class Reply[R]:
         """Return the answer; that of a worker that has ended, too."""
         answer = self._answer()
         if answer is None:
+            if made_by_parent(self._number):
+                # Not settled: the callbacks are for the parent's answer.
+                return MISSING, failures.made_before_fork(self.call_id, self.key), False
             holder = self.holder
             if holder is not None and holder.gone:
                 self.holder_gone(holder)
@@ -386,7 +391,7 @@ class Reply[R]:
                 break
             try:
                 if type(entry) is Gate:
-                    open_gate(entry)
+                    open_gate(cast("queue.SimpleQueue[None]", entry))
                 else:
                     run_callback(cast("Callable[[], object] | WithReply", entry), self)
             except BaseException as error:  # noqa: BLE001 - a callback's, or an interrupt

@@ -2,15 +2,19 @@
 
 import concurrent.futures
 import itertools
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, Final, cast, final, override
+from contextvars import copy_context
+from typing import Any, Final, Literal, final, override
 
 from threadpool_mb.arguments import check_key, check_limit
+from threadpool_mb.callables import check_callable
 from threadpool_mb.describing import describe
 from threadpool_mb.executor.futures import KeyedFuture, NoKey
+from threadpool_mb.executor.results import submitted_results_of
+from threadpool_mb.executor.standard import StandardExecutor
 from threadpool_mb.executor.table import Table
 from threadpool_mb.executor.tasks import Task
+from threadpool_mb.executor.views import KeyView
 from threadpool_mb.scheduling.exit_hook import close_at_exit
 from threadpool_mb.scheduling.shared_threads import default_max_threads
 
@@ -20,7 +24,7 @@ _numbers: Final = itertools.count(1)
 
 
 @final
-class KeyedExecutor(concurrent.futures.Executor):
+class KeyedExecutor(StandardExecutor):
     """Runs calls on threads: in order per key, parallel across keys.
 
     ```python
@@ -36,12 +40,19 @@ class KeyedExecutor(concurrent.futures.Executor):
     A key leaves no trace: as soon as none of its tasks waits or runs, it is forgotten. After 64
     tasks in a row a busy key goes to the end of the line.
 
-    Each thread has one `contextvars` context of its own, empty before its initializer; as in
-    `ThreadPoolExecutor` its tasks share it. It is empty on 3.14t too, where `ThreadPoolExecutor`'s
-    threads begin with a copy of the context of whoever happened to have them started.
+    **Context.** A task, and its future's callbacks where its thread calls them, run in a copy of
+    the `contextvars` context in which it was submitted, as with `asyncio.to_thread`: tracing and
+    logging contexts arrive, and what a task sets is no other task's. So what an initializer sets in
+    its context no task sees, unless `context="empty"` (`threading.local` works with both).
+
+    **Where a `ThreadPoolExecutor` is expected** it is one, as `loop.set_default_executor` wants it,
+    and what libraries read of its private attributes is true. It cannot be copied or pickled.
 
     Blocks: a task that waits with `result` or `exception` for a later one of its own key would wait
-    for ever, and gets a `RuntimeError`. `concurrent.futures.wait` and `as_completed` do wait.
+    for ever, and gets a `RuntimeError`. `concurrent.futures.wait` and `as_completed` do wait. A
+    task that waits so for one of another key holds nothing up: where all threads of the executor
+    do, there is one more, which ends when there is nothing to do. `max_workers` is the most threads
+    that do not wait so.
 
     Threads: internally synchronized. A key's `__hash__` and `__eq__` run under a lock and must not
     wait for another thread that uses the executor.
@@ -53,6 +64,8 @@ class KeyedExecutor(concurrent.futures.Executor):
         thread_name_prefix: str = "",
         initializer: Callable[..., object] | None = None,
         initargs: tuple[Any, ...] = (),
+        *,
+        context: Literal["submitter", "empty"] = "submitter",
     ) -> None:
         """Start no thread yet; they are started when they are needed, and then kept.
 
@@ -63,9 +76,11 @@ class KeyedExecutor(concurrent.futures.Executor):
             initializer: called by each thread before its first task. If it raises, all tasks that
                 wait fail with `BrokenThreadPool`, and so does `submit` from then on.
             initargs: its arguments.
+            context: what a task's `contextvars` context is a copy of: `"submitter"`, that of
+                whoever submits it; `"empty"`, an empty one, but for what the initializer has set.
 
         Raises:
-            ValueError: if `max_workers` is not at least 1.
+            ValueError: if `max_workers` is not at least 1, or `context` is another word.
             TypeError: if the initializer cannot be called.
         """
         if max_workers is None:
@@ -75,15 +90,24 @@ class KeyedExecutor(concurrent.futures.Executor):
         if initializer is not None and not callable(initializer):  # pyright: ignore[reportUnnecessaryComparison]
             raise TypeError(f"initializer must be a callable, not {describe(initializer)}")
 
+        if context not in {"submitter", "empty"}:
+            raise ValueError(f"context must be 'submitter' or 'empty', not {describe(context)}")
+
         def initialize() -> None:
             if initializer is not None:
                 initializer(*initargs)
 
         name = thread_name_prefix or f"KeyedExecutor-{next(_numbers)}"
-        self._table: Final = Table(
-            name, max_workers, initialize, named=lambda count: f"{name}_{count}"
+        self._own_context: Final = context == "empty"
+        table = Table(
+            name,
+            max_workers,
+            initialize,
+            named=lambda count: f"{name}_{count}",
+            own_waits_only=True,
         )
-        close_at_exit(self._table)
+        super().__init__(table, table.pending, max_workers, initializer, initargs)
+        close_at_exit(table)
 
     @override
     def submit[**P, R](
@@ -106,7 +130,8 @@ class KeyedExecutor(concurrent.futures.Executor):
         shard = table.shard(lone)
         # Not `KeyedFuture[R]`: the subscript alone costs 0.3 us (`benchmarks/`, "executor").
         future: KeyedFuture[R] = KeyedFuture(shard, lone)
-        table.submit(Task(shard, lone, future, fn, args, kwargs or None))
+        context = None if self._own_context else copy_context()
+        table.submit(Task(shard, lone, future, fn, args, kwargs or None, context))
         return future
 
     def submit_keyed[**P, R](
@@ -137,7 +162,8 @@ class KeyedExecutor(concurrent.futures.Executor):
         future: KeyedFuture[R] = KeyedFuture(shard, key)
         # An empty dict would be freed by another thread than the one that made it: `kwargs` as they
         # are cost a fifth of a submit on 3.14t, a sixth on 3.13t (`benchmarks/`, "executor").
-        table.submit(Task(shard, key, future, fn, args, kwargs or None))
+        context = None if self._own_context else copy_context()
+        table.submit(Task(shard, key, future, fn, args, kwargs or None, context))
         return future
 
     def map_keyed[T, R](
@@ -150,10 +176,12 @@ class KeyedExecutor(concurrent.futures.Executor):
     ) -> Iterator[R]:
         """Return the results of `fn(item)` in the items' order, run in order for each `key(item)`.
 
+        All run in copies of the context in which this was called.
+
         Args:
             fn: what is run.
             items: consumed on the thread that iterates, at most `buffersize` ahead of the results.
-            key: returns an item's key; called there too.
+            key: a function that returns an item's key; called there too.
             buffersize: how many items are submitted ahead of the result that is taken; `None`: all
                 items are submitted by this call.
 
@@ -166,27 +194,43 @@ class KeyedExecutor(concurrent.futures.Executor):
 
         Raises:
             ValueError: if `buffersize` is no `int` of at least 1.
+            TypeError: if `fn` cannot be called, or `key` not with an item.
         """
+        if not callable(key):  # pyright: ignore[reportUnnecessaryComparison]
+            raise TypeError(
+                f"key must be a function of an item, not {describe(key)};"
+                " where all items have one key: for_key(key).map(fn, items)"
+            )
+        check_callable(key, "key", "item")
+        if not callable(fn):  # pyright: ignore[reportUnnecessaryComparison]
+            raise TypeError(f"fn must be a function of an item, not {describe(fn)}")
         if buffersize is not None:
             check_limit(buffersize, "buffersize")
-        futures = (self.submit_keyed(key(item), fn, item) for item in items)
-        results = _results(futures, buffersize)
-        # To its first `yield`: to close a generator that has not begun would cancel nothing.
-        next(results)
-        return results
+        context = copy_context()
+        return submitted_results_of(
+            (context.run(self.submit_keyed, key(item), fn, item) for item in items), buffersize
+        )
 
-    def for_key(self, key: object) -> concurrent.futures.Executor:
+    def for_key(self, key: object) -> concurrent.futures.ThreadPoolExecutor:
         """Return the executor as one key sees it: all that is submitted there has this key.
 
-        For whatever takes an executor, such as `loop.run_in_executor`. To shut it down, or to leave
-        it as a context manager, waits for nothing and does nothing to this executor: it only takes
-        no more tasks itself.
+        For whatever takes an executor, such as `loop.run_in_executor`; a `ThreadPoolExecutor(1)` to
+        its users. To shut it down does nothing to this executor, nor to what came in another way,
+        even for the same key: the view takes no more tasks, cancels those that were submitted to
+        it, if it is to, and waits for them. So does leaving it as a context manager.
 
         Raises:
             TypeError: if the key cannot be hashed.
         """
         check_key(key)
-        return _OfKey(self, key)
+        return KeyView(
+            self,
+            self._table,
+            key,
+            self._initializer,
+            self._initargs,
+            own_context=self._own_context,
+        )
 
     @override
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
@@ -216,57 +260,10 @@ class KeyedExecutor(concurrent.futures.Executor):
     def __repr__(self) -> str:
         """Show name, counts and state."""
         table = self._table
-        threads = len(table.threads)
+        # Not how many tasks: that would go through them.
+        threads, keys = len(table.threads), table.keys
         state = "broken" if table.broken else "shut down" if table.closed else "running"
         return (
             f"<KeyedExecutor {table.name!r} [{threads} thread{'' if threads == 1 else 's'}"
-            f" | {table.tasks} unfinished | {state}]>"
+            f" | {keys} key{'' if keys == 1 else 's'} busy | {state}]>"
         )
-
-
-def _results[R](
-    futures: Iterator[concurrent.futures.Future[R]], buffersize: int | None
-) -> Iterator[R]:
-    """Yield once when as many are submitted as should be; then the results."""
-    ahead: deque[concurrent.futures.Future[R]] = deque()
-    try:
-        ahead.extend(itertools.islice(futures, buffersize))
-        yield cast("R", None)
-        while ahead:
-            # Still in there while it is waited for: an interrupt cancels it too.
-            result = ahead[0].result()
-            ahead.popleft()
-            ahead.extend(itertools.islice(futures, 1))
-            yield result
-            del result
-    finally:
-        for future in ahead:
-            future.cancel()
-
-
-@final
-class _OfKey(concurrent.futures.Executor):
-    """A `KeyedExecutor` as one key sees it."""
-
-    def __init__(self, executor: KeyedExecutor, key: object) -> None:
-        self._executor: Final = executor
-        self._key: Final = key
-        self._shut = False
-
-    @override
-    def submit[**P, R](
-        self, fn: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs
-    ) -> concurrent.futures.Future[R]:
-        """Run `fn(*args, **kwargs)` as `KeyedExecutor.submit_keyed` does."""
-        if self._shut:
-            raise RuntimeError(f"{self!r}: cannot schedule new futures after shutdown")
-        return self._executor.submit_keyed(self._key, fn, *args, **kwargs)
-
-    @override
-    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
-        """Take no more tasks here; the executor of all keys goes on."""
-        del wait, cancel_futures
-        self._shut = True
-
-    def __repr__(self) -> str:
-        return f"<{self._executor!r} for key {describe(self._key)}>"

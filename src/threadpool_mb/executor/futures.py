@@ -26,12 +26,15 @@ and no final state becomes an unfinished one again.
 
 import logging
 import threading
-import time
 from collections.abc import Callable
 from concurrent.futures import CancelledError, Future, InvalidStateError
 from typing import Any, Final, Protocol, cast, final, override
 
+from threadpool_mb.arguments import NEVER, Deadline
+from threadpool_mb.copying import Uncopied
 from threadpool_mb.describing import describe
+from threadpool_mb.forking import MADE_BEFORE_FORK
+from threadpool_mb.waiting import Waiters, parked
 
 __all__ = ["KeyedFuture", "NoKey"]
 
@@ -47,6 +50,16 @@ _UNDONE: Final = (_PENDING, _RUNNING)
 
 
 class _Lanes(Protocol):
+    @property
+    def threads(self) -> object:
+        """What runs the tasks; for `parked`."""
+        ...
+
+    @property
+    def in_child(self) -> bool:
+        """Whether the tasks are those of the process that has forked this one."""
+        ...
+
     def runs_here(self, key: object, /) -> bool:
         """Return whether this thread runs a task of the key just now."""
         ...
@@ -60,7 +73,7 @@ class NoKey:
 
 
 @final
-class KeyedFuture[R](Future[R]):
+class KeyedFuture[R](Uncopied, Future[R]):
     """A `concurrent.futures.Future` that raises where waiting for it would never end.
 
     Threads: internally synchronized.
@@ -71,7 +84,7 @@ class KeyedFuture[R](Future[R]):
     _result: R | None = None
     _exception: BaseException | None = None
     _made: threading.Condition | None = None
-    _listeners: list[Any] | None = None
+    _listeners: Waiters | None = None
     _callbacks: list[Callable[[Future[R]], object]] | None = None
 
     def __init__(self, lanes: _Lanes, key: object) -> None:  # pyright: ignore[reportMissingSuperCall]
@@ -100,7 +113,7 @@ class KeyedFuture[R](Future[R]):
     def _waiters(self) -> list[Any]:  # type: ignore[override]  # pyright: ignore[reportIncompatibleVariableOverride]
         with self._mutex:
             if self._listeners is None:
-                self._listeners = []
+                self._listeners = Waiters(self._lanes.threads)
             return self._listeners
 
     @override
@@ -127,7 +140,8 @@ class KeyedFuture[R](Future[R]):
             self._state = _CANCELLED
             if self._made is not None:
                 self._made.notify_all()
-        self._call_back()
+        if self._callbacks is not None:
+            self._call_back(self._callbacks)
         return True
 
     @override
@@ -152,11 +166,14 @@ class KeyedFuture[R](Future[R]):
                 raise InvalidStateError(f"{self._state}: {self!r}")
             self._result = result
             self._state = _FINISHED
-            for listener in self._listeners or ():
-                listener.add_result(self)
+            if self._listeners is not None:
+                for listener in self._listeners:
+                    listener.add_result(self)
             if self._made is not None:
                 self._made.notify_all()
-        self._call_back()
+        # No lock: once it is done, nothing is added.
+        if self._callbacks is not None:
+            self._call_back(self._callbacks)
 
     @override
     def set_exception(self, exception: BaseException | None) -> None:
@@ -170,7 +187,8 @@ class KeyedFuture[R](Future[R]):
                 listener.add_exception(self)
             if self._made is not None:
                 self._made.notify_all()
-        self._call_back()
+        if self._callbacks is not None:
+            self._call_back(self._callbacks)
 
     @override
     def add_done_callback(self, fn: Callable[[Future[R]], object]) -> None:
@@ -186,11 +204,9 @@ class KeyedFuture[R](Future[R]):
                 return
         self._call(fn)
 
-    def _call_back(self) -> None:
-        # No lock: once it is done, nothing is added.
-        if self._callbacks is not None:
-            for callback in self._callbacks:
-                self._call(callback)
+    def _call_back(self, callbacks: list[Callable[[Future[R]], object]]) -> None:
+        for callback in callbacks:
+            self._call(callback)
 
     def _call(self, callback: Callable[[Future[R]], object]) -> None:
         try:
@@ -202,13 +218,16 @@ class KeyedFuture[R](Future[R]):
     def result(self, timeout: float | None = None) -> R:
         """Return the task's result, or raise what it raised.
 
-        Blocks: until it is done, at most `timeout` seconds (`None`: for ever).
+        Blocks: until it is done, at most `timeout` seconds (`None`: for ever; less than 0: not at
+        all). In a task of the same executor it does not hold up the executor: where all its threads
+        wait so, there is one more.
 
         Raises:
             TimeoutError: if the timeout ran out.
+            ValueError: if it is no number of seconds, unless the future is done.
             CancelledError: if it was cancelled.
             RuntimeError: in a task of the same key, unless this one is done: it runs only after
-                the task that asks.
+                the task that asks. In a child of `os.fork`, if it was not done at the fork.
         """
         try:
             error = self.exception(timeout)
@@ -224,23 +243,17 @@ class KeyedFuture[R](Future[R]):
     def exception(self, timeout: float | None = None) -> BaseException | None:
         """Return what the task raised, `None` if nothing; waits and raises as `result` does."""
         if self._state in _UNDONE:
-            self._check_not_own_key()
-            self._wait(timeout)
+            if self._lanes.in_child:
+                raise RuntimeError(f"{self!r} was {MADE_BEFORE_FORK}: its task is not run here")
+            self.wait(NEVER if timeout is None else Deadline(timeout))
         if self.cancelled():
             raise CancelledError
         return self._exception
 
-    def _wait(self, timeout: float | None) -> None:
-        end = None if timeout is None else time.monotonic() + timeout
-        condition = self._condition
-        with condition:
-            while self._state in _UNDONE:
-                left = None if end is None else end - time.monotonic()
-                if left is not None and left <= 0:
-                    raise TimeoutError
-                condition.wait(left)
-
-    def _check_not_own_key(self) -> None:
+    def wait(self, deadline: Deadline) -> None:
+        """Wait until it is done; raises as `result` does, but nothing of the task's."""
+        if self._state not in _UNDONE:
+            return
         if self._lanes.runs_here(self._key):
             raise RuntimeError(
                 "a task cannot wait for its own future"
@@ -248,3 +261,17 @@ class KeyedFuture[R](Future[R]):
                 else f"a task of key {describe(self._key)} cannot wait for another one of its key,"
                 " which runs only after it"
             )
+        if deadline.remaining() == 0:
+            raise TimeoutError
+        condition = self._condition
+        with parked(self._lanes.threads) as waiting:
+            while True:
+                with condition:
+                    if self._state in _UNDONE:
+                        left = deadline.remaining()
+                        if left == 0:
+                            raise TimeoutError
+                        condition.wait(waiting.at_most(left))
+                    if self._state not in _UNDONE:
+                        return
+                waiting.go_on()

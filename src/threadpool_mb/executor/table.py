@@ -14,9 +14,12 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import Final, NoReturn, final
 
-from threadpool_mb.arguments import Deadline
+from threadpool_mb.arguments import NEVER, Deadline
+from threadpool_mb.describing import some_keys
 from threadpool_mb.errors import ThreadRefused
 from threadpool_mb.executor.tasks import Shard, Task
+from threadpool_mb.forking import MADE_BEFORE_FORK, keep, remake
+from threadpool_mb.latches import Latch
 from threadpool_mb.scheduling.shared_threads import SharedThreads
 
 __all__ = ["Table"]
@@ -39,6 +42,7 @@ class Table:
         "_initialize",
         "broken",
         "closed",
+        "in_child",
         "name",
         "shards",
         "threads",
@@ -51,25 +55,27 @@ class Table:
         initialize: Callable[[], object] = lambda: None,
         *,
         named: Callable[[int], str] | None = None,
-        extra_when_blocked: bool = False,
+        own_waits_only: bool = False,
     ) -> None:
         """Make an empty table; each thread calls `initialize` before its first task.
 
-        `named` and `extra_when_blocked` are as in `SharedThreads`.
+        `named` and `own_waits_only` are as in `SharedThreads`.
         """
         self.name: Final = name
         self._initialize: Final = initialize
         self.shards: Final = tuple(Shard(self) for _ in range(_SHARDS))
         # That it is closed and no task is left; `join` waits for it.
-        self._ended: Final = threading.Event()
+        self._ended: Final = Latch()
         self.closed: bool = False
         self.broken: bool = False
+        self.in_child: bool = False
+        """Whether its threads are those of the process that has forked this one."""
         self.threads: Final = SharedThreads(
             name,
             max_workers,
             prepare=self._prepare,
             named=named,
-            extra_when_blocked=extra_when_blocked,
+            own_waits_only=own_waits_only,
         )
 
     def shard(self, key: object) -> Shard:
@@ -145,11 +151,16 @@ class Table:
         return any(lane.thread == me for shard in self.shards for lane in shard.all_lanes())
 
     def _refuse(self) -> NoReturn:
+        if self.in_child:
+            raise RuntimeError(f"{self.name} was {MADE_BEFORE_FORK}: it has no threads here")
         if self.broken:
-            raise concurrent.futures.thread.BrokenThreadPool(
-                f"a thread initializer failed, {self.name} is not usable any more"
-            )
+            raise concurrent.futures.thread.BrokenThreadPool(self.why_broken)
         raise RuntimeError(f"cannot schedule new futures after shutdown of {self.name}")
+
+    @property
+    def why_broken(self) -> str:
+        """What is wrong with a table that is broken."""
+        return f"a thread initializer failed, {self.name} is not usable any more"
 
     @property
     def tasks(self) -> int:
@@ -157,10 +168,22 @@ class Table:
         return sum(len(list(tasks)) for tasks in self._unfinished())
 
     @property
+    def keys(self) -> int:
+        """How many keys have tasks that are not done; each task without a key is one more."""
+        return sum(len(shard) for shard in self.shards)
+
+    @property
     def waiting(self) -> int:
         """How many have not begun, and were not cancelled."""
-        futures = (task.future for tasks in self._unfinished() for task in tasks)
-        return sum(future is not None and not future.done() for future in futures)
+        return sum(1 for _ in self.pending())
+
+    def pending(self) -> Iterator[Task]:
+        """Yield the tasks that have not begun, and were not cancelled."""
+        for tasks in self._unfinished():
+            for task in tasks:
+                future = task.future
+                if future is not None and not future.done():
+                    yield task
 
     def close(self) -> None:
         """Take no more tasks; let the threads end when those that were taken are done.
@@ -168,13 +191,15 @@ class Table:
         Blocks: never, but where the only thread was refused to another sender: then it starts one,
         or calls the callbacks of the futures that it cancels.
         """
+        if self.in_child:
+            return
         for shard in self.shards:
             with shard.lock:
                 shard.closed = True
         # Not before: a thread that sees it, and no task, lets all threads end.
         self.closed = True
         self.end_if_done()
-        if not self._ended.is_set() and not self.threads.any:
+        if not self._ended.is_open and not self.threads.any:
             # The thread that a task's sender has counted on may have been refused to another one.
             try:
                 self.threads.grow()
@@ -190,11 +215,40 @@ class Table:
         Raises:
             RuntimeError: on one of these threads.
         """
+        if self.in_child:
+            return
         if threading.current_thread() in self.threads:
             raise RuntimeError(f"a task cannot wait for the end of {self.name}, which runs it")
         # First: the thread of a task that was just submitted may not have been started yet.
-        self._ended.wait()
-        self.threads.join(Deadline(None))
+        self._ended.wait(NEVER)
+        self.threads.join(NEVER)
+
+    def waits_for(self, deadline: Deadline) -> str | None:
+        """Return what keeps a closed table from its end at the deadline; see `exit_hook`."""
+        if self._ended.wait(deadline) and self.threads.join(deadline):
+            return None
+        running = [lane.key for shard in self.shards for lane in shard.all_lanes() if lane.thread]
+        tasks = self.tasks
+        return f"{self.name}: {tasks} task{'' if tasks == 1 else 's'} not done{some_keys(running)}"
+
+    def forked(self, *, needed: bool = False) -> bool:
+        """Take note that this is a child of `os.fork`; return whether the table works here.
+
+        It does if no thread was started and no task has come, unless a thread is `needed`.
+        """
+        for shard in self.shards:
+            remake(shard.lock)
+        used = any(shard.lanes() for shard in self.shards)
+        usable = self.threads.forked(usable=not (used or needed or self._ended.is_open))
+        if usable or self._ended.is_open:
+            return usable
+        self.in_child = self.closed = True
+        for shard in self.shards:
+            shard.forked()
+        # For a thread that waits in `join`, and has forked in a signal handler.
+        self._ended.open()
+        keep(self)
+        return False
 
     def end_if_done(self) -> None:
         """Let the threads end, of a closed table without tasks."""
@@ -207,7 +261,7 @@ class Table:
 
     def _end(self) -> None:
         self.threads.close()
-        self._ended.set()
+        self._ended.open()
 
     def fail(self, *_: object, **__: object) -> NoReturn:
         """Raise what a task raises in the place of its function, once the table is broken."""
@@ -217,6 +271,8 @@ class Table:
 
     def cancel_pending(self) -> None:
         """Cancel the tasks that do not run yet."""
+        if self.in_child:
+            return
         # Not under a lock: their callbacks are user code.
         for tasks in self._unfinished():
             for task in tasks:
@@ -249,8 +305,12 @@ class Table:
             self._initialize()
         except BaseException:
             _logger.critical("%s: the initializer raised", self.name, exc_info=True)
-            self.broken = True
-            for shard in self.shards:
-                shard.broken = True
             # The thread goes on: somebody has to tell those that were taken.
-            self.close()
+            self.break_down()
+
+    def break_down(self) -> None:
+        """Let all tasks fail that have not begun, and take no more."""
+        self.broken = True
+        for shard in self.shards:
+            shard.broken = True
+        self.close()

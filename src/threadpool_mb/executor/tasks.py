@@ -4,7 +4,8 @@ A *lane* is the tasks of one key from the first one's coming to the last one's e
 came first stands for its lane: it is what is scheduled, and the others wait in its `behind`.
 
 **Guarantees.** Of the tasks of a key one at a time is scheduled or runs, in the order in which they
-came. A key has an entry while it has a lane, and at no other time.
+came. A key has an entry while it has a lane, and at no other time. A task runs in a `contextvars`
+context of its own, and so do its future's callbacks: nothing of what they set there is left.
 
 **How.** A shard has the keys of some hashes, and a lock (`executor.table`). The interleaving that
 must neither leave a task waiting nor run two of a key at once:
@@ -31,15 +32,18 @@ run.
 
 import collections
 import contextlib
+import dataclasses
 import logging
 import threading
 from collections.abc import Callable, Iterator
+from contextvars import Context, copy_context
 from typing import Any, Final, NoReturn, Protocol, final
 
 from threadpool_mb.executor.futures import KeyedFuture
+from threadpool_mb.forking import keep
 from threadpool_mb.scheduling.shared_threads import SharedThreads
 
-__all__ = ["Owner", "Shard", "Task"]
+__all__ = ["Owner", "Shard", "Task", "Withdrawn"]
 
 _logger = logging.getLogger(__name__)
 
@@ -83,6 +87,7 @@ class Task:
         "_function",
         "_keywords",
         "behind",
+        "context",
         "ended",
         "future",
         "key",
@@ -99,8 +104,13 @@ class Task:
         /,
         arguments: tuple[object, ...],
         keywords: dict[str, object] | None,
+        context: Context | None,
     ) -> None:
-        """Make a task that nobody knows of yet; `None` for no keywords."""
+        """Make a task that nobody knows of yet.
+
+        `None` for no keywords; and for a copy of the context of the thread that runs it, which has
+        in it what the thread's initializer has set.
+        """
         self.key: Final = key
         # Not the table: all threads would count its references (`benchmarks/`, "executor").
         self.shard: Final = shard
@@ -108,6 +118,7 @@ class Task:
         self._function: Callable[..., object] | None = function
         self._arguments: tuple[object, ...] = arguments
         self._keywords: dict[str, object] | None = keywords
+        self.context: Context | None = context
         # Of the lane. Guarded by the shard's lock, but for `thread`, which whoever runs it writes.
         self.behind: collections.deque[Task] | None = None
         self.ended: bool = False
@@ -121,13 +132,17 @@ class Task:
         try:
             while task is not None and left:
                 try:
-                    task.run()
+                    # Not kept: the lane's first one lives as long as the lane does.
+                    context, task.context = task.context, None
+                    # The plain function: a bound method is one more object for each task.
+                    (copy_context() if context is None else context).run(Task.run, task)
                 except BaseException:
                     # A callback's, or somebody else has set the future; the lane must go on, also
                     # where logging raises.
                     with contextlib.suppress(Exception):
                         _logger.exception("%s: a task's end raised", shard.table.name)
                 left -= 1
+                context = None
                 # The one that was run dies here, outside the lock: it may hold users' objects.
                 task = shard.next(self, take=left > 0)
         except Exception:
@@ -145,32 +160,67 @@ class Task:
         elif shard.closed and shard.table.closed:
             shard.table.end_if_done()
 
-    def run(self) -> None:
-        """Call the function, and keep nothing of the call."""
+    def withdraw(self) -> "Withdrawn | None":
+        """Return a task that has not begun and never will now; `None` if it has, or was cancelled.
+
+        1. This reads what is called, then cancels the future.
+        2. The thread that runs it asks the future whether it is to, then forgets what is called.
+
+        If (1) cancels it, (2) has not asked, and so has not forgotten, when (1) reads.
+        """
         future, function = self.future, self._function
         arguments, keywords = self._arguments, self._keywords
+        if future is None or function is None or future.done() or not future.cancel():
+            return None
+        return Withdrawn(future, function, arguments, keywords or {})
+
+    def run(self) -> None:
+        """Call the function, and keep nothing of the call."""
         # The lane's first one lives as long as the lane does.
-        self.future = self._function = self._keywords = None
-        self._arguments = ()
-        if future is None or function is None or not future.set_running_or_notify_cancel():
-            return
+        future, self.future = self.future, None
         try:
-            if self.shard.broken:
+            if future is None or not future.set_running_or_notify_cancel():
+                return
+            function, arguments, keywords = self._function, self._arguments, self._keywords
+        finally:
+            # After that question; see `withdraw`.
+            self._function = self._keywords = None
+            self._arguments = ()
+        try:
+            if function is None or self.shard.broken:
                 function = self.shard.table.fail
             result = function(*arguments, **keywords) if keywords else function(*arguments)
         except BaseException as error:  # noqa: BLE001 - it is the future's
             future.set_exception(error)
-            # The error's traceback holds this frame, which must not hold the error's future.
-            del self, future
+            # The error's traceback holds this frame, which must hold neither the error's future
+            # nor what the task was called with, among which that may be.
+            del self, future, function, arguments, keywords
         else:
             future.set_result(result)
+
+
+@final
+@dataclasses.dataclass(frozen=True, slots=True)
+class Withdrawn:
+    """A task that was taken back, with the names that `concurrent.futures` has for its parts."""
+
+    future: KeyedFuture[Any]
+    """Is cancelled."""
+    fn: Callable[..., object]
+    args: tuple[object, ...]
+    kwargs: dict[str, object]
+
+    @property
+    def task(self) -> tuple[Callable[..., object], tuple[object, ...], dict[str, object]]:
+        """The last three, as 3.14 has them."""
+        return self.fn, self.args, self.kwargs
 
 
 @final
 class Shard:
     """The lanes of some keys."""
 
-    __slots__ = ("_entries", "broken", "closed", "lock", "table")
+    __slots__ = ("_entries", "broken", "closed", "in_child", "lock", "table")
 
     def __init__(self, table: Owner) -> None:
         """Make an empty one, which is open."""
@@ -179,6 +229,8 @@ class Shard:
         # lock.
         self.broken: bool = False
         self.closed: bool = False
+        self.in_child: bool = False
+        """Whether its tasks are those of the process that has forked this one."""
         # Guards the entries and their lanes. Nobody waits under it. Reentrant: a signal handler, or
         # a finalizer, may submit.
         self.lock: Final = threading.RLock()
@@ -224,15 +276,32 @@ class Shard:
                 return None
             return lane.behind.popleft() if take else lane.behind[0]
 
+    @property
+    def threads(self) -> SharedThreads:
+        """What runs its tasks."""
+        return self.table.threads
+
     def runs_here(self, key: object, /) -> bool:
         """Return whether this thread runs a task of the key just now."""
         with self.lock:
             lane = self._entries.get(key)
         return lane is not None and lane.thread == threading.get_ident()
 
+    def __len__(self) -> int:
+        """Return the number of lanes; other threads may change it at once."""
+        return len(self._entries)
+
     def clear(self) -> None:
         """Forget all tasks; under the lock."""
         self._entries.clear()
+
+    def forked(self) -> None:
+        """Take no more tasks, and leave those that wait to the parent; in a child of `os.fork`."""
+        self.in_child = self.closed = True
+        for lane in self._entries.values():
+            # A task whose thread has forked may run here: the next one of its key does not.
+            keep(lane.behind)
+            lane.behind = None
 
     def lanes(self) -> list[Task]:
         """Return all lanes; under the lock."""

@@ -11,7 +11,7 @@ import functools
 from collections.abc import Callable
 from typing import final
 
-from threadpool_mb.arguments import check_limit, check_timeout
+from threadpool_mb.arguments import check_duration, check_limit
 from threadpool_mb.mailbox.protocols import Mailbox
 from threadpool_mb.mailbox.receiving import QueueMailbox
 from threadpool_mb.mailbox.sending import QueueInput
@@ -82,7 +82,7 @@ class Waiting:
         check_limit(self.limit)
         for name in ("deliver_timeout", "receive_timeout"):
             # What is longer than can be waited is no timeout, and equal to it.
-            if check_timeout(getattr(self, name), name) is None:
+            if check_duration(getattr(self, name), name) is None:
                 object.__setattr__(self, name, None)
 
     def _numbers(self) -> tuple[int, float, float]:

@@ -35,9 +35,10 @@ from collections.abc import Callable
 from typing import Final, final
 
 from threadpool_mb.arguments import AT_ONCE, Deadline
+from threadpool_mb.copying import Uncopied
 from threadpool_mb.errors import Cancelled, MailboxClosed, MailboxEmpty
-from threadpool_mb.here import parking
 from threadpool_mb.markers import MISSING, Missing
+from threadpool_mb.waiting import parked
 
 __all__ = ["ClaimedMessage", "Claims"]
 
@@ -90,7 +91,7 @@ class _Claim[T]:
 
 
 @final
-class ClaimedMessage[T]:
+class ClaimedMessage[T](Uncopied):
     """A claim on the next message of a mailbox; see `MessageFuture`."""
 
     __slots__ = ("_claim", "_claims", "_successor", "_take")
@@ -241,7 +242,7 @@ class Claims[T]:
         while not self._leads(me):
             if deadline.remaining() == 0:
                 raise MailboxEmpty("no message came within the timeout")
-            with parking(), self.lock:
+            with parked(), self.lock:
                 # Looked at under the lock, so that no notification comes between.
                 if claim.open and self._leader is not None:
                     self._changed.wait(deadline.remaining())

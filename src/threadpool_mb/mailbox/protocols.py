@@ -102,8 +102,8 @@ class Mailbox[T](Protocol):
     def receive(self, *, timeout: float | None = None) -> T:
         """Take the oldest message.
 
-        Blocks: until there is one, at most `timeout` seconds (`0`: not at all; `None`: for ever, or
-        as long as the mailbox's config says).
+        Blocks: until there is one, at most `timeout` seconds (`0` or less: not at all; `None`: for
+        ever, or as long as the mailbox's config says).
 
         Raises:
             MailboxEmpty: if the timeout ran out.

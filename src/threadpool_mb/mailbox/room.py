@@ -28,15 +28,13 @@ class Room:
     a slot after that: full, so no slot is in anybody's hand; parked, so it has put nothing before.
     """
 
-    __slots__ = ("_deadlock", "_ends", "_slots", "_thread", "holder", "waiting_workers")
+    __slots__ = ("_deadlock", "_slots", "_thread", "holder", "waiting_workers")
 
     def __init__(
         self,
         slots: _Slots,
         holder: Holder,
         deadlock: Callable[[str, object], Exception] | None = None,
-        *,
-        ends: bool = False,
     ) -> None:
         """Wait on this thread.
 
@@ -44,10 +42,8 @@ class Room:
             slots: those of the mailbox.
             holder: the worker whose mailbox it is.
             deadlock: makes what is raised where the wait would be for ever.
-            ends: whether the wait ends by itself, and so is part of no circle.
         """
         self._slots: Final = slots
-        self._ends: Final = ends
         self._thread: Final = threading.get_ident()
         self._deadlock: Final = deadlock
         self.holder: Final[Holder | None] = holder
@@ -59,7 +55,7 @@ class Room:
     def answered(self) -> bool:
         """Whether the wait may be over; the one who waits itself looks while it does not wait."""
         slots, holder = self._slots, self.holder
-        if self._ends or slots.closed or holder is None or holder.backlog < slots.limit:
+        if slots.closed or holder is None or holder.backlog < slots.limit:
             return True
         return self._thread not in slots.parked and self._thread != threading.get_ident()
 

@@ -42,15 +42,17 @@ from collections.abc import Callable
 from typing import Final, cast, final
 
 from threadpool_mb.arguments import AT_ONCE, NEVER, Deadline
+from threadpool_mb.copying import Uncopied
+from threadpool_mb.forking import remade_in_children
 from threadpool_mb.informed import inform
-from threadpool_mb.mailbox.slots import Slots, refuse, worth_waiting_for
+from threadpool_mb.mailbox.slots import Slots, refuse, refuse_in_child, worth_waiting_for
 from threadpool_mb.markers import MISSING
 
 __all__ = ["Marker", "QueueInput", "sweep"]
 
 _logger = logging.getLogger(__name__)
 
-_shutting: Final = threading.RLock()
+_shutting: Final = remade_in_children(threading.RLock())
 """Makes shutting happen once for each mailbox.
 
 Guards the step from open to shut, and who is woken; nobody waits under it. One for all mailboxes:
@@ -115,16 +117,16 @@ def _delivering[T](  # noqa: C901 - small closures over one state
     messages: "queue.SimpleQueue[T]",
     attend: Callable[[], None],
     slots: Slots | None,
-) -> tuple[Callable[[T], bool], Callable[[], None], Callable[[], None]]:
+) -> tuple[Callable[[T], bool], Callable[..., None], Callable[[], None]]:
     """Return `deliver`, what makes it refuse, and what makes it call `attend` after it has put."""
     # Closures: reading a cell saves a third of `deliver`'s time on 3.13t against reading `self`
     # (108 ns for 164; none on 3.14t). `benchmarks/`, "never full, 1:1".
     put: Callable[[T], object] = messages.put
     unattended = False
 
-    def shut() -> None:
+    def shut(refusal: Callable[[object], object] = refuse) -> None:
         nonlocal put
-        put = refuse
+        put = refusal
 
     def leave() -> None:
         nonlocal unattended
@@ -195,7 +197,7 @@ class _Unattended:
 
 
 @final
-class QueueInput[T]:
+class QueueInput[T](Uncopied):
     """Where messages go in.
 
     Apart from the mailbox, so that the two threads that use them do not write to one object's
@@ -274,6 +276,16 @@ class QueueInput[T]:
                 # second marker, or a slot too many, does no harm then.
                 self.marked = True
         self._state.wake()
+
+    def forked(self) -> None:
+        """Take no message any more: the receiver is not in this child of `os.fork`.
+
+        Nobody else is told, nor does what waits become dead letters: all that is the parent's.
+        """
+        self.closed = True
+        self._shut(refuse_in_child)
+        if self.slots is not None:
+            self.slots.forked()
 
     def finish(self) -> None:
         """Say that the receiver takes no more, unless it finds something in one last look."""

@@ -65,11 +65,13 @@ from typing import Final, Never, final
 
 from threadpool_mb.arguments import NEVER, Deadline, shortest
 from threadpool_mb.errors import MailboxClosed
-from threadpool_mb.here import Holder, here, parking
+from threadpool_mb.forking import MADE_BEFORE_FORK, remake
+from threadpool_mb.here import Holder, here
 from threadpool_mb.mailbox.room import Room
-from threadpool_mb.waits import waiting_for
+from threadpool_mb.waiting import parked
+from threadpool_mb.waits import expedite, waiting_for
 
-__all__ = ["Asker", "Slots", "refuse", "worth_waiting_for"]
+__all__ = ["Asker", "Slots", "refuse", "refuse_in_child", "worth_waiting_for"]
 
 _STRETCH: Final = 0.1
 """Seconds until a thread in the line looks whether a slot is to be taken back."""
@@ -85,6 +87,15 @@ def refuse(_message: object, /) -> Never:
         MailboxClosed: always.
     """
     raise MailboxClosed("the mailbox is closed")
+
+
+def refuse_in_child(_message: object, /) -> Never:
+    """Stand in the place of the `put` of a queue that a fork has left without a receiver.
+
+    Raises:
+        MailboxClosed: always.
+    """
+    raise MailboxClosed(f"the mailbox was {MADE_BEFORE_FORK}: its receiver is not in this process")
 
 
 @final
@@ -211,6 +222,15 @@ class Slots:
         finally:
             self._using.pop(me, None)
 
+    def forked(self) -> None:
+        """Wake the sender whose thread has forked, if it waits; in a child of `os.fork`.
+
+        Who asks for a slot is the parent's and is not told.
+        """
+        remake(self._lock)
+        self.closed = True
+        self.free(None)
+
     def tell(self) -> None:
         """Give the free slots to those who stand in the line. Blocks: never."""
         told: list[Asker] = []
@@ -280,11 +300,12 @@ class Slots:
         Raises:
             DispatchDeadlock: if that would be for ever.
         """
-        # A wait with a timeout ends by itself, whoever waits for whom.
-        ends = self.timeout is not None or deadline.remaining() is not None
-        with waiting_for(Room(self, holder, ends=ends)) as waiting:
-            if ends:
-                return self._wait(deadline)
+        if self.timeout is not None or deadline.remaining() is not None:
+            # It ends by itself, and so is part of no circle; or it is one stretch of a call's wait,
+            # which is.
+            expedite(holder)
+            return self._wait(deadline)
+        with waiting_for(Room(self, holder)) as waiting:
             return any(self._wait(end) for end in waiting.stretches(deadline))
 
     def _wait(self, deadline: Deadline) -> bool:
@@ -335,14 +356,14 @@ class Slots:
         """Wait in the queue."""
         if self.closed:
             return False
-        with contextlib.suppress(queue.Empty), parking():
+        with contextlib.suppress(queue.Empty), parked():
             self._free.get(timeout=end.remaining())
             return True
         return False
 
     def _stand(self, asker: Asker, gate: "queue.SimpleQueue[None]", end: Deadline) -> bool:
         """Wait in the line."""
-        with parking():
+        with parked():
             while not self.closed:
                 left = end.remaining()
                 # Each time: it takes back what is to be taken back.

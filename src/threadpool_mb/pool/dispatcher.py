@@ -10,35 +10,36 @@ A worker's life: `enter` (any thread) → `_start` (dispatcher) → the worker's
 thread) → `_ended` (its own thread).
 """
 
-import contextlib
 import dataclasses
 import functools
 import logging
 import queue
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Final, Literal, final
 
 from threadpool_mb.arguments import AT_ONCE, Deadline, check_timeout
-from threadpool_mb.command.holders import tell_watchers
 from threadpool_mb.dead_letters import DeadLetterOffice, DeadLetterReason
-from threadpool_mb.describing import describe
 from threadpool_mb.errors import ThreadRefused
+from threadpool_mb.forking import MADE_BEFORE_FORK, keep, keep_all
 from threadpool_mb.here import here
 from threadpool_mb.mailbox.protocols import MailboxStats
 from threadpool_mb.markers import MISSING
+from threadpool_mb.pool.ended import WorkerEnds
 from threadpool_mb.pool.incarnation import Incarnation, State
 from threadpool_mb.pool.reports import (
     DrainReport,
-    ExitCause,
     PoolStats,
     UnfinishedWorker,
     WorkerExit,
+    what_is_left,
 )
 from threadpool_mb.pool.roster import Roster
+from threadpool_mb.pool.telling import Telling
 from threadpool_mb.pool.workers import MakeKind
 from threadpool_mb.scheduling.ending import Ending
 from threadpool_mb.scheduling.exit_hook import close_at_exit
+from threadpool_mb.threading_context import new_thread
 
 __all__ = ["Dispatcher"]
 
@@ -58,10 +59,11 @@ class Dispatcher[K, M]:
 
     __slots__ = (
         "__weakref__",
+        "_ended",
         "_inbox",
         "_kind",
         "_office",
-        "_on_worker_exit",
+        "_telling",
         "_thread",
         "_threads",
         "call_here",
@@ -81,24 +83,26 @@ class Dispatcher[K, M]:
         """Start the dispatcher thread; `make_kind` makes the kind of the workers."""
         self.name: Final = name
         self._office: Final = office
-        self._on_worker_exit: Final = on_worker_exit
         # Workers whose turn has come; "close" from a pool that was collected; "grow" from the
         # workers' kind; `None` at the end.
         self._inbox: Final[queue.SimpleQueue[Incarnation[K, M] | _Order | None]] = (
             queue.SimpleQueue()
         )
-        self._kind: Final = make_kind(functools.partial(self._inbox.put, "grow"), self._ended)
+        self._ended: Final[WorkerEnds[K, M]] = WorkerEnds(name, on_worker_exit)
+        self._kind: Final = make_kind(
+            functools.partial(self._inbox.put, "grow"), self._ended.report
+        )
         self.new_incarnation: Final[Callable[[K], Incarnation[K, M]]] = self._kind.new_incarnation
         """Creates a worker that is not entered yet; what the mailbox's config raises passes."""
         self.call_here: Final[Callable[[Incarnation[K, M], M], bool]] = self._kind.call_here
         """Has a message handled on the caller's thread, if that can be done."""
         self._threads: Final = self._kind.threads
         self.roster: Final[Roster[K, M]] = Roster(self._inbox.put, self._kind.start_at_once)
-        self._thread: Final = threading.Thread(
-            target=self._run, name=f"{name}-dispatcher", daemon=False
-        )
         self.ending: Final = Ending()
         """Reached when all workers have ended."""
+        self._ended.roster = self.roster
+        self._telling: Final[Telling[K, M]] = Telling(name, self.roster)
+        self._thread: Final = new_thread(self._run, f"{name}-dispatcher")
         close_at_exit(self)
         try:
             self._thread.start()
@@ -116,10 +120,10 @@ class Dispatcher[K, M]:
         """End a current worker; `False` if it is not the current one any more."""
         try:
             left = self.roster.leave(incarnation, may_start=drain, reason=reason)
-            self._tell_left(incarnation)
+            self._telling.left(incarnation)
         except BaseException:
             # An interrupt, or its key raised: if it has left, it is to be told all the same.
-            self._tell_left(incarnation)
+            self._telling.left(incarnation)
             raise
         return left
 
@@ -128,35 +132,53 @@ class Dispatcher[K, M]:
 
         Blocks: never; where a call before it was interrupted, as long as `on_dead_letter` does.
         """
-        unfinished = self.roster.close()
-        self._tell_all(
-            [functools.partial(self._tell_left, each) for each in list(self.roster.untold)]
-            + [each.mailbox.close for each in unfinished]
-        )
+        if not self.roster.in_child:
+            self._telling.close()
 
     def cancel(self) -> None:
         """Let no worker enter any more, drop those that have not started, cancel the others.
 
         Blocks: as long as `on_dead_letter` does, for the messages of those that were dropped.
         """
-        running = self.roster.cancel()
-        for incarnation in running:
-            incarnation.leftovers.reason = DeadLetterReason.POOL_CLOSED
-        self._tell_all(
-            [each.mailbox.cancel for each in running]
-            + [functools.partial(self._tell_left, each) for each in list(self.roster.untold)]
-        )
+        if not self.roster.in_child:
+            self._telling.cancel()
 
     def close_soon(self) -> None:
         """Close from the dispatcher thread; reentrant and without a lock, for finalizers."""
         self._inbox.put("close")
 
+    def forked(self) -> bool:
+        """Take note that this is a child of `os.fork`, in which it does not work: `False`."""
+        self._office.forked()
+        if self.roster.forked():
+            # One of the threads may have forked: it ends here.
+            keep_all(self._inbox)
+            self._inbox.put(None)
+            self._threads.forked()
+            for incarnation in self.roster.unfinished():
+                self._kind.forked(incarnation)
+            keep(self)
+        return False
+
+    def waits_for(self, deadline: Deadline) -> str | None:
+        """Return what keeps a closed pool from its end at the deadline; see `exit_hook`."""
+        if self._thread.ident is not None:  # else it was refused
+            self._thread.join(deadline.remaining())
+        if not self._thread.is_alive():
+            return None
+        return f"pool {self.name}: {what_is_left(self._unfinished())}"
+
     def join(self, *, timeout: float | None) -> DrainReport[K]:
         """Wait until all workers and threads have ended; see `Pool.join`."""
         deadline = Deadline(timeout)
         self.check_not_own_thread()
+        self._telling.again()
         self._thread.join(deadline.remaining())
-        finished = not self._thread.is_alive() and self._threads.join(deadline)
+        finished = (
+            not self.roster.in_child
+            and not self._thread.is_alive()
+            and self._threads.join(deadline)
+        )
         return DrainReport(
             finished=finished,
             unfinished=self._unfinished(),
@@ -166,6 +188,8 @@ class Dispatcher[K, M]:
 
     def threads_ended(self) -> bool:
         """Return whether all threads have ended. Blocks: never."""
+        if self.roster.in_child:
+            return True
         self._thread.join(0)
         return not self._thread.is_alive() and self._threads.join(AT_ONCE)
 
@@ -186,12 +210,14 @@ class Dispatcher[K, M]:
 
     def check_not_own_thread(self) -> None:
         """Raise `RuntimeError` on a thread that `join` would wait for."""
+        if self.roster.in_child:
+            return
         current = threading.current_thread()
         runs_here = any(self.roster.is_unfinished(worker) for worker in here.workers())
         if current is self._thread or current in self._threads or runs_here:
             raise RuntimeError(
-                f"{self!r} cannot be joined from {current.name!r}, which is a thread of its own:"
-                " it would wait for itself"
+                f"the pool {self.name!r} cannot be joined from {current.name!r}, which is a thread"
+                " of its own: it would wait for itself"
             )
 
     def stats(self) -> PoolStats[K]:
@@ -211,7 +237,9 @@ class Dispatcher[K, M]:
 
     @property
     def state(self) -> str:
-        """`"running"`, `"closing"`, `"cancelling"` or `"ended"`."""
+        """`"running"`, `"closing"`, `"cancelling"` or `"ended"`; see `PoolStats`."""
+        if self.roster.in_child:
+            return MADE_BEFORE_FORK
         if not self.roster.closed:
             return "running"
         if not self._thread.is_alive():
@@ -220,11 +248,11 @@ class Dispatcher[K, M]:
 
     def __repr__(self) -> str:
         """Show name, counts and state."""
-        workers = self.roster.workers
-        waiting = sum(worker.messages for worker in self._unfinished())
+        # Not what waits: that would ask each worker.
+        workers, threads = self.roster.workers, len(self._threads)
         return (
             f"<Pool {self.name!r} [{workers} worker{'' if workers == 1 else 's'}"
-            f" | {waiting} waiting | {self.state}]>"
+            f" | {threads} thread{'' if threads == 1 else 's'} | {self.state}]>"
         )
 
     def _unfinished(self) -> tuple[UnfinishedWorker[K], ...]:
@@ -251,9 +279,9 @@ class Dispatcher[K, M]:
         """Start worker after worker; the dispatcher thread's whole life."""
         while (order := self._inbox.get()) is not None:
             if order == "grow":
-                self._tell(self._kind.grow, "starting a thread")
+                self._ended.tell(self._kind.grow, "starting a thread")
             elif order == "close":
-                self._tell(self.close, "a mailbox")
+                self._ended.tell(self.close, "a mailbox")
             else:
                 self._start(order)
             # A worker's mailbox must not live on while the dispatcher waits.
@@ -268,101 +296,4 @@ class Dispatcher[K, M]:
         try:
             self._kind.start(incarnation)
         except Exception as error:  # noqa: BLE001 - ThreadRefused; whatever else: the pool lives on
-            self._ended(incarnation, error, "failed", MISSING, never_ran=True)
-
-    def _ended(
-        self,
-        incarnation: Incarnation[K, M],
-        error: BaseException | None,
-        cause: ExitCause,
-        message: object,
-        *,
-        never_ran: bool = False,
-    ) -> None:
-        """Report the end of a worker, then let its successor start; on the worker's thread."""
-        failed = error is not None
-        # A hook that calls the successor would wait for this worker.
-        here.inner.append(incarnation)
-        try:
-            # Out of the table first: who dispatches from here on learns that there is no worker.
-            self._tell(functools.partial(self.roster.leave, incarnation, may_start=True), "the key")
-            if error is not None:
-                incarnation.leftovers.reason = DeadLetterReason.WORKER_FAILED
-                # Before the dead letters that it has caused.
-                log = self._log_never_ran if never_ran else self._log_failure
-                self._tell(functools.partial(log, incarnation, error), "a log handler")
-            self._report(incarnation, error, cause, message)
-        finally:
-            # Its traceback holds the worker's frames, and what these hold ends with them: a
-            # generator that is suspended in a `with` block, say. Before the successor starts, and
-            # as long as this worker is known to run here: that block may call the successor.
-            del error, message
-            here.inner.remove(incarnation)
-            self.roster.end(incarnation, failed=failed)
-
-    def _report(
-        self,
-        incarnation: Incarnation[K, M],
-        error: BaseException | None,
-        cause: ExitCause,
-        message: object,
-    ) -> None:
-        self._tell(incarnation.mailbox.abandon, "the mailbox")
-        self._tell(functools.partial(tell_watchers, incarnation), "a reply's callback")
-        if self._on_worker_exit is not None:
-            worker_exit = WorkerExit(
-                incarnation.key, incarnation.number, error, cause=cause, message=message
-            )
-            self._tell(functools.partial(self._on_worker_exit, worker_exit), "on_worker_exit")
-
-    def _log_failure(self, incarnation: Incarnation[K, M], error: BaseException) -> None:
-        _logger.error(
-            "%s: the worker of key %s failed", self.name, describe(incarnation.key), exc_info=error
-        )
-
-    def _log_never_ran(self, incarnation: Incarnation[K, M], error: BaseException) -> None:
-        # The traceback would be the dispatcher's, and the same for each worker.
-        _logger.error(
-            "%s: the worker of key %s was not started: %s",
-            self.name,
-            describe(incarnation.key),
-            error,
-        )
-
-    def _tell_left(self, incarnation: Incarnation[K, M]) -> None:
-        """Tell the mailbox of a worker that has left, unless it was told; more than once is once.
-
-        Blocks: as long as `on_dead_letter` does, for the messages of a worker that never starts.
-        """
-        while (what := self.roster.untold.get(incarnation)) is not None:
-            match what:
-                case "abandon":
-                    incarnation.mailbox.abandon()
-                case "close":
-                    incarnation.mailbox.close()
-                case "cancel":
-                    incarnation.mailbox.cancel()
-            self.roster.told(incarnation, what)
-
-    def _tell(self, function: Callable[[], object], what: str) -> None:
-        """Call what runs a user's code (a hook, a mailbox, a key) on a thread that is not his."""
-        try:
-            function()
-        except BaseException:
-            # A log handler that raises must not keep the rest from being done.
-            with contextlib.suppress(Exception):
-                _logger.exception("%s: %s raised", self.name, what)
-
-    def _tell_all(self, functions: Iterable[Callable[[], object]]) -> None:
-        """Call mailboxes' methods on the caller's thread; an interrupt passes after the last."""
-        interrupt: BaseException | None = None
-        for function in functions:
-            try:
-                function()
-            except Exception:
-                with contextlib.suppress(Exception):
-                    _logger.exception("%s: a mailbox raised", self.name)
-            except BaseException as error:  # noqa: BLE001 - raised below
-                interrupt = error
-        if interrupt is not None:
-            raise interrupt
+            self._ended.report(incarnation, error, "failed", MISSING, never_ran=True)

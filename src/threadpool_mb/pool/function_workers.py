@@ -74,6 +74,12 @@ class FunctionWorkers[K, M]:
         """Take none: a function runs on its own thread."""
         return False
 
+    def forked(self, incarnation: Incarnation[K, M]) -> None:
+        """Have the worker get nothing any more; see `WorkerKind.forked`."""
+        own = own_mailbox(cast("Mailbox[M]", incarnation.mailbox))
+        if own is not None:
+            own.forked()
+
     def grow(self) -> None:
         """Do nothing: each worker has a thread."""
 

@@ -158,6 +158,10 @@ class GeneratorWorkers[K, M]:
             del inner[depth:]
         return taken
 
+    def forked(self, incarnation: Incarnation[K, M]) -> None:
+        """Have the worker get nothing any more; see `WorkerKind.forked`."""
+        cast("_GeneratorLane[K, M]", incarnation.mailbox).forked()
+
     def grow(self) -> None:
         """Start one more thread if one is needed; see `WorkerKind.grow`."""
         self.threads.grow()
@@ -284,6 +288,8 @@ class _GeneratorLane[K, M](Lane[M]):
             while left and not self.cancelled and (waiting := qsize()):
                 waiting = min(waiting, left)
                 left -= waiting
+                if slots is not None and slots.waiting:
+                    self._threads.has_made_room = True
                 for _ in itertools.repeat(None, waiting):
                     if self.cancelled:
                         break
@@ -304,7 +310,8 @@ class _GeneratorLane[K, M](Lane[M]):
                     if (value := send(message)) is not None:
                         _refuse(generator, value)
             message = MISSING
-            if self.cancelled or self._drained:
+            # In a child that it has forked it is not closed: in the parent it goes on.
+            if (self.cancelled or self._drained) and not self._kind.threads.in_child:
                 return _stop(generator) if self.cancelled else _close_drained(generator)
         except StopIteration:
             return "returned"

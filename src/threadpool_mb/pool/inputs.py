@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any, Final, Protocol, final
 
 from threadpool_mb.command.replies import Reply
+from threadpool_mb.copying import Uncopied
 from threadpool_mb.describing import describe
 from threadpool_mb.mailbox.slots import Slots
 from threadpool_mb.markers import Missing
@@ -20,7 +21,7 @@ class _Routes[K, M](Protocol):
 
 
 @final
-class KeyInput[K, M]:
+class KeyInput[K, M](Uncopied):
     """An `Input` that addresses one key, whichever worker it has; from `Pool.ref`."""
 
     __slots__ = ("_calls", "_dispatch", "key")
@@ -52,7 +53,7 @@ class KeyInput[K, M]:
 
 
 @final
-class PoolInput[K, M]:
+class PoolInput[K, M](Uncopied):
     """An `Input` of `Initialize`, `Dispatch` and `Remove`; from `Pool.input`.
 
     Each is carried out on the sender's thread, as if the pool's method of that name had been

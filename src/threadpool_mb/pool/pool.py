@@ -22,6 +22,7 @@ from typing import Final, Self, final
 from threadpool_mb.aio.life import AsyncLife
 from threadpool_mb.arguments import check_key
 from threadpool_mb.callables import check_callable
+from threadpool_mb.copying import Uncopied
 from threadpool_mb.dead_letters import DeadLetter, DeadLetterOffice, DeadLetterReason
 from threadpool_mb.describing import describe
 from threadpool_mb.errors import MailboxClosed, PoolClosed
@@ -45,7 +46,7 @@ _numbers: Final = itertools.count(1)
 
 
 @final
-class Pool[K, M](AsyncLife[DrainReport[K]]):
+class Pool[K, M](AsyncLife[DrainReport[K]], Uncopied):
     """Hands messages to workers by key: in order per key, parallel across keys.
 
     A worker is a generator function of a key, which takes a message at each `yield`. Millions of
@@ -184,7 +185,9 @@ class Pool[K, M](AsyncLife[DrainReport[K]]):
         """
         roster = self._roster
         if roster.closed:
-            raise PoolClosed(f"{self!r} is closed: it starts no worker for key {describe(key)}")
+            # Not the pool's `repr`, which asks its threads.
+            msg = f"the pool {self._dispatcher.name!r} {roster.why_closed}: it starts no worker"
+            raise PoolClosed(f"{msg} for key {describe(key)}")
         try:
             before = self._find(key)
         except TypeError:
@@ -361,7 +364,6 @@ class Pool[K, M](AsyncLife[DrainReport[K]]):
         return self._dispatcher.drain(timeout=timeout)
 
     def __enter__(self) -> Self:
-        """Return the pool."""
         return self
 
     def __exit__(
@@ -375,10 +377,8 @@ class Pool[K, M](AsyncLife[DrainReport[K]]):
         An interrupt while it drains (Ctrl-C) cancels it, and is raised.
         """
         try:
-            if error_type is not None:
-                self.cancel()
-            else:
-                self.close()
+            end = self.close if error_type is None else self.cancel
+            end()
             self.join()
         except BaseException:
             self.cancel()
@@ -389,8 +389,7 @@ class Pool[K, M](AsyncLife[DrainReport[K]]):
         dispatcher: Dispatcher[K, M] | None = getattr(self, "_dispatcher", None)
         if dispatcher is not None and not dispatcher.roster.closed:
             dispatcher.close_soon()
-            # The name only: a finalizer runs anywhere, and a user's mailbox may want a lock for
-            # `len`.
+            # The name only: a user's mailbox may want a lock for `len`.
             warnings.warn(
                 f"unclosed <Pool {dispatcher.name!r}>", ResourceWarning, stacklevel=1, source=self
             )

@@ -1,13 +1,21 @@
 """What a pool tells of itself: frozen snapshots, made when they are asked for."""
 
 import dataclasses
-from collections.abc import Mapping
-from typing import Literal
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
 
 from threadpool_mb.dead_letters import DeadLetterReason
+from threadpool_mb.describing import some_keys
 from threadpool_mb.markers import MISSING
 
-__all__ = ["DrainReport", "ExitCause", "PoolStats", "UnfinishedWorker", "WorkerExit"]
+__all__ = [
+    "DrainReport",
+    "ExitCause",
+    "PoolStats",
+    "UnfinishedWorker",
+    "WorkerExit",
+    "what_is_left",
+]
 
 type ExitCause = Literal["returned", "failed", "drained", "idle", "evicted", "removed", "cancelled"]
 """Why a worker has ended; see `WorkerExit.cause`."""
@@ -63,7 +71,8 @@ class DrainReport[K]:
     """How a pool ended, or what it waits for."""
 
     finished: bool
-    """Whether all workers and threads have ended."""
+    """Whether all workers and threads have ended. Never, in a child of the process in which the
+    pool was made, if it was open at the fork."""
     unfinished: tuple[UnfinishedWorker[K], ...]
     """The workers that have not, oldest first."""
     failed: int
@@ -77,7 +86,8 @@ class PoolStats[K]:
     """What a pool looked like at one moment; other threads may have changed it since."""
 
     state: str
-    """`"running"`, `"closing"`, `"cancelling"` or `"ended"`."""
+    """`"running"`, `"closing"`, `"cancelling"` or `"ended"`; `"made before os.fork()"` in a
+    child of the process in which it was made."""
     workers: int
     """Keys that have a worker."""
     messages: int
@@ -94,3 +104,13 @@ class PoolStats[K]:
     """Messages that were not handled, by reason, since the pool was made."""
     threads: int
     """Threads of the pool, idle ones and the dispatcher included."""
+
+
+def what_is_left(unfinished: Sequence[UnfinishedWorker[Any]]) -> str:
+    """Return, for a log line, who has not ended and how much waits for them."""
+    workers, messages = len(unfinished), sum(worker.messages for worker in unfinished)
+    running = some_keys([worker.key for worker in unfinished if worker.running])
+    return (
+        f"{workers} worker{'' if workers == 1 else 's'} not ended{running},"
+        f" {messages} message{'' if messages == 1 else 's'} waiting"
+    )

@@ -31,6 +31,7 @@ from typing import Final, Literal, cast, final
 
 from threadpool_mb.dead_letters import DeadLetterReason
 from threadpool_mb.errors import PoolClosed
+from threadpool_mb.forking import MADE_BEFORE_FORK, remake
 from threadpool_mb.pool.incarnation import Incarnation, State
 
 __all__ = ["Roster"]
@@ -54,6 +55,7 @@ class Roster[K, M]:
         "cancelled",
         "closed",
         "failed",
+        "in_child",
         "routes",
         "started",
         "untold",
@@ -91,6 +93,8 @@ class Roster[K, M]:
         self._told = False
         self.closed: bool = False
         """Whether no worker may enter any more."""
+        self.in_child: bool = False
+        """Whether the workers' threads are those of the process that has forked this one."""
         self.cancelled: bool = False
         """Whether those that have entered are to stop."""
         self.workers: int = 0
@@ -109,7 +113,7 @@ class Roster[K, M]:
         key = incarnation.key
         with self._lock:
             if self.closed:
-                raise PoolClosed("the pool is closed: it starts no worker")
+                raise PoolClosed(f"the pool {self.why_closed}: it starts no worker")
             # What re-enters here (a finalizer, a signal handler, the key's own methods) finds the
             # worker among the unfinished from the first, and may close, cancel or remove it.
             self._unfinished[incarnation] = None
@@ -161,6 +165,25 @@ class Roster[K, M]:
             if incarnation.state is State.PENDING:
                 self._ready(incarnation)
             raise
+
+    @property
+    def why_closed(self) -> str:
+        """What an error says of a closed pool."""
+        return f"was {MADE_BEFORE_FORK}" if self.in_child else "is closed"
+
+    def forked(self) -> bool:
+        """Let no worker enter in this child of `os.fork`, nor get a message: they are the parent's.
+
+        Returns:
+            `False` if that changes nothing: it was closed, and all have ended.
+        """
+        remake(self._lock)
+        if self._told:
+            return False
+        self.closed = self.in_child = True
+        self.routes.clear()
+        self.workers = 0
+        return True
 
     def has(self, key: object) -> bool:
         """Return whether the key has a current worker."""

@@ -54,10 +54,10 @@ class Undelivered[K, M]:
         Raises:
             PoolClosed: if the pool is closed.
         """
-        if self._dispatcher.roster.closed:
-            raise PoolClosed(
-                f"{self._dispatcher!r} is closed: it takes no message for key {describe(key)}"
-            )
+        roster = self._dispatcher.roster
+        if roster.closed:
+            msg = f"the pool {self._dispatcher.name!r} {roster.why_closed}: it takes no message"
+            raise PoolClosed(f"{msg} for key {describe(key)}")
         reason = DeadLetterReason.UNKNOWN_KEY if tried is None else tried.leftovers.reason
         self._office.take(key, message, reason)
         return False

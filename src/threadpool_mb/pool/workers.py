@@ -26,6 +26,10 @@ class Threads(Protocol):
         """Let every thread end once it has nothing to do. Blocks: never."""
         ...
 
+    def forked(self) -> object:
+        """Run nothing more; in a child of `os.fork`, in which they are not."""
+        ...
+
     def join(self, deadline: Deadline, /) -> bool:
         """Wait until every thread has ended; `False` if the deadline came first."""
         ...
@@ -79,6 +83,10 @@ class WorkerKind[K, M](Protocol):
         Returns:
             `False` if the message was not taken.
         """
+        ...
+
+    def forked(self, incarnation: Incarnation[K, M], /) -> None:
+        """Have the worker get nothing any more; in a child of `os.fork`. Runs no user code."""
         ...
 
     def grow(self) -> None:

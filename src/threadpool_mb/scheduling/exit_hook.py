@@ -1,4 +1,4 @@
-"""Closing at interpreter exit what was left open, so that its threads can end.
+"""What has threads is closed at interpreter exit, and left alone in a forked child.
 
 The interpreter joins every non-daemon thread before it runs `atexit` functions: a worker that waits
 for messages would keep it waiting for ever. `threading._register_atexit` functions run before that
@@ -6,46 +6,69 @@ join; `concurrent.futures` uses them for the same purpose. The name is private, 
 and 3.14 (`tests/test_assumptions.py`).
 """
 
+import contextlib
+import functools
 import logging
-import os
 import threading
 import weakref
 from typing import Final, Protocol
 
-__all__ = ["close_at_exit"]
+from threadpool_mb.arguments import AT_ONCE, Deadline
+from threadpool_mb.forking import in_children, remade_in_children
+from threadpool_mb.threading_context import new_thread
+
+__all__ = ["Owner", "close_at_exit"]
 
 _logger = logging.getLogger(__name__)
 
+_PATIENCE: Final = 5.0
+"""Seconds that the exit is held up until a line says by what."""
 
-class _Closable(Protocol):
-    def close(self) -> None: ...
+
+class Owner(Protocol):
+    """What has threads."""
+
+    def close(self) -> None:
+        """Let its threads end. It does not block."""
+        ...
+
+    def waits_for(self, deadline: Deadline, /) -> str | None:
+        """Wait, once closed, until its threads have ended; `None` if they have.
+
+        Else, at the deadline, return its name and what keeps it from its end, for a log line.
+        """
+        ...
+
+    def forked(self) -> bool:
+        """Take note that this is a child of `os.fork`; return whether it can be used there.
+
+        It neither blocks nor runs user code.
+        """
+        ...
 
 
-_lock: Final = threading.RLock()
+_lock: Final = remade_in_children(threading.RLock())
 """Guards what follows; nobody waits under it. Reentrant, because a finalizer may make a pool."""
-_open: Final[dict[int, "weakref.ref[_Closable]"]] = {}
+_open: Final[dict["weakref.ref[Owner]", None]] = {}
 # A plain dict of weak references: iterating over a `WeakSet` is not thread-safe before 3.14
 # (gh-123089).
 _exiting: Final = threading.Event()
 
 
-def close_at_exit(owner: _Closable) -> None:
+def close_at_exit(owner: Owner) -> None:
     """Call `owner.close()` when the interpreter exits, if `owner` is still alive then.
 
     At once, if it is exiting already: to be called before the owner starts a thread.
 
     Threads: internally synchronized. `owner.close` must not block.
     """
-    number = id(owner)
-
-    def forget(_reference: object) -> None:
-        # Runs before another object can have this id. `dict.pop` is atomic: no lock in a finalizer.
-        _open.pop(number, None)
-
     with _lock:
         exiting = _exiting.is_set()
         if not exiting:
-            _open[number] = weakref.ref(owner, forget)
+            # The callback is a method of C: an interrupt that came in one of Python would be
+            # printed, and swallowed. It gets the reference, which no other owner can have; `pop` is
+            # atomic and finds it by its identity, so that no lock is needed in a finalizer.
+            _open[weakref.ref(owner, _open.pop)] = None
     if exiting:
         owner.close()
 
@@ -53,24 +76,58 @@ def close_at_exit(owner: _Closable) -> None:
 def _close_all() -> None:
     with _lock:
         _exiting.set()
-        references = list(_open.copy().values())  # `copy` is atomic, also beside `forget`
-    for reference in references:
-        owner = reference()
+        owners = _owners()
+    for owner in owners:
         try:
-            if owner is not None:
-                owner.close()
+            owner.close()
         except BaseException:
             _logger.exception("closing %r at exit raised", owner)
+    left = [owner for owner in owners if _what_keeps(owner, AT_ONCE) is not None]
+    if left:
+        # Not here: until this returns, the main thread counts as alive, for which others may wait.
+        # It ends with the last owner's threads, for which the interpreter waits anyway. Where the
+        # system starts no thread, nobody says what is waited for.
+        with contextlib.suppress(RuntimeError, MemoryError):
+            new_thread(functools.partial(_say_what_is_waited_for, left), "waits-for-exit").start()
 
 
-def _forget_the_parents() -> None:
-    # After a fork: what was open has no threads here, and the locks that closing takes may be held
-    # by threads that are not here, as may be this one.
-    _lock._at_fork_reinit()  # type: ignore[attr-defined]  # noqa: SLF001 - see above
+def _what_keeps(owner: Owner, deadline: Deadline) -> str | None:
+    try:
+        return owner.waits_for(deadline)
+    except Exception:
+        _logger.exception("waiting for %r at exit raised", owner)
+        return None
+
+
+def _say_what_is_waited_for(owners: list[Owner]) -> None:
+    deadline = Deadline(_PATIENCE)
+    waited_for: list[str] = []
+    while owners:
+        what = _what_keeps(owners.pop(0), deadline)
+        waited_for += [] if what is None else [what]
+    if waited_for:
+        _logger.warning("the interpreter cannot exit yet: it waits for %s", "; ".join(waited_for))
+
+
+def _owners() -> list[Owner]:
+    # `copy` is atomic, also beside `pop`.
+    owners = [reference() for reference in _open.copy()]
+    return [owner for owner in owners if owner is not None]
+
+
+@in_children
+def _leave_to_the_parent() -> None:
+    """Keep those only that can be used here, such as an executor that has not begun."""
+    owners = _owners()
     _open.clear()
+    for owner in owners:
+        usable = False
+        try:
+            usable = owner.forked()
+        except Exception:
+            _logger.exception("%r cannot be told that it was forked", owner)
+        if usable:
+            _open[weakref.ref(owner, _open.pop)] = None
 
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget_the_parents)
 
 threading._register_atexit(_close_all)  # type: ignore[attr-defined]  # noqa: SLF001 - see above

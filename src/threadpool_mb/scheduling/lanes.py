@@ -46,6 +46,7 @@ import threading
 from typing import Final, cast
 
 from threadpool_mb.arguments import NEVER, Deadline
+from threadpool_mb.forking import remade_in_children
 from threadpool_mb.mailbox.protocols import MailboxStats
 from threadpool_mb.mailbox.sending import Marker, sweep
 from threadpool_mb.mailbox.slots import Slots, refuse
@@ -61,7 +62,11 @@ DONE: Final = 2
 _PUT: Final = 1
 _TAKEN: Final = 2
 
-_shutting: Final = threading.RLock()
+_INIT_MAKES_QUEUE: Final = queue.SimpleQueue.__init__ is not object.__init__  # pyright: ignore[reportUnknownMemberType]
+"""Whether `SimpleQueue` is what gevent or eventlet has put in the place of the one of C, which is
+made by `__new__` alone: a call for nothing costs a lane 50 to 300 ns, of 0.5 to 0.8 µs."""
+
+_shutting: Final = remade_in_children(threading.RLock())
 """Makes each lane be shut once; as in `mailbox.sending`."""
 
 
@@ -91,6 +96,8 @@ class Lane[M](queue.SimpleQueue[M]):
         slots: Slots | None,
     ) -> None:
         """Make an empty lane that is busy until it was scheduled and has had a turn."""
+        if _INIT_MAKES_QUEUE:
+            super().__init__()
         self._threads: Final = threads
         self.slots: Final = slots
         """The slots of a lane with a limit."""
@@ -164,6 +171,12 @@ class Lane[M](queue.SimpleQueue[M]):
         """Take no more messages; end before the next one is handled. Blocks: never."""
         self.cancelled = True
         self.close()
+
+    def forked(self) -> None:
+        """Take nothing any more, and have nothing more handled; in a child of `os.fork`."""
+        self.closed = self.cancelled = True
+        if self.slots is not None:
+            self.slots.forked()
 
     def abandon(self) -> None:
         """Make dead letters of what is left: for who holds the lock, once nothing is to be handled.

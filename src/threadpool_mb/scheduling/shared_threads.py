@@ -3,8 +3,10 @@
 **Guarantees.** What is scheduled gets its turn, in the order in which it was scheduled. As long as
 something waits for its turn, every thread is busy, and as many were asked for as there may be: a
 turn that blocks holds up one thread, and no other turn for longer than a thread takes to start.
-Where all of them wait for other workers to answer calls, there may be one more, so that one of
-those can be given its turn; it ends when it has nothing to do.
+Where all of them wait for other workers (for an answer, or for room), or for other turns of theirs,
+there may be one more, so that one of those can be given its turn. Once another thread goes on, it
+rests (`resting`), and ends when it was not needed for some time. When `join` has returned, no
+thread is left, nor one that was just being started.
 
 **Assumes.** What `mailbox.sending` says of `SimpleQueue`; of two that pop one entry of a dict, one
 gets it. Turns raise nothing; what they raise all the same is logged, and the thread goes on.
@@ -24,7 +26,6 @@ before (b): the sender counts that thread as neither idle nor starting. Either w
 """
 
 import contextlib
-import contextvars
 import functools
 import logging
 import os
@@ -36,9 +37,12 @@ from typing import Final, final
 
 from threadpool_mb.arguments import Deadline
 from threadpool_mb.errors import ThreadRefused
+from threadpool_mb.forking import keep_all, remake
 from threadpool_mb.here import here
 from threadpool_mb.mailbox.lingering import get_patiently
+from threadpool_mb.scheduling.resting import RestingThreads
 from threadpool_mb.scheduling.turns import NUDGE, ServingThread, Turn, bring_forward
+from threadpool_mb.threading_context import new_thread
 
 __all__ = ["SharedThreads", "default_max_threads"]
 
@@ -53,6 +57,10 @@ def default_max_threads() -> int:
 def _numbered(name: str, count: int) -> str:
     return f"{name}-shared-{count + 1}"
 
+
+_GRACE_SECONDS: Final = 0.002
+"""How long a thread that is one too many, and has made room for another one, waits for that one to
+go on before it begins with a further turn, which may come to wait as well."""
 
 _NUDGE_SECONDS: Final = 0.25
 """The least time between two nudges."""
@@ -69,8 +77,9 @@ class SharedThreads:
         "_ask",
         "_blocked",
         "_closed",
-        "_extra_when_blocked",
+        "_going_on",
         "_idle",
+        "_launching",
         "_lock",
         "_max_threads",
         "_may_ask",
@@ -80,10 +89,15 @@ class SharedThreads:
         "_prepare",
         "_ready",
         "_refused",
+        "_resting",
         "_started",
         "_starting",
         "_threads",
+        "_too_many",
         "growing",
+        "has_made_room",
+        "in_child",
+        "own_waits_only",
         "put",
     )
 
@@ -95,7 +109,7 @@ class SharedThreads:
         prepare: Callable[[], object] = lambda: None,
         *,
         named: Callable[[int], str] | None = None,
-        extra_when_blocked: bool = True,
+        own_waits_only: bool = False,
     ) -> None:
         """Start no thread yet.
 
@@ -106,14 +120,16 @@ class SharedThreads:
                 not block. Without it, whoever finds that one is needed starts it.
             prepare: called by each thread before its first turn. It raises nothing.
             named: returns a thread's name, from how many there are, if it is to be another one.
-            extra_when_blocked: whether there may be one more where all of them wait in calls.
+            own_waits_only: whether there may be one more only where all of them wait for turns of
+                these threads. Otherwise also for anything else that they are told of: it may need
+                one of them in its turn.
         """
         self._name: Final = name
         self._named: Final[Callable[[int], str]] = named or functools.partial(_numbered, name)
         self._max_threads: Final = max_threads
         self._ask: Final[Callable[[], object]] = self.grow if ask is None else ask
         self._prepare: Final = prepare
-        self._extra_when_blocked: Final = extra_when_blocked
+        self.own_waits_only: Final = own_waits_only
         self._ready: Final[queue.SimpleQueue[Turn | None]] = queue.SimpleQueue()
         self.put: Final[Callable[[Turn], None]] = self._ready.put
         """The first half of `schedule`; `grow_if_needed` is the second."""
@@ -123,6 +139,9 @@ class SharedThreads:
         # Those that can be joined: each is in here before its first turn. One that has ended is
         # dropped as the next one starts.
         self._started: Final[dict[threading.Thread, None]] = {}
+        # Those whose `start` has not returned, each with what its starter puts a token into then.
+        self._launching: Final[dict[threading.Thread, queue.SimpleQueue[None]]] = {}
+        self._resting: Final = RestingThreads(self._lock)
         self._idle: int = 0
         self._starting: int = 0
         # Those that wait in a call, and need another thread to go on.
@@ -131,10 +150,18 @@ class SharedThreads:
         self._closed: bool = False
         # The system has refused a thread.
         self._refused: bool = False
+        # More than `max_threads` run: one of them rests, once it is not needed.
+        self._too_many: bool = False
+        # Told when a thread goes on that has waited, as long as one looks out for it.
+        self._going_on: queue.SimpleQueue[None] | None = None
+        self.in_child: bool = False
+        """Whether they are those of the process that has forked this one."""
         # Has its one entry while nobody asks for one more thread. The asker takes the entry out;
         # the thread that grows puts it back, and so may one that was not asked. So it is no lock:
         # that would be released by others than its holder, and twice.
         self._may_ask: Final[dict[str, bool]] = {"may ask": True}
+        self.has_made_room: bool = False
+        """Set by a turn in which a thread was given the room that it waits for."""
         self.growing: bool = True
         """Whether there may be more threads than there are."""
 
@@ -193,16 +220,23 @@ class SharedThreads:
                 wanted = running < least or self._one_is_needed()
                 if not self.growing or not wanted:
                     return
-                thread = threading.Thread(
-                    target=self._serve, name=self._named(running), daemon=False
-                )
-                # No call between the two; `_not_started` undoes both.
+                rested = self._resting.wake_locked()
+                if rested is not None:
+                    self._starting += 1
+                    self._threads.append(rested)
+                    self._look_whether_growing_locked()
+                    return
+                thread = new_thread(self._serve, self._named(running))
+                launched = queue.SimpleQueue[None]()
+                # No call between the three; `_not_started` undoes all.
                 self._starting += 1
+                self._launching[thread] = launched
                 self._threads.append(thread)
                 self._look_whether_growing_locked()
             thread.start()
             with self._lock:
                 self._started[thread] = None
+                self._launched_locked(thread)
                 for ended in [each for each in self._started if not each.is_alive()]:
                     del self._started[ended]
         except (RuntimeError, MemoryError) as error:
@@ -230,7 +264,10 @@ class SharedThreads:
     def _not_started(self, thread: threading.Thread | None) -> None:
         """Let there be another thread in the place of one that has not started."""
         with self._lock:
-            if thread is None or thread in self._started:
+            if thread is None:
+                return
+            self._launched_locked(thread)
+            if thread in self._started:
                 return
             if thread.ident is not None:
                 self._started[thread] = None
@@ -238,6 +275,12 @@ class SharedThreads:
                 self._starting -= 1
                 self._threads.remove(thread)
                 self._look_whether_growing_locked()
+
+    def _launched_locked(self, thread: threading.Thread) -> None:
+        """Let `join` go on, which waits until a thread has started, or was refused."""
+        launched = self._launching.pop(thread, None)
+        if launched is not None:
+            launched.put(None)
 
     def close(self) -> None:
         """Let every thread end once nothing waits for its turn.
@@ -247,7 +290,20 @@ class SharedThreads:
         with self._lock:
             self._closed = True
             self.growing = False
+            self._resting.end_locked()
         self._ready.put(None)
+
+    def forked(self, *, usable: bool = False) -> bool:
+        """Take no turn in a child of `os.fork`, unless never used and `usable`: returns whether."""
+        remake(self._lock)
+        if usable and not self._threads and not self._ready.qsize():
+            return True
+        self._closed = self.in_child = True
+        self.growing = False
+        self._launching.clear()
+        keep_all(self._ready)
+        self._ready.put(None)
+        return False
 
     def block(self) -> None:
         """Take note that one of the threads will wait for a worker, who may need a thread."""
@@ -261,11 +317,14 @@ class SharedThreads:
         with self._lock:
             self._blocked -= 1
             self._look_whether_growing_locked()
+        going_on = self._going_on
+        if going_on is not None:
+            going_on.put(None)
 
     @property
     def starved(self) -> bool:
-        """Whether there may be no more threads but for the one that waiting ones are due."""
-        return len(self._threads) >= self._max_threads and self._blocked >= len(self._threads) - 1
+        """Whether all threads that there may be wait, but for the one that asks."""
+        return self._blocked >= self._max_threads - 1
 
     def expedite(self, turn: Turn) -> None:
         """Have `turn` come first of those that wait, if it is one of them.
@@ -294,10 +353,9 @@ class SharedThreads:
 
     def _look_whether_growing_locked(self) -> None:
         running = len(self._threads)
+        self._too_many = running > self._max_threads
         more = running < self._max_threads and not self._refused
-        self.growing = not self._closed and (
-            more or (self._extra_when_blocked and running == self._blocked)
-        )
+        self.growing = not self._closed and (more or running == self._blocked)
 
     def join(self, deadline: Deadline) -> bool:
         """Wait until every thread has ended; for those that are closed.
@@ -307,16 +365,34 @@ class SharedThreads:
         """
         joined: set[threading.Thread] = set()
         while True:
-            # Again and again: one that has not ended may have started another one.
+            # Again and again: one that has not ended may have started another one. One that is just
+            # being started runs before its starter has entered it here, and is waited for first.
             with self._lock:
+                launching = list(self._launching.values())
                 threads = [thread for thread in self._started if thread not in joined]
-            if not threads:
+            for launched in launching:
+                try:
+                    launched.get(timeout=deadline.remaining())
+                except queue.Empty:
+                    return False
+                launched.put(None)  # for the next one who joins
+            if not threads and not launching:
                 return True
             for thread in threads:
                 thread.join(deadline.remaining())
                 if thread.is_alive():
                     return False
                 joined.add(thread)
+
+    @property
+    def idle(self) -> int:
+        """How many wait for a turn."""
+        return self._idle
+
+    def all(self) -> set[threading.Thread]:
+        """Return the threads that were started; one that has ended since may be among them."""
+        with self._lock:
+            return set(self._started)
 
     def __contains__(self, thread: threading.Thread) -> bool:
         """Return whether the thread is one of these."""
@@ -341,16 +417,13 @@ class SharedThreads:
                 self._threads.append(me)
                 self._look_whether_growing_locked()
             self._started[me] = None
-        # Not in the context of whoever happened to start it, as 3.14t would have it.
-        contextvars.Context().run(self._take_turns)
+        self._take_turns()
 
     def _take_turns(self) -> None:
         self._prepare()
-        ready, get = self._ready, self._ready.get
+        get = self._ready.get
         serving = here.serving = ServingThread(self)
-        turn = get_patiently(ready)
-        with self._lock:
-            self._starting -= 1
+        turn = self._first_turn()
         while turn is not None:
             try:
                 try:
@@ -363,36 +436,65 @@ class SharedThreads:
                 self._report()
             # What it holds must not live on while the thread waits.
             del turn
+            if self._too_many and (bell := self._rests(starting=False)) is not None:
+                serving.turn = None
+                turn = self._first_turn() if self._resting.rest(bell) else None
+                continue
             try:
                 turn = get(False)
+                if turn is None:
+                    self._ready.put(None)  # for the next one
             except queue.Empty:
                 serving.turn = None
-                if self._is_surplus():
-                    return
                 turn = self._wait()
-        # For the next one.
-        ready.put(None)
+
+    def _first_turn(self) -> Turn | None:
+        """Wait for a turn, as one that counts as starting until it has taken it.
+
+        Where it is not needed any more, it rests.
+        """
+        while self._too_many and (bell := self._rests(starting=True)) is not None:
+            if not self._resting.rest(bell):
+                return None
+        turn = get_patiently(self._ready)
+        with self._lock:
+            self._starting -= 1
+        if turn is None:
+            self._ready.put(None)  # for the next one
+        return turn
 
     def _report(self) -> None:
         """Log the error that is being handled, if that can be done."""
         with contextlib.suppress(BaseException):
             _logger.exception("%s: a turn raised", self._name)  # noqa: LOG004 - it is
 
-    def _is_surplus(self) -> bool:
-        """Whether there are more threads than there may be, now that none waits in a call.
+    def _rests(self, *, starting: bool) -> "queue.SimpleQueue[bool] | None":
+        """Return what this thread is to rest with, if there are more threads than there may be.
 
-        This one counts no more then, and ends. What was put since it has looked is the others'; if
-        all of them wait in calls, it sees to it that there is another one, as any sender would.
+        It rests where it has nothing to do, or another thread goes on. It counts no more then. What
+        was put since it has looked is the others'; if all of them wait, it sees to it that there is
+        another one, as any sender would.
         """
-        if len(self._threads) <= self._max_threads:
-            return False
+        if self.has_made_room:
+            # One that has waited for that is about to go on.
+            self.has_made_room = False
+            self._going_on = going_on = queue.SimpleQueue[None]()
+            if self._blocked >= len(self._threads) - 1:
+                with contextlib.suppress(queue.Empty):
+                    going_on.get(timeout=_GRACE_SECONDS)
+            self._going_on = None
         with self._lock:
-            if len(self._threads) <= self._max_threads:
-                return False
+            running = len(self._threads)
+            if running <= self._max_threads or (
+                self._ready.qsize() and self._blocked >= running - 1
+            ):
+                return None
             self._threads.remove(threading.current_thread())
+            self._starting -= starting
+            bell = self._resting.add_locked()
             self._look_whether_growing_locked()
         self.grow_if_needed()
-        return True
+        return bell
 
     def _wait(self) -> Turn | None:
         """Wait for a turn, as one who is idle."""
@@ -401,4 +503,6 @@ class SharedThreads:
         turn = get_patiently(self._ready)
         with self._lock:
             self._idle -= 1
+        if turn is None:
+            self._ready.put(None)  # for the next one
         return turn

@@ -9,6 +9,7 @@ next one: on t-builds a thread costs 0.4 ms to start, against 20 µs to be woken
 """
 
 import contextvars
+import functools
 import queue
 import threading
 from collections.abc import Callable
@@ -16,9 +17,13 @@ from typing import Final, final
 
 from threadpool_mb.arguments import Deadline
 from threadpool_mb.errors import ThreadRefused
+from threadpool_mb.forking import remake
+from threadpool_mb.threading_context import new_thread
 
 __all__ = ["ThreadCache"]
 
+_LOOK_SECONDS: Final = 0.05
+"""How long its starter waits for a thread to serve before it looks whether the thread has died."""
 _IDLE_SECONDS: Final = 10.0
 """How long a thread without a job waits for one before it ends."""
 
@@ -27,14 +32,32 @@ _IDLE_SECONDS: Final = 10.0
 class _CachedThread:
     """One thread, and the way to hand it its next job."""
 
-    __slots__ = ("jobs", "thread")
+    __slots__ = ("jobs", "serves", "thread")
 
     def __init__(self, cache: "ThreadCache", name: str) -> None:
         self.jobs: Final[queue.SimpleQueue[Callable[[], object] | None]] = queue.SimpleQueue()
         # Not a daemon, which at interpreter exit would be stopped in the middle of a message.
-        self.thread: Final = threading.Thread(
-            target=cache.serve, args=(self,), name=name, daemon=False
-        )
+        self.serves: Final[queue.SimpleQueue[None]] = queue.SimpleQueue()
+        """Gets a token as the thread begins to serve."""
+        self.thread: Final = new_thread(functools.partial(cache.serve, self), name)
+
+    def check_serves(self) -> None:
+        """Wait until the thread serves, once it was started.
+
+        `Thread.start` returns before the thread has come to its function, and on the way it may die
+        for want of memory: a job that it was given by then would wait for ever.
+
+        Raises:
+            MemoryError: if it has died.
+        """
+        while True:
+            try:
+                self.serves.get(timeout=_LOOK_SECONDS)
+            except queue.Empty:
+                if self.thread.is_alive():
+                    continue
+                raise MemoryError("the thread died before it could run anything") from None
+            return
 
 
 @final
@@ -79,6 +102,7 @@ class ThreadCache:
             self._threads[cached.thread] = None
         try:
             cached.thread.start()
+            cached.check_serves()
         except (RuntimeError, MemoryError) as error:
             with self._lock:
                 del self._threads[cached.thread]
@@ -97,6 +121,11 @@ class ThreadCache:
             self._idle.clear()
         for cached in idle:
             cached.jobs.put(None)
+
+    def forked(self) -> None:
+        """Run no further job; in a child of `os.fork`, in which the threads are not."""
+        remake(self._lock)
+        self._closed = True
 
     def join(self, deadline: Deadline) -> bool:
         """Wait until every thread has ended; for closed caches.
@@ -122,6 +151,7 @@ class ThreadCache:
 
     def serve(self, cached: _CachedThread) -> None:
         """Run job after job; a cached thread's whole life."""
+        cached.serves.put(None)
         while (job := self._next_job(cached)) is not None:
             contextvars.Context().run(job)
             # What the job holds must not live on while the thread is idle.

@@ -57,6 +57,8 @@ def bring_forward(ready: "queue.SimpleQueue[Turn | None]", turn: Turn) -> None:
 
 class _Threads(Protocol):
     @property
+    def own_waits_only(self) -> bool: ...
+    @property
     def starved(self) -> bool: ...
     def block(self) -> None: ...
     def unblock(self) -> None: ...
@@ -87,21 +89,23 @@ class ServingThread:
 
     @property
     def starved(self) -> bool:
-        """Whether all of the threads wait; see `Serving`."""
+        """Whether all other threads wait; see `Serving`."""
         return self._threads.starved
 
-    def blocked(self) -> None:
-        """Take note that it will wait for another worker."""
-        self._waits += 1
-        if self._waits == 1:
-            self._threads.block()
+    def blocked(self, upon: object = None, /) -> None:
+        """Take note that it will wait for another worker; see `SharedThreads` of which."""
+        if upon is self._threads or not self._threads.own_waits_only:
+            self._waits += 1
+            if self._waits == 1:
+                self._threads.block()
 
     def still_blocked(self) -> None:
         """Have one more thread started, if one is needed and there may be one."""
         self._threads.grow_if_needed()
 
-    def unblocked(self) -> None:
+    def unblocked(self, upon: object = None, /) -> None:
         """Take note that it goes on."""
-        self._waits -= 1
-        if not self._waits:
-            self._threads.unblock()
+        if upon is self._threads or not self._threads.own_waits_only:
+            self._waits -= 1
+            if not self._waits:
+                self._threads.unblock()

@@ -1,0 +1,123 @@
+"""What a child of `os.fork` inherits: one thread, the one that has forked, and all objects.
+
+The other threads are not there. Whatever needs them can do nothing in the child, and a lock that
+one of them held at the fork is never released there.
+
+**Guarantees.** In a child, before `os.fork` returns: each lock of a module is free, or held by the
+thread that has forked; then what `in_children` was given is called. Nothing of this costs the
+parent anything, nor a message.
+
+**Assumes.** The thread that has forked is the same thread in the child, with the same
+`threading.get_ident()`. It may hold locks itself: a signal handler or a finalizer may fork. Its
+frames go on and release them; so these locks are not touched. `_at_fork_reinit` and `_is_owned` are
+private names of `threading.RLock`, the same in 3.13 and 3.14 (`tests/test_assumptions.py`).
+"""
+
+import contextlib
+import logging
+import os
+import queue
+import sys
+import threading
+from collections.abc import Callable
+from typing import Any, Final, NoReturn
+
+__all__ = [
+    "MADE_BEFORE_FORK",
+    "end_child",
+    "forks",
+    "in_children",
+    "keep",
+    "keep_all",
+    "remade_in_children",
+    "remake",
+]
+
+_logger = logging.getLogger(__name__)
+
+MADE_BEFORE_FORK: Final = "made before os.fork()"
+"""What an error says, in a child, of what only its parent can use."""
+
+_locks: Final[list[Any]] = []
+_functions: Final[list[Callable[[], object]]] = []
+_kept: Final[list[object]] = []
+_forks: int = 0
+
+
+def forks() -> int:
+    """Return how many forks lie between the first process and this one; to notice one."""
+    return _forks
+
+
+def remade_in_children[L](lock: L) -> L:
+    """Return `lock`, an `RLock` of a module, and see to it that no child finds it held."""
+    _locks.append(lock)
+    return lock
+
+
+def remake(lock: Any) -> None:  # noqa: ANN401 - an `RLock`, by its private names
+    """Make an `RLock` free that a thread of the parent may hold; in a child."""
+    if not lock._is_owned():  # noqa: SLF001 - see above
+        lock._at_fork_reinit()  # noqa: SLF001
+
+
+def in_children(function: Callable[[], object]) -> Callable[[], object]:
+    """Call `function` in each child, on its thread, once the modules' locks were remade."""
+    _functions.append(function)
+    return function
+
+
+def keep(*things: object) -> None:
+    """Keep what the parent uses alive until the child ends.
+
+    Else the child would finalize its copies: close a generator, say, in the `with` block in which
+    the parent's goes on.
+    """
+    _kept.extend(things)
+
+
+def keep_all(waiting: "queue.SimpleQueue[Any]") -> None:
+    """Take out and keep all that is in a queue."""
+    with contextlib.suppress(queue.Empty):
+        while True:
+            _kept.append(waiting.get_nowait())
+
+
+def end_child(error: BaseException | None = None) -> NoReturn:
+    """End a child that was forked on a thread of this library, whose work there is over.
+
+    As `multiprocessing` ends its children: what was made in the child is closed and its threads are
+    joined; `atexit` functions are the parent's. Were the thread only to end, pools that the child
+    has made and left open would keep it for ever.
+
+    Args:
+        error: what the user's code has raised there; of `SystemExit`, the code.
+    """
+    code: object = 0 if error is None else 1
+    if isinstance(error, SystemExit):
+        code = 0 if error.code is None else error.code
+    try:
+        threading._shutdown()  # type: ignore[attr-defined]  # noqa: SLF001 - as multiprocessing does
+        if not isinstance(code, int):
+            sys.stderr.write(f"{code}\n")
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(Exception):  # closed, or `None`
+                stream.flush()
+    finally:
+        os._exit(code if isinstance(code, int) else 1)
+
+
+def _in_child() -> None:
+    global _forks  # noqa: PLW0603 - one for the process
+    _forks += 1
+    for lock in _locks:
+        remake(lock)
+    for function in _functions:
+        try:
+            function()
+        except BaseException:
+            _logger.exception("what is due in a forked child raised")
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_in_child)

@@ -1,0 +1,117 @@
+"""Reporting the end of a worker: its messages, its callers, the hook, the log; then its successor.
+
+**Guarantees.** Messages that a worker leaves are dead letters before its end is reported, and its
+end is reported before its successor starts. A failure is logged before the dead letters that it has
+caused. Each step is done, whatever the one before it raises.
+"""
+
+import contextlib
+import functools
+import logging
+from collections.abc import Callable
+from typing import Final, final
+
+from threadpool_mb.command.holders import tell_watchers
+from threadpool_mb.dead_letters import DeadLetterReason
+from threadpool_mb.describing import describe
+from threadpool_mb.forking import end_child
+from threadpool_mb.here import here
+from threadpool_mb.pool.incarnation import Incarnation
+from threadpool_mb.pool.reports import ExitCause, WorkerExit
+from threadpool_mb.pool.roster import Roster
+
+__all__ = ["WorkerEnds"]
+
+_logger = logging.getLogger(__name__)
+
+
+@final
+class WorkerEnds[K, M]:
+    """Reports each worker of a pool that has completely ended, on its thread.
+
+    By a method: a call of a Python function hands its arguments over, and one of an object with a
+    `__call__` keeps them, and with them the frames of a worker that failed.
+    """
+
+    __slots__ = ("_name", "_on_worker_exit", "roster")
+
+    roster: Roster[K, M]
+    """The pool's; set once, before a worker starts."""
+
+    def __init__(self, name: str, on_worker_exit: Callable[[WorkerExit[K]], object] | None) -> None:
+        """Report for the pool `name`."""
+        self._name: Final = name
+        self._on_worker_exit: Final = on_worker_exit
+
+    def report(
+        self,
+        incarnation: Incarnation[K, M],
+        error: BaseException | None,
+        cause: ExitCause,
+        message: object,
+        *,
+        never_ran: bool = False,
+    ) -> None:
+        """Report the end of a worker, then let its successor start."""
+        if self.roster.in_child:
+            # It has forked. Its end here is not the worker's, which goes on in the parent.
+            if error is not None and not isinstance(error, SystemExit):
+                self.tell(functools.partial(self._log_failure, incarnation, error), "a handler")
+            end_child(error)
+        failed = error is not None
+        # A hook that calls the successor would wait for this worker.
+        here.inner.append(incarnation)
+        try:
+            # Out of the table first: who dispatches from here on learns that there is no worker.
+            self.tell(functools.partial(self.roster.leave, incarnation, may_start=True), "the key")
+            if error is not None:
+                incarnation.leftovers.reason = DeadLetterReason.WORKER_FAILED
+                # Before the dead letters that it has caused.
+                log = self._log_never_ran if never_ran else self._log_failure
+                self.tell(functools.partial(log, incarnation, error), "a log handler")
+            self._report(incarnation, error, cause, message)
+        finally:
+            # Its traceback holds the worker's frames, and what these hold ends with them: a
+            # generator that is suspended in a `with` block, say. Before the successor starts, and
+            # as long as this worker is known to run here: that block may call the successor.
+            del error, message
+            here.inner.remove(incarnation)
+            self.roster.end(incarnation, failed=failed)
+
+    def _report(
+        self,
+        incarnation: Incarnation[K, M],
+        error: BaseException | None,
+        cause: ExitCause,
+        message: object,
+    ) -> None:
+        self.tell(incarnation.mailbox.abandon, "the mailbox")
+        self.tell(functools.partial(tell_watchers, incarnation), "a reply's callback")
+        if self._on_worker_exit is not None:
+            worker_exit = WorkerExit(
+                incarnation.key, incarnation.number, error, cause=cause, message=message
+            )
+            self.tell(functools.partial(self._on_worker_exit, worker_exit), "on_worker_exit")
+
+    def _log_failure(self, incarnation: Incarnation[K, M], error: BaseException) -> None:
+        _logger.error(
+            "%s: the worker of key %s failed", self._name, describe(incarnation.key), exc_info=error
+        )
+
+    def _log_never_ran(self, incarnation: Incarnation[K, M], error: BaseException) -> None:
+        # The traceback would be the dispatcher's, and the same for each worker.
+        _logger.error(
+            "%s: the worker of key %s was not started: %s",
+            self._name,
+            describe(incarnation.key),
+            error,
+        )
+
+    def tell(self, function: Callable[[], object], what: str) -> None:
+        """Call what runs a user's code (a hook, a mailbox, a key) on a thread that is not his."""
+        try:
+            function()
+        except BaseException:
+            # A log handler that raises must not keep the rest from being done.
+            with contextlib.suppress(Exception):
+                _logger.exception("%s: %s raised", self._name, what)
