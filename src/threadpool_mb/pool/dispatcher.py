@@ -98,11 +98,11 @@ class Dispatcher[K, M]:
         """Has a message handled on the caller's thread, if that can be done."""
         self._threads: Final = self._kind.threads
         self.roster: Final[Roster[K, M]] = Roster(self._inbox.put, self._kind.start_at_once)
+        self.ending: Final = Ending()
+        """Reached when all workers have ended."""
         self._ended.roster = self.roster
         self._telling: Final[Telling[K, M]] = Telling(name, self.roster)
         self._thread: Final = new_thread(self._run, f"{name}-dispatcher")
-        self.ending: Final = Ending()
-        """Reached when all workers have ended."""
         close_at_exit(self)
         try:
             self._thread.start()
@@ -188,6 +188,8 @@ class Dispatcher[K, M]:
 
     def threads_ended(self) -> bool:
         """Return whether all threads have ended. Blocks: never."""
+        if self.roster.in_child:
+            return True
         self._thread.join(0)
         return not self._thread.is_alive() and self._threads.join(AT_ONCE)
 
