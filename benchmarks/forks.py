@@ -9,6 +9,7 @@ as a program does. A child that takes longer than ten seconds has hung.
 import argparse
 import collections
 import os
+import select
 import signal
 import sys
 import sysconfig
@@ -145,7 +146,6 @@ def use_new_ones() -> bool:
 
 
 def _child(parents: Parents, number: int) -> None:
-    signal.alarm(_SECONDS)  # kills a child that hangs
     code = 1
     try:
         code = _FINE if parents.refuse_a_child() and use_new_ones() else 2
@@ -153,6 +153,20 @@ def _child(parents: Parents, number: int) -> None:
         if number % 10:
             os._exit(code)
     sys.exit(code)
+
+
+def _end_of(pid: int) -> str:
+    """Wait for a child, kill it if it hangs, and return how it ended."""
+    # Not by an alarm that the child sets: it may hang before `os.fork` has returned there.
+    handle = os.pidfd_open(pid)
+    try:
+        ended = bool(select.select([handle], [], [], _SECONDS)[0])
+    finally:
+        os.close(handle)
+    if not ended:
+        os.kill(pid, signal.SIGKILL)
+    code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    return "hung" if not ended else "fine" if code == _FINE else f"exit code {code}"
 
 
 def fork_beside_busy_threads(forks: int) -> collections.Counter[str]:
@@ -164,8 +178,7 @@ def fork_beside_busy_threads(forks: int) -> collections.Counter[str]:
             pid = os.fork()
             if not pid:
                 _child(parents, number)
-            code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-            ends[{_FINE: "fine", -signal.SIGALRM: "hung"}.get(code, f"exit code {code}")] += 1
+            ends[_end_of(pid)] += 1
     finally:
         parents.end()
     return ends

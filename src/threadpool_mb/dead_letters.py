@@ -18,7 +18,7 @@ from collections.abc import Callable, Mapping
 from typing import Final, final
 
 from threadpool_mb.describing import describe
-from threadpool_mb.forking import remake
+from threadpool_mb.forking import end_own_thread, remake
 from threadpool_mb.informed import inform
 from threadpool_mb.markers import Missing
 
@@ -135,6 +135,8 @@ class DeadLetterOffice[K, M]:
             self._hook(DeadLetter(key, message, reason))
         except Exception:
             _logger.exception("%s: on_dead_letter raised", self.owner)
+        if self._in_child:
+            end_own_thread()
 
     def flush(self) -> None:
         """Log the sum of what rate limiting has kept back."""

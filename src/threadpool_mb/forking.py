@@ -7,6 +7,13 @@ one of them held at the fork is never released there.
 thread that has forked; then what `in_children` was given is called. Nothing of this costs the
 parent anything, nor a message.
 
+**What a child does not touch.** On a free-threaded build each container has a lock of its own, of
+which Python code knows nothing. One that several threads contend for is handed over from one to the
+next: a fork may come when the next one has it and does not run yet, and then nobody releases it in
+the child (3.14.4). So nothing that is due in a child, and nothing that a user does there, uses a
+queue, a dict or a list of the parent's that is used without a lock of ours: ready queues,
+mailboxes, lanes. They are replaced, or passed by.
+
 **Assumes.** The thread that has forked is the same thread in the child, with the same
 `threading.get_ident()`. It may hold locks itself: a signal handler or a finalizer may fork. Its
 frames go on and release them; so these locks are not touched. `_at_fork_reinit` and `_is_owned` are
@@ -16,7 +23,6 @@ private names of `threading.RLock`, the same in 3.13 and 3.14 (`tests/test_assum
 import contextlib
 import logging
 import os
-import queue
 import sys
 import threading
 from collections.abc import Callable
@@ -25,10 +31,11 @@ from typing import Any, Final, NoReturn
 __all__ = [
     "MADE_BEFORE_FORK",
     "end_child",
+    "end_own_thread",
     "forks",
     "in_children",
     "keep",
-    "keep_all",
+    "own_thread",
     "remade_in_children",
     "remake",
 ]
@@ -41,6 +48,7 @@ MADE_BEFORE_FORK: Final = "made before os.fork()"
 _locks: Final[list[Any]] = []
 _functions: Final[list[Callable[[], object]]] = []
 _kept: Final[list[object]] = []
+_here: Final = threading.local()
 _forks: int = 0
 
 
@@ -76,11 +84,15 @@ def keep(*things: object) -> None:
     _kept.extend(things)
 
 
-def keep_all(waiting: "queue.SimpleQueue[Any]") -> None:
-    """Take out and keep all that is in a queue."""
-    with contextlib.suppress(queue.Empty):
-        while True:
-            _kept.append(waiting.get_nowait())
+def own_thread() -> None:
+    """Take note that this thread is one of the library's."""
+    _here.own = True
+
+
+def end_own_thread() -> None:
+    """End the child, if its thread is one of the library's: a hook has forked, and has returned."""
+    if getattr(_here, "own", False):
+        end_child()
 
 
 def end_child(error: BaseException | None = None) -> NoReturn:

@@ -11,7 +11,7 @@ import sys
 import threading
 from collections.abc import Callable
 
-from threadpool_mb.forking import end_child, forks
+from threadpool_mb.forking import end_child, forks, own_thread
 
 __all__ = ["new_thread"]
 
@@ -30,6 +30,7 @@ def new_thread(target: Callable[[], object], name: str) -> threading.Thread:
 
 def _run(target: Callable[[], object]) -> None:
     before = forks()
+    own_thread()
     target()
     if forks() != before:
         end_child()

@@ -5,10 +5,8 @@ import subprocess
 import sys
 import textwrap
 import threading
-import types
 import weakref
 from collections.abc import Callable
-from typing import Self
 
 import pytest
 
@@ -21,7 +19,8 @@ from threadpool_mb.scheduling.exit_hook import close_at_exit
 @pytest.fixture(autouse=True)
 def _the_interpreter_does_not_exit(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a test call what runs at exit, and leave no trace of it."""
-    monkeypatch.setattr(exit_hook, "_open", {})
+    monkeypatch.setattr(exit_hook, "_open", [])
+    monkeypatch.setattr(exit_hook, "_keep_at_most", 32)
     monkeypatch.setattr(exit_hook, "_exiting", threading.Event())
 
 
@@ -83,54 +82,45 @@ def test_an_owner_is_not_kept_alive() -> None:
     exit_hook._close_all()
 
 
-def test_an_interrupt_while_an_owner_dies_is_not_swallowed() -> None:
-    """It would be in a callback of Python: so the weak reference's is one of C."""
+def test_no_code_runs_when_an_owner_dies_in_which_an_interrupt_would_be_swallowed() -> None:
     owner = Owner()
     close_at_exit(owner)
-    (reference,) = exit_hook._open
-    seen = []
 
-    def trace(frame: types.FrameType, event: str, arg: object) -> None:
-        seen.append(frame.f_code.co_name)
-
-    assert type(reference.__callback__) is types.BuiltinMethodType
-    del reference
-    sys.setprofile(lambda frame, event, arg: event == "call" and trace(frame, event, arg))
-    try:
-        del owner
-    finally:
-        sys.setprofile(None)
-
-    assert exit_hook._open == {}
-    assert seen == []
+    assert [reference.__callback__ for reference in exit_hook._open] == [None]
+    del owner
+    exit_hook._close_all()
 
 
-def test_an_owner_in_the_place_of_a_dead_one_is_not_forgotten_with_it() -> None:
-    """The callback of a dead owner's reference may run late, when another one has its address."""
-    late = []
-
-    class Late(weakref.ref[Owner]):
-        def __new__(cls, owner: Owner, callback: Callable[..., object]) -> Self:
-            return super().__new__(cls, owner, late.append)
-
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(exit_hook.weakref, "ref", Late)
-        close_at_exit(Owner())
-    owner = Owner()
-    close_at_exit(owner)
-    (dead,) = late
-
-    exit_hook._open.pop(dead)
-
-    assert [reference() for reference in exit_hook._open] == [owner]
-
-
-def test_dead_owners_are_forgotten() -> None:
-    for _ in range(100):
-        close_at_exit(Owner())
+def test_dead_owners_are_forgotten_and_the_living_are_not() -> None:
+    living = []
+    for number in range(1000):
+        close_at_exit(owner := Owner())
+        if number % 100 == 0:
+            living.append(owner)
+    del owner
     gc.collect()
 
-    assert exit_hook._open == {}
+    assert len(exit_hook._open) <= 2 * len(living) + exit_hook._MOST_DEAD
+    exit_hook._close_all()
+    assert [owner.closed for owner in living] == [1] * 10
+
+
+def test_many_living_owners_are_looked_through_now_and_then_only(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    looks = []
+
+    class Counting(weakref.ref[Owner]):
+        def __call__(self) -> Owner | None:
+            looks.append(None)
+            return super().__call__()
+
+    monkeypatch.setattr(exit_hook.weakref, "ref", Counting)
+    owners = [Owner() for _ in range(1000)]
+    for owner in owners:
+        close_at_exit(owner)
+
+    assert len(looks) <= 2 * len(owners)
 
 
 def test_an_owner_that_comes_while_the_interpreter_exits_is_closed_at_once() -> None:
@@ -140,7 +130,7 @@ def test_an_owner_that_comes_while_the_interpreter_exits_is_closed_at_once() -> 
     close_at_exit(owner)
 
     assert owner.closed == 1
-    assert exit_hook._open == {}
+    assert exit_hook._open == []
 
 
 def test_owners_are_closed_before_the_interpreter_joins_threads_and_before_atexit() -> None:

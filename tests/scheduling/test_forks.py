@@ -42,6 +42,7 @@ def test_a_pool_of_the_parents_refuses_everything_and_a_new_one_works(worker: st
             told(mb.call_async(ref, Ask()).result)
             print(len(pool), pool.keys(), "a" in pool, pool.stats().state)
             print(pool.drain(timeout=None).finished, pool.join().finished, pool.join().failed)
+            print(asyncio.run(pool.adrain(timeout=None)).finished)
             pool.close()
             pool.cancel()
             print(dead, ends)
@@ -67,6 +68,7 @@ def test_a_pool_of_the_parents_refuses_everything_and_a_new_one_works(worker: st
         *["CallNotDelivered True"] * 2,
         "0 [] False made before os.fork()",
         "False False 0",
+        "False",
         "[] []",
         "True",
         "True  | made before os.fork()]>",

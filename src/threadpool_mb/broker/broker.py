@@ -13,7 +13,7 @@ from typing import Any, Final, Self, cast, final
 from threadpool_mb.aio.life import AsyncLife, await_end
 from threadpool_mb.arguments import Deadline, check_limit
 from threadpool_mb.broker.config import BrokerConfig
-from threadpool_mb.broker.inputs import BrokerInput, InputOfParent
+from threadpool_mb.broker.inputs import BrokerInput
 from threadpool_mb.broker.loop import BrokerLoop
 from threadpool_mb.broker.parallel import ParallelHandling
 from threadpool_mb.broker.receiving import shared_receiving
@@ -23,6 +23,7 @@ from threadpool_mb.copying import Uncopied
 from threadpool_mb.dead_letters import DeadLetter, DeadLetterOffice, DeadLetterReason
 from threadpool_mb.describing import describe
 from threadpool_mb.errors import Cancelled, ThreadRefused
+from threadpool_mb.mailbox.of_parent import INPUT_OF_PARENT
 from threadpool_mb.mailbox.protocols import Input, Mailbox, MailboxConfig
 from threadpool_mb.mailbox.unlimited import Unlimited
 from threadpool_mb.mailbox.using import check_mailbox_config
@@ -199,7 +200,7 @@ class Broker[M, K, W, R](AsyncLife[BrokerDrainReport], Uncopied):
     @property
     def input(self) -> Input[M]:
         """Where senders deliver; it does not keep the broker alive."""
-        return InputOfParent() if self._loop.in_child else self._input
+        return INPUT_OF_PARENT if self._loop.in_child else self._input
 
     def close(self) -> None:
         """Take no more messages; handle those that were taken, clean all resources, and end.

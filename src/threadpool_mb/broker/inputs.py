@@ -7,21 +7,10 @@ from threadpool_mb.arguments import Deadline
 from threadpool_mb.copying import Uncopied
 from threadpool_mb.here import here
 from threadpool_mb.mailbox.protocols import Input
-from threadpool_mb.mailbox.slots import Slots, refuse_in_child
+from threadpool_mb.mailbox.slots import Slots
 from threadpool_mb.mailbox.using import deliver_within
 
-__all__ = ["BrokerInput", "InputOfParent"]
-
-
-@final
-class InputOfParent[M]:
-    """The input of a broker, in a child of the process in which the broker was made."""
-
-    __slots__ = ()
-
-    def deliver(self, message: M, /) -> bool:
-        """Refuse the message."""
-        refuse_in_child(message)
+__all__ = ["BrokerInput"]
 
 
 @final

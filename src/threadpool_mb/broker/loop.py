@@ -199,6 +199,8 @@ class BrokerLoop[M, K, W, R]:
 
         Without the one that the broker's thread has in hand.
         """
+        if self.in_child:
+            return 0
         return len(self.mailbox) + (0 if self.parallel is None else self.parallel.waiting)
 
     @property

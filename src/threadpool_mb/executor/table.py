@@ -264,6 +264,8 @@ class Table:
 
     def end_if_done(self) -> None:
         """Let the threads end, of a closed table without tasks."""
+        if self.in_child:
+            return
         # Who came in before it was closed has made its entry, both being under the lock.
         for shard in self.shards:
             with shard.lock:

@@ -45,7 +45,8 @@ from threadpool_mb.arguments import AT_ONCE, NEVER, Deadline
 from threadpool_mb.copying import Uncopied
 from threadpool_mb.forking import remade_in_children
 from threadpool_mb.informed import inform
-from threadpool_mb.mailbox.slots import Slots, refuse, refuse_in_child, worth_waiting_for
+from threadpool_mb.mailbox.of_parent import refuse_in_child
+from threadpool_mb.mailbox.slots import Slots, refuse, worth_waiting_for
 from threadpool_mb.markers import MISSING
 
 __all__ = ["Marker", "QueueInput", "sweep"]
@@ -122,11 +123,14 @@ def _delivering[T](  # noqa: C901 - small closures over one state
     # Closures: reading a cell saves a third of `deliver`'s time on 3.13t against reading `self`
     # (108 ns for 164; none on 3.14t). `benchmarks/`, "never full, 1:1".
     put: Callable[[T], object] = messages.put
+    take: Callable[[], object] = refuse_in_child if slots is None else slots.take
     unattended = False
 
-    def shut(refusal: Callable[[object], object] = refuse) -> None:
-        nonlocal put
+    def shut(refusal: Callable[..., object] = refuse) -> None:
+        nonlocal put, take
         put = refusal
+        if refusal is not refuse:
+            take = refusal
 
     def leave() -> None:
         nonlocal unattended
@@ -140,7 +144,7 @@ def _delivering[T](  # noqa: C901 - small closures over one state
 
     if slots is None:
         return deliver, shut, leave
-    take, give_back, wait = slots.take, slots.give_back, slots.wait
+    give_back, wait = slots.give_back, slots.wait
 
     def deliver_into_slot(message: T, /, deadline: Deadline = NEVER) -> bool:
         # Not a loop: a way out of the handler before the wait, which costs nothing where there is

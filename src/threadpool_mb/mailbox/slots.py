@@ -65,13 +65,13 @@ from typing import Final, Never, final
 
 from threadpool_mb.arguments import NEVER, Deadline, shortest
 from threadpool_mb.errors import MailboxClosed
-from threadpool_mb.forking import MADE_BEFORE_FORK, remake
+from threadpool_mb.forking import remake
 from threadpool_mb.here import Holder, here
 from threadpool_mb.mailbox.room import Room
 from threadpool_mb.waiting import parked
 from threadpool_mb.waits import expedite, waiting_for
 
-__all__ = ["Asker", "Slots", "refuse", "refuse_in_child", "worth_waiting_for"]
+__all__ = ["Asker", "Slots", "refuse", "worth_waiting_for"]
 
 _STRETCH: Final = 0.1
 """Seconds until a thread in the line looks whether a slot is to be taken back."""
@@ -87,15 +87,6 @@ def refuse(_message: object, /) -> Never:
         MailboxClosed: always.
     """
     raise MailboxClosed("the mailbox is closed")
-
-
-def refuse_in_child(_message: object, /) -> Never:
-    """Stand in the place of the `put` of a queue that a fork has left without a receiver.
-
-    Raises:
-        MailboxClosed: always.
-    """
-    raise MailboxClosed(f"the mailbox was {MADE_BEFORE_FORK}: its receiver is not in this process")
 
 
 @final
@@ -229,7 +220,8 @@ class Slots:
         """
         remake(self._lock)
         self.closed = True
-        self.free(None)
+        if threading.get_ident() in self.parked:
+            self.free(None)
 
     def tell(self) -> None:
         """Give the free slots to those who stand in the line. Blocks: never."""

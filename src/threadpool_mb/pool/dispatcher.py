@@ -21,7 +21,7 @@ from typing import Final, Literal, final
 from threadpool_mb.arguments import AT_ONCE, Deadline, check_timeout
 from threadpool_mb.dead_letters import DeadLetterOffice, DeadLetterReason
 from threadpool_mb.errors import ThreadRefused
-from threadpool_mb.forking import MADE_BEFORE_FORK, keep, keep_all
+from threadpool_mb.forking import MADE_BEFORE_FORK, keep
 from threadpool_mb.here import here
 from threadpool_mb.mailbox.protocols import MailboxStats
 from threadpool_mb.markers import MISSING
@@ -118,6 +118,8 @@ class Dispatcher[K, M]:
         self, incarnation: Incarnation[K, M], *, drain: bool, reason: DeadLetterReason
     ) -> bool:
         """End a current worker; `False` if it is not the current one any more."""
+        if self.roster.in_child:
+            return False
         try:
             left = self.roster.leave(incarnation, may_start=drain, reason=reason)
             self._telling.left(incarnation)
@@ -151,11 +153,9 @@ class Dispatcher[K, M]:
         """Take note that this is a child of `os.fork`, in which it does not work: `False`."""
         self._office.forked()
         if self.roster.forked():
-            # One of the threads may have forked: it ends here.
-            keep_all(self._inbox)
-            self._inbox.put(None)
             self._threads.forked()
             for incarnation in self.roster.unfinished():
+                incarnation.forked()
                 self._kind.forked(incarnation)
             keep(self)
         return False
@@ -172,7 +172,8 @@ class Dispatcher[K, M]:
         """Wait until all workers and threads have ended; see `Pool.join`."""
         deadline = Deadline(timeout)
         self.check_not_own_thread()
-        self._telling.again()
+        if not self.roster.in_child:
+            self._telling.again()
         self._thread.join(deadline.remaining())
         finished = (
             not self.roster.in_child
@@ -257,6 +258,8 @@ class Dispatcher[K, M]:
 
     def _unfinished(self) -> tuple[UnfinishedWorker[K], ...]:
         unfinished: list[UnfinishedWorker[K]] = []
+        if self.roster.in_child:
+            return ()  # they are not in this process, and their mailboxes may be locked for ever
         for incarnation in self.roster.unfinished():
             try:
                 mailbox = incarnation.mailbox.stats()
@@ -277,7 +280,7 @@ class Dispatcher[K, M]:
 
     def _run(self) -> None:
         """Start worker after worker; the dispatcher thread's whole life."""
-        while (order := self._inbox.get()) is not None:
+        while not self.roster.in_child and (order := self._inbox.get()) is not None:
             if order == "grow":
                 self._ended.tell(self._kind.grow, "starting a thread")
             elif order == "close":
@@ -286,6 +289,8 @@ class Dispatcher[K, M]:
                 self._start(order)
             # A worker's mailbox must not live on while the dispatcher waits.
             del order
+        if self.roster.in_child:
+            return  # a hook has forked here
         self._threads.close()
         self._office.flush()
         self.ending.reach()

@@ -15,7 +15,7 @@ from threadpool_mb.command.failures import forget_locals
 from threadpool_mb.command.holders import tell_watchers
 from threadpool_mb.dead_letters import DeadLetterReason
 from threadpool_mb.describing import describe
-from threadpool_mb.forking import end_child
+from threadpool_mb.forking import end_child, end_own_thread
 from threadpool_mb.here import here
 from threadpool_mb.pool.incarnation import Incarnation
 from threadpool_mb.pool.reports import ExitCause, WorkerExit
@@ -57,7 +57,8 @@ class WorkerEnds[K, M]:
         if self.roster.in_child:
             # It has forked. Its end here is not the worker's, which goes on in the parent.
             if error is not None and not isinstance(error, SystemExit):
-                self.tell(functools.partial(self._log_failure, incarnation, error), "a handler")
+                with contextlib.suppress(Exception):  # a log handler's
+                    self._log_failure(incarnation, error)
             end_child(error)
         failed = error is not None
         # A hook that calls the successor would wait for this worker.
@@ -120,3 +121,5 @@ class WorkerEnds[K, M]:
             # A log handler that raises must not keep the rest from being done.
             with contextlib.suppress(Exception):
                 _logger.exception("%s: %s raised", self._name, what)
+        if self.roster.in_child:
+            end_own_thread()

@@ -181,12 +181,14 @@ class Roster[K, M]:
         if self._told:
             return False
         self.closed = self.in_child = True
-        self.routes.clear()
+        # Not `routes`, which senders read; see `forking`. Who is in it refuses all that is sent.
         self.workers = 0
         return True
 
     def has(self, key: object) -> bool:
         """Return whether the key has a current worker."""
+        if self.in_child:
+            return False
         incarnation = self.routes.get(cast("K", key))
         return incarnation is not None and incarnation.current
 
@@ -314,6 +316,8 @@ class Roster[K, M]:
 
     def keys(self) -> list[K]:
         """Return the keys that have a current worker."""
+        if self.in_child:
+            return []
         with self._lock:
             return [each.key for each in list(self.routes.values()) if each.current]
 

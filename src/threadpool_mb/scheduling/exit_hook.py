@@ -49,9 +49,12 @@ class Owner(Protocol):
 
 _lock: Final = remade_in_children(threading.RLock())
 """Guards what follows; nobody waits under it. Reentrant, because a finalizer may make a pool."""
-_open: Final[dict["weakref.ref[Owner]", None]] = {}
-# A plain dict of weak references: iterating over a `WeakSet` is not thread-safe before 3.14
-# (gh-123089).
+_open: Final[list["weakref.ref[Owner]"]] = []
+# A plain list: iterating over a `WeakSet` is not thread-safe before 3.14 (gh-123089). The
+# references have no callbacks: these would run without the lock, and an interrupt in one is printed
+# and swallowed. So those of the dead stay, until they are more than the living.
+_MOST_DEAD: Final = 32
+_keep_at_most = _MOST_DEAD
 _exiting: Final = threading.Event()
 
 
@@ -62,13 +65,15 @@ def close_at_exit(owner: Owner) -> None:
 
     Threads: internally synchronized. `owner.close` must not block.
     """
+    global _keep_at_most  # noqa: PLW0603 - under the lock
     with _lock:
         exiting = _exiting.is_set()
         if not exiting:
-            # The callback is a method of C: an interrupt that came in one of Python would be
-            # printed, and swallowed. It gets the reference, which no other owner can have; `pop` is
-            # atomic and finds it by its identity, so that no lock is needed in a finalizer.
-            _open[weakref.ref(owner, _open.pop)] = None
+            if len(_open) >= _keep_at_most:
+                # No call stands between the last look and this: a finalizer may come back here.
+                _open[:] = [reference for reference in _open if reference() is not None]
+                _keep_at_most = 2 * len(_open) + _MOST_DEAD
+            _open.append(weakref.ref(owner))
     if exiting:
         owner.close()
 
@@ -110,8 +115,7 @@ def _say_what_is_waited_for(owners: list[Owner]) -> None:
 
 
 def _owners() -> list[Owner]:
-    # `copy` is atomic, also beside `pop`.
-    owners = [reference() for reference in _open.copy()]
+    owners = [reference() for reference in _open]
     return [owner for owner in owners if owner is not None]
 
 
@@ -127,7 +131,7 @@ def _leave_to_the_parent() -> None:
         except Exception:
             _logger.exception("%r cannot be told that it was forked", owner)
         if usable:
-            _open[weakref.ref(owner, _open.pop)] = None
+            _open.append(weakref.ref(owner))
 
 
 threading._register_atexit(_close_all)  # type: ignore[attr-defined]  # noqa: SLF001 - see above

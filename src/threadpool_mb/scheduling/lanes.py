@@ -175,6 +175,8 @@ class Lane[M](queue.SimpleQueue[M]):
     def forked(self) -> None:
         """Take nothing any more, and have nothing more handled; in a child of `os.fork`."""
         self.closed = self.cancelled = True
+        # In nobody's hand, and of nobody's concern.
+        self.unattended = 0
         if self.slots is not None:
             self.slots.forked()
 
@@ -257,6 +259,8 @@ class Lane[M](queue.SimpleQueue[M]):
 
     def _let_go(self) -> None:
         """Let the lane wait for its next turn, or for the next message."""
+        if self.cancelled and self._threads.in_child:
+            return  # its own worker has forked; see `forking`
         if self.qsize():
             self._threads.schedule(self)
             return

@@ -37,7 +37,7 @@ from typing import Final, final, override
 
 from threadpool_mb.arguments import Deadline
 from threadpool_mb.errors import ThreadRefused
-from threadpool_mb.forking import keep_all, remake
+from threadpool_mb.forking import remake
 from threadpool_mb.here import here
 from threadpool_mb.mailbox.lingering import get_patiently
 from threadpool_mb.scheduling.counting import ThreadCount
@@ -244,8 +244,6 @@ class SharedThreads(ThreadCount):
         self._closed = self.in_child = True
         self.growing = False
         self._launches.forked()
-        keep_all(self._ready)
-        self._ready.put(None)
         return False
 
     def expedite(self, turn: Turn) -> None:
@@ -317,6 +315,8 @@ class SharedThreads(ThreadCount):
                 self._report()
             # What it holds must not live on while the thread waits.
             del turn
+            if self.in_child:
+                return  # it has forked: the turns that wait are the parent's
             if self._too_many and (bell := self._rests(starting=False)) is not None:
                 serving.turn = None
                 turn = self._first_turn() if self._resting.rest(bell) else None
