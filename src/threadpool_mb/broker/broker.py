@@ -182,7 +182,7 @@ class Broker[M, K, W, R](AsyncLife[BrokerDrainReport], Uncopied):
         close_at_exit(loop)
         try:
             thread.start()
-        except RuntimeError as error:
+        except (RuntimeError, MemoryError) as error:
             msg = f"{owner}: the system gave no thread: {error}"
             raise ThreadRefused(msg) from error
         except BaseException:
@@ -278,6 +278,8 @@ class Broker[M, K, W, R](AsyncLife[BrokerDrainReport], Uncopied):
         try:
             loop.close()
             loop.wait(deadline)
+            # The latch is opened by the thread, which has yet to end itself.
+            self._thread.join(deadline.remaining())
             report = loop.report()
         except BaseException:
             loop.cancel()

@@ -7,6 +7,7 @@ one is done, the threads end. A task that is refused a thread never runs.
 """
 
 import concurrent.futures.thread
+import contextlib
 import contextvars
 import functools
 import logging
@@ -319,9 +320,11 @@ class Table:
         try:
             self._initialize()
         except BaseException:
-            _logger.critical("%s: the initializer raised", self.name, exc_info=True)
             # The thread goes on: somebody has to tell those that were taken.
             self.break_down()
+            # A log handler that raises must not keep it from that.
+            with contextlib.suppress(Exception):
+                _logger.critical("%s: the initializer raised", self.name, exc_info=True)
 
     def break_down(self) -> None:
         """Let all tasks fail that have not begun, and take no more."""

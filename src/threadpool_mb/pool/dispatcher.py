@@ -1,13 +1,12 @@
 """The control plane: the dispatcher thread starts workers and knows when all have ended.
 
 **Guarantees.** Each worker that was entered is started once when its turn comes, unless it is
-dropped before; its end is reported once. Messages that it leaves are dead letters before its end is
-reported, and its end is reported before its successor starts. The dispatcher thread never delivers
-a message. It runs no user code, but for one case: if the system starts no thread for a worker,
-there is none to run the hooks that are told of it, and they run on the dispatcher.
+dropped before; its end is reported once (`ended`). The dispatcher thread never delivers a message.
+It runs no user code, but for one case: if the system starts no thread for a worker, there is none
+to run the hooks that are told of it, and they run on the dispatcher.
 
-A worker's life: `enter` (any thread) → `_start` (dispatcher) → the worker's function (its own
-thread) → `_ended` (its own thread).
+A worker's life: `Roster.enter` (any thread) → `_start` (dispatcher) → the worker's function →
+`WorkerEnds.report` (both on its own thread).
 """
 
 import dataclasses
