@@ -17,11 +17,12 @@ run-tox = tools/python --link .interpreters $(1) \
 	&& PATH="$(CURDIR)/.interpreters:$$PATH" $(TOX)/bin/python -m tox run -e $(2) $(TOX_ARGS)
 
 .DELETE_ON_ERROR:
-.PHONY: help demo test stress bench leakcheck lint clean
+.PHONY: help demo test clients stress bench leakcheck lint clean
 
 help:
 	@echo 'make demo    run the demo on 3.13t                       DEMO_ARGS="--path DIR"'
 	@echo 'make test    tests on four interpreters, lint, typing    ENVS=py313t,lint TOX_ARGS="-- -x"'
+	@echo 'make clients  real libraries that use ours, on 3.14t, and gevent on 3.14'
 	@echo 'make stress  the hammers on 3.13t and 3.14t              COUNT=1000'
 	@echo 'make bench   the benchmarks on 3.13t and 3.14t, and one page of both in .benchmarks'
 	@echo 'make leakcheck  what is kept that should go, on 3.13t, 3.14t and 3.13; one page in .leakcheck'
@@ -34,6 +35,9 @@ demo: $(DEMO)/.installed
 
 test: $(TOX)/.tox-$(TOX_VERSION)
 	$(call run-tox,3.13t 3.14t 3.13 3.14,$(ENVS))
+
+clients: $(TOX)/.tox-$(TOX_VERSION)
+	$(call run-tox,3.14t 3.14,clients$(,)clients-gil)
 
 stress: $(TOX)/.tox-$(TOX_VERSION)
 	$(call run-tox,3.13t 3.14t 3.13,py313t-stress$(,)py314t-stress)

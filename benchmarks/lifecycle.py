@@ -84,6 +84,7 @@ def _wait_for(ledger: Path, line: str, process: "subprocess.Popen[str]") -> None
     until = time.monotonic() + 30
     while line not in ledger.read_text().split():
         if time.monotonic() > until or process.poll() is not None:
+            process.kill()
             raise RuntimeError(f"the state was not reached: {process.communicate()[0]}")
         time.sleep(0.02)
 

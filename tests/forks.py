@@ -6,7 +6,7 @@ import textwrap
 from typing import Final
 
 PRELUDE: Final = """
-import os, signal, sys, threading, traceback, warnings
+import itertools, os, signal, sys, threading, traceback, warnings
 import threadpool_mb as mb
 from tests.helpers import Running, until
 

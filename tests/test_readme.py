@@ -21,7 +21,7 @@ def test_the_code_prints_what_stands_below_it() -> None:
             exec(compile(block, str(README), "exec"), names)  # noqa: S102 - it is our own
 
     assert printed.getvalue() == "".join(_blocks("text"))
-    assert len(_blocks("python")) == 9
+    assert len(_blocks("python")) == 10
 
 
 def test_the_files_it_links_to_exist() -> None:

@@ -68,10 +68,11 @@ def check_ran(result: object) -> None:
         (AsyncGenerator, "asynchronous generator"),
         (Awaitable, "awaitable"),
     ):
+        made: object = result
         if isinstance(result, kind):
-            _close_unrun(result)
+            _close_unrun(made)
             raise TypeError(
-                f"the worker returned the {name} {describe(result)} and has not run: a worker is a"
+                f"the worker returned the {name} {describe(made)} and has not run: a worker is a"
                 f" generator function of a key, or a plain function of a key and a mailbox; {_HINT}"
             )
 

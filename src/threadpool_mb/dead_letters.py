@@ -114,7 +114,7 @@ class DeadLetterOffice[K, M]:
         """
         if self._in_child:
             return
-        inform(message, key, reason, cause)
+        inform(message, key, reason, error=cause)
         more = 0
         with self._lock:
             self._counts[reason] += 1

@@ -19,6 +19,7 @@ Every error subclasses what people already catch::
 `Cancelled` is a `BaseException`, so that an `except Exception` in a worker does not swallow it.
 """
 
+import functools
 import queue
 
 from threadpool_mb.counters import CallId
@@ -154,8 +155,27 @@ class CallFailed(CallError):
 class WorkerGone(CallError):
     """Nobody will answer: the worker is gone, or has dropped the call.
 
-    It may have begun to handle the call.
+    If the worker has failed, `__cause__` is what it has raised; it does not survive pickling.
     """
+
+    def __init__(
+        self,
+        message: str,
+        call_id: CallId,
+        *,
+        key: object = MISSING,
+        reason: str = "",
+        started: bool = True,
+    ) -> None:
+        """Say what happened to the call, and whether the worker had it in hand."""
+        super().__init__(message, call_id, key=key, reason=reason)
+        self.started = started
+        """Whether a worker had taken the call, and may have done a part of what was asked. If not,
+        nobody has begun: the call can be sent again."""
+
+    def __reduce__(self) -> tuple[object, ...]:
+        make = functools.partial(type(self), key=self.key, reason=self.reason, started=self.started)
+        return make, (str(self), self.call_id)
 
 
 class CallDeadlock(CallError):

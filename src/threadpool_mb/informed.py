@@ -8,7 +8,14 @@ class Informed:
 
     __slots__ = ()
 
-    def not_handled(self, key: object, reason: str, cause: BaseException | None = None) -> None:
+    def not_handled(
+        self,
+        key: object,
+        reason: str,
+        *,
+        started: bool = False,
+        error: BaseException | None = None,
+    ) -> None:
         """Take note that no worker will handle it; a second time changes nothing.
 
         Called on any thread, with no lock held. It neither blocks nor raises.
@@ -16,12 +23,20 @@ class Informed:
         Args:
             key: whom it was for; `MISSING` where that is not known.
             reason: why; a `DeadLetterReason`, where it was for a worker.
-            cause: what was raised, if that is why.
+            started: whether it was being handled.
+            error: what has ended that, if it was an error.
         """
         raise NotImplementedError
 
 
-def inform(message: object, key: object, reason: str, cause: BaseException | None = None) -> None:
-    """Tell a message that it will not be handled, if it wants to know."""
+def inform(
+    message: object,
+    key: object,
+    reason: str,
+    *,
+    started: bool = False,
+    error: BaseException | None = None,
+) -> None:
+    """Tell a message that it will not be handled, if it wants to know; see `Informed`."""
     if isinstance(message, Informed):
-        message.not_handled(key, reason, cause)
+        message.not_handled(key, reason, started=started, error=error)

@@ -168,12 +168,12 @@ def test_a_child_that_one_of_the_four_functions_has_forked_ends_and_does_nothing
 import logging
 logging.disable()
 parent = os.getpid()
-pids, hold = [], threading.Event()
+pids, hold, tickets = [], threading.Event(), itertools.count()
 def forks(name, result):
     def function(*arguments):
         if os.getpid() != parent:
             print("the child calls", name, arguments)
-        elif name == {where!r} and not pids:
+        elif name == {where!r} and not next(tickets):
             hold.wait()
             pids.append(fork())
             if not pids[0]:
@@ -203,6 +203,53 @@ broker.drain(timeout=None)
     # A task's SystemExit is its future's, as in a ThreadPoolExecutor.
     lost = max_threads is not None and where != "demultiplex"
     assert lines == [str(0 if lost else code)]
+
+
+@pytest.mark.parametrize(
+    ("waits", "when", "then"),
+    [
+        ("broker.drain(timeout=60).finished", "broker._loop.closing", "returned False"),
+        ("broker.drain(timeout=None).finished", "broker._loop.closing", "returned False"),
+        ("broker.join()", "ready", "RuntimeError True"),
+        ("broker.__exit__(None, None, None)", "broker._loop.closing", "returned None"),
+        ("mb.call(broker.input, Ask())", "len(broker._loop.mailbox)", "WorkerGone True"),
+    ],
+)
+def test_a_thread_that_waits_for_a_broker_and_forks_in_a_signal_handler_goes_on_in_the_child(
+    waits: str, when: str, then: str
+) -> None:
+    lines = run(f"""
+{BROKERS}
+def handler(*_):
+    global pid
+    if handled:
+        return
+    handled.append(None)
+    pid = fork()
+    if pid:
+        print(status(pid))
+        hold.set()
+        broker.cancel()
+
+def interrupt():
+    until(lambda: {when})
+    until(lambda: signal.pthread_kill(main, signal.SIGUSR1) or handled)
+
+handled, ready = [], []
+main = threading.get_ident()
+signal.signal(signal.SIGUSR1, handler)
+broker = make()
+broker.input.deliver(mb.Initialize("key"))
+mb.call_async(broker.input, Ask())
+until(lambda: seen)
+threading.Thread(target=interrupt).start()
+ready.append(None)
+told(lambda: {waits})
+if not pid:
+    os._exit(0)
+""")
+
+    assert lines[:2] == [then, "0"]
 
 
 def test_a_broker_with_a_mailbox_of_a_users_own_kind_takes_nothing_in_the_child() -> None:

@@ -13,6 +13,7 @@ from threadpool_mb import (
     Call,
     Command,
     Input,
+    KeyInput,
     Notice,
     handles,
     handles_call,
@@ -108,7 +109,12 @@ def served_mailbox(place: Place, **options: Any) -> Input[Any]:  # noqa: ANN401 
 
 def served_pool(place: Place, **options: Any) -> Input[Any]:  # noqa: ANN401 - what it takes
     """Return the input of a worker that is a server."""
-    return place.pool("generator", "a", worker=server(Account, **options)).ref("a")
+    return place.pool("generator", "a", name="p", worker=server(Account, **options)).ref("a")
+
+
+def whose(target: Input[Any]) -> str:
+    """Return how a log line of who serves an input begins: a pool's worker is named."""
+    return "p 'a': " if isinstance(target, KeyInput) else ""
 
 
 def logged(caplog: pytest.LogCaptureFixture) -> Iterator[str]:

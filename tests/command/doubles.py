@@ -224,6 +224,7 @@ class FakeWorker:
         self.watchers: dict[Awaited, None] | None = None
         self.waits_for: Awaited | None = None
         self.predecessor: FakeWorker | None = None
+        self.end_error: BaseException | None = None
         self.nudged = 0
 
     def nudge(self) -> None:

@@ -184,3 +184,33 @@ def test_one_deadline_covers_the_delivery_to_a_broker_whose_mailbox_is_full(
         gate.open()
 
     assert (type(error), error.reason) == (CallTimedOut, "not delivered in time")
+
+
+def test_the_caller_of_a_broker_whose_handle_raises_gets_the_error_and_learns_that_it_had_begun(
+    broker: Broker[Any, Any, Any, Any],
+) -> None:
+    def fail(received: Call[Any]) -> None:
+        raise Boom
+
+    error = error_of(lambda: call(broker.input, Do(fail), timeout=DEADLINE))
+
+    assert isinstance(error, WorkerGone)
+    assert isinstance(error.__cause__, Boom)
+    assert (error.key, error.started) == ("a", True)
+
+
+def test_the_caller_of_a_broker_that_is_cancelled_first_learns_that_nobody_had_begun(
+    place: Place, broker: Broker[Any, Any, Any, Any]
+) -> None:
+    gate = place.gate()
+    in_hand = call_async(broker.input, answer(gate))
+    gate.wait_until_reached()
+    waiting = call_async(broker.input, Echo("1"))
+
+    broker.cancel()
+    gate.open()
+
+    assert in_hand.result(timeout=DEADLINE) is None
+    error = error_of(lambda: waiting.result(timeout=DEADLINE))
+    assert isinstance(error, WorkerGone)
+    assert (error.__cause__, error.started) == (None, False)

@@ -1,5 +1,6 @@
 """Cast, call, call without waiting: to mailboxes and to pools, and with wrong arguments."""
 
+import asyncio
 import gc
 import threading
 from collections.abc import Callable
@@ -7,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from tests.broker.doubles import Callbacks, brokering
 from tests.command.doubles import (
     KINDS,
     Boom,
@@ -25,6 +27,7 @@ from tests.pool.doubles import Intercepting
 from threadpool_mb import (
     MISSING,
     Blocking,
+    Broker,
     Call,
     CallFailed,
     CallNotDelivered,
@@ -39,9 +42,12 @@ from threadpool_mb import (
     Reply,
     Unlimited,
     Waiting,
+    acall,
     call,
     call_async,
     cast,
+    delegate,
+    deliver_async,
     handle_message,
     late_replies,
 )
@@ -293,6 +299,73 @@ def test_what_is_no_notice_is_named_and_not_delivered(wrong: object) -> None:
 
     assert repr(wrong) in str(raised.value)
     assert len(mailbox) == 0
+
+
+def pool_without_workers() -> Pool[Any, Any]:
+    """Return a pool that takes nothing any more."""
+    with Pool(lambda key, mailbox: None) as pool:
+        return pool
+
+
+def broker_that_has_ended() -> Broker[Any, Any, Any, Any]:
+    """Return a broker that takes nothing any more."""
+    with brokering(Callbacks()) as broker:
+        return broker
+
+
+NO_INPUTS: list[tuple[Callable[[], object], str]] = [
+    (pool_without_workers, "pool.ref(key), which addresses one of its workers"),
+    (lambda: Unlimited().create(), "mailbox.new_input()"),
+    (broker_that_has_ended, "broker.input"),
+    (lambda: "alice", "pool.ref(key), mailbox.new_input() or broker.input"),
+    (lambda: None, "pool.ref(key), mailbox.new_input() or broker.input"),
+]
+
+
+@pytest.mark.parametrize(
+    ("make", "meant"), NO_INPUTS, ids=["pool", "mailbox", "broker", "key", "None"]
+)
+@pytest.mark.parametrize(
+    "sending",
+    [
+        lambda target: call(target, Echo("1")),
+        lambda target: call(target, Echo("1"), timeout=1),
+        lambda target: call_async(target, Echo("1")),
+        lambda target: cast(target, Tell(1)),
+        lambda target: asyncio.run(acall(target, Echo("1"))),
+        lambda target: asyncio.run(deliver_async(target, 1)),
+    ],
+    ids=["call", "call in time", "call_async", "cast", "acall", "deliver_async"],
+)
+def test_what_is_no_input_is_refused_with_what_was_meant(
+    sending: Callable[[object], object], make: Callable[[], object], meant: str
+) -> None:
+    target = make()
+
+    with pytest.raises(TypeError) as raised:
+        sending(target)
+
+    assert str(raised.value) == f"it goes to an input such as {meant}, not to {target!r}"
+    assert raised.value.__cause__ is None
+
+
+def test_a_call_that_is_handed_to_no_input_is_still_ones_own(place: Place) -> None:
+    def hand_on(received: Call[Any]) -> None:
+        with pytest.raises(TypeError, match="it goes to an input such as pool"):
+            delegate(pool, received)
+        received.reply_box.reply("here")
+
+    pool: Any = place.pool("generator", "a")
+
+    assert call(pool.ref("a"), Do(hand_on)) == "here"
+
+
+def test_an_attribute_error_of_a_users_input_passes() -> None:
+    def deliver(message: object) -> bool:
+        raise AttributeError("its own")
+
+    with pytest.raises(AttributeError, match="its own"):
+        cast(Intercepting(deliver=deliver).create().new_input(), Tell(1))
 
 
 @pytest.mark.parametrize("timeout", [float("nan"), "1", True, [0]])

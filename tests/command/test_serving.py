@@ -18,21 +18,24 @@ from tests.command.accounts import (
     logged,
     served_mailbox,
     served_pool,
+    whose,
 )
 from tests.command.doubles import (
     Boom,
     Echo,
     Place,
     Tell,
+    answer,
     error_of,
 )
-from tests.helpers import DEADLINE
+from tests.helpers import DEADLINE, Running
 from threadpool_mb import (
     Call,
     CallFailed,
     CallTimedOut,
     Command,
     Input,
+    Mailbox,
     Pool,
     call,
     call_async,
@@ -86,7 +89,7 @@ def test_what_a_handler_of_a_notice_raises_is_logged_and_the_server_goes_on(
 
     assert call(target, Balance(), timeout=DEADLINE) == 0
     assert [(record.levelno, record.message) for record in caplog.records] == [
-        (logging.ERROR, "handling <Cast Deposit(-1)> raised")
+        (logging.ERROR, f"{whose(target)}handling <Cast Deposit(-1)> raised")
     ]
     assert isinstance(caplog.records[0].exc_info[1], Boom)
 
@@ -108,7 +111,36 @@ def test_a_notice_that_nobody_handles_is_logged_with_its_name(
     cast(target, Tell(1))
     call(target, Balance(), timeout=DEADLINE)
 
-    assert list(logged(caplog)) == ["handling <Cast Tell(number=1)> raised"]
+    assert list(logged(caplog)) == [f"{whose(target)}handling <Cast Tell(number=1)> raised"]
+
+
+def test_the_log_line_of_a_function_worker_that_serves_its_mailbox_names_pool_and_key(
+    place: Place, caplog: pytest.LogCaptureFixture
+) -> None:
+    def work(key: str, mailbox: Mailbox[Any]) -> None:
+        serve(mailbox, Account())
+
+    pool = place.pool("function", "k1", "k2", name="orders", worker=work)
+
+    cast(pool.ref("k2"), Tell(1))
+    call(pool.ref("k2"), Balance(), timeout=DEADLINE)
+
+    assert list(logged(caplog)) == ["orders 'k2': handling <Cast Tell(number=1)> raised"]
+
+
+def test_the_log_line_of_a_server_that_is_called_in_place_names_that_server(
+    place: Place, caplog: pytest.LogCaptureFixture
+) -> None:
+    users = place.idle("u", name="users", worker=server(Account), inline_calls=True)
+    orders = place.idle("o", name="orders", inline_calls=True)
+
+    # An answer, then an error: it has no caller any more.
+    asked = Running(
+        lambda: call(orders.ref("o"), answer(lambda: call(users.ref("u"), Raise(answered=True))))
+    )
+
+    assert asked.result() == "answered"
+    assert [line.partition(" <Call ")[0] for line in logged(caplog)] == ["users 'u': handling"]
 
 
 def test_what_is_neither_a_call_nor_a_cast_is_logged_and_the_server_goes_on(
@@ -120,7 +152,7 @@ def test_what_is_neither_a_call_nor_a_cast_is_logged_and_the_server_goes_on(
 
     assert call(target, Balance(), timeout=DEADLINE) == 0
     assert str(caplog.records[0].exc_info[1]) == "a server takes calls and casts, not 'neither'"
-    assert list(logged(caplog)) == ["handling 'neither' raised"]
+    assert list(logged(caplog)) == [f"{whose(target)}handling 'neither' raised"]
 
 
 def test_a_handler_that_takes_the_call_may_answer_later(
@@ -160,7 +192,7 @@ def test_what_a_handler_raises_after_its_answer_is_logged_and_the_answer_stands(
 
     assert value in {"answered", "first"}
     (line,) = logged(caplog)
-    assert line.startswith("handling <Call <")
+    assert line.startswith(f"{whose(target)}handling <Call <")
     assert line.endswith("> raised")
 
 

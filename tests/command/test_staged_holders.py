@@ -10,12 +10,12 @@ import pytest
 
 from tests.command.doubles import FakeWorker, error_of
 from tests.helpers import DEADLINE, Running, until
-from tests.mailbox.stepping import each_step, held
+from tests.mailbox.stepping import STEPS, each_step, held
 from threadpool_mb import CallDeadlock, Reply, ReplyBox, WorkerGone, waits
 from threadpool_mb.command import replies
 from threadpool_mb.command.holders import watching
 
-pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("_nobody_looks_again")]
+pytestmark = [pytest.mark.slow, STEPS, pytest.mark.usefixtures("_nobody_looks_again")]
 
 CODE: Final = str(pathlib.Path(replies.__file__).parent)
 

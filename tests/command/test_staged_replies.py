@@ -12,7 +12,7 @@ import pytest
 
 from tests.command.doubles import Boom, FakeWorker, held_by
 from tests.helpers import DEADLINE, Running, until
-from tests.mailbox.stepping import Stepped, each_step, held
+from tests.mailbox.stepping import STEPS, Stepped, each_step, held
 from threadpool_mb import (
     CallFailed,
     CallTimedOut,
@@ -26,7 +26,7 @@ from threadpool_mb.arguments import Deadline
 from threadpool_mb.command import late, replies
 from threadpool_mb.command.holders import watching
 
-pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("_nobody_looks_again")]
+pytestmark = [pytest.mark.slow, STEPS, pytest.mark.usefixtures("_nobody_looks_again")]
 
 CODE: Final = str(pathlib.Path(replies.__file__).parent)
 """Where the code of commands is."""

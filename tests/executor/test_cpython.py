@@ -26,6 +26,9 @@ from threadpool_mb.executor.futures import KeyedFuture, NoKey
 
 pytestmark = [
     pytest.mark.slow,
+    # Some start interpreters that import the test suite's support, three or four in a row, and some
+    # sleep for seconds: 6 s on an idle machine, 12 to 20 beside a busy one.
+    pytest.mark.timeout(60),
     # Of CPython's own tests.
     pytest.mark.filterwarnings("ignore:.*use of fork:DeprecationWarning"),
 ]

@@ -9,11 +9,13 @@ from typing import Any, Final
 import pytest
 
 from tests.helpers import Running
-from tests.mailbox.stepping import Stepped, each_step, held
+from tests.mailbox.stepping import STEPS, Stepped, each_step, held
 from threadpool_mb.executor import tasks
 from threadpool_mb.executor.futures import KeyedFuture
 from threadpool_mb.executor.table import Table
 from threadpool_mb.executor.tasks import Task
+
+pytestmark = STEPS
 
 CODE = str(pathlib.Path(tasks.__file__).parent)
 KEY = "key"

@@ -11,8 +11,16 @@ from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import Final
 
-from tests.helpers import DEADLINE, Running, until
+import pytest
+
+from tests.helpers import DEADLINE, Running
 from threadpool_mb.mailbox import sending
+
+STEPS: Final = pytest.mark.timeout(120)
+"""For tests that go through `each_step`: some 300 scenes, with up to six threads each, of which two
+are traced. They take 2 s of processor time; but each hand-over from thread to thread waits for a
+turn on the processor: it took 48 s beside a load of 14 on 2 cores.
+"""
 
 _COLD_RUNS: Final = 4
 MAILBOXES: Final = str(pathlib.Path(sending.__file__).parent)
@@ -28,10 +36,13 @@ class Stepped[T]:
         self._function: Final = function
         self._code: Final = code
         self._left = stop_at
-        self._stopped: Final = threading.Event()
+        self._stopped = False
+        # That it has stopped or ended. Waited for without looking again and again: a busy machine
+        # would spend the thread's time on that, and there are hundreds of steps in a test.
+        self._rests: Final = threading.Event()
         self._go: Final = threading.Event()
         self._thread: Final = Running(self._run)
-        until(lambda: self._stopped.is_set() or not self._thread.running)
+        assert self._rests.wait(DEADLINE), "the thread neither stopped nor ended"
 
     def _run(self) -> T:
         sys.settrace(self._called)
@@ -39,6 +50,7 @@ class Stepped[T]:
             return self._function()
         finally:
             sys.settrace(None)
+            self._rests.set()
 
     def _called(self, frame: FrameType, event: str, arg: object) -> "_Trace | None":
         if not frame.f_code.co_filename.startswith(self._code):
@@ -50,14 +62,15 @@ class Stepped[T]:
         if event == "opcode":
             self._left -= 1
             if self._left == 0:
-                self._stopped.set()
+                self._stopped = True
+                self._rests.set()
                 assert self._go.wait(DEADLINE), "the test has not let the thread go"
         return self._step
 
     @property
     def stopped(self) -> bool:
         """Whether it has stopped; if not, it has ended before."""
-        return self._stopped.is_set()
+        return self._stopped
 
     def result(self) -> T:
         """Let it go on to its end, and return or raise what it did."""

@@ -17,7 +17,7 @@ from threadpool_mb.pool import generator_workers
 from threadpool_mb.scheduling.lanes import IDLE
 
 
-class _StagedLane(generator_workers._GeneratorLane[str, object]):
+class _StagedLane(generator_workers.GeneratorLane[str, object]):
     """A lane that stops who looks the last time whether it is empty, once it is told to.
 
     A turn finds it empty, and then `turn` looks again before it says that the lane is idle.
@@ -60,7 +60,7 @@ class _StagedLock:
 @pytest.fixture
 def witness(monkeypatch: pytest.MonkeyPatch) -> Witness:
     """Return a witness of generator workers whose lanes are staged."""
-    monkeypatch.setattr(generator_workers, "_GeneratorLane", _StagedLane)
+    monkeypatch.setattr(generator_workers, "GeneratorLane", _StagedLane)
     return Witness("generator")
 
 

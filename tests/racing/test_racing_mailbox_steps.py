@@ -7,8 +7,10 @@ import pytest
 import threadpool_mb as mb
 from tests.helpers import Running, until
 from tests.mailbox.staging import Stage
-from tests.mailbox.stepping import each_step, held
+from tests.mailbox.stepping import STEPS, each_step, held
 from threadpool_mb.mailbox import sending
+
+pytestmark = STEPS
 
 EACH = pytest.mark.parametrize(
     "config",

@@ -10,6 +10,7 @@ from threadpool_mb.command.replies import Reply
 from threadpool_mb.describing import describe
 from threadpool_mb.mailbox.protocols import Input
 from threadpool_mb.mailbox.slots import Asker, Slots
+from threadpool_mb.mailbox.using import no_input
 
 __all__ = ["deliver_async", "deliver_until"]
 
@@ -49,6 +50,8 @@ async def deliver_until[T](
     reply: Reply[Any] | None = None,
 ) -> bool:
     """Deliver a message, or a call whose reply is `reply`, at most until the deadline."""
+    if not hasattr(target, "deliver"):
+        raise no_input(target)
     if not hasattr(target, "offer"):
         raise TypeError(f"an input must be one of threadpool_mb's, not {describe(target)}")
     offering = cast("_Offering[T]", target)

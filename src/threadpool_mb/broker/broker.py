@@ -286,11 +286,13 @@ class Broker[M, K, W, R](AsyncLife[BrokerDrainReport], Uncopied):
         return report
 
     def _wait(self, deadline: Deadline) -> None:
+        if not self._loop.in_child:
+            self._end.refuse_own_thread(self, "joined")
+        self._thread.join(deadline.remaining())
+        # After that: a signal handler may have forked meanwhile.
         if self._loop.in_child:
             msg = f"{self!r} cannot be joined: its thread is not in this process"
             raise RuntimeError(msg)
-        self._end.refuse_own_thread(self, "joined")
-        self._thread.join(deadline.remaining())
         # Not `is_alive`, which may be false too early (gh-137017, until 3.13.8 and 3.14.1).
         if not self._loop.ended:
             msg = f"{self!r} did not end within the timeout"
@@ -320,12 +322,15 @@ class Broker[M, K, W, R](AsyncLife[BrokerDrainReport], Uncopied):
         Blocks: until all resources are cleaned.
         """
         self.cancel()
-        if self._loop.in_child:
-            return
-        if error is None:
-            self.join()
-        else:
-            self._wait(Deadline(None))
+        try:
+            if error is None:
+                self.join()
+            else:
+                self._wait(Deadline(None))
+        except RuntimeError:
+            # In a child of the process in which it was made it is left at once.
+            if not self._loop.in_child:
+                raise
 
     async def __aexit__(
         self,

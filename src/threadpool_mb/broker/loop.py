@@ -178,6 +178,8 @@ class BrokerLoop[M, K, W, R]:
             own.forked()
         if self.parallel is not None:
             self.parallel.forked()
+        # For a thread that waits for the end, and has forked in a signal handler.
+        self._over.open()
         keep(self)
         return False
 

@@ -18,6 +18,7 @@ from threadpool_mb.broker.config import (
     RemoveResource,
     UpdateResource,
 )
+from threadpool_mb.command.failures import forget_locals
 from threadpool_mb.dead_letters import DeadLetterOffice, DeadLetterReason
 from threadpool_mb.describing import describe
 from threadpool_mb.informed import inform
@@ -151,7 +152,9 @@ class Resources[K, W, R]:
                 case _:
                     _refuse_update(update)
         except BaseException as error:
-            inform(message, entry.key, DeadLetterReason.WORKER_FAILED, error)
+            inform(message, entry.key, DeadLetterReason.WORKER_FAILED, started=True, error=error)
+            # The caller gets the error, whose traceback holds this frame.
+            del message
             if not isinstance(error, Exception):
                 raise
             _logger.exception(
@@ -159,6 +162,7 @@ class Resources[K, W, R]:
                 self._owner,
                 describe(entry.key),
             )
+            forget_locals(error)
         self._remove(entry)
 
     def _remove(self, entry: _Entry[K, R]) -> None:

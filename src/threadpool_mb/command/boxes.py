@@ -10,8 +10,6 @@ from threadpool_mb.markers import MISSING
 
 __all__ = ["ReplyBox"]
 
-_DROPPED: Final = "its reply box was dropped"
-
 
 @final
 class ReplyBox[R](Uncopied):
@@ -72,9 +70,20 @@ class ReplyBox[R](Uncopied):
             raise TypeError(f"a call fails with an exception, not {describe(error)}")
         self.answer.settle(MISSING, error, from_box=True)
 
-    def not_handled(self, key: object, reason: str, cause: BaseException | None = None) -> None:
-        """Answer that the call will not be handled."""
-        self.answer.not_handled(key, reason, cause)
+    def not_handled(
+        self,
+        key: object,
+        reason: str,
+        *,
+        started: bool = False,
+        error: BaseException | None = None,
+    ) -> None:
+        """Answer that the call will not be handled; see `Informed.not_handled`."""
+        reply = self.answer
+        if error is None and not started and reply.holder is not None:
+            # It has waited in the mailbox of a worker that has failed.
+            error = reply.holder.end_error
+        reply.not_handled(key, reason, started=started, error=error)
 
     def __repr__(self) -> str:
         """Show the id of the call."""
@@ -89,5 +98,4 @@ class ReplyBox[R](Uncopied):
                 # Dropped because it has expired, perhaps before the caller has seen that himself.
                 reply.give_up()
             else:
-                holder = reply.holder
-                reply.not_handled(reply.key if holder is None else holder.key, _DROPPED)
+                reply.box_dropped()

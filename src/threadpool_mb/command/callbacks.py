@@ -6,7 +6,7 @@ from typing import Any, Final, Protocol, final
 
 from threadpool_mb.counters import CallId
 
-__all__ = ["WithReply", "run_callback"]
+__all__ = ["Answered", "WithReply", "run_callback"]
 
 _logger = logging.getLogger(__name__)
 
@@ -22,12 +22,16 @@ class WithReply:
         self.function: Final = function
 
 
-class _Answered(Protocol):
+class Answered(Protocol):
+    """A reply that has its answer."""
+
     @property
-    def call_id(self) -> CallId: ...
+    def call_id(self) -> CallId:
+        """The id of the call."""
+        ...
 
 
-def run_callback(callback: Callable[[], object] | WithReply, reply: _Answered) -> None:
+def run_callback(callback: Callable[[], object] | WithReply, reply: Answered) -> None:
     """Call what is to be called once a reply is there; an `Exception` of it is logged."""
     try:
         if isinstance(callback, WithReply):

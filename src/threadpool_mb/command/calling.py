@@ -18,7 +18,7 @@ from threadpool_mb.dead_letters import DeadLetterReason
 from threadpool_mb.describing import describe
 from threadpool_mb.errors import CallDeadlock, MailboxClosed
 from threadpool_mb.mailbox.protocols import Input
-from threadpool_mb.mailbox.using import deliver_within
+from threadpool_mb.mailbox.using import deliver_within, no_input
 from threadpool_mb.markers import MISSING
 
 __all__ = ["CallTarget", "begin_call", "call", "call_async", "cast", "delegate", "settle_refused"]
@@ -59,14 +59,19 @@ def cast(target: Input[Cast], notice: Notice, /) -> bool:
         `False` if the notice was refused, as `target.deliver` does.
 
     Raises:
-        TypeError: if it is no `Notice`.
+        TypeError: if it is no `Notice`, or the target no input: a pool, say, or a key.
         MailboxClosed: if the mailbox is closed.
 
     From the original's `cast`.
     """
     if not isinstance(notice, Notice):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise TypeError(f"a notice must be a Notice, not {describe(notice)}")
-    return target.deliver(Cast(notice))
+    try:
+        return target.deliver(Cast(notice))
+    except AttributeError:
+        if hasattr(target, "deliver"):
+            raise
+    raise no_input(target)
 
 
 def call[R](target: Input[Call[Any]], command: Command[R], /, *, timeout: float | None = None) -> R:
@@ -91,7 +96,7 @@ def call[R](target: Input[Call[Any]], command: Command[R], /, *, timeout: float 
         CallFailed: if the receiver said so, or raised; its exception is the `__cause__`.
         WorkerGone: if nobody is left who would answer.
         CallDeadlock: if whoever is to answer waits for the worker that calls this.
-        TypeError: if it is no `Command`.
+        TypeError: if it is no `Command`, or the target no input: a pool, say, or a key.
         ValueError: if the timeout is no number of seconds.
 
     From the original's `call`, whose timeout does not cover the delivery.
@@ -111,7 +116,7 @@ def call_async[R](target: Input[Call[Any]], command: Command[R], /) -> Reply[R]:
         The reply. If the call was not delivered it says so: `CallNotDelivered`.
 
     Raises:
-        TypeError: if it is no `Command`.
+        TypeError: if it is no `Command`, or the target no input.
 
     From the original's `callAsync`, which returns nothing where the call was not delivered.
     """
@@ -137,7 +142,7 @@ def delegate[R](
         `False` if it was not taken; its caller has been told.
 
     Raises:
-        TypeError: if it is no `Call`, or no `Command`.
+        TypeError: if it is no `Call`, or no `Command`, or the target no input.
 
     From the original's `delegateCall`.
     """
@@ -182,7 +187,7 @@ def settle_refused(reply: Reply[Any]) -> None:
     if reply.deadline.remaining() == 0:
         reply.settle_error(failures.not_delivered_in_time(reply.call_id, reply.key))
     else:
-        reply.not_handled(reply.key, DeadLetterReason.REFUSED)
+        reply.not_handled(reply.key, DeadLetterReason.REFUSED, started=False)
 
 
 def _send[R](
@@ -200,6 +205,8 @@ def _deliver[R](target: Input[Call[R]], message: Call[R], reply: Reply[R], *, in
     try:
         if deliver_call is not None:
             return deliver_call(message, reply, inline=inline)
+        if not hasattr(target, "deliver"):
+            raise no_input(target)
         reply.holder = None
         if inline:
             call_here: Callable[[Call[R]], bool] | None = getattr(target, "call_here", None)

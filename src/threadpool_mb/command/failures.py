@@ -1,11 +1,13 @@
 """What callers are told when there is no reply: the errors and their words."""
 
+import traceback
 from typing import Final, cast
 
 from threadpool_mb.counters import CallId
 from threadpool_mb.dead_letters import DeadLetterReason
 from threadpool_mb.describing import describe
 from threadpool_mb.errors import (
+    CallDeadlock,
     CallError,
     CallFailed,
     CallNotDelivered,
@@ -16,6 +18,9 @@ from threadpool_mb.forking import MADE_BEFORE_FORK
 from threadpool_mb.markers import MISSING
 
 __all__ = [
+    "DROPPED",
+    "deadlock",
+    "forget_locals",
     "fresh",
     "made_before_fork",
     "no_reply_in_time",
@@ -23,6 +28,8 @@ __all__ = [
     "not_delivered_in_time",
     "not_handled",
 ]
+
+DROPPED: Final = "its reply box was dropped"
 
 _NOT_TAKEN: Final = {
     DeadLetterReason.UNKNOWN_KEY,
@@ -33,17 +40,18 @@ _NOT_TAKEN: Final = {
 
 
 def not_handled(
-    call_id: CallId, key: object, reason: str, cause: BaseException | None = None
+    call_id: CallId, key: object, reason: str, *, started: bool, error: BaseException | None
 ) -> CallError:
-    """Nobody will handle the call, or answer it any more, because of the `cause` if given."""
-    for_key = "" if key is MISSING else f" to key {describe(key)}"
-    never_taken = reason in _NOT_TAKEN
-    happened = "was not delivered" if never_taken else "will not be answered"
-    kind = CallNotDelivered if never_taken else WorkerGone
-    text = f"the call {call_id}{for_key} {happened}: {reason}"
-    error = kind(text, call_id, key=key, reason=reason)
-    error.__cause__ = cause
-    return error
+    """Nobody will handle the call, or answer it any more, since `error` was raised, if any was."""
+    text = f"the call {call_id}{'' if key is MISSING else f' to key {describe(key)}'}"
+    if reason in _NOT_TAKEN:
+        text = f"{text} was not delivered: {reason}"
+        return CallNotDelivered(text, call_id, key=key, reason=reason)
+    text = f"{text} will not be answered: {reason}"
+    gone = WorkerGone(text, call_id, key=key, reason=reason, started=started)
+    if error is not None:
+        gone.__cause__ = error
+    return gone
 
 
 def not_delivered(call_id: CallId, key: object, error: Exception) -> CallNotDelivered:
@@ -56,6 +64,12 @@ def not_delivered_in_time(call_id: CallId, key: object) -> CallTimedOut:
     """The deadline came before there was room for the call."""
     text = f"the call {call_id} was not delivered within the timeout"
     return CallTimedOut(text, call_id, key=key, reason="not delivered in time")
+
+
+def deadlock(call_id: CallId, chain: str, key: object) -> CallDeadlock:
+    """The answer would have to wait for itself, as `chain` tells."""
+    text = f"the call {call_id} would wait for ever: {chain}"
+    return CallDeadlock(text, call_id, key=key, reason="deadlock")
 
 
 def no_reply_in_time(call_id: CallId, key: object) -> CallTimedOut:
@@ -73,14 +87,42 @@ def made_before_fork(call_id: CallId, key: object) -> WorkerGone:
 def fresh(call_id: CallId, key: object, error: BaseException, *, from_box: bool) -> CallError:
     """Return an exception of one's own to raise: each who raises it adds to its traceback."""
     if not from_box:
-        given = cast("CallError", error)
-        again = type(given)(str(given), call_id, key=given.key, reason=given.reason)
-        again.__cause__ = given.__cause__
-        return again
+        return _again(cast("CallError", error))
     text = f"the call {call_id} failed: {type(error).__name__}: {_text(error)}"
     failed = CallFailed(text, call_id, key=key, reason="failed")
     failed.__cause__ = error
     return failed
+
+
+def _again(given: CallError) -> CallError:
+    """Return another error that says the same."""
+    key, reason = given.key, given.reason
+    if not isinstance(given, WorkerGone):
+        return type(given)(str(given), given.call_id, key=key, reason=reason)
+    gone = WorkerGone(str(given), given.call_id, key=key, reason=reason, started=given.started)
+    if given.__cause__ is not None:
+        gone.__cause__ = given.__cause__
+    return gone
+
+
+def forget_locals(error: BaseException) -> None:
+    """Clear the locals of the frames that have ended of which the traceback of an error tells.
+
+    For an error that callers get as a cause, once whoever reports it has seen it. The call that was
+    in hand is among the locals, and refers to the caller's reply, which refers to the error: a
+    cycle, which would keep all that the worker held. So nothing of it lives on, a `with` block that
+    was suspended, say, though somebody keeps the error. Lines and names stay to be read.
+    """
+    seen: set[int] = set()
+    errors: list[BaseException | None] = [error]
+    while errors:
+        each = errors.pop()
+        if each is not None and id(each) not in seen:
+            seen.add(id(each))
+            traceback.clear_frames(each.__traceback__)
+            errors += [each.__cause__, each.__context__]
+            if isinstance(each, BaseExceptionGroup):
+                errors += cast("BaseExceptionGroup[BaseException]", each).exceptions
 
 
 def _text(error: BaseException) -> str:

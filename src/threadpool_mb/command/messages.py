@@ -49,9 +49,16 @@ class Call[R](Informed):
         self.reply_box: Final = reply_box
         """Where the answer goes."""
 
-    def not_handled(self, key: object, reason: str, cause: BaseException | None = None) -> None:
+    def not_handled(
+        self,
+        key: object,
+        reason: str,
+        *,
+        started: bool = False,
+        error: BaseException | None = None,
+    ) -> None:
         """Tell the caller; see `Informed.not_handled`."""
-        self.reply_box.not_handled(key, reason, cause)
+        self.reply_box.not_handled(key, reason, started=started, error=error)
 
     def __repr__(self) -> str:
         """Show the command and the id of the call."""

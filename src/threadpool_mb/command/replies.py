@@ -28,9 +28,10 @@ from typing import Any, Final, cast, final
 from threadpool_mb.arguments import NEVER, Deadline
 from threadpool_mb.callables import check_callable
 from threadpool_mb.command import failures
+from threadpool_mb.command.answers import Answer, place_in, wake_before
 from threadpool_mb.command.callbacks import WithReply, run_callback
 from threadpool_mb.command.futures import future_of
-from threadpool_mb.command.gates import Gate, gate_in, open_gate
+from threadpool_mb.command.gates import gate_in, open_gate
 from threadpool_mb.command.holders import Move, add_watcher, unwatch, watching
 from threadpool_mb.command.late import count_late_reply
 from threadpool_mb.command.numbers import made_by_parent, next_number
@@ -42,9 +43,6 @@ from threadpool_mb.markers import MISSING, Missing
 from threadpool_mb.waits import waiting_for, would_wait_for_itself
 
 __all__ = ["Reply"]
-
-type _Answer = tuple[object, BaseException | None, bool]
-"""The value, or the error; and whether it came out of the reply box."""
 
 _FIRST_PAUSE: Final = 0.001
 _LONGEST_PAUSE: Final = 1.0
@@ -180,7 +178,7 @@ class Reply[R](Uncopied):
         Raises:
             DuplicateReply: if both came out of the box.
         """
-        mine: _Answer = (value, error, from_box)
+        mine: Answer = (value, error, from_box)
         log = self._log
         won, replied = False, False
         try:
@@ -191,7 +189,7 @@ class Reply[R](Uncopied):
         finally:
             # Also where an interrupt comes right behind that.
             if not won:
-                won, replied = self._place_of(mine)
+                won, replied = place_in(self._log, mine)
                 if won:
                     self._wake(mine)
         if from_box and replied:
@@ -224,17 +222,28 @@ class Reply[R](Uncopied):
                 if answer is None:
                     self.give_up()
             if answer is None:
-                answer = cast("_Answer", self._answer())
+                answer = cast("Answer", self._answer())
         return self._read(answer)
 
     def give_up(self) -> None:
         """Take no answer any more: nobody waits for it."""
         self.settle_error(failures.no_reply_in_time(self.call_id, self.key))
 
-    def not_handled(self, key: object, reason: str, cause: BaseException | None = None) -> None:
+    def not_handled(
+        self, key: object, reason: str, *, started: bool, error: BaseException | None = None
+    ) -> None:
         """Answer that nobody will handle the call; see `Informed`."""
         if not self.answered:
-            self.settle_error(failures.not_handled(self.call_id, key, reason, cause))
+            self.settle_error(
+                failures.not_handled(self.call_id, key, reason, started=started, error=error)
+            )
+
+    def box_dropped(self) -> None:
+        """Answer that whoever had the call has dropped it, perhaps by its own end."""
+        if self._look() is None:
+            holder = self.holder
+            key = self.key if holder is None else holder.key
+            self.not_handled(key, failures.DROPPED, started=True)
 
     def settle_error(self, error: CallError) -> None:
         """Give an answer that does not come out of the box."""
@@ -267,23 +276,19 @@ class Reply[R](Uncopied):
 
     def deadlock(self, chain: str, key: object, /) -> CallDeadlock:
         """Return what a worker gets in the place of an answer; see `Awaited`."""
-        return CallDeadlock(
-            f"the call {self.call_id} would wait for ever: {chain}",
-            self.call_id,
-            key=key,
-            reason="deadlock",
-        )
+        return failures.deadlock(self.call_id, chain, key)
 
     def holder_gone(self, holder: Holder, /) -> None:
         """Answer that nobody will, unless the call was handed on; see `Awaited`."""
         if self.move is not None:
             return
         if self.holder is holder:
-            self.not_handled(holder.key, holder.end_reason)
+            # What waited in its mailbox was told before it was gone.
+            self.not_handled(holder.key, holder.end_reason, started=True, error=holder.end_error)
         else:
             self.watch()
 
-    def wait(self, deadline: Deadline) -> _Answer | None:
+    def wait(self, deadline: Deadline) -> Answer | None:
         """Wait for the answer; `None` if the deadline came first.
 
         Raises:
@@ -326,17 +331,6 @@ class Reply[R](Uncopied):
             if self._watched is not None:
                 unwatch(self._watched, self)
 
-    def _place_of(self, mine: _Answer) -> tuple[bool, bool]:
-        """Return whether it is the answer, and whether the box was used before."""
-        won, replied = True, False
-        for entry in self._log:
-            if entry is mine:
-                break
-            if type(entry) is tuple:
-                won = False
-                replied = replied or cast("_Answer", entry)[2]
-        return won, replied
-
     def watch(self) -> None:
         """Be told of the end of whoever has the call, if anyone waits for the answer.
 
@@ -363,7 +357,7 @@ class Reply[R](Uncopied):
                 if self.answered:
                     unwatch(holder, self)
 
-    def _look(self) -> _Answer | None:
+    def _look(self) -> Answer | None:
         """Return the answer; that of a worker that has ended, too."""
         answer = self._answer()
         if answer is None:
@@ -376,32 +370,22 @@ class Reply[R](Uncopied):
                 answer = self._answer()
         return answer
 
-    def _answer(self) -> _Answer | None:
+    def _answer(self) -> Answer | None:
         entry: Any  # not `cast`, which is a call: every call of a command comes by here
         for entry in self._log:
             if type(entry) is tuple:
                 return entry  # pyright: ignore[reportUnknownVariableType]
         return None
 
-    def _wake(self, mine: _Answer) -> None:
+    def _wake(self, mine: Answer) -> None:
         """See to all entries before the answer; what a callback raises is raised after the last."""
-        raised: BaseException | None = None
-        for entry in self._log:
-            if entry is mine:
-                break
-            try:
-                if type(entry) is Gate:
-                    open_gate(cast("queue.SimpleQueue[None]", entry))
-                else:
-                    run_callback(cast("Callable[[], object] | WithReply", entry), self)
-            except BaseException as error:  # noqa: BLE001 - a callback's, or an interrupt
-                raised = error
-        if self._watched is not None:
-            unwatch(self._watched, self)
-        if raised is not None:
-            raise raised
+        try:
+            wake_before(mine, self._log, self)
+        finally:
+            if self._watched is not None:
+                unwatch(self._watched, self)
 
-    def _read(self, answer: _Answer) -> R:
+    def _read(self, answer: Answer) -> R:
         value: Any
         value, error, from_box = answer
         if error is None:

@@ -15,6 +15,7 @@ from threadpool_mb.command.handlers import Handler, Handlers, MethodTable, find_
 from threadpool_mb.command.messages import Call, Cast, Request
 from threadpool_mb.describing import describe
 from threadpool_mb.errors import DuplicateReply
+from threadpool_mb.here import here
 from threadpool_mb.mailbox.protocols import Mailbox
 
 __all__ = ["AfterError", "serve", "server"]
@@ -125,7 +126,7 @@ class _Server:
                     _refuse(request)
         except Exception as error:
             if not isinstance(request, Call) or not _fail(request, error):
-                _logger.exception("handling %s raised", describe(request))
+                _logger.exception("%shandling %s raised", _whose(), describe(request))
             if self._stops:
                 raise
         except BaseException as error:
@@ -155,6 +156,12 @@ class _Server:
         if handler is None:
             raise TypeError(f"there is no handler for {describe(command)}")
         return handler
+
+
+def _whose() -> str:
+    """Return which worker handles requests on this thread, for a log line; "" if none does."""
+    workers = here.workers()
+    return f"{workers[-1].title}: " if workers else ""
 
 
 def _refuse(request: object) -> Never:

@@ -7,7 +7,7 @@ from threadpool_mb.arguments import Deadline
 from threadpool_mb.describing import describe
 from threadpool_mb.mailbox.protocols import Input, Mailbox, MailboxConfig
 
-__all__ = ["check_mailbox_config", "deliver_within", "handle_message"]
+__all__ = ["check_mailbox_config", "deliver_within", "handle_message", "no_input"]
 
 
 def handle_message[T, R](
@@ -36,6 +36,19 @@ def deliver_within[T](target: Input[T], message: T, deadline: Deadline) -> bool:
     """
     within: Callable[[T, Deadline], bool] | None = getattr(target, "deliver_within", None)
     return target.deliver(message) if within is None else within(message, deadline)
+
+
+def no_input(target: object) -> TypeError:
+    """Return what to raise where something else was given than an input; it says what was meant."""
+    if callable(getattr(target, "ref", None)):
+        meant = "pool.ref(key), which addresses one of its workers"
+    elif callable(getattr(target, "new_input", None)):
+        meant = "mailbox.new_input()"
+    elif hasattr(target, "input"):
+        meant = "broker.input"
+    else:
+        meant = "pool.ref(key), mailbox.new_input() or broker.input"
+    return TypeError(f"it goes to an input such as {meant}, not to {describe(target)}")
 
 
 def check_mailbox_config(config: object, name: str = "mailbox") -> MailboxConfig:

@@ -11,6 +11,7 @@ import logging
 from collections.abc import Callable
 from typing import Final, final
 
+from threadpool_mb.command.failures import forget_locals
 from threadpool_mb.command.holders import tell_watchers
 from threadpool_mb.dead_letters import DeadLetterReason
 from threadpool_mb.describing import describe
@@ -66,6 +67,7 @@ class WorkerEnds[K, M]:
             self.tell(functools.partial(self.roster.leave, incarnation, may_start=True), "the key")
             if error is not None:
                 incarnation.leftovers.reason = DeadLetterReason.WORKER_FAILED
+                incarnation.end_error = error
                 # Before the dead letters that it has caused.
                 log = self._log_never_ran if never_ran else self._log_failure
                 self.tell(functools.partial(log, incarnation, error), "a log handler")
@@ -73,7 +75,10 @@ class WorkerEnds[K, M]:
         finally:
             # Its traceback holds the worker's frames, and what these hold ends with them: a
             # generator that is suspended in a `with` block, say. Before the successor starts, and
-            # as long as this worker is known to run here: that block may call the successor.
+            # as long as this worker is known to run here: that block may call the successor. Also
+            # where a hook or a caller has kept the error.
+            if error is not None:
+                self.tell(functools.partial(forget_locals, error), "a finalizer")
             del error, message
             here.inner.remove(incarnation)
             self.roster.end(incarnation, failed=failed)

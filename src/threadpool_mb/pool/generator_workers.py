@@ -1,77 +1,30 @@
 """Generator workers: `worker(key)` takes a message at each `yield`, on whichever thread has a turn.
 
-**Guarantees.** One thread at a time runs a worker's generator: its set-up, its messages and its end
-are turns of one lane (`scheduling.lanes`), or one message is a call that is handled on its caller's
-thread. Set-up comes before the first message. A worker's end is reported on a shared thread, once
-its generator is closed or has come to its end; one that comes to its end in a call on its caller's
-thread runs its `finally` blocks there.
-
-A worker that has handled its backlog is closed: its `yield` raises `GeneratorExit`. One that is to
-stop before its next message is told so by `Cancelled`, which its `yield` raises.
-
-**Contexts.** Each worker has a `contextvars.Context` of its own, in force in each of its turns and
-calls, whichever thread runs it. A lane keeps the context only while there is something in it: one
-that is empty cannot be told from a new one, and would cost every idle worker 64 bytes and more.
+A few threads take turns of all of them; each has a lane (`generator_lanes`).
 """
 
-import _thread
-import contextlib
-import contextvars
-import itertools
-import logging
-import queue
-from collections.abc import Callable, Generator
-from typing import Any, Final, Literal, Never, cast, final, override
+from collections.abc import Callable
+from typing import Any, Final, cast, final
 
-from threadpool_mb.arguments import NEVER, Deadline
-from threadpool_mb.callables import make_generator
-from threadpool_mb.dead_letters import DeadLetterOffice, DeadLetterReason
-from threadpool_mb.describing import describe
-from threadpool_mb.errors import Cancelled
+from threadpool_mb.dead_letters import DeadLetterOffice
 from threadpool_mb.here import here
-from threadpool_mb.mailbox.protocols import Input, Mailbox, MailboxConfig, MailboxStats
-from threadpool_mb.mailbox.sending import Marker
+from threadpool_mb.mailbox.protocols import Mailbox, MailboxConfig
 from threadpool_mb.mailbox.slots import Slots
-from threadpool_mb.mailbox.using import deliver_within
-from threadpool_mb.markers import MISSING, Missing
+from threadpool_mb.pool.foreign_lanes import ForeignLane
+from threadpool_mb.pool.generator_lanes import GeneratorFunction, GeneratorLane, Kind
 from threadpool_mb.pool.incarnation import Incarnation, Leftovers, State
-from threadpool_mb.pool.workers import Ended, ended_well, stop_cause
-from threadpool_mb.scheduling.lanes import IDLE, Lane
+from threadpool_mb.pool.workers import Ended
+from threadpool_mb.scheduling.lanes import IDLE
 from threadpool_mb.scheduling.shared_threads import SharedThreads
 
-__all__ = ["GeneratorFunction", "GeneratorWorkers"]
-
-_logger = logging.getLogger(__name__)
-
-type _Failure = tuple[BaseException, object]
-"""What a worker has raised, and the message that it had in hand, `MISSING` if it had none."""
-
-type _Outcome = _Failure | Literal["goes on", "returned", "drained", "stopped"]
-"""How a turn, or a worker, has ended."""
-
-type _Generator[M] = Generator[None, M, object]
-
-type _Over[M] = tuple[_Failure | Literal["returned"], _Generator[M]]
-"""A generator that ended, or was interrupted, in a call on its caller's thread, behind its outcome;
-the next turn ends the worker."""
-
-type GeneratorFunction[K, M] = Callable[[K], _Generator[M]]
-"""A worker that takes a message at each `yield`."""
+__all__ = ["GeneratorWorkers"]
 
 
 @final
 class GeneratorWorkers[K, M]:
     """Runs workers in turns on a few threads."""
 
-    __slots__ = (
-        "_config",
-        "_make_slots",
-        "ended",
-        "office",
-        "threads",
-        "throughput",
-        "worker",
-    )
+    __slots__ = ("_config", "_kind", "_make_slots", "threads")
 
     def __init__(
         self,
@@ -88,24 +41,23 @@ class GeneratorWorkers[K, M]:
 
         `make_slots` is what `slots_maker` has found for the config.
         """
-        self.worker: Final = worker
-        self.ended: Final = ended
+        self._kind: Final[Kind[K, M]] = Kind(
+            worker, office, threads, throughput=throughput, ended=ended
+        )
         self.threads: Final = threads
-        self.throughput: Final = throughput
         self._config: Final = config
         self._make_slots: Final = make_slots
-        self.office: Final = office
 
     def new_incarnation(self, key: K) -> Incarnation[K, M]:
         """Create a worker that is not entered yet; see `WorkerKind.new_incarnation`."""
         make_slots = self._make_slots
         if make_slots is None:
-            leftovers = Leftovers(key, self.office)
+            leftovers = Leftovers(key, self._kind.office)
             mailbox: Mailbox[M] = self._config.create(on_dead_letter=leftovers)
-            foreign = _ForeignLane(self, key, mailbox)
+            foreign: ForeignLane[K, M] = ForeignLane(self._kind, key, mailbox)
             return Incarnation(key, leftovers, foreign, foreign, None)
         slots = make_slots()
-        lane = _GeneratorLane(self, key, slots)
+        lane: GeneratorLane[K, M] = GeneratorLane(self._kind, key, slots)
         if slots is None:
             return Incarnation(key, lane, lane, lane, lane)
         incarnation = Incarnation(key, lane, lane, lane, None)
@@ -121,7 +73,7 @@ class GeneratorWorkers[K, M]:
         threads = self.threads
         if not threads.any:
             return False
-        lane = cast("_GeneratorLane[K, M]", incarnation.mailbox)
+        lane = cast("GeneratorLane[K, M]", incarnation.mailbox)
         lane.incarnation = incarnation
         put = threads.put
         if incarnation.state is not State.PENDING:
@@ -139,7 +91,7 @@ class GeneratorWorkers[K, M]:
     def start(self, incarnation: Incarnation[K, M]) -> None:
         """Start a worker; see `WorkerKind.start`."""
         self.threads.grow(least=1)
-        lane = cast("_GeneratorLane[K, M]", incarnation.mailbox)
+        lane = cast("GeneratorLane[K, M]", incarnation.mailbox)
         lane.incarnation = incarnation
         self.threads.schedule(lane)
 
@@ -160,305 +112,8 @@ class GeneratorWorkers[K, M]:
 
     def forked(self, incarnation: Incarnation[K, M]) -> None:
         """Have the worker get nothing any more; see `WorkerKind.forked`."""
-        cast("_GeneratorLane[K, M]", incarnation.mailbox).forked()
+        cast("GeneratorLane[K, M]", incarnation.mailbox).forked()
 
     def grow(self) -> None:
         """Start one more thread if one is needed; see `WorkerKind.grow`."""
         self.threads.grow()
-
-
-class _GeneratorLane[K, M](Lane[M]):
-    """The lane of one worker, and its generator."""
-
-    __slots__ = ("_context", "_generator", "_key", "_kind", "incarnation", "reason")
-
-    def __init__(self, kind: GeneratorWorkers[K, M], key: K, slots: Slots | None) -> None:
-        super().__init__(kind.threads, slots)
-        self._kind: Final = kind
-        self._key: Final = key
-        self.reason: DeadLetterReason = DeadLetterReason.WORKER_ENDED
-        self._generator: _Generator[M] | _Over[M] | None = None
-        # The worker's; `None` while there is nothing in it. Written by the thread that has the
-        # lane in hand, before it lets go of it.
-        self._context: contextvars.Context | None = None
-        self.incarnation: Incarnation[K, M] | None = None
-        """The worker, from its start to its end: a cycle, which the end breaks."""
-
-    @property
-    def holder(self) -> Incarnation[K, M] | None:
-        """Who has the calls that are handled in a turn; see `Serving`."""
-        return self.incarnation
-
-    @override
-    def _work(self) -> bool:
-        """Do a turn's work in the worker's context; see `Lane._work`."""
-        context = self._context
-        if context is None:
-            context = contextvars.Context()
-            goes_on = context.run(self._work_in_context)
-            # Also once it has ended: then nobody reads it.
-            if len(context):
-                self._context = context
-            return goes_on
-        goes_on = context.run(self._work_in_context)
-        if not len(context):
-            self._context = None
-        return goes_on
-
-    def _work_in_context(self) -> bool:
-        over = self._generator
-        if isinstance(over, tuple):
-            # It still waits for a message if it was the caller who was interrupted.
-            self._close(over[1])
-            outcome: _Outcome = over[0]
-        else:
-            outcome = self._run(over)
-        del over
-        if outcome == "goes on":
-            return True
-        handed: list[_Outcome] = [outcome]
-        del outcome
-        return self._end(handed)
-
-    @override
-    def _handle(self, message: M) -> bool:
-        # An idle lane has had a turn, and so has a generator.
-        generator: Any = self._generator
-        context = self._context
-        if context is None:
-            # Kept before it is used: an interrupt must not lose what the worker has set.
-            context = self._context = contextvars.Context()
-        try:
-            if (value := context.run(generator.send, message)) is not None:
-                _refuse(generator, value)
-        # Whatever comes next: no interrupt comes between an `except` and a tuple that is built.
-        except StopIteration:
-            self._generator = ("returned", generator)
-            return False
-        except BaseException as error:  # noqa: BLE001 - reported, whatever it is
-            self._generator = ((error, message), generator)
-            if isinstance(error, KeyboardInterrupt) and here.is_main:
-                # It was meant for the thread that calls: it comes again there.
-                _thread.interrupt_main()
-            return False
-        if not len(context):
-            self._context = None
-        return True
-
-    def _end(self, handed: list[_Outcome]) -> Literal[False]:
-        # What was raised is handed over, and held by nobody else: its traceback holds the worker's
-        # frames, and what these hold ends with them, before the successor starts.
-        incarnation = cast("Incarnation[K, M]", self.incarnation)
-        self._generator = self.incarnation = None
-        ended = self._kind.ended
-        if isinstance(handed[0], tuple):
-            stopped = self._stopped_by(handed[0][0])
-            if stopped is None:
-                # Each `pop` is the last reference of this thread to the failure.
-                failed: list[Any] = list(handed.pop())
-                ended(incarnation, failed.pop(0), "failed", failed.pop())
-                return False
-            handed[0] = stopped
-        match handed[0]:
-            case "stopped":
-                ended(incarnation, None, stop_cause(self.reason), MISSING)
-            case "drained":
-                ended(incarnation, None, "drained", MISSING)
-            case _:
-                ended(incarnation, None, "returned", MISSING)
-        return False
-
-    def _stopped_by(self, error: BaseException) -> Literal["stopped", "drained"] | None:
-        """Return how its own mailbox has ended it, if it has."""
-        return "stopped" if isinstance(error, Cancelled) and self.cancelled else None
-
-    def _run(  # noqa: C901, PLR0912 - few calls a message
-        self, generator: _Generator[M] | None
-    ) -> _Outcome:
-        """Run the worker for a turn; return what has become of it."""
-        message: M | Missing = MISSING
-        try:
-            generator = generator or self._set_up()
-            send, get, qsize, marker = generator.send, self.get, self.qsize, Marker
-            slots = self.slots
-            free = None if slots is None else slots.free
-            askers = () if slots is None else slots.askers
-            left = self._kind.throughput
-            # `qsize` rather than `Empty`, which costs as much as handling a message or two.
-            while left and not self.cancelled and (waiting := qsize()):
-                waiting = min(waiting, left)
-                left -= waiting
-                if slots is not None and slots.waiting:
-                    self._threads.has_made_room = True
-                for _ in itertools.repeat(None, waiting):
-                    if self.cancelled:
-                        break
-                    try:
-                        message = get(False)
-                    except queue.Empty:
-                        continue  # of a user's mailbox
-                    except BaseException:
-                        message = MISSING  # of a user's mailbox: nothing is in hand
-                        raise
-                    if message is marker:
-                        self._marker_was_taken()
-                        continue
-                    if free is not None:
-                        free(None)
-                        if askers and slots is not None:
-                            slots.tell()
-                    if (value := send(message)) is not None:
-                        _refuse(generator, value)
-            message = MISSING
-            # In a child that it has forked it is not closed: in the parent it goes on.
-            if (self.cancelled or self._drained) and not self._kind.threads.in_child:
-                return _stop(generator) if self.cancelled else _close_drained(generator)
-        except StopIteration:
-            return "returned"
-        except BaseException as error:  # noqa: BLE001 - reported, whatever it is
-            # It still waits for a message if it was a user's mailbox that has raised.
-            if generator is not None:
-                self._close(generator)
-            return (error, message)
-        return "goes on"
-
-    def _close(self, generator: _Generator[M]) -> None:
-        """Close the generator of a worker whose outcome is known."""
-        try:
-            generator.close()
-        except BaseException:
-            # A log handler that raises must not keep the worker's end from being reported.
-            with contextlib.suppress(Exception):
-                _logger.exception(
-                    "%s: the worker of key %s raised while it was closed",
-                    self.owner,
-                    describe(self._key),
-                )
-
-    @property
-    def owner(self) -> str:
-        """The name of the pool; see `HasReason`."""
-        return self._kind.office.owner
-
-    def _bury(self, message: M, /) -> None:
-        self._kind.office.take(self._key, message, self.reason)
-
-    def _set_up(self) -> _Generator[M]:
-        """Run the worker to its first `yield`."""
-        generator = self._generator = make_generator(self._kind.worker, self._key)
-        if (value := next(generator)) is not None:
-            _refuse(generator, value)
-        return generator
-
-
-@final
-class _ForeignLane[K, M](_GeneratorLane[K, M]):
-    """The lane of a worker whose messages wait in a user's own kind of mailbox.
-
-    The queue holds a token for each. That mailbox makes the dead letters; `reason` and `_bury` are
-    not used.
-    """
-
-    __slots__ = ("_input", "_mailbox")
-
-    def __init__(
-        self,
-        kind: GeneratorWorkers[K, M],
-        key: K,
-        mailbox: Mailbox[M],
-    ) -> None:
-        super().__init__(kind, key, None)
-        self._mailbox: Final = mailbox
-        self._input: Final[Input[M]] = mailbox.new_input()
-
-    def deliver(self, message: M, /, deadline: Deadline = NEVER) -> bool:
-        """Put one message into the mailbox, and a token into the queue; see `Lane.deliver`."""
-        target = self._input
-        try:
-            if not (
-                target.deliver(message)
-                if deadline is NEVER
-                else deliver_within(target, message, deadline)
-            ):
-                return False
-        except Exception:
-            raise
-        except BaseException:
-            # An interrupt: the mailbox may have the message. A token too many does no harm.
-            self._announce()
-            raise
-        self._announce()
-        return True
-
-    def _announce(self) -> None:
-        """Put a token; also when the lane is shut by now, as the message is in the mailbox."""
-        self.put(cast("M", None))
-        if self.unattended:
-            self.attend()
-
-    def stats(self) -> MailboxStats:
-        """Return a snapshot of the mailbox."""
-        return self._mailbox.stats()
-
-    def _shut(self) -> None:
-        if self.cancelled:
-            self._mailbox.cancel()
-        else:
-            self._mailbox.close()
-        super()._shut()
-
-    def _sweep(self) -> None:
-        # The queue has nothing but tokens.
-        self._mailbox.abandon()
-
-    @override
-    def _stopped_by(self, error: BaseException) -> Literal["stopped", "drained"] | None:
-        if not ended_well(error, self):
-            return None
-        return "stopped" if isinstance(error, Cancelled) else "drained"
-
-    def turn_for(self, _message: M, /) -> bool:
-        """Take none: the messages wait in the user's mailbox."""
-        return False
-
-    @override
-    def get(self, block: bool = True, timeout: float | None = None) -> M:
-        """Take a message out of the mailbox for a token, or the marker; never waits."""
-        token = self.get_nowait()
-        return token if token is cast("M", Marker) else self._mailbox.receive(timeout=0)
-
-
-def _close_drained(generator: _Generator[Any]) -> Literal["drained"]:
-    """Close a worker that has handled its backlog."""
-    generator.close()
-    return "drained"
-
-
-def _stop(generator: _Generator[Any]) -> Literal["stopped"]:
-    """Have the worker stop where it waits for its next message.
-
-    Raises:
-        RuntimeError: if it goes on to its next `yield` all the same.
-        BaseException: what it raises on its way out, `Cancelled` for a start.
-    """
-    try:
-        generator.throw(Cancelled("the worker was asked to stop"))
-    except StopIteration:
-        return "stopped"
-    generator.close()
-    raise RuntimeError("the worker ignored Cancelled: it went on to its next yield")
-
-
-def _refuse(generator: Generator[None, Any, object], value: object) -> Never:
-    """Raise at the generator's `yield`, and from here, that it must yield nothing."""
-    error = TypeError(
-        f"a generator worker takes its messages with `message = yield`, it yielded"
-        f" {describe(value)}"
-    )
-    try:
-        with contextlib.suppress(StopIteration):
-            generator.throw(error)
-        generator.close()
-        raise error
-    finally:
-        del error  # its traceback holds this frame

@@ -121,6 +121,7 @@ class Incarnation[K, M]:
     __slots__ = (
         "current",
         "direct",
+        "end_error",
         "gone",
         "input",
         "key",
@@ -150,6 +151,9 @@ class Incarnation[K, M]:
         self.direct: Final = direct
         """Where the mailbox has no limit: its input, for senders who do in their own frame what
         `deliver` does (which saves 25 ns of 140 on 3.14t and of 265 on 3.13t)."""
+        self.end_error: BaseException | None = None
+        """What it has raised, if it has failed. Its callers may have this for as long as they like:
+        the locals of its frames are cleared first; see `failures.forget_locals`."""
         self.gone: bool = False
         self.watchers: dict[Awaited, None] | None = None
         self.waits_for: Awaited | None = None

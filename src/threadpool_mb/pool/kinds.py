@@ -9,7 +9,8 @@ from threadpool_mb.dead_letters import DeadLetterOffice
 from threadpool_mb.mailbox.own_kinds import slots_maker
 from threadpool_mb.mailbox.protocols import Mailbox, MailboxConfig
 from threadpool_mb.pool.function_workers import FunctionWorkers
-from threadpool_mb.pool.generator_workers import GeneratorFunction, GeneratorWorkers
+from threadpool_mb.pool.generator_lanes import GeneratorFunction
+from threadpool_mb.pool.generator_workers import GeneratorWorkers
 from threadpool_mb.pool.workers import MakeKind
 from threadpool_mb.scheduling.shared_threads import SharedThreads, default_max_threads
 

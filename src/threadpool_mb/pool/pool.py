@@ -75,10 +75,12 @@ class Pool[K, M](AsyncLife[DrainReport[K]], Uncopied):
     worker has in hand when it raises is the worker's.
 
     **How a worker ends.** It returns, or lets `MailboxClosed` or `Cancelled` of its mailbox pass:
-    it has ended well. A generator is closed at its `yield` when it is removed, or has handled all
-    and the pool is closed: its `finally` and `with` blocks run. Anything else that a worker raises
-    is logged with its traceback. What waits in its mailbox becomes dead letters, then
-    `on_worker_exit` is told.
+    it has ended well. A generator that has handled all is closed at its `yield` (`GeneratorExit`,
+    see `until_drained`); one that is removed or cancelled gets `Cancelled` there. Anything else
+    that a worker raises is logged with its traceback. What waits in its mailbox becomes dead
+    letters, then `on_worker_exit` is told the cause.
+
+    **Contexts.** Each worker has a `contextvars` context of its own, in force in all its turns.
 
     Threads: internally synchronized. A key's `__hash__` and `__eq__` run under the pool's lock and
     must not wait for another thread that uses the pool.
@@ -86,15 +88,11 @@ class Pool[K, M](AsyncLife[DrainReport[K]], Uncopied):
     From the original's `Pool`.
     """
 
+    # fmt: off
     __slots__ = (
-        "_calls",
-        "_dispatcher",
-        "_find",
-        "_new_incarnation",
-        "_office",
-        "_roster",
-        "_undelivered",
+        "_calls", "_dispatcher", "_find", "_new_incarnation", "_office", "_roster", "_undelivered",
     )
+    # fmt: on
 
     def __init__(
         self,
@@ -215,6 +213,7 @@ class Pool[K, M](AsyncLife[DrainReport[K]], Uncopied):
 
         Raises:
             PoolClosed: if the pool is closed, before or during the wait; the message was not taken.
+            DispatchDeadlock: in a worker, if it would wait for room for ever; it was not taken.
             TypeError: if the key cannot be hashed.
 
         From the original's `Dispatch`.

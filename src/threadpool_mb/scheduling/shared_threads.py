@@ -33,14 +33,15 @@ import queue
 import threading
 import time
 from collections.abc import Callable
-from typing import Final, final
+from typing import Final, final, override
 
 from threadpool_mb.arguments import Deadline
 from threadpool_mb.errors import ThreadRefused
 from threadpool_mb.forking import keep_all, remake
 from threadpool_mb.here import here
 from threadpool_mb.mailbox.lingering import get_patiently
-from threadpool_mb.scheduling.resting import RestingThreads
+from threadpool_mb.scheduling.counting import ThreadCount
+from threadpool_mb.scheduling.launching import Launches
 from threadpool_mb.scheduling.turns import NUDGE, ServingThread, Turn, bring_forward
 from threadpool_mb.threading_context import new_thread
 
@@ -58,16 +59,12 @@ def _numbered(name: str, count: int) -> str:
     return f"{name}-shared-{count + 1}"
 
 
-_GRACE_SECONDS: Final = 0.002
-"""How long a thread that is one too many, and has made room for another one, waits for that one to
-go on before it begins with a further turn, which may come to wait as well."""
-
 _NUDGE_SECONDS: Final = 0.25
 """The least time between two nudges."""
 
 
 @final
-class SharedThreads:
+class SharedThreads(ThreadCount):
     """Runs turns on at most `max_threads` threads.
 
     Threads: internally synchronized.
@@ -75,29 +72,14 @@ class SharedThreads:
 
     __slots__ = (
         "_ask",
-        "_blocked",
-        "_closed",
-        "_going_on",
-        "_idle",
-        "_launching",
-        "_lock",
-        "_max_threads",
+        "_launches",
         "_may_ask",
         "_name",
         "_named",
         "_next_nudge",
         "_prepare",
         "_ready",
-        "_refused",
-        "_resting",
-        "_started",
-        "_starting",
-        "_threads",
-        "_too_many",
-        "growing",
-        "has_made_room",
-        "in_child",
-        "own_waits_only",
+        "note_room",
         "put",
     )
 
@@ -124,46 +106,22 @@ class SharedThreads:
                 these threads. Otherwise also for anything else that they are told of: it may need
                 one of them in its turn.
         """
+        super().__init__(max_threads, own_waits_only=own_waits_only)
         self._name: Final = name
         self._named: Final[Callable[[int], str]] = named or functools.partial(_numbered, name)
-        self._max_threads: Final = max_threads
         self._ask: Final[Callable[[], object]] = self.grow if ask is None else ask
         self._prepare: Final = prepare
-        self.own_waits_only: Final = own_waits_only
         self._ready: Final[queue.SimpleQueue[Turn | None]] = queue.SimpleQueue()
         self.put: Final[Callable[[Turn], None]] = self._ready.put
         """The first half of `schedule`; `grow_if_needed` is the second."""
-        # Guards the rest. Nobody waits under it. Reentrant: a finalizer may run under it.
-        self._lock: Final = threading.RLock()
-        self._threads: Final[list[threading.Thread]] = []
-        # Those that can be joined: each is in here before its first turn. One that has ended is
-        # dropped as the next one starts.
-        self._started: Final[dict[threading.Thread, None]] = {}
-        # Those whose `start` has not returned, each with what its starter puts a token into then.
-        self._launching: Final[dict[threading.Thread, queue.SimpleQueue[None]]] = {}
-        self._resting: Final = RestingThreads(self._lock)
-        self._idle: int = 0
-        self._starting: int = 0
-        # Those that wait in a call, and need another thread to go on.
-        self._blocked: int = 0
+        self._launches: Final = Launches(self._lock)
         self._next_nudge: float = 0.0
-        self._closed: bool = False
-        # The system has refused a thread.
-        self._refused: bool = False
-        # More than `max_threads` run: one of them rests, once it is not needed.
-        self._too_many: bool = False
-        # Told when a thread goes on that has waited, as long as one looks out for it.
-        self._going_on: queue.SimpleQueue[None] | None = None
-        self.in_child: bool = False
-        """Whether they are those of the process that has forked this one."""
         # Has its one entry while nobody asks for one more thread. The asker takes the entry out;
         # the thread that grows puts it back, and so may one that was not asked. So it is no lock:
         # that would be released by others than its holder, and twice.
         self._may_ask: Final[dict[str, bool]] = {"may ask": True}
-        self.has_made_room: bool = False
-        """Set by a turn in which a thread was given the room that it waits for."""
-        self.growing: bool = True
-        """Whether there may be more threads than there are."""
+        self.note_room: Final = self._resting.note_room
+        """Called by a turn in which a thread is given the room that it waits for."""
 
     def schedule(self, turn: Turn) -> None:
         """Give `turn` its turn, behind those that wait.
@@ -178,6 +136,7 @@ class SharedThreads:
             self.grow_if_needed()
             raise
 
+    @override
     def grow_if_needed(self) -> None:
         """Do the second half of `schedule`, for who has done the first with `put`."""
         if not self.growing or not self._one_is_needed():
@@ -201,7 +160,7 @@ class SharedThreads:
     @property
     def any(self) -> bool:
         """Whether there is a thread; one that is being started is none yet: it may be refused."""
-        return bool(self._started)
+        return bool(self._launches)
 
     def grow(self, *, least: int = 0) -> None:
         """Start a thread if one is needed, or if there are fewer than `least`.
@@ -227,18 +186,13 @@ class SharedThreads:
                     self._look_whether_growing_locked()
                     return
                 thread = new_thread(self._serve, self._named(running))
-                launched = queue.SimpleQueue[None]()
-                # No call between the three; `_not_started` undoes all.
+                self._launches.launch_locked(thread)
+                # No call between the two; `_not_started` undoes both, and the launch.
                 self._starting += 1
-                self._launching[thread] = launched
                 self._threads.append(thread)
                 self._look_whether_growing_locked()
             thread.start()
-            with self._lock:
-                self._started[thread] = None
-                self._launched_locked(thread)
-                for ended in [each for each in self._started if not each.is_alive()]:
-                    del self._started[ended]
+            self._launches.started(thread)
         except (RuntimeError, MemoryError) as error:
             self._not_started(thread)
             # With what there is, from now on; where that is refused too, with another one.
@@ -263,24 +217,13 @@ class SharedThreads:
 
     def _not_started(self, thread: threading.Thread | None) -> None:
         """Let there be another thread in the place of one that has not started."""
+        if thread is None:
+            return
         with self._lock:
-            if thread is None:
-                return
-            self._launched_locked(thread)
-            if thread in self._started:
-                return
-            if thread.ident is not None:
-                self._started[thread] = None
-            elif thread in self._threads:
+            if self._launches.failed_locked(thread) and thread in self._threads:
                 self._starting -= 1
                 self._threads.remove(thread)
                 self._look_whether_growing_locked()
-
-    def _launched_locked(self, thread: threading.Thread) -> None:
-        """Let `join` go on, which waits until a thread has started, or was refused."""
-        launched = self._launching.pop(thread, None)
-        if launched is not None:
-            launched.put(None)
 
     def close(self) -> None:
         """Let every thread end once nothing waits for its turn.
@@ -300,31 +243,10 @@ class SharedThreads:
             return True
         self._closed = self.in_child = True
         self.growing = False
-        self._launching.clear()
+        self._launches.forked()
         keep_all(self._ready)
         self._ready.put(None)
         return False
-
-    def block(self) -> None:
-        """Take note that one of the threads will wait for a worker, who may need a thread."""
-        with self._lock:
-            self._blocked += 1
-            self._look_whether_growing_locked()
-        self.grow_if_needed()
-
-    def unblock(self) -> None:
-        """Take note that it goes on."""
-        with self._lock:
-            self._blocked -= 1
-            self._look_whether_growing_locked()
-        going_on = self._going_on
-        if going_on is not None:
-            going_on.put(None)
-
-    @property
-    def starved(self) -> bool:
-        """Whether all threads that there may be wait, but for the one that asks."""
-        return self._blocked >= self._max_threads - 1
 
     def expedite(self, turn: Turn) -> None:
         """Have `turn` come first of those that wait, if it is one of them.
@@ -351,58 +273,17 @@ class SharedThreads:
         for _ in range(self._idle):
             self.put(NUDGE)
 
-    def _look_whether_growing_locked(self) -> None:
-        running = len(self._threads)
-        self._too_many = running > self._max_threads
-        more = running < self._max_threads and not self._refused
-        self.growing = not self._closed and (more or running == self._blocked)
-
     def join(self, deadline: Deadline) -> bool:
         """Wait until every thread has ended; for those that are closed.
 
         Returns:
             `False` if the deadline came first.
         """
-        joined: set[threading.Thread] = set()
-        while True:
-            # Again and again: one that has not ended may have started another one. One that is just
-            # being started runs before its starter has entered it here, and is waited for first.
-            with self._lock:
-                launching = list(self._launching.values())
-                threads = [thread for thread in self._started if thread not in joined]
-            for launched in launching:
-                try:
-                    launched.get(timeout=deadline.remaining())
-                except queue.Empty:
-                    return False
-                launched.put(None)  # for the next one who joins
-            if not threads and not launching:
-                return True
-            for thread in threads:
-                thread.join(deadline.remaining())
-                if thread.is_alive():
-                    return False
-                joined.add(thread)
-
-    @property
-    def idle(self) -> int:
-        """How many wait for a turn."""
-        return self._idle
+        return self._launches.join(deadline)
 
     def all(self) -> set[threading.Thread]:
         """Return the threads that were started; one that has ended since may be among them."""
-        with self._lock:
-            return set(self._started)
-
-    def __contains__(self, thread: threading.Thread) -> bool:
-        """Return whether the thread is one of these."""
-        with self._lock:
-            return thread in self._threads
-
-    def __len__(self) -> int:
-        """Return the number of living threads."""
-        with self._lock:
-            return sum(thread.is_alive() for thread in self._threads)
+        return self._launches.all()
 
     def _not_asking(self) -> None:
         self._may_ask["may ask"] = True
@@ -416,7 +297,7 @@ class SharedThreads:
                 self._starting += 1
                 self._threads.append(me)
                 self._look_whether_growing_locked()
-            self._started[me] = None
+            self._launches.runs_locked(me)
         self._take_turns()
 
     def _take_turns(self) -> None:
@@ -475,14 +356,8 @@ class SharedThreads:
         was put since it has looked is the others'; if all of them wait, it sees to it that there is
         another one, as any sender would.
         """
-        if self.has_made_room:
-            # One that has waited for that is about to go on.
-            self.has_made_room = False
-            self._going_on = going_on = queue.SimpleQueue[None]()
-            if self._blocked >= len(self._threads) - 1:
-                with contextlib.suppress(queue.Empty):
-                    going_on.get(timeout=_GRACE_SECONDS)
-            self._going_on = None
+        if self._blocked >= len(self._threads) - 1:
+            self._resting.await_one_that_goes_on()
         with self._lock:
             running = len(self._threads)
             if running <= self._max_threads or (
