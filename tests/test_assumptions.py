@@ -635,13 +635,13 @@ def test_of_two_threads_that_append_to_a_list_both_see_the_same_first_entry() ->
 
 
 @pytest.mark.racing
-def test_the_length_of_a_list_that_another_thread_clears_is_seen_by_an_iterator_that_asks() -> None:
+def test_the_size_of_a_list_that_another_thread_clears_is_seen_by_an_iterator_that_asks() -> None:
     running = [None]
     asked = 0
 
     def ask() -> None:
         nonlocal asked
-        for _ in iter(running.__len__, 0):
+        for _ in iter(running.__sizeof__, [].__sizeof__()):
             asked += 1
 
     def clear() -> None:
