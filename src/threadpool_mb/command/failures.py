@@ -44,14 +44,16 @@ def not_handled(
 ) -> CallError:
     """Nobody will handle the call, or answer it any more, since `error` was raised, if any was."""
     text = f"the call {call_id}{'' if key is MISSING else f' to key {describe(key)}'}"
+    told: CallError
     if reason in _NOT_TAKEN:
         text = f"{text} was not delivered: {reason}"
-        return CallNotDelivered(text, call_id, key=key, reason=reason)
-    text = f"{text} will not be answered: {reason}"
-    gone = WorkerGone(text, call_id, key=key, reason=reason, started=started)
+        told = CallNotDelivered(text, call_id, key=key, reason=reason)
+    else:
+        text = f"{text} will not be answered: {reason}"
+        told = WorkerGone(text, call_id, key=key, reason=reason, started=started)
     if error is not None:
-        gone.__cause__ = error
-    return gone
+        told.__cause__ = error
+    return told
 
 
 def not_delivered(call_id: CallId, key: object, error: Exception) -> CallNotDelivered:
@@ -97,12 +99,14 @@ def fresh(call_id: CallId, key: object, error: BaseException, *, from_box: bool)
 def _again(given: CallError) -> CallError:
     """Return another error that says the same."""
     key, reason = given.key, given.reason
-    if not isinstance(given, WorkerGone):
-        return type(given)(str(given), given.call_id, key=key, reason=reason)
-    gone = WorkerGone(str(given), given.call_id, key=key, reason=reason, started=given.started)
+    again: CallError
+    if isinstance(given, WorkerGone):
+        again = WorkerGone(str(given), given.call_id, key=key, reason=reason, started=given.started)
+    else:
+        again = type(given)(str(given), given.call_id, key=key, reason=reason)
     if given.__cause__ is not None:
-        gone.__cause__ = given.__cause__
-    return gone
+        again.__cause__ = given.__cause__
+    return again
 
 
 def forget_locals(error: BaseException) -> None:
