@@ -164,7 +164,7 @@ def _end_of(pid: int) -> str:
     finally:
         os.close(handle)
     if not ended:
-        # It may have ended while this process was stopped, after which `select` does not look again.
+        # Or it has ended while this process was stopped: `select` does not look again then.
         os.kill(pid, signal.SIGKILL)
     code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
     return {_FINE: "fine", -signal.SIGKILL: "hung"}.get(code, f"exit code {code}")

@@ -541,74 +541,6 @@ def test_a_list_loses_and_doubles_nothing_between_append_and_pop() -> None:
     assert popped == list(range(MANY))
 
 
-@pytest.mark.parametrize(
-    "wait",
-    [
-        concurrent.futures.wait,
-        lambda futures: concurrent.futures.wait(futures, None, "FIRST_COMPLETED"),
-        lambda futures: concurrent.futures.wait(futures, None, "FIRST_EXCEPTION"),
-        lambda futures: list(concurrent.futures.as_completed(futures)),
-    ],
-    ids=["all", "first", "error", "as_completed"],
-)
-def test_the_event_of_who_waits_for_futures_may_be_replaced_as_it_is_added(
-    wait: Callable[[list[concurrent.futures.Future[int]]], object],
-) -> None:
-    """It is looked up anew where it is waited for and where it is set; see `waiting`."""
-    replaced: list[threading.Event] = []
-    futures: list[concurrent.futures.Future[int]] = [concurrent.futures.Future() for _ in range(3)]
-
-    class Waiters(list[Any]):
-        def append(self, waiter: Any, /) -> None:  # noqa: ANN401
-            assert all(each._condition._is_owned() for each in futures)  # type: ignore[attr-defined]
-            assert type(waiter.event) is threading.Event
-            assert not waiter.event.is_set()
-            waiter.event = Seen()
-            replaced.append(waiter.event)
-            super().append(waiter)
-
-    class Seen(threading.Event):
-        def wait(self, timeout: float | None = None) -> bool:
-            assert not any(each._condition._is_owned() for each in futures)  # type: ignore[attr-defined]
-            for future in futures:
-                future.set_running_or_notify_cancel()
-                future.set_result(1)
-            assert self.is_set()
-            return super().wait(timeout)
-
-    (first,) = [each for each in futures if each is min(futures, key=id)]
-    first._waiters = Waiters()  # type: ignore[attr-defined]
-
-    wait(futures)
-
-    assert len(replaced) == 1
-    assert all(each.done() for each in futures)
-
-
-@pytest.mark.racing
-def test_a_set_that_some_add_to_and_discard_from_can_be_copied() -> None:
-    """As `KeyView` does with its futures; nothing is lost, and what stays is in each copy."""
-    stays = [object() for _ in range(100)]
-    shared: set[object] = set(stays)
-    copies: list[int] = []
-
-    def add_and_discard() -> None:
-        mine = [object() for _ in range(50)]
-        for _ in range(MANY // 100):
-            for each in mine:
-                shared.add(each)
-            for each in mine:
-                shared.discard(each)
-
-    def look() -> None:
-        copies.extend(len(shared.copy().intersection(stays)) for _ in range(MANY // 10))
-
-    run_together(add_and_discard, add_and_discard, look)
-
-    assert set(copies) == {len(stays)}
-    assert shared == set(stays)
-
-
 class _Dying:
     """Has its finalizer tell a function, and perhaps comes back to life in it."""
 
@@ -703,13 +635,13 @@ def test_of_two_threads_that_append_to_a_list_both_see_the_same_first_entry() ->
 
 
 @pytest.mark.racing
-def test_the_length_of_a_list_that_another_thread_clears_is_seen_by_an_iterator_that_asks() -> None:
+def test_the_size_of_a_list_that_another_thread_clears_is_seen_by_an_iterator_that_asks() -> None:
     running = [None]
     asked = 0
 
     def ask() -> None:
         nonlocal asked
-        for _ in iter(running.__len__, 0):
+        for _ in iter(running.__sizeof__, [].__sizeof__()):
             asked += 1
 
     def clear() -> None:
@@ -719,3 +651,71 @@ def test_the_length_of_a_list_that_another_thread_clears_is_seen_by_an_iterator_
     run_together(ask, clear, clear)
 
     assert running == []
+
+
+@pytest.mark.parametrize(
+    "wait",
+    [
+        concurrent.futures.wait,
+        lambda futures: concurrent.futures.wait(futures, None, "FIRST_COMPLETED"),
+        lambda futures: concurrent.futures.wait(futures, None, "FIRST_EXCEPTION"),
+        lambda futures: list(concurrent.futures.as_completed(futures)),
+    ],
+    ids=["all", "first", "error", "as_completed"],
+)
+def test_the_event_of_who_waits_for_futures_may_be_replaced_as_it_is_added(
+    wait: Callable[[list[concurrent.futures.Future[int]]], object],
+) -> None:
+    """It is looked up anew where it is waited for and where it is set; see `waiting`."""
+    replaced: list[threading.Event] = []
+    futures: list[concurrent.futures.Future[int]] = [concurrent.futures.Future() for _ in range(3)]
+
+    class Waiters(list[Any]):
+        def append(self, waiter: Any, /) -> None:  # noqa: ANN401
+            assert all(each._condition._is_owned() for each in futures)  # type: ignore[attr-defined]
+            assert type(waiter.event) is threading.Event
+            assert not waiter.event.is_set()
+            waiter.event = Seen()
+            replaced.append(waiter.event)
+            super().append(waiter)
+
+    class Seen(threading.Event):
+        def wait(self, timeout: float | None = None) -> bool:
+            assert not any(each._condition._is_owned() for each in futures)  # type: ignore[attr-defined]
+            for future in futures:
+                future.set_running_or_notify_cancel()
+                future.set_result(1)
+            assert self.is_set()
+            return super().wait(timeout)
+
+    (first,) = [each for each in futures if each is min(futures, key=id)]
+    first._waiters = Waiters()  # type: ignore[attr-defined]
+
+    wait(futures)
+
+    assert len(replaced) == 1
+    assert all(each.done() for each in futures)
+
+
+@pytest.mark.racing
+def test_a_set_that_some_add_to_and_discard_from_can_be_copied() -> None:
+    """As `KeyView` does with its futures; nothing is lost, and what stays is in each copy."""
+    stays = [object() for _ in range(100)]
+    shared: set[object] = set(stays)
+    copies: list[int] = []
+
+    def add_and_discard() -> None:
+        mine = [object() for _ in range(50)]
+        for _ in range(MANY // 100):
+            for each in mine:
+                shared.add(each)
+            for each in mine:
+                shared.discard(each)
+
+    def look() -> None:
+        copies.extend(len(shared.copy().intersection(stays)) for _ in range(MANY // 10))
+
+    run_together(add_and_discard, add_and_discard, look)
+
+    assert set(copies) == {len(stays)}
+    assert shared == set(stays)

@@ -190,6 +190,7 @@ def test_every_reason_reads_as_words() -> None:
         "worker failed",
         "pool closed",
         "duplicate initialize",
+        "demultiplex failed",
     }
 
 

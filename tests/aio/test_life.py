@@ -260,3 +260,113 @@ def test_each_callback_of_an_end_is_called_once_whether_it_comes_before_or_after
     ending.forget(forgotten)
 
     assert called == ["before", "after"]
+
+
+class Items:
+    """The callbacks of a broker whose handler needs the loop."""
+
+    def __init__(self, error: Exception | None = None) -> None:
+        self.loop = asyncio.get_running_loop()
+        self.handled: list[int] = []
+        self.cleaned: list[str] = []
+        self.config = mb.BrokerConfig[int, str, int, str](
+            demultiplex=self.demultiplex,
+            create=lambda key, _: key,
+            handle=self.handle,
+            clean=lambda key, _: self.cleaned.append(key),
+        )
+        self.error = error
+
+    def demultiplex(self, message: int) -> mb.Initialize[str, int] | mb.Dispatch[str, int]:
+        if self.error is not None:
+            raise KeyboardInterrupt
+        return mb.Dispatch("key", message) if message else mb.Initialize("key")
+
+    def handle(self, key: str, message: int, resource: str) -> None:
+        slept = asyncio.run_coroutine_threadsafe(asyncio.sleep(0), self.loop)
+        slept.result(DEADLINE)
+        self.handled.append(message)
+
+
+@pytest.mark.parametrize("max_threads", [None, 2])
+def test_a_broker_is_drained_while_its_handler_uses_the_loop(max_threads: int | None) -> None:
+    async def main() -> None:
+        items = Items()
+        broker = mb.Broker(items.config, max_threads=max_threads)
+        for message in range(4):
+            broker.input.deliver(message)
+
+        report = await broker.adrain(timeout=None)
+
+        assert report.finished
+        assert (items.handled, items.cleaned) == ([1, 2, 3], ["key"])
+
+    run(main())
+
+
+@pytest.mark.parametrize("max_threads", [None, 2])
+def test_leaving_a_broker_s_block_does_what_with_does(max_threads: int | None) -> None:
+    async def main() -> None:
+        items = Items()
+        async with mb.Broker(items.config, max_threads=max_threads) as broker:
+            broker.input.deliver(0)
+            broker.input.deliver(1)
+            await until_in_loop(lambda: items.handled)
+        assert isinstance(broker.exception(), mb.Cancelled)
+        assert items.cleaned == ["key"]
+
+    run(main())
+
+
+def test_what_stopped_a_broker_leaves_its_block_unless_the_block_raises_already() -> None:
+    async def leave(error: Exception | None) -> None:
+        async with mb.Broker(Items(ZeroDivisionError()).config) as broker:
+            broker.input.deliver(1)
+            await until_in_loop(broker.exception)
+            if error is not None:
+                raise error
+
+    with pytest.raises(KeyboardInterrupt):
+        run(leave(None))
+    with pytest.raises(ZeroDivisionError):
+        run(leave(ZeroDivisionError()))
+
+
+def test_leaving_an_executor_s_block_awaits_tasks_that_use_the_loop() -> None:
+    async def main() -> list[int]:
+        loop = asyncio.get_running_loop()
+
+        def ask(number: int) -> int:
+            slept = asyncio.run_coroutine_threadsafe(asyncio.sleep(0, number), loop)
+            return slept.result(DEADLINE)
+
+        async with mb.KeyedExecutor(2) as executor:
+            futures = [executor.submit_keyed(n % 3, ask, n) for n in range(9)]
+        with pytest.raises(RuntimeError, match="shutdown"):
+            executor.submit(ask, 1)
+        assert len(executor._table.threads) == 0
+        return [future.result(0) for future in futures]
+
+    assert run(main()) == list(range(9))
+
+
+def test_a_task_that_is_cancelled_while_it_awaits_an_executor_leaves_it_shut_down() -> None:
+    go = threading.Event()
+
+    async def main() -> None:
+        async def leave() -> None:
+            async with executor:
+                pass
+
+        executor = mb.KeyedExecutor(1)
+        future = executor.submit(go.wait, DEADLINE)
+        task = asyncio.create_task(leave())
+        await until_in_loop(lambda: executor._table.ending._callbacks)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        go.set()
+        executor.shutdown()
+        assert future.result(0)
+
+    run(main())

@@ -18,11 +18,12 @@ from typing import TYPE_CHECKING, Final, Protocol, Self
 from threadpool_mb.aio.loops import running_loop
 from threadpool_mb.arguments import NEVER, Deadline, shortest
 from threadpool_mb.scheduling.ending import Ending
+from threadpool_mb.waiting import parked
 
 if TYPE_CHECKING:
     import asyncio
 
-__all__ = ["AsyncLife", "Ends"]
+__all__ = ["AsyncLife", "Ends", "await_end"]
 
 _FIRST_PAUSE: Final = 0.0005
 _LONGEST_PAUSE: Final = 0.05
@@ -47,7 +48,7 @@ class Ends(Protocol):
 
 
 class AsyncLife[R]:
-    """What a pool, or what else has threads, offers to asyncio. Not to be subclassed by users."""
+    """What a pool or a broker offers to asyncio beside `with` and `drain`. Not for users' own."""
 
     __slots__ = ("_ends",)
 
@@ -68,10 +69,10 @@ class AsyncLife[R]:
     async def adrain(self, *, timeout: float | None) -> R:  # noqa: ASYNC109 - as `drain`
         """Close, await that the backlog is handled, and cancel what is left after the timeout.
 
-        As `drain`, from asyncio: only this task waits, so that workers may use the loop meanwhile.
-        If the task is cancelled, so is what it drains.
+        As `drain`, from asyncio: only this task waits, so that what is drained may use the loop. If
+        the task is cancelled, so is what it drains.
 
-        Blocks: never the loop, but for as long as `close` and `cancel` may call `on_dead_letter`.
+        Blocks: never the loop, but for as long as `on_dead_letter` does, which may be called here.
 
         Returns:
             What `drain` does.
@@ -82,7 +83,7 @@ class AsyncLife[R]:
             ValueError: if the timeout is no number of seconds.
         """
         deadline = Deadline(timeout)
-        await self._awaited(running_loop("adrain"), self.close, deadline)
+        await await_end("adrain", self._ends, self.close, self.cancel, deadline)
         return self.drain(timeout=0)
 
     async def __aenter__(self) -> Self:
@@ -100,32 +101,42 @@ class AsyncLife[R]:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """Drain, or cancel if the block was left with an exception; await that all have ended.
+        """Do what leaving a `with` block does; only this task waits, not its loop.
 
-        If the task is cancelled while it drains, so is what it drains, and `CancelledError` is
-        raised.
+        If the task is cancelled meanwhile, what it waits for is cancelled, too.
         """
         end = self.close if error_type is None else self.cancel
-        await self._awaited(running_loop("async with"), end, NEVER)
+        await await_end("async with", self._ends, end, self.cancel)
 
-    async def _awaited(
-        self, loop: "asyncio.AbstractEventLoop", end: Callable[[], object], deadline: Deadline
-    ) -> None:
-        """End it, and wait until it has ended, at most until the deadline."""
-        ends = self._ends
-        ends.check_not_own_thread()
-        try:
-            end()
-            # In a forked child nobody is there who could end.
-            if not ends.threads_ended():
-                await _reached(loop, ends.ending, deadline)
-            pause = _FIRST_PAUSE
-            while not ends.threads_ended() and (left := deadline.remaining()) != 0:
-                await _pause(loop, shortest(pause, left))
-                pause = min(2 * pause, _LONGEST_PAUSE)
-        except BaseException:
-            self.cancel()
-            raise
+
+async def await_end(
+    what: str,
+    ends: Ends,
+    end: Callable[[], object],
+    cancel: Callable[[], object],
+    deadline: Deadline = NEVER,
+) -> None:
+    """Call `end`, and await the end of `ends` until the deadline; call `cancel` if that fails.
+
+    `what` is for the error's text.
+
+    Raises:
+        RuntimeError: outside of a task of asyncio, or on a thread that would wait for itself.
+    """
+    loop = running_loop(what)
+    ends.check_not_own_thread()
+    try:
+        end()
+        # In a forked child nobody is there who could end.
+        if not ends.threads_ended():
+            await _reached(loop, ends.ending, deadline)
+        pause = _FIRST_PAUSE
+        while not ends.threads_ended() and (left := deadline.remaining()) != 0:
+            await _pause(loop, shortest(pause, left))
+            pause = min(2 * pause, _LONGEST_PAUSE)
+    except BaseException:
+        cancel()
+        raise
 
 
 async def _reached(loop: "asyncio.AbstractEventLoop", ending: Ending, deadline: Deadline) -> None:
@@ -151,7 +162,9 @@ async def _within(
     """Wait for the future, or until the time has run out."""
     timer = None if seconds is None else loop.call_later(seconds, _set, future)
     try:
-        await future
+        # On a loop that runs in a worker the worker's thread waits, too.
+        with parked():
+            await future
     finally:
         if timer is not None:
             timer.cancel()

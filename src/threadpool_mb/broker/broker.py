@@ -8,8 +8,9 @@ import threading
 import warnings
 from collections.abc import Callable
 from types import TracebackType
-from typing import Final, Self, cast, final
+from typing import Any, Final, Self, cast, final
 
+from threadpool_mb.aio.life import AsyncLife, await_end
 from threadpool_mb.arguments import Deadline, check_limit
 from threadpool_mb.broker.config import BrokerConfig
 from threadpool_mb.broker.inputs import BrokerInput
@@ -34,12 +35,46 @@ __all__ = ["Broker"]
 
 _UNLIMITED: Final = Unlimited()
 
+
+@final
+class _Ends:
+    """The end of a broker, for who waits for it; see `aio.life`. Does not keep the broker alive."""
+
+    __slots__ = ("_loop", "_owner", "_thread", "ending")
+
+    def __init__(
+        self, owner: str, loop: BrokerLoop[Any, Any, Any, Any], thread: threading.Thread
+    ) -> None:
+        self._owner: Final = owner
+        self._loop: Final = loop
+        self._thread: Final = thread
+        self.ending: Final = loop.ending
+
+    def threads_ended(self) -> bool:
+        if self._loop.in_child:
+            return True
+        self._thread.join(0)
+        return self._loop.ended and not self._thread.is_alive()
+
+    def check_not_own_thread(self) -> None:
+        self.refuse_own_thread(self._owner, "awaited")
+
+    def refuse_own_thread(self, owner: object, what: str) -> None:
+        """Raise `RuntimeError` on a thread of the broker's."""
+        thread, parallel = threading.current_thread(), self._loop.parallel
+        if thread is self._thread or (
+            parallel is not None and (thread in parallel or parallel.runs_here())
+        ):
+            msg = f"{owner} cannot be {what} from its own thread: that would wait for itself"
+            raise RuntimeError(msg)
+
+
 _numbers: Final = itertools.count(1)
 """Numbers for names; `next` of a `count` is atomic (`tests/test_assumptions.py`)."""
 
 
 @final
-class Broker[M, K, W, R](Uncopied):
+class Broker[M, K, W, R](AsyncLife[BrokerDrainReport], Uncopied):
     """Owns a table of resources: connections, files, whatever has a key.
 
     A message from `input` is demultiplexed to a key. `Initialize` creates the key's resource,
@@ -60,7 +95,7 @@ class Broker[M, K, W, R](Uncopied):
     `Exception`.
     """
 
-    __slots__ = ("__weakref__", "_input", "_loop", "_name", "_thread")
+    __slots__ = ("__weakref__", "_end", "_input", "_loop", "_name", "_thread")
 
     def __init__(
         self,
@@ -147,12 +182,13 @@ class Broker[M, K, W, R](Uncopied):
         close_at_exit(loop)
         try:
             thread.start()
-        except RuntimeError as error:
+        except (RuntimeError, MemoryError) as error:
             msg = f"{owner}: the system gave no thread: {error}"
             raise ThreadRefused(msg) from error
         except BaseException:
             loop.cancel()  # interrupted while it waited for the thread, which runs
             raise
+        self._ends = self._end = _Ends(owner, loop, thread)
         # Last, so that `__del__` finds it only where a thread runs.
         self._loop: Final = loop
 
@@ -238,10 +274,12 @@ class Broker[M, K, W, R](Uncopied):
         loop = self._loop
         if loop.in_child:
             return loop.report()
-        self._check_not_own_thread("drained")
+        self._end.refuse_own_thread(self, "drained")
         try:
             loop.close()
             loop.wait(deadline)
+            # The latch is opened by the thread, which has yet to end itself.
+            self._thread.join(deadline.remaining())
             report = loop.report()
         except BaseException:
             loop.cancel()
@@ -250,17 +288,9 @@ class Broker[M, K, W, R](Uncopied):
             loop.cancel()
         return report
 
-    def _check_not_own_thread(self, what: str) -> None:
-        thread, parallel = threading.current_thread(), self._loop.parallel
-        if thread is self._thread or (
-            parallel is not None and (thread in parallel or parallel.runs_here())
-        ):
-            msg = f"{self!r} cannot be {what} from its own thread: that would wait for itself"
-            raise RuntimeError(msg)
-
     def _wait(self, deadline: Deadline) -> None:
         if not self._loop.in_child:
-            self._check_not_own_thread("joined")
+            self._end.refuse_own_thread(self, "joined")
         self._thread.join(deadline.remaining())
         # After that: a signal handler may have forked meanwhile.
         if self._loop.in_child:
@@ -304,6 +334,17 @@ class Broker[M, K, W, R](Uncopied):
             # In a child of the process in which it was made it is left at once.
             if not self._loop.in_child:
                 raise
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Do what leaving a `with` block does; only this task waits, not its loop."""
+        await await_end("async with", self._ends, self.cancel, self.cancel)
+        if error is None and not self._loop.in_child:
+            self.join()
 
     def __repr__(self) -> str:
         """Show what there is of resources and messages, and whether it runs."""

@@ -35,6 +35,7 @@ from threadpool_mb.mailbox.own_kinds import own_mailbox
 from threadpool_mb.mailbox.protocols import Mailbox
 from threadpool_mb.markers import MISSING
 from threadpool_mb.messages import Dispatch, Initialize
+from threadpool_mb.scheduling.ending import Ending
 
 __all__ = ["BrokerLoop"]
 
@@ -62,6 +63,7 @@ class BrokerLoop[M, K, W, R]:
         "_resources",
         "cancelling",
         "ended",
+        "ending",
         "in_child",
         "mailbox",
         "parallel",
@@ -115,6 +117,8 @@ class BrokerLoop[M, K, W, R]:
         """Whether the broker's thread is one of the process that has forked this one."""
         self.ended: bool = False
         """All is done: resources are cleaned, and `error` stays as it is."""
+        self.ending: Final = Ending()
+        """Reached when `ended` is set."""
         # Opened when `ended` is set.
         self._over: Final = Latch()
         self._errors: Final = errors
@@ -250,6 +254,7 @@ class BrokerLoop[M, K, W, R]:
                 self._errors.append(error)
         self.ended = True
         self._over.open()
+        self.ending.reach()
 
     def _take_alone(self, take: Callable[[M], object]) -> None:
         # No name here holds the message while it is waited for.

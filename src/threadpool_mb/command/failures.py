@@ -98,12 +98,12 @@ def fresh(call_id: CallId, key: object, error: BaseException, *, from_box: bool)
 
 def _again(given: CallError) -> CallError:
     """Return another error that says the same."""
-    text, key, reason = str(given), given.key, given.reason
-    again = (
-        WorkerGone(text, given.call_id, key=key, reason=reason, started=given.started)
-        if isinstance(given, WorkerGone)
-        else type(given)(text, given.call_id, key=key, reason=reason)
-    )
+    key, reason = given.key, given.reason
+    again: CallError
+    if isinstance(given, WorkerGone):
+        again = WorkerGone(str(given), given.call_id, key=key, reason=reason, started=given.started)
+    else:
+        again = type(given)(str(given), given.call_id, key=key, reason=reason)
     if given.__cause__ is not None:
         again.__cause__ = given.__cause__
     return again

@@ -4,8 +4,10 @@ import concurrent.futures
 import itertools
 from collections.abc import Callable, Iterable, Iterator
 from contextvars import copy_context
-from typing import Any, Final, Literal, final, override
+from typing import Any, Final, Literal, Self, final, override
 
+from threadpool_mb.aio.life import await_end
+from threadpool_mb.aio.loops import running_loop
 from threadpool_mb.arguments import check_key, check_limit
 from threadpool_mb.callables import check_callable
 from threadpool_mb.describing import describe
@@ -250,6 +252,25 @@ class KeyedExecutor(StandardExecutor):
             self._table.cancel_pending()
         if wait:
             self._table.join()
+
+    async def __aenter__(self) -> Self:
+        """Return the executor.
+
+        Raises:
+            RuntimeError: outside of a task of asyncio.
+        """
+        running_loop("async with")
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Shut it down, as leaving a `with` block does; only this task waits, not its loop.
+
+        Raises:
+            CancelledError: if the task was cancelled meanwhile; it is shut down all the same.
+            RuntimeError: outside of a task of asyncio, or in a task of this executor.
+        """
+        table = self._table
+        await await_end("async with", table, table.close, table.close)
 
     def __del__(self) -> None:
         """Let the threads end once all is done; see `Table.close`."""

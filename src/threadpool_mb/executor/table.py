@@ -7,6 +7,7 @@ one is done, the threads end. A task that is refused a thread never runs.
 """
 
 import concurrent.futures.thread
+import contextlib
 import contextvars
 import functools
 import logging
@@ -14,12 +15,13 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import Final, NoReturn, final
 
-from threadpool_mb.arguments import NEVER, Deadline
+from threadpool_mb.arguments import AT_ONCE, NEVER, Deadline
 from threadpool_mb.describing import some_keys
 from threadpool_mb.errors import ThreadRefused
 from threadpool_mb.executor.tasks import Shard, Task
 from threadpool_mb.forking import MADE_BEFORE_FORK, keep, remake
 from threadpool_mb.latches import Latch
+from threadpool_mb.scheduling.ending import Ending
 from threadpool_mb.scheduling.shared_threads import SharedThreads
 
 __all__ = ["Table"]
@@ -42,6 +44,7 @@ class Table:
         "_initialize",
         "broken",
         "closed",
+        "ending",
         "in_child",
         "name",
         "shards",
@@ -66,6 +69,8 @@ class Table:
         self.shards: Final = tuple(Shard(self) for _ in range(_SHARDS))
         # That it is closed and no task is left; `join` waits for it.
         self._ended: Final = Latch()
+        self.ending: Final = Ending()
+        """The same, for asyncio."""
         self.closed: bool = False
         self.broken: bool = False
         self.in_child: bool = False
@@ -217,11 +222,19 @@ class Table:
         """
         if self.in_child:
             return
-        if threading.current_thread() in self.threads:
-            raise RuntimeError(f"a task cannot wait for the end of {self.name}, which runs it")
+        self.check_not_own_thread()
         # First: the thread of a task that was just submitted may not have been started yet.
         self._ended.wait(NEVER)
         self.threads.join(NEVER)
+
+    def threads_ended(self) -> bool:
+        """Return whether a table that has ended has no thread left. Blocks: never."""
+        return self.in_child or (self._ended.is_open and self.threads.join(AT_ONCE))
+
+    def check_not_own_thread(self) -> None:
+        """Raise `RuntimeError` on one of its threads."""
+        if threading.current_thread() in self.threads:
+            raise RuntimeError(f"a task cannot wait for the end of {self.name}, which runs it")
 
     def waits_for(self, deadline: Deadline) -> str | None:
         """Return what keeps a closed table from its end at the deadline; see `exit_hook`."""
@@ -264,6 +277,7 @@ class Table:
     def _end(self) -> None:
         self.threads.close()
         self._ended.open()
+        self.ending.reach()
 
     def fail(self, *_: object, **__: object) -> NoReturn:
         """Raise what a task raises in the place of its function, once the table is broken."""
@@ -306,9 +320,11 @@ class Table:
         try:
             self._initialize()
         except BaseException:
-            _logger.critical("%s: the initializer raised", self.name, exc_info=True)
             # The thread goes on: somebody has to tell those that were taken.
             self.break_down()
+            # A log handler that raises must not keep it from that.
+            with contextlib.suppress(Exception):
+                _logger.critical("%s: the initializer raised", self.name, exc_info=True)
 
     def break_down(self) -> None:
         """Let all tasks fail that have not begun, and take no more."""

@@ -57,8 +57,9 @@ class KeyView(StandardExecutor):
             # Of the set alone: futures outlive views.
             future.add_done_callback(unfinished.discard)
             unfinished.add(future)
-            # After that, as `shutdown` writes this before it looks into the set: one of both sees
-            # what the other has done.
+            # 1. This thread adds the future to the set, then reads `_shut`.
+            # 2. `shutdown` writes `_shut`, then copies the set.
+            # If (1) does not see it, its adding came before the copy of (2), which has the future.
             if self._shut:
                 self._refuse()
             context = None if self._own_context else copy_context()
@@ -81,6 +82,8 @@ class KeyView(StandardExecutor):
             RuntimeError: if it would wait in a task of the key; it is shut down all the same.
         """
         self._shut = True
+        if self._table.in_child:
+            return  # the tasks are the parent's
         # Copies are atomic.
         if cancel_futures:
             for future in self._unfinished.copy():

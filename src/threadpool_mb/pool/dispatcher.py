@@ -1,13 +1,12 @@
 """The control plane: the dispatcher thread starts workers and knows when all have ended.
 
 **Guarantees.** Each worker that was entered is started once when its turn comes, unless it is
-dropped before; its end is reported once. Messages that it leaves are dead letters before its end is
-reported, and its end is reported before its successor starts. The dispatcher thread never delivers
-a message. It runs no user code, but for one case: if the system starts no thread for a worker,
-there is none to run the hooks that are told of it, and they run on the dispatcher.
+dropped before; its end is reported once (`ended`). The dispatcher thread never delivers a message.
+It runs no user code, but for one case: if the system starts no thread for a worker, there is none
+to run the hooks that are told of it, and they run on the dispatcher.
 
-A worker's life: `enter` (any thread) → `_start` (dispatcher) → the worker's function (its own
-thread) → `_ended` (its own thread).
+A worker's life: `Roster.enter` (any thread) → `_start` (dispatcher) → the worker's function →
+`WorkerEnds.report` (both on its own thread).
 """
 
 import dataclasses
@@ -98,11 +97,11 @@ class Dispatcher[K, M]:
         """Has a message handled on the caller's thread, if that can be done."""
         self._threads: Final = self._kind.threads
         self.roster: Final[Roster[K, M]] = Roster(self._inbox.put, self._kind.start_at_once)
+        self.ending: Final = Ending()
+        """Reached when all workers have ended."""
         self._ended.roster = self.roster
         self._telling: Final[Telling[K, M]] = Telling(name, self.roster)
         self._thread: Final = new_thread(self._run, f"{name}-dispatcher")
-        self.ending: Final = Ending()
-        """Reached when all workers have ended."""
         close_at_exit(self)
         try:
             self._thread.start()
@@ -189,6 +188,8 @@ class Dispatcher[K, M]:
 
     def threads_ended(self) -> bool:
         """Return whether all threads have ended. Blocks: never."""
+        if self.roster.in_child:
+            return True
         self._thread.join(0)
         return not self._thread.is_alive() and self._threads.join(AT_ONCE)
 

@@ -46,7 +46,7 @@ _numbers: Final = itertools.count(1)
 
 
 @final
-class Pool[K, M](Uncopied, AsyncLife[DrainReport[K]]):
+class Pool[K, M](AsyncLife[DrainReport[K]], Uncopied):
     """Hands messages to workers by key: in order per key, parallel across keys.
 
     A worker is a generator function of a key, which takes a message at each `yield`. Millions of
@@ -376,10 +376,8 @@ class Pool[K, M](Uncopied, AsyncLife[DrainReport[K]]):
         An interrupt while it drains (Ctrl-C) cancels it, and is raised.
         """
         try:
-            if error_type is not None:
-                self.cancel()
-            else:
-                self.close()
+            end = self.close if error_type is None else self.cancel
+            end()
             self.join()
         except BaseException:
             self.cancel()

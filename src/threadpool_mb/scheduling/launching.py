@@ -7,17 +7,17 @@ The race of a thread that starts another one and a thread that joins:
 
 1. The starter enters the new thread as one that it launches, then calls its `start`.
 2. The new thread runs, and may end.
-3. The starter enters it as one that was started, and puts a token for those who join.
+3. The starter enters it as one that was started, and opens the launch's latch.
 
-A joiner that looks between (1) and (3) finds the launch, waits for the token, and looks again. To
+A joiner that looks between (1) and (3) finds the launch, waits for the latch, and looks again. To
 look only for what (3) enters would leave out a thread that runs already.
 """
 
-import queue
 import threading
 from typing import Final, final
 
 from threadpool_mb.arguments import Deadline
+from threadpool_mb.latches import Latch
 
 __all__ = ["Launches"]
 
@@ -26,7 +26,8 @@ __all__ = ["Launches"]
 class Launches:
     """The threads of one owner.
 
-    Threads: methods that end in `_locked` are called under the lock; the others take it.
+    Threads: methods that end in `_locked` are called under the lock; `bool` and `forked` need none;
+    the others take it.
     """
 
     __slots__ = ("_launching", "_lock", "_started")
@@ -36,7 +37,7 @@ class Launches:
         self._lock: Final = lock
         # One that has ended is dropped as the next one starts.
         self._started: Final[dict[threading.Thread, None]] = {}
-        self._launching: Final[dict[threading.Thread, queue.SimpleQueue[None]]] = {}
+        self._launching: Final[dict[threading.Thread, Latch]] = {}
 
     def __bool__(self) -> bool:
         """Return whether there is one that was started."""
@@ -44,7 +45,7 @@ class Launches:
 
     def launch_locked(self, thread: threading.Thread) -> None:
         """Take note that `thread.start()` is about to be called."""
-        self._launching[thread] = queue.SimpleQueue()
+        self._launching[thread] = Latch()
 
     def runs_locked(self, thread: threading.Thread) -> None:
         """Take note that a thread runs: said by the thread itself."""
@@ -68,10 +69,15 @@ class Launches:
     def _over_locked(self, thread: threading.Thread) -> None:
         launching = self._launching.pop(thread, None)
         if launching is not None:
-            launching.put(None)
+            launching.open()
 
     def forked(self) -> None:
-        """Wait for no launch of the parent's; in a child of `os.fork`."""
+        """Wait for no launch of the parent's; in a child of `os.fork`.
+
+        The thread that has forked may wait for one itself, in a frame below the signal handler.
+        """
+        for each in list(self._launching.values()):
+            each.open()
         self._launching.clear()
 
     def all(self) -> set[threading.Thread]:
@@ -91,12 +97,8 @@ class Launches:
             with self._lock:
                 launching = list(self._launching.values())
                 threads = [thread for thread in self._started if thread not in joined]
-            for each in launching:
-                try:
-                    each.get(timeout=deadline.remaining())
-                except queue.Empty:
-                    return False
-                each.put(None)  # for the next one who joins
+            if not all(each.wait(deadline) for each in launching):
+                return False
             if not threads and not launching:
                 return True
             for thread in threads:

@@ -24,8 +24,9 @@ _REST_SECONDS: Final = 0.1
 class RestingThreads:
     """The threads that rest.
 
-    Threads: `rest` is the resting thread's; the others are called under the lock of whoever counts
-    the threads.
+    Threads: what ends in `_locked` is called under the lock of whoever counts the threads; `rest`
+    takes it; the other three need none. Two threads that await one that goes on at once may
+    overwrite each other's queue: one of them then waits its whole grace, and no turn is lost.
     """
 
     __slots__ = ("_going_on", "_lock", "_made_room", "_resting")
@@ -70,7 +71,7 @@ class RestingThreads:
     def rest(self, bell: "queue.SimpleQueue[bool]") -> bool:
         """Wait until this thread is needed; `False` if it is to end.
 
-        Blocks: some tenths of a second at most.
+        Blocks: a tenth of a second at most.
 
         The race at the end of that time:
 

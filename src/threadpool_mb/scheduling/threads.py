@@ -36,7 +36,6 @@ class _CachedThread:
 
     def __init__(self, cache: "ThreadCache", name: str) -> None:
         self.jobs: Final[queue.SimpleQueue[Callable[[], object] | None]] = queue.SimpleQueue()
-        # Not a daemon, which at interpreter exit would be stopped in the middle of a message.
         self.serves: Final[queue.SimpleQueue[None]] = queue.SimpleQueue()
         """Gets a token as the thread begins to serve."""
         self.thread: Final = new_thread(functools.partial(cache.serve, self), name)

@@ -67,7 +67,7 @@ class _Threads(Protocol):
 
 @final
 class ServingThread:
-    """A shared thread, as a worker sees it that waits in a call on it; see `command.waits`.
+    """A shared thread, as a worker sees it that waits in a call on it; see `threadpool_mb.waits`.
 
     Threads: its own.
     """
