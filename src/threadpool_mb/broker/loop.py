@@ -24,6 +24,7 @@ from threadpool_mb.broker.parallel import ParallelHandling
 from threadpool_mb.broker.receiving import SharedReceiving
 from threadpool_mb.broker.reports import BrokerDrainReport
 from threadpool_mb.broker.resources import Address, Resources
+from threadpool_mb.command.failures import forget_locals
 from threadpool_mb.dead_letters import DeadLetterOffice, DeadLetterReason
 from threadpool_mb.describing import describe
 from threadpool_mb.errors import Cancelled, MailboxClosed, MailboxEmpty
@@ -328,6 +329,7 @@ class BrokerLoop[M, K, W, R]:
             self._office.take(MISSING, message, DeadLetterReason.DEMULTIPLEX_FAILED, error)
             if not isinstance(error, Exception):
                 raise
+            forget_locals(error)
             return None
         return address
 

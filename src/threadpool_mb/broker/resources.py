@@ -103,6 +103,8 @@ class Resources[K, W, R]:
         finally:
             if entry is None:
                 self._office.take(key, message, DeadLetterReason.UNKNOWN_KEY, cause)
+            if isinstance(cause, Exception):
+                forget_locals(cause)
             # Its traceback holds this frame, which must not hold the error.
             del cause
         if entry is not None:
@@ -124,6 +126,8 @@ class Resources[K, W, R]:
         finally:
             if entry is None and message is not MISSING:
                 self._office.take(key, message, reason, cause)
+            if isinstance(cause, Exception):
+                forget_locals(cause)
             del cause
         if entry is not None and message is not MISSING and not self.in_child:
             self._handle(entry, message)
