@@ -67,7 +67,8 @@ class DispatchDeadlock(RuntimeError):
 
     It waits for room in the full mailbox of a worker that waits, through whatever chain, for room
     in the sender's own, or for an answer of the sender. The message was not taken. The text names
-    the chain.
+    the chain. A worker that waits is held not to receive meanwhile: do not have another thread
+    receive from its mailbox.
     """
 
     def __init__(self, message: str, key: object = MISSING) -> None:

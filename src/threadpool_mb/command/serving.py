@@ -133,6 +133,9 @@ class _Server:
             # Asked to stop, or interrupted, in the midst of it.
             if isinstance(request, Call):
                 _fail(request, error)
+            if isinstance(error, GeneratorExit):
+                # Not to be taken for the end of the worker.
+                raise RuntimeError("a handler raised GeneratorExit") from error
             raise
         finally:
             # The caller gets the error, whose traceback holds this frame.

@@ -275,7 +275,7 @@ class KeyedExecutor(StandardExecutor):
     def __del__(self) -> None:
         """Let the threads end once all is done; see `Table.close`."""
         table: Table | None = getattr(self, "_table", None)
-        if table is not None:
+        if table is not None and not table.closed:
             table.close()
 
     def __repr__(self) -> str:

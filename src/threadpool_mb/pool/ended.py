@@ -68,18 +68,19 @@ class WorkerEnds[K, M]:
             self.tell(functools.partial(self.roster.leave, incarnation, may_start=True), "the key")
             if error is not None:
                 incarnation.leftovers.reason = DeadLetterReason.WORKER_FAILED
-                incarnation.end_error = error
                 # Before the dead letters that it has caused.
                 log = self._log_never_ran if never_ran else self._log_failure
                 self.tell(functools.partial(log, incarnation, error), "a log handler")
+                # The traceback holds the worker's frames, and these the call in hand, whose reply
+                # will hold the error: a cycle. Before anybody else has the error: to clear a frame
+                # that another thread looks at crashes 3.14t.
+                self.tell(functools.partial(forget_locals, error), "a finalizer")
+                incarnation.end_error = error
             self._report(incarnation, error, cause, message)
         finally:
             # Its traceback holds the worker's frames, and what these hold ends with them: a
             # generator that is suspended in a `with` block, say. Before the successor starts, and
-            # as long as this worker is known to run here: that block may call the successor. Also
-            # where a hook or a caller has kept the error.
-            if error is not None:
-                self.tell(functools.partial(forget_locals, error), "a finalizer")
+            # as long as this worker is known to run here: that block may call the successor.
             del error, message
             here.inner.remove(incarnation)
             self.roster.end(incarnation, failed=failed)

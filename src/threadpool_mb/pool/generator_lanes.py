@@ -10,8 +10,8 @@ A worker that has handled its backlog is closed: its `yield` raises `GeneratorEx
 stop before its next message is told so by `Cancelled`, which its `yield` raises.
 
 **Contexts.** Each worker has a `contextvars.Context` of its own, in force in each of its turns and
-calls, whichever thread runs it. A lane keeps the context only while there is something in it: one
-that is empty cannot be told from a new one, and would cost every idle worker 64 bytes and more.
+calls, whichever thread runs it. A lane keeps the context once there is something in it after a
+turn: one that is empty would cost every idle worker 64 bytes and more.
 """
 
 import _thread
@@ -112,10 +112,8 @@ class GeneratorLane[K, M](Lane[M]):
             if len(context):
                 self._context = context
             return goes_on
-        goes_on = context.run(self._work_in_context)
-        if not len(context):
-            self._context = None
-        return goes_on
+        # Once there was something in it, it is kept: a token of it may be left.
+        return context.run(self._work_in_context)
 
     def _work_in_context(self) -> bool:
         over = self._generator
@@ -137,6 +135,7 @@ class GeneratorLane[K, M](Lane[M]):
         # An idle lane has had a turn, and so has a generator.
         generator: Any = self._generator
         context = self._context
+        is_new = context is None
         if context is None:
             # Kept before it is used: an interrupt must not lose what the worker has set.
             context = self._context = contextvars.Context()
@@ -153,7 +152,7 @@ class GeneratorLane[K, M](Lane[M]):
                 # It was meant for the thread that calls: it comes again there.
                 _thread.interrupt_main()
             return False
-        if not len(context):
+        if is_new and not len(context):
             self._context = None
         return True
 

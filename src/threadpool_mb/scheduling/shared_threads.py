@@ -179,11 +179,7 @@ class SharedThreads(ThreadCount):
                 wanted = running < least or self._one_is_needed()
                 if not self.growing or not wanted:
                     return
-                rested = self._resting.wake_locked()
-                if rested is not None:
-                    self._starting += 1
-                    self._threads.append(rested)
-                    self._look_whether_growing_locked()
+                if self._wake_rested_locked():
                     return
                 thread = new_thread(self._serve, self._named(running))
                 self._launches.launch_locked(thread)
@@ -195,8 +191,10 @@ class SharedThreads(ThreadCount):
             self._launches.started(thread)
         except (RuntimeError, MemoryError) as error:
             self._not_started(thread)
-            # With what there is, from now on; where that is refused too, with another one.
+            # With what there is, from now on; where that is refused too, with another one. One that
+            # rests has counted on this one, and takes its place.
             with self._lock:
+                self._wake_rested_locked()
                 none = not self._threads
                 self._refused = not none
                 self._look_whether_growing_locked()
@@ -214,6 +212,16 @@ class SharedThreads(ThreadCount):
         except BaseException:  # an interrupt
             self._not_started(thread)
             raise
+
+    def _wake_rested_locked(self) -> bool:
+        """Have a thread that rests count and take turns again, if there is one."""
+        rested = self._resting.wake_locked()
+        if rested is None:
+            return False
+        self._starting += 1
+        self._threads.append(rested)
+        self._look_whether_growing_locked()
+        return True
 
     def _not_started(self, thread: threading.Thread | None) -> None:
         """Let there be another thread in the place of one that has not started."""
