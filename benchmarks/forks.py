@@ -60,7 +60,7 @@ class Parents:
         self.pool: Final[mb.Pool[int, mb.Call[int]]] = mb.Pool(answers, inline_calls=False)
         self.full: Final = mb.Pool(receives, mailbox=mb.Blocking(4))
         self.executor: Final = mb.KeyedExecutor(2)
-        self.broker: Final = mb.Broker(_config(), max_threads=2)
+        self.broker: Final = mb.Broker(_config(), max_threads=2, mailbox=mb.Blocking(64))
         for key in range(4):
             self.pool.initialize(key)
             self.full.initialize(key)
