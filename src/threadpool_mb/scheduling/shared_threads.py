@@ -368,9 +368,10 @@ class SharedThreads(ThreadCount):
             self._resting.await_one_that_goes_on()
         with self._lock:
             running = len(self._threads)
-            if running <= self._max_threads or (
-                self._ready.qsize() and self._blocked >= running - 1
-            ):
+            # One that is being started may be refused, and is not counted on.
+            launched = self._starting - starting
+            others = running - 1 - self._blocked - launched
+            if running <= self._max_threads or (others <= 0 and (launched or self._ready.qsize())):
                 return None
             self._threads.remove(threading.current_thread())
             self._starting -= starting
