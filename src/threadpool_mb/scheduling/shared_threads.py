@@ -239,8 +239,7 @@ class SharedThreads(ThreadCount):
         Blocks: never.
         """
         with self._lock:
-            self._closed = True
-            self.growing = False
+            self._count_no_more()
             self._resting.end_locked()
         self._ready.put(None)
 
@@ -249,8 +248,8 @@ class SharedThreads(ThreadCount):
         remake(self._lock)
         if usable and not self._threads and not self._ready.qsize():
             return True
-        self._closed = self.in_child = True
-        self.growing = False
+        self._count_no_more()
+        self._in_child()
         self._launches.forked()
         return False
 
