@@ -60,7 +60,7 @@ class Parents:
         self.pool: Final[mb.Pool[int, mb.Call[int]]] = mb.Pool(answers, inline_calls=False)
         self.full: Final = mb.Pool(receives, mailbox=mb.Blocking(4))
         self.executor: Final = mb.KeyedExecutor(2)
-        self.broker: Final = mb.Broker(_config(), max_threads=2)
+        self.broker: Final = mb.Broker(_config(), max_threads=2, mailbox=mb.Blocking(64))
         for key in range(4):
             self.pool.initialize(key)
             self.full.initialize(key)
@@ -164,9 +164,10 @@ def _end_of(pid: int) -> str:
     finally:
         os.close(handle)
     if not ended:
+        # Or it has ended while this process was stopped: `select` does not look again then.
         os.kill(pid, signal.SIGKILL)
     code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-    return "hung" if not ended else "fine" if code == _FINE else f"exit code {code}"
+    return {_FINE: "fine", -signal.SIGKILL: "hung"}.get(code, f"exit code {code}")
 
 
 def fork_beside_busy_threads(forks: int) -> collections.Counter[str]:

@@ -385,3 +385,11 @@ begun.wait()
 """
 
     assert run(program) == ["ends"]
+
+
+@pytest.mark.parametrize("submit", ["", "executor.submit(int).result()"])
+@pytest.mark.parametrize("shutdown", ["", "executor.shutdown()"])
+def test_an_executor_of_a_module_is_finalized_without_a_word_as_the_interpreter_ends(
+    submit: str, shutdown: str
+) -> None:
+    assert run(f"executor = mb.KeyedExecutor(1)\n{submit}\n{shutdown}") == []

@@ -46,7 +46,10 @@ class Ending:
         self._call()
 
     def _call(self) -> None:
-        # Not `while self._callbacks`: only `pop` is one operation.
-        with contextlib.suppress(IndexError):
+        # Not `while self._callbacks`: only `pop` is one operation. Without a name of the module: an
+        # executor that is finalized as the interpreter ends comes here when they are gone.
+        try:
             while True:
                 self._callbacks.pop()()
+        except IndexError:
+            pass
