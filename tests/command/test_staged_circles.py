@@ -25,7 +25,6 @@ from threadpool_mb import (
     CallError,
     Mailbox,
     Pool,
-    WorkerExit,
     call,
     call_async,
     cast,
@@ -138,7 +137,7 @@ def test_a_clean_up_behind_the_end_of_a_worker_that_calls_its_successor_is_told(
     place: Place, kind: Kind, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # What is logged is kept, with the traceback.
-    monkeypatch.setattr(logging.getLogger("threadpool_mb.pool.dispatcher"), "disabled", True)
+    monkeypatch.setattr(logging.getLogger("threadpool_mb.pool.ended"), "disabled", True)
     told: list[CallError] = []
     started: list[object] = []
 
@@ -147,6 +146,7 @@ def test_a_clean_up_behind_the_end_of_a_worker_that_calls_its_successor_is_told(
             yield
         finally:
             # It ends with the worker's frame, and that with its error's traceback.
+            pool.initialize("a")
             told.append(error_of(lambda: call(pool.ref("a"), Echo("1"))))
 
     def start() -> None:
@@ -167,12 +167,8 @@ def test_a_clean_up_behind_the_end_of_a_worker_that_calls_its_successor_is_told(
         while True:
             (yield).reply_box.reply("2")
 
-    def restart(exit_: WorkerExit[str]) -> None:
-        if len(started) == 1:
-            pool.initialize(exit_.key)
-
     worker: Callable[..., Any] = function if kind == "function" else generator
-    pool = place.pool(kind, "a", worker=worker, on_worker_exit=restart)
+    pool = place.pool(kind, "a", worker=worker)
     until(lambda: told)
 
     assert type(told[0]) is CallDeadlock

@@ -25,7 +25,7 @@ class RaisingHandler(logging.Handler):
 @pytest.fixture
 def _raising_log() -> Iterator[None]:
     """Let every log line of the dispatcher raise."""
-    logger = logging.getLogger("threadpool_mb.pool.dispatcher")
+    logger = logging.getLogger("threadpool_mb.pool")
     handler = RaisingHandler()
     logger.addHandler(handler)
     yield

@@ -7,7 +7,8 @@ from collections.abc import Callable, Generator
 import pytest
 
 import threadpool_mb as mb
-from tests.helpers import Running, refusing_threads, until
+from tests.helpers import DEADLINE, Running, refusing_threads, until
+from tests.pool.witness import Gate
 from threadpool_mb import waits
 
 
@@ -129,3 +130,39 @@ def test_what_a_shared_thread_keeps_alive_of_a_call_is_freed_soon() -> None:
         for _ in range(5):
             with pytest.raises(mb.WorkerGone, match="dropped"):
                 mb.call_async(pool.ref("a"), Do(int)).result(timeout=15)
+
+
+def test_a_thread_does_not_rest_for_one_that_is_being_started_and_is_refused_then(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The only other thread has yet to start: to rest for it would leave the turn to nobody."""
+    launching, refused = Gate(), threading.Event()
+    start = threading.Thread.start
+
+    def refuse_the_second(thread: threading.Thread) -> None:
+        if thread.name == "rested-shared-2":
+            launching()
+            refused.set()
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", refuse_the_second)
+    mailbox: mb.Mailbox[mb.Call[object]] = mb.Unlimited().create()
+    with mb.Pool(worker, max_threads=1, inline_calls=False, name="rested") as pool:
+        pool.initialize("a")
+        pool.initialize("b")
+        asked = mb.call_async(
+            pool.ref("a"), Do(lambda: mb.call(mailbox.new_input(), Do(int), timeout=DEADLINE))
+        )
+        received = mailbox.receive()
+        other = mb.call_async(pool.ref("b"), Do(lambda: "b"))
+        launching.wait_until_reached()
+
+        received.reply_box.reply("a")
+        answers = [each.result(timeout=DEADLINE) for each in (asked, other)]
+        launching.open()
+        refused.wait(DEADLINE)
+        after = mb.call(pool.ref("b"), Do(lambda: "after"), timeout=DEADLINE)
+
+    assert answers == ["a", "b"]
+    assert after == "after"

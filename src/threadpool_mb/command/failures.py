@@ -15,11 +15,13 @@ from threadpool_mb.errors import (
     WorkerGone,
 )
 from threadpool_mb.forking import MADE_BEFORE_FORK
+from threadpool_mb.here import Holder
 from threadpool_mb.markers import MISSING
 
 __all__ = [
     "DROPPED",
     "deadlock",
+    "fails",
     "forget_locals",
     "fresh",
     "made_before_fork",
@@ -109,13 +111,19 @@ def _again(given: CallError) -> CallError:
     return again
 
 
+def fails(holder: Holder | None) -> bool:
+    """Return whether a worker has failed, and may have yet to be known to have ended."""
+    return holder is not None and holder.end_reason == DeadLetterReason.WORKER_FAILED
+
+
 def forget_locals(error: BaseException) -> None:
     """Clear the locals of the frames that have ended of which the traceback of an error tells.
 
-    For an error that callers get as a cause, once whoever reports it has seen it. The call that was
-    in hand is among the locals, and refers to the caller's reply, which refers to the error: a
-    cycle, which would keep all that the worker held. So nothing of it lives on, a `with` block that
-    was suspended, say, though somebody keeps the error. Lines and names stay to be read.
+    For an error that callers get as a cause, before any other thread has it: to clear a frame at
+    which another thread looks crashes 3.14t. The call that was in hand is among the locals, and
+    refers to the caller's reply, which refers to the error: a cycle, which would keep all that the
+    worker held. So nothing of it lives on, a `with` block that was suspended, say, though somebody
+    keeps the error. Lines and names stay to be read.
     """
     seen: set[int] = set()
     errors: list[BaseException | None] = [error]

@@ -240,8 +240,9 @@ class Reply[R](Uncopied):
 
     def box_dropped(self) -> None:
         """Answer that whoever had the call has dropped it, perhaps by its own end."""
-        if self._look() is None:
-            holder = self.holder
+        holder = self.holder
+        # One that is just failing answers as it ends, with its error.
+        if self._look() is None and not failures.fails(holder):
             key = self.key if holder is None else holder.key
             self.not_handled(key, failures.DROPPED, started=True)
 

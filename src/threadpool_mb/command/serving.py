@@ -135,7 +135,7 @@ class _Server:
                 _fail(request, error)
             if isinstance(error, GeneratorExit):
                 # Not to be taken for the end of the worker.
-                raise RuntimeError("a handler raised GeneratorExit") from error
+                raise RuntimeError("a handler raised GeneratorExit") from error  # noqa: TRY004 - no type
             raise
         finally:
             # The caller gets the error, whose traceback holds this frame.

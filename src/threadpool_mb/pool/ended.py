@@ -61,6 +61,9 @@ class WorkerEnds[K, M]:
                     self._log_failure(incarnation, error)
             end_child(error)
         failed = error is not None
+        # No frame holds the message: what a callback raises meanwhile keeps the frames below it.
+        in_hand = [message]
+        del message
         # A hook that calls the successor would wait for this worker.
         here.inner.append(incarnation)
         try:
@@ -76,12 +79,13 @@ class WorkerEnds[K, M]:
                 # that another thread looks at crashes 3.14t.
                 self.tell(functools.partial(forget_locals, error), "a finalizer")
                 incarnation.end_error = error
-            self._report(incarnation, error, cause, message)
+            self._report(incarnation, error, cause, in_hand)
         finally:
             # Its traceback holds the worker's frames, and what these hold ends with them: a
             # generator that is suspended in a `with` block, say. Before the successor starts, and
             # as long as this worker is known to run here: that block may call the successor.
-            del error, message
+            in_hand.clear()
+            del error
             here.inner.remove(incarnation)
             self.roster.end(incarnation, failed=failed)
 
@@ -90,13 +94,13 @@ class WorkerEnds[K, M]:
         incarnation: Incarnation[K, M],
         error: BaseException | None,
         cause: ExitCause,
-        message: object,
+        in_hand: list[object],
     ) -> None:
         self.tell(incarnation.mailbox.abandon, "the mailbox")
         self.tell(functools.partial(tell_watchers, incarnation), "a reply's callback")
         if self._on_worker_exit is not None:
             worker_exit = WorkerExit(
-                incarnation.key, incarnation.number, error, cause=cause, message=message
+                incarnation.key, incarnation.number, error, cause=cause, message=in_hand[0]
             )
             self.tell(functools.partial(self._on_worker_exit, worker_exit), "on_worker_exit")
 

@@ -53,6 +53,15 @@ class ThreadCount:
         self.growing: bool = True
         """Whether there may be more threads than there are."""
 
+    def _count_no_more(self) -> None:
+        """Have no further thread."""
+        self._closed = True
+        self.growing = False
+
+    def _in_child(self) -> None:
+        """Take note that the threads are those of the process that has forked this one."""
+        self.in_child = True
+
     def block(self) -> None:
         """Take note that one of the threads will wait for a worker, who may need a thread."""
         with self._lock:

@@ -239,8 +239,7 @@ class SharedThreads(ThreadCount):
         Blocks: never.
         """
         with self._lock:
-            self._closed = True
-            self.growing = False
+            self._count_no_more()
             self._resting.end_locked()
         self._ready.put(None)
 
@@ -249,8 +248,8 @@ class SharedThreads(ThreadCount):
         remake(self._lock)
         if usable and not self._threads and not self._ready.qsize():
             return True
-        self._closed = self.in_child = True
-        self.growing = False
+        self._count_no_more()
+        self._in_child()
         self._launches.forked()
         return False
 
@@ -368,9 +367,10 @@ class SharedThreads(ThreadCount):
             self._resting.await_one_that_goes_on()
         with self._lock:
             running = len(self._threads)
-            if running <= self._max_threads or (
-                self._ready.qsize() and self._blocked >= running - 1
-            ):
+            # One that is being started may be refused, and is not counted on.
+            launched = self._starting - starting
+            others = running - 1 - self._blocked - launched
+            if running <= self._max_threads or (others <= 0 and (launched or self._ready.qsize())):
                 return None
             self._threads.remove(threading.current_thread())
             self._starting -= starting
