@@ -1,16 +1,7 @@
 """Keyed worker pools: in order per key, parallel across keys, nothing lost."""
 
-# Layers; imports point down only (tests/test_layers.py):
-#
-#   demo, __main__            the command line
-#   pool, broker, executor    workers by key, resources by key, calls by key
-#   aio                       calling, delivering and receiving in asyncio
-#   scheduling                threads, lanes, closing at interpreter exit
-#   command                   commands, calls, replies
-#   mailbox                   the protocols and the five kinds
-#   messages, dead_letters    what pools and brokers share
-#   waits                     which worker waits for which, and circles of them
-#   errors, here, markers, arguments, describing
+# Layers, and each module's one concept: docs/architecture.md. Imports point down only
+# (tests/test_layers.py).
 #
 # No `NullHandler`: with it the log lines of lost messages and failed workers would be silent in a
 # program that does not configure logging; without it Python prints warnings and errors to stderr.

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Final
 
-__all__ = ["describe", "some_keys"]
+__all__ = ["counted", "describe", "some_keys"]
 
 _LONGEST: Final = 120
 _MOST_KEYS: Final = 3
@@ -16,6 +16,11 @@ def describe(value: object) -> str:
     except Exception as error:  # noqa: BLE001 - a user's __repr__ may raise anything
         text = f"<{type(value).__name__} whose repr raises {type(error).__name__}>"
     return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
+
+
+def counted(number: int, noun: str) -> str:
+    """Return a number and what is counted, `"1 worker"` or `"2 workers"`."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def some_keys(keys: Sequence[object]) -> str:

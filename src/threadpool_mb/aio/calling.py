@@ -1,11 +1,11 @@
 """Calling from asyncio: the task waits for the reply, and no thread does."""
 
 import asyncio
-import contextlib
 import functools
 from typing import Any
 
 from threadpool_mb.aio.delivering import deliver_until
+from threadpool_mb.aio.loops import tell_future, within
 from threadpool_mb.aio.pulses import pulse_here
 from threadpool_mb.arguments import NEVER, Deadline
 from threadpool_mb.command import failures
@@ -14,7 +14,6 @@ from threadpool_mb.command.messages import Call, Command
 from threadpool_mb.command.replies import Reply
 from threadpool_mb.errors import MailboxClosed
 from threadpool_mb.mailbox.protocols import Input
-from threadpool_mb.waiting import parked
 
 __all__ = ["acall"]
 
@@ -77,18 +76,5 @@ async def _answered(reply: Reply[Any], seconds: float | None) -> None:
     """Wait for the answer, or until the time has run out."""
     loop = asyncio.get_running_loop()
     answered: asyncio.Future[None] = loop.create_future()
-    reply.when_answered(functools.partial(_tell, loop, answered))
-    # On a loop that runs in a worker the worker's thread waits, too.
-    with parked(), contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(seconds):
-            await answered
-
-
-def _tell(loop: asyncio.AbstractEventLoop, answered: "asyncio.Future[None]") -> None:
-    with contextlib.suppress(RuntimeError):  # the loop is closed, and its tasks are gone
-        loop.call_soon_threadsafe(_set, answered)
-
-
-def _set(answered: "asyncio.Future[None]") -> None:
-    if not answered.done():
-        answered.set_result(None)
+    reply.when_answered(functools.partial(tell_future, loop, answered))
+    await within(loop, answered, seconds)

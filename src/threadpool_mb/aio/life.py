@@ -9,16 +9,14 @@ loop looks for that a few times.
 Does not import asyncio; see `loops`.
 """
 
-import contextlib
 import functools
 from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Protocol, Self
 
-from threadpool_mb.aio.loops import running_loop
+from threadpool_mb.aio.loops import running_loop, tell_future, within
 from threadpool_mb.arguments import NEVER, Deadline, shortest
 from threadpool_mb.scheduling.ending import Ending
-from threadpool_mb.waiting import parked
 
 if TYPE_CHECKING:
     import asyncio
@@ -144,37 +142,13 @@ async def _reached(loop: "asyncio.AbstractEventLoop", ending: Ending, deadline: 
     if ending.reached:
         return
     future = loop.create_future()
-    tell = functools.partial(_tell, loop, future)
+    tell = functools.partial(tell_future, loop, future)
     ending.when_reached(tell)
     try:
-        await _within(loop, future, deadline.remaining())
+        await within(loop, future, deadline.remaining())
     finally:
         ending.forget(tell)
 
 
 async def _pause(loop: "asyncio.AbstractEventLoop", seconds: float | None) -> None:
-    await _within(loop, loop.create_future(), seconds)
-
-
-async def _within(
-    loop: "asyncio.AbstractEventLoop", future: "asyncio.Future[None]", seconds: float | None
-) -> None:
-    """Wait for the future, or until the time has run out."""
-    timer = None if seconds is None else loop.call_later(seconds, _set, future)
-    try:
-        # On a loop that runs in a worker the worker's thread waits, too.
-        with parked():
-            await future
-    finally:
-        if timer is not None:
-            timer.cancel()
-
-
-def _tell(loop: "asyncio.AbstractEventLoop", future: "asyncio.Future[None]") -> None:
-    with contextlib.suppress(RuntimeError):  # the loop is closed, and its tasks are gone
-        loop.call_soon_threadsafe(_set, future)
-
-
-def _set(future: "asyncio.Future[None]") -> None:
-    if not future.done():
-        future.set_result(None)
+    await within(loop, loop.create_future(), seconds)

@@ -1,15 +1,18 @@
-"""The loop that runs here, looked for before anything else is done.
+"""The loop that runs here, looked for before anything else is done; futures that wake its tasks.
 
 Does not import asyncio, which those that use it have imported.
 """
 
+import contextlib
 import sys
 from typing import TYPE_CHECKING
+
+from threadpool_mb.waiting import parked
 
 if TYPE_CHECKING:
     import asyncio
 
-__all__ = ["running_loop"]
+__all__ = ["running_loop", "tell_future", "within"]
 
 
 def running_loop(what: str) -> "asyncio.AbstractEventLoop":
@@ -26,3 +29,28 @@ def running_loop(what: str) -> "asyncio.AbstractEventLoop":
     if task is None:
         raise RuntimeError(f"{what} must be awaited in a task of asyncio, and none runs here")
     return task.get_loop()
+
+
+async def within(
+    loop: "asyncio.AbstractEventLoop", future: "asyncio.Future[None]", seconds: float | None
+) -> None:
+    """Wait for the future, or until the time has run out."""
+    timer = None if seconds is None else loop.call_later(seconds, _set, future)
+    try:
+        # On a loop that runs in a worker the worker's thread waits, too.
+        with parked():
+            await future
+    finally:
+        if timer is not None:
+            timer.cancel()
+
+
+def tell_future(loop: "asyncio.AbstractEventLoop", future: "asyncio.Future[None]") -> None:
+    """Fill a future of a loop from any thread; nothing happens where the loop is closed."""
+    with contextlib.suppress(RuntimeError):  # the loop is closed, and its tasks are gone
+        loop.call_soon_threadsafe(_set, future)
+
+
+def _set(future: "asyncio.Future[None]") -> None:
+    if not future.done():
+        future.set_result(None)

@@ -21,7 +21,7 @@ from threadpool_mb.broker.reports import BrokerDrainReport
 from threadpool_mb.callables import check_callable
 from threadpool_mb.copying import Uncopied
 from threadpool_mb.dead_letters import DeadLetter, DeadLetterOffice, DeadLetterReason
-from threadpool_mb.describing import describe
+from threadpool_mb.describing import counted, describe
 from threadpool_mb.errors import Cancelled, ThreadRefused
 from threadpool_mb.mailbox.of_parent import INPUT_OF_PARENT
 from threadpool_mb.mailbox.protocols import Input, Mailbox, MailboxConfig
@@ -350,7 +350,7 @@ class Broker[M, K, W, R](AsyncLife[BrokerDrainReport], Uncopied):
         """Show what there is of resources and messages, and whether it runs."""
         loop = self._loop
         resources = loop.resources
-        counts = f"{resources} resource{'' if resources == 1 else 's'} | {loop.waiting} waiting"
+        counts = f"{counted(resources, 'resource')} | {loop.waiting} waiting"
         return f"<Broker {self._name!r} [{counts} | {loop.state}]>"
 
     def __del__(self) -> None:

@@ -26,7 +26,7 @@ from threadpool_mb.broker.reports import BrokerDrainReport
 from threadpool_mb.broker.resources import Address, Resources
 from threadpool_mb.command.failures import forget_locals
 from threadpool_mb.dead_letters import DeadLetterOffice, DeadLetterReason
-from threadpool_mb.describing import describe
+from threadpool_mb.describing import counted, describe
 from threadpool_mb.errors import Cancelled, MailboxClosed, MailboxEmpty
 from threadpool_mb.forking import MADE_BEFORE_FORK, end_child, keep
 from threadpool_mb.here import here
@@ -160,7 +160,7 @@ class BrokerLoop[M, K, W, R]:
         if not self._begun or self.wait(deadline):
             return None
         waiting = self.waiting
-        text = f"{self._owner}: {waiting} message{'' if waiting == 1 else 's'} waiting"
+        text = f"{self._owner}: {counted(waiting, 'message')} waiting"
         handled = None if self.parallel is None else self.parallel.waits_for(AT_ONCE)
         return text if handled is None else f"{text} ({handled})"
 

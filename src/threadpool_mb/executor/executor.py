@@ -10,7 +10,7 @@ from threadpool_mb.aio.life import await_end
 from threadpool_mb.aio.loops import running_loop
 from threadpool_mb.arguments import check_key, check_limit
 from threadpool_mb.callables import check_callable
-from threadpool_mb.describing import describe
+from threadpool_mb.describing import counted, describe
 from threadpool_mb.executor.futures import KeyedFuture, NoKey
 from threadpool_mb.executor.results import submitted_results_of
 from threadpool_mb.executor.standard import StandardExecutor
@@ -285,6 +285,6 @@ class KeyedExecutor(StandardExecutor):
         threads, keys = len(table.threads), table.keys
         state = "broken" if table.broken else "shut down" if table.closed else "running"
         return (
-            f"<KeyedExecutor {table.name!r} [{threads} thread{'' if threads == 1 else 's'}"
-            f" | {keys} key{'' if keys == 1 else 's'} busy | {state}]>"
+            f"<KeyedExecutor {table.name!r} [{counted(threads, 'thread')}"
+            f" | {counted(keys, 'key')} busy | {state}]>"
         )

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from typing import Final, NoReturn, final
 
 from threadpool_mb.arguments import AT_ONCE, NEVER, Deadline
-from threadpool_mb.describing import some_keys
+from threadpool_mb.describing import counted, some_keys
 from threadpool_mb.errors import ThreadRefused
 from threadpool_mb.executor.tasks import Shard, Task
 from threadpool_mb.forking import MADE_BEFORE_FORK, keep, remake
@@ -242,7 +242,7 @@ class Table:
             return None
         running = [lane.key for shard in self.shards for lane in shard.all_lanes() if lane.thread]
         tasks = self.tasks
-        return f"{self.name}: {tasks} task{'' if tasks == 1 else 's'} not done{some_keys(running)}"
+        return f"{self.name}: {counted(tasks, 'task')} not done{some_keys(running)}"
 
     def forked(self, *, needed: bool = False) -> bool:
         """Take note that this is a child of `os.fork`; return whether the table works here.

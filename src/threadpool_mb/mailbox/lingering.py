@@ -17,7 +17,7 @@ import queue
 import time
 from typing import Final
 
-from threadpool_mb.here import here
+from threadpool_mb.waiting import parked
 
 __all__ = ["get_patiently", "receive_patiently"]
 
@@ -57,11 +57,5 @@ def receive_patiently[T](messages: "queue.SimpleQueue[T]") -> T:
     many workers receives for one of them; it says so, that another thread may take the turns of the
     others: among them may be the one that is to send.
     """
-    serving = here.serving
-    if serving is None:
+    with parked():
         return get_patiently(messages)
-    serving.blocked()
-    try:
-        return get_patiently(messages)
-    finally:
-        serving.unblocked()

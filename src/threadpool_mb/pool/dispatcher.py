@@ -19,6 +19,7 @@ from typing import Final, Literal, final
 
 from threadpool_mb.arguments import AT_ONCE, Deadline, check_timeout
 from threadpool_mb.dead_letters import DeadLetterOffice, DeadLetterReason
+from threadpool_mb.describing import counted
 from threadpool_mb.errors import ThreadRefused
 from threadpool_mb.forking import MADE_BEFORE_FORK, keep
 from threadpool_mb.here import here
@@ -251,8 +252,8 @@ class Dispatcher[K, M]:
         # Not what waits: that would ask each worker.
         workers, threads = self.roster.workers, len(self._threads)
         return (
-            f"<Pool {self.name!r} [{workers} worker{'' if workers == 1 else 's'}"
-            f" | {threads} thread{'' if threads == 1 else 's'} | {self.state}]>"
+            f"<Pool {self.name!r} [{counted(workers, 'worker')}"
+            f" | {counted(threads, 'thread')} | {self.state}]>"
         )
 
     def _unfinished(self) -> tuple[UnfinishedWorker[K], ...]:

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from threadpool_mb.dead_letters import DeadLetterReason
-from threadpool_mb.describing import some_keys
+from threadpool_mb.describing import counted, some_keys
 from threadpool_mb.markers import MISSING
 
 __all__ = [
@@ -111,6 +111,5 @@ def what_is_left(unfinished: Sequence[UnfinishedWorker[Any]]) -> str:
     workers, messages = len(unfinished), sum(worker.messages for worker in unfinished)
     running = some_keys([worker.key for worker in unfinished if worker.running])
     return (
-        f"{workers} worker{'' if workers == 1 else 's'} not ended{running},"
-        f" {messages} message{'' if messages == 1 else 's'} waiting"
+        f"{counted(workers, 'worker')} not ended{running}, {counted(messages, 'message')} waiting"
     )

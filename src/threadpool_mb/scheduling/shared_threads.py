@@ -344,11 +344,9 @@ class SharedThreads(ThreadCount):
         while self._too_many and (bell := self._rests(starting=True)) is not None:
             if not self._resting.rest(bell):
                 return None
-        turn = get_patiently(self._ready)
+        turn = self._await_turn()
         with self._lock:
             self._starting -= 1
-        if turn is None:
-            self._ready.put(None)  # for the next one
         return turn
 
     def _report(self) -> None:
@@ -383,9 +381,13 @@ class SharedThreads(ThreadCount):
         """Wait for a turn, as one who is idle."""
         with self._lock:
             self._idle += 1
-        turn = get_patiently(self._ready)
+        turn = self._await_turn()
         with self._lock:
             self._idle -= 1
+        return turn
+
+    def _await_turn(self) -> Turn | None:
+        turn = get_patiently(self._ready)
         if turn is None:
             self._ready.put(None)  # for the next one
         return turn
