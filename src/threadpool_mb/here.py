@@ -12,7 +12,7 @@ from typing import Final, Protocol, final
 
 from threadpool_mb.forking import in_children
 
-__all__ = ["Awaited", "Holder", "Serving", "here"]
+__all__ = ["Awaited", "Holder", "Serving", "Waiter", "here"]
 
 _DEEPEST: Final = 16
 """How many workers may call each other on one thread; the next call changes threads."""
@@ -27,9 +27,8 @@ _modules: Final = sys.modules
 class Awaited(Protocol):
     """A reply that somebody waits for; or room for a call."""
 
-    waiting_workers: "tuple[Holder, ...]"
-    """The workers of a thread that waits for it, each called by the one before it; of the last
-    thread that began to, if there are several."""
+    waiter: "Waiter | None"
+    """Who waits for it; the last one that began to, if there are several."""
 
     @property
     def holder(self) -> "Holder | None":
@@ -57,6 +56,19 @@ class Awaited(Protocol):
 
     def holder_gone(self, holder: "Holder", /) -> None:
         """Take note that `holder` has ended. It neither blocks nor raises."""
+        ...
+
+
+class Waiter(Protocol):
+    """A thread that waits."""
+
+    @property
+    def workers(self) -> "tuple[Holder, ...]":
+        """Those that run on it, each called by the one before it."""
+        ...
+
+    def goes_on(self) -> None:
+        """Take note that what it waits for is there; see `Serving.goes_on`."""
         ...
 
 
@@ -129,6 +141,19 @@ class Serving(Protocol):
         """Take note that it will wait for another worker, who may need a thread.
 
         `upon` is what runs that one, if it is told; `unblocked` is to be told the same.
+        """
+        ...
+
+    @property
+    def wait(self) -> int:
+        """The number of its wait, for `goes_on`."""
+        ...
+
+    def goes_on(self, wait: int, /) -> None:
+        """Take note that it has what it waits for, and runs in a moment; nothing after that wait.
+
+        For whoever gives it that, on any thread: before the thread can know of it. So no further
+        thread is asked for in its place, however long the system takes to wake it. Blocks: never.
         """
         ...
 

@@ -7,8 +7,9 @@ that does not wait pays nothing, and neither does one that runs no worker.
 
 **How.** Each worker that waits points to the reply it waits for, and each reply to the worker that
 has the call. Pointing, and following the pointers, is done under one lock: so the last one to point
-sees the others. For an error's text a reply also points to all workers of the thread that waits for
-it, since only the outermost of those that call each other there is called by another thread.
+sees the others. A reply also points to who waits for it: for an error's text, to all workers of
+that thread, since only the outermost of those that call each other there is called by another
+thread; and to say that it goes on.
 
 A few pointers are not followed as they are set: of a wait that goes on after another one inside it
 (a finalizer's), of a worker that is linked behind the one before it, of a wait that seemed to be
@@ -34,7 +35,7 @@ _LONG_STRETCH: Final = 1.0
 It loses its place in the line each time, so the next time is twice as long."""
 
 _lock: Final = remade_in_children(threading.RLock())
-"""Guards setting `waits_for` and `waiting_workers`, of all; who has set one clears it without it.
+"""Guards setting `waits_for` and `waiter`, of all; who has set one clears it without it.
 Nobody waits under it."""
 
 
@@ -46,28 +47,32 @@ class waiting_for:  # noqa: N801 - used like a function: `with waiting_for(reply
         CallDeadlock, DispatchDeadlock: on entering, if they would wait for ever.
     """
 
-    __slots__ = ("_before", "_doubtful", "_reply", "_serving", "_workers")
+    __slots__ = ("_before", "_doubtful", "_reply", "_serving", "_wait", "workers")
 
     def __init__(self, reply: Awaited) -> None:
         self._reply: Final = reply
-        self._workers: Final = here.workers()
+        self.workers: Final = here.workers()
+        """Those of this thread, each called by the one before it."""
         self._serving: Final = here.serving
+        self._wait = 0
         # What runs in the midst of another wait, a finalizer, waits inside it.
-        self._before: Final = [worker.waits_for for worker in self._workers]
+        self._before: Final = [worker.waits_for for worker in self.workers]
         # Whether a wait was left out of account that seemed to be over.
         self._doubtful = False
 
     def __enter__(self) -> Self:
-        if self._workers:
+        if self.workers or self._serving is not None:
             with _lock:
-                self._doubtful = _check(self._workers, self._reply)
-                for worker in self._workers:
+                if self.workers:
+                    self._doubtful = _check(self.workers, self._reply)
+                for worker in self.workers:
                     worker.waits_for = self._reply
-                self._reply.waiting_workers = self._workers
+                self._reply.waiter = self
         if self._serving is not None:
             # Before another thread is asked for, which would begin with what comes first now.
             expedite(self._reply.holder)
             self._serving.blocked()
+            self._wait = self._serving.wait
         return self
 
     def look_again(self) -> None:
@@ -76,10 +81,10 @@ class waiting_for:  # noqa: N801 - used like a function: `with waiting_for(reply
         Raises:
             CallDeadlock, DispatchDeadlock: if so.
         """
-        if self._workers:
+        if self.workers:
             with _lock:
                 try:
-                    _check(self._workers, self._reply)
+                    _check(self.workers, self._reply)
                 except Exception:
                     # Under the lock: nobody else of the circle is told too.
                     self._point_back()
@@ -92,7 +97,7 @@ class waiting_for:  # noqa: N801 - used like a function: `with waiting_for(reply
             CallDeadlock, DispatchDeadlock: see `look_again`.
         """
         stretch = _FIRST_STRETCH if self._doubtful else _LONG_STRETCH
-        waits_here = self._workers or self._serving is not None
+        waits_here = self.workers or self._serving is not None
         while waits_here and (left := deadline.remaining()) != 0:
             if left is not None and left <= stretch:
                 break
@@ -107,17 +112,22 @@ class waiting_for:  # noqa: N801 - used like a function: `with waiting_for(reply
         if self._serving is not None:
             self._serving.still_blocked()
 
+    def goes_on(self) -> None:
+        """Take note, on any thread, that the reply is there; see `Serving.goes_on`."""
+        if self._serving is not None:
+            self._serving.goes_on(self._wait)
+
     def __exit__(self, *_: object) -> None:
         self._point_back()
         if self._serving is not None:
             self._serving.unblocked()
 
     def _point_back(self) -> None:
-        for worker, before in zip(self._workers, self._before, strict=True):
+        for worker, before in zip(self.workers, self._before, strict=True):
             worker.waits_for = before
-        # Not those of another thread that has begun to wait since.
-        if self._reply.waiting_workers is self._workers:
-            self._reply.waiting_workers = ()
+        # Not another thread's that has begun to wait since.
+        if self._reply.waiter is self:
+            self._reply.waiter = None
 
 
 def expedite(holder: Holder | None) -> None:
@@ -184,7 +194,8 @@ def _with_inline(chain: list[Holder]) -> Iterator[Holder]:
     """Yield the chain; behind each worker but the last, those that it has called on its thread."""
     for holder in chain[:-1]:
         waits_for = holder.waits_for
-        yield from _from_on(holder, () if waits_for is None else waits_for.waiting_workers)
+        waiter = None if waits_for is None else waits_for.waiter
+        yield from _from_on(holder, () if waiter is None else waiter.workers)
     yield chain[-1]
 
 

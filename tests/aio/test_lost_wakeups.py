@@ -11,7 +11,7 @@ from tests.aio.doubles import Echo, run, until_in_loop
 from tests.helpers import until
 from threadpool_mb.aio import delivering
 from threadpool_mb.aio.signals import Signal
-from threadpool_mb.mailbox.slots import Asker
+from threadpool_mb.mailbox.askers import Asker
 
 
 def stuck(mailbox: mb.Mailbox[int]) -> int:

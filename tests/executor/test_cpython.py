@@ -44,7 +44,7 @@ class Executor(KeyedExecutor):  # type: ignore[misc]
         # A thread that has just started may be the one to ask for the next one, which CPython's
         # sender has done when it returns.
         threads = self._table.threads
-        until(lambda: not threads.growing or not threads._ready.qsize())
+        until(lambda: not threads.growing or not len(threads._ready))
         return super()._threads
 
 

@@ -13,7 +13,8 @@ import threadpool_mb as mb
 from tests.helpers import Running
 from tests.mailbox.stepping import each_step, held
 from tests.points import at_each_point, interrupted_at_each_point
-from threadpool_mb.mailbox import sending, slots
+from threadpool_mb.mailbox import askers, sending, slots
+from threadpool_mb.mailbox.askers import Asker
 from threadpool_mb.mailbox.claims import Claims
 from threadpool_mb.mailbox.receiving import QueueMailbox
 from threadpool_mb.mailbox.sending import QueueInput
@@ -235,7 +236,7 @@ def _waits_are_interrupted(monkeypatch: pytest.MonkeyPatch) -> None:
     stand_in = types.SimpleNamespace(SimpleQueue=Interrupted, Empty=queue.Empty)
     for module in (sending, slots):
         monkeypatch.setattr(module, "queue", stand_in)
-    monkeypatch.setattr(slots, "_Gate", Interrupted)
+    monkeypatch.setattr(askers, "Gate", Interrupted)
 
 
 @pytest.mark.usefixtures("_waits_are_interrupted")
@@ -277,7 +278,7 @@ def test_an_interrupt_of_a_sender_that_waits_does_not_begin_with_an_empty_queue(
     target = mailbox.new_input()
     target.deliver(1)
     if line:
-        target.slots.ask(slots.Asker(lambda: True, lambda: True))  # type: ignore[attr-defined]
+        target.slots.ask(Asker(lambda: True, lambda: True))  # type: ignore[attr-defined]
 
     assert interrupted(lambda: target.deliver(2)).__context__ is None
     assert mailbox.stats().senders_waiting == 0

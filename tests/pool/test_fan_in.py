@@ -26,6 +26,7 @@ from threadpool_mb import (
     WorkerExit,
     call,
 )
+from threadpool_mb.scheduling.ready import _IN_A_ROW
 
 PRODUCERS = 40
 EACH = 20
@@ -134,8 +135,40 @@ def test_many_producers_do_not_need_a_thread_each(max_threads: int) -> None:
         until(lambda: len(fan.done) == producers)
 
     assert len(fan.taken) == producers * EACH
-    # Those that were started and ended again included.
-    assert len(threads) < producers // 2
+    # Those that were started and ended again included: at most one for each `_IN_A_ROW` turns of
+    # the sink, which has four messages handled in each.
+    assert len(threads) <= max_threads + 5 + producers * EACH // 4 // _IN_A_ROW
+
+
+class _Ask(Command[int]):
+    """Asks the sink."""
+
+
+@pytest.mark.parametrize("max_threads", [1, 6])
+def test_many_callers_do_not_need_a_thread_each(max_threads: int) -> None:
+    callers = 500
+    threads: set[int] = set()
+    done: list[int] = []
+
+    def worker(key: object) -> Generator[None, Any]:
+        while True:
+            message = yield
+            if key == "sink":
+                message.reply_box.reply(1)
+                continue
+            threads.add(threading.get_native_id())
+            done.append(sum(call(sink, _Ask()) for _ in range(EACH)))
+
+    with Pool(worker, max_threads=max_threads, inline_calls=False) as pool:
+        pool.initialize("sink")
+        sink = pool.ref("sink")
+        for key in range(callers):
+            pool.initialize(key)
+            pool.dispatch(key, "go")
+        until(lambda: len(done) == callers)
+
+    assert done == [EACH] * callers
+    assert len(threads) < callers // 4
 
 
 def test_a_refusing_mailbox_refuses_producers_as_it_does_others() -> None:

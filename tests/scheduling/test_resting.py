@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from tests.helpers import Running, until
+from tests.helpers import Running
 from threadpool_mb.scheduling import resting
 from threadpool_mb.scheduling.resting import RestingThreads
 
@@ -81,25 +81,3 @@ def test_a_thread_that_is_woken_as_its_time_runs_out_goes_on(
 
     assert woken is not None
     assert thread.result() is True
-
-
-def test_a_thread_that_was_given_room_ends_the_wait_for_it(
-    threads: RestingThreads, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(resting, "_GRACE_SECONDS", 60.0)
-    threads.note_room()
-    waiter = Running(threads.await_one_that_goes_on)
-    until(lambda: threads._going_on is not None)
-
-    threads.one_goes_on()
-    waiter.result()
-
-    assert threads._going_on is None
-
-
-def test_without_room_that_was_made_nobody_is_waited_for(
-    threads: RestingThreads, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(resting, "_GRACE_SECONDS", 60.0)
-
-    Running(threads.await_one_that_goes_on).result()

@@ -291,4 +291,4 @@ def test_who_is_interrupted_while_a_turn_is_scheduled_has_asked_for_a_thread(of:
             IdleLane(threads).attend()
 
     for threads in interrupted_at_each_point(prepare, schedule):
-        assert not threads._ready.qsize() or threads in asked
+        assert not len(threads._ready) or threads in asked

@@ -8,8 +8,9 @@ from threadpool_mb.aio.signals import Signal
 from threadpool_mb.arguments import NEVER, Deadline, shortest
 from threadpool_mb.command.replies import Reply
 from threadpool_mb.describing import describe
+from threadpool_mb.mailbox.askers import Asker
 from threadpool_mb.mailbox.protocols import Input
-from threadpool_mb.mailbox.slots import Asker, Slots
+from threadpool_mb.mailbox.slots import Slots
 from threadpool_mb.mailbox.using import no_input
 
 __all__ = ["deliver_async", "deliver_until"]

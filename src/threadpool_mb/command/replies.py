@@ -38,7 +38,7 @@ from threadpool_mb.command.numbers import made_by_parent, next_number
 from threadpool_mb.copying import Uncopied
 from threadpool_mb.counters import CallId
 from threadpool_mb.errors import CallDeadlock, CallError, DuplicateReply
-from threadpool_mb.here import Holder
+from threadpool_mb.here import Holder, Waiter
 from threadpool_mb.markers import MISSING, Missing
 from threadpool_mb.waits import waiting_for, would_wait_for_itself
 
@@ -69,7 +69,7 @@ class Reply[R](Uncopied):
         "holder",
         "key",
         "move",
-        "waiting_workers",
+        "waiter",
         "was_handed_on",
     )
 
@@ -82,10 +82,9 @@ class Reply[R](Uncopied):
         self.deadline: Final = deadline
         self.move: Move | None = None
         """The way it is on, if it is being handed on; the last one."""
-        self.waiting_workers: tuple[Holder, ...] = ()
-        """See `Awaited`."""
+        self.waiter: Waiter | None = None
         self.was_handed_on: bool = False
-        """Whether somebody has had the call, and has given it to somebody else."""
+        """Whether somebody has had the call, and has given it away."""
         self.holder: Holder | None = None
         """Who has the call; whoever hands it on writes it, before that one can have it."""
 
@@ -257,7 +256,7 @@ class Reply[R](Uncopied):
         return move is not None and (move.room is None or move.room.answered)
 
     def hand_on(self, move: Move) -> None:
-        """Take note that the call is on its way to somebody else: nobody's end concerns it now."""
+        """Take note that the call is on its way to another: nobody's end concerns it now."""
         self.was_handed_on = True
         with watching:
             self.move = move
@@ -381,6 +380,8 @@ class Reply[R](Uncopied):
     def _wake(self, mine: Answer) -> None:
         """See to all entries before the answer; what a callback raises is raised after the last."""
         try:
+            if (waiter := self.waiter) is not None:
+                waiter.goes_on()
             wake_before(mine, self._log, self)
         finally:
             if self._watched is not None:

@@ -17,8 +17,8 @@ from threadpool_mb.executor.standard import StandardExecutor
 from threadpool_mb.executor.table import Table
 from threadpool_mb.executor.tasks import Task
 from threadpool_mb.executor.views import KeyView
+from threadpool_mb.scheduling.counting import default_max_threads
 from threadpool_mb.scheduling.exit_hook import close_at_exit
-from threadpool_mb.scheduling.shared_threads import default_max_threads
 
 __all__ = ["KeyedExecutor"]
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Final, Protocol, final
 
 from threadpool_mb.errors import DispatchDeadlock
-from threadpool_mb.here import Holder
+from threadpool_mb.here import Holder, Waiter
 
 __all__ = ["Room"]
 
@@ -28,7 +28,7 @@ class Room:
     a slot after that: full, so no slot is in anybody's hand; parked, so it has put nothing before.
     """
 
-    __slots__ = ("_deadlock", "_slots", "_thread", "holder", "waiting_workers")
+    __slots__ = ("_deadlock", "_slots", "_thread", "holder", "waiter")
 
     def __init__(
         self,
@@ -47,7 +47,7 @@ class Room:
         self._thread: Final = threading.get_ident()
         self._deadlock: Final = deadlock
         self.holder: Final[Holder | None] = holder
-        self.waiting_workers: tuple[Holder, ...] = ()
+        self.waiter: Waiter | None = None
 
     in_transit = False
 

@@ -57,7 +57,6 @@ The other designs that were tried, and their figures: `docs/performance.md`.
 
 import collections
 import contextlib
-import functools
 import queue
 import threading
 from collections.abc import Callable
@@ -67,17 +66,17 @@ from threadpool_mb.arguments import NEVER, Deadline, shortest
 from threadpool_mb.errors import MailboxClosed
 from threadpool_mb.forking import remake
 from threadpool_mb.here import Holder, here
+from threadpool_mb.mailbox.askers import Asker, asker_of_thread
 from threadpool_mb.mailbox.room import Room
 from threadpool_mb.waiting import parked
 from threadpool_mb.waits import expedite, waiting_for
 
-__all__ = ["Asker", "Slots", "refuse", "worth_waiting_for"]
+__all__ = ["Slots", "refuse", "worth_waiting_for"]
 
 _STRETCH: Final = 0.1
 """Seconds until a thread in the line looks whether a slot is to be taken back."""
 
-_Gate: Final = queue.SimpleQueue[None]
-"""What a thread in the line waits for."""
+type _GoOn = Callable[[], None]
 
 
 def refuse(_message: object, /) -> Never:
@@ -87,29 +86,6 @@ def refuse(_message: object, /) -> Never:
         MailboxClosed: always.
     """
     raise MailboxClosed("the mailbox is closed")
-
-
-@final
-class Asker:
-    """A sender that stands in a line."""
-
-    __slots__ = ("runs", "tell")
-
-    def __init__(self, tell: Callable[[], bool], runs: Callable[[], bool]) -> None:
-        """Make one that is in no line yet."""
-        self.tell: Final = tell
-        """Tell it to try again; `False` if nobody is left who could. Neither blocks nor raises."""
-        self.runs: Final = runs
-        """Whether it could use a slot just now."""
-
-
-def _open(gate: "queue.SimpleQueue[None]") -> bool:
-    gate.put(None)
-    return True
-
-
-def _always() -> bool:
-    return True
 
 
 @final
@@ -303,22 +279,28 @@ class Slots:
     def _wait(self, deadline: Deadline) -> bool:
         """Wait until there is a slot and take it; `False` if there was none in time."""
         end = Deadline(shortest(self.timeout, deadline.remaining()))
+        with parked() as wait:
+            return self._wait_parked(end, wait.go_on)
+
+    def _wait_parked(self, end: Deadline, go_on: _GoOn) -> bool:
+        """Wait, and call `go_on` now and then; see `parked`."""
         me = threading.get_ident()
         place: tuple[Asker, queue.SimpleQueue[None]] | None = None
         # In a finalizer, or a signal handler, that runs while this thread holds the lock: it waits
         # where it can be served without the lock.
         inside = _is_owned(self._lock)
+        # Where hardly any thread is left: given its slot in the line, it counts as going on.
+        in_line = here.serving is not None and here.serving.starved
         with self._lock:
-            if (self.askers or self._given) and not inside:
-                gate = _Gate()
-                place = Asker(functools.partial(_open, gate), _always), gate
+            if (self.askers or self._given or in_line) and not inside:
+                place = asker_of_thread()
                 self.askers[place[0]] = None
             else:
                 self._parking += 1
             self.waiting += 1
             self.parked[me] = None
         try:
-            taken = self._park(end) if place is None else self._stand(*place, end)
+            taken = self._park(end) if place is None else self._stand(*place, end, go_on)
         finally:
             with self._lock:
                 self.waiting -= 1
@@ -348,25 +330,31 @@ class Slots:
         """Wait in the queue."""
         if self.closed:
             return False
-        with contextlib.suppress(queue.Empty), parked():
+        with contextlib.suppress(queue.Empty):
             self._free.get(timeout=end.remaining())
             return True
         return False
 
-    def _stand(self, asker: Asker, gate: "queue.SimpleQueue[None]", end: Deadline) -> bool:
+    def _stand(
+        self,
+        asker: Asker,
+        gate: "queue.SimpleQueue[None]",
+        end: Deadline,
+        go_on: Callable[[], None],
+    ) -> bool:
         """Wait in the line."""
-        with parked():
-            while not self.closed:
-                left = end.remaining()
-                # Each time: it takes back what is to be taken back.
-                self.tell()
-                with contextlib.suppress(queue.Empty):
-                    gate.get(timeout=shortest(left, _STRETCH))
-                with self._lock:
-                    if self._given.pop(asker, False):
-                        return True
-                if left == 0:
-                    break
+        while not self.closed:
+            left = end.remaining()
+            # Each time: it takes back what is to be taken back.
+            self.tell()
+            with contextlib.suppress(queue.Empty):
+                gate.get(timeout=shortest(left, _STRETCH))
+            with self._lock:
+                if self._given.pop(asker, False):
+                    return True
+            if left == 0:
+                break
+            go_on()
         return False
 
     def _not_taken(self) -> bool:

@@ -199,8 +199,6 @@ class GeneratorLane[K, M](Lane[M]):
             while left and not self.cancelled and (waiting := qsize()):
                 waiting = min(waiting, left)
                 left -= waiting
-                if slots is not None and slots.waiting:
-                    self._threads.note_room()
                 for _ in itertools.repeat(None, waiting):
                     if self.cancelled:
                         break

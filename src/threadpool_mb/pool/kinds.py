@@ -12,7 +12,8 @@ from threadpool_mb.pool.function_workers import FunctionWorkers
 from threadpool_mb.pool.generator_lanes import GeneratorFunction
 from threadpool_mb.pool.generator_workers import GeneratorWorkers
 from threadpool_mb.pool.workers import MakeKind
-from threadpool_mb.scheduling.shared_threads import SharedThreads, default_max_threads
+from threadpool_mb.scheduling.counting import default_max_threads
+from threadpool_mb.scheduling.shared_threads import SharedThreads
 
 __all__ = ["Worker", "worker_kind"]
 

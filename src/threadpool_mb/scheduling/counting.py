@@ -1,11 +1,18 @@
 """How many shared threads there are, what they do, and whether there may be one more."""
 
+import os
 import threading
 from typing import Final
 
 from threadpool_mb.scheduling.resting import RestingThreads
+from threadpool_mb.scheduling.turns import ServingThread
 
-__all__ = ["ThreadCount"]
+__all__ = ["ThreadCount", "default_max_threads"]
+
+
+def default_max_threads() -> int:
+    """Return how many threads there may be where nobody says; as for `ThreadPoolExecutor`."""
+    return min(32, (os.process_cpu_count() or 1) + 4)
 
 
 class ThreadCount:
@@ -62,19 +69,22 @@ class ThreadCount:
         """Take note that the threads are those of the process that has forked this one."""
         self.in_child = True
 
-    def block(self) -> None:
-        """Take note that one of the threads will wait for a worker, who may need a thread."""
+    def block(self, thread: ServingThread) -> None:
+        """Take note that one of the threads waits for a worker, who may need a thread."""
         with self._lock:
-            self._blocked += 1
-            self._look_whether_growing_locked()
+            if not thread.counted:
+                thread.counted = True
+                self._blocked += 1
+                self._look_whether_growing_locked()
         self.grow_if_needed()
 
-    def unblock(self) -> None:
-        """Take note that it goes on."""
+    def unblock(self, thread: ServingThread, wait: int) -> None:
+        """Take note that it goes on, from the wait of that number."""
         with self._lock:
-            self._blocked -= 1
-            self._look_whether_growing_locked()
-        self._resting.one_goes_on()
+            if thread.counted and thread.wait == wait:
+                thread.counted = False
+                self._blocked -= 1
+                self._look_whether_growing_locked()
 
     def grow_if_needed(self) -> None:
         """Ask for one more thread, if one is needed."""

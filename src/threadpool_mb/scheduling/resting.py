@@ -6,16 +6,12 @@ thread in its turn. It rests instead of ending, since the next one may be needed
 and costs 0.3 ms to start.
 """
 
-import contextlib
 import queue
 import threading
 from typing import Final, final
 
 __all__ = ["RestingThreads"]
 
-_GRACE_SECONDS: Final = 0.002
-"""How long a thread that is one too many, and has made room for another one, waits for that one to
-go on before it begins with a further turn, which may come to wait as well."""
 _REST_SECONDS: Final = 0.1
 """How long a thread rests before it ends."""
 
@@ -25,42 +21,16 @@ class RestingThreads:
     """The threads that rest.
 
     Threads: what ends in `_locked` is called under the lock of whoever counts the threads; `rest`
-    takes it; the other three need none. Two threads that await one that goes on at once may
-    overwrite each other's queue: one of them then waits its whole grace, and no turn is lost.
+    takes it.
     """
 
-    __slots__ = ("_going_on", "_lock", "_made_room", "_resting")
+    __slots__ = ("_lock", "_resting")
 
     def __init__(self, lock: "threading.RLock") -> None:
         """Be guarded by `lock`; nobody waits under it."""
         self._lock: Final = lock
         # The last one is woken first: its core is the warmest.
         self._resting: Final[dict[threading.Thread, queue.SimpleQueue[bool]]] = {}
-        self._made_room = False
-        # Told when a thread goes on that has waited, as long as one looks out for it.
-        self._going_on: queue.SimpleQueue[None] | None = None
-
-    def note_room(self) -> None:
-        """Take note that a thread that waits for room was just given it."""
-        self._made_room = True
-
-    def one_goes_on(self) -> None:
-        """Take note that a thread which has waited goes on."""
-        going_on = self._going_on
-        if going_on is not None:
-            going_on.put(None)
-
-    def await_one_that_goes_on(self) -> None:
-        """Give the thread that was just given room the time to go on, if there is one.
-
-        Only a matter of how many threads there are: whoever comes too late finds one more.
-        """
-        if self._made_room:
-            self._made_room = False
-            self._going_on = going_on = queue.SimpleQueue[None]()
-            with contextlib.suppress(queue.Empty):
-                going_on.get(timeout=_GRACE_SECONDS)
-            self._going_on = None
 
     def add_locked(self) -> "queue.SimpleQueue[bool]":
         """Let this thread be one of them, and return what it has to `rest` with."""

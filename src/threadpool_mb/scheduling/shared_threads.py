@@ -1,12 +1,13 @@
 """A few threads that take turns of many lanes: started when needed, then kept.
 
-**Guarantees.** What is scheduled gets its turn, in the order in which it was scheduled. As long as
-something waits for its turn, every thread is busy, and as many were asked for as there may be: a
-turn that blocks holds up one thread, and no other turn for longer than a thread takes to start.
-Where all of them wait for other workers (for an answer, or for room), or for other turns of theirs,
-there may be one more, so that one of those can be given its turn. Once another thread goes on, it
-rests (`resting`), and ends when it was not needed for some time. When `join` has returned, no
-thread is left, nor one that was just being started.
+**Guarantees.** What is scheduled gets its turn, in the order in which it was scheduled, but for
+what is brought forward (`ready`). As long as something waits for its turn, every thread is busy,
+and as many were asked for as there may be: a turn that blocks holds up one thread, and no other
+turn for longer than a thread takes to start. Where all of them wait for other workers (for an
+answer, or for room), or for other turns of theirs, there may be one more, so that one of those can
+be given its turn. Once another thread is given what it waits for, it rests (`resting`), and ends
+when it was not needed for some time. When `join` has returned, no thread is left, nor one that was
+just being started.
 
 **Assumes.** What `mailbox.sending` says of `SimpleQueue`; of two that pop one entry of a dict, one
 gets it. Turns raise nothing; what they raise all the same is logged, and the thread goes on.
@@ -28,7 +29,6 @@ before (b): the sender counts that thread as neither idle nor starting. Either w
 import contextlib
 import functools
 import logging
-import os
 import queue
 import threading
 import time
@@ -42,17 +42,13 @@ from threadpool_mb.here import here
 from threadpool_mb.mailbox.lingering import get_patiently
 from threadpool_mb.scheduling.counting import ThreadCount
 from threadpool_mb.scheduling.launching import Launches
-from threadpool_mb.scheduling.turns import NUDGE, ServingThread, Turn, bring_forward
+from threadpool_mb.scheduling.ready import ReadyTurns
+from threadpool_mb.scheduling.turns import NUDGE, ServingThread, Turn
 from threadpool_mb.threading_context import new_thread
 
-__all__ = ["SharedThreads", "default_max_threads"]
+__all__ = ["SharedThreads"]
 
 _logger = logging.getLogger(__name__)
-
-
-def default_max_threads() -> int:
-    """Return how many threads there may be where nobody says; as for `ThreadPoolExecutor`."""
-    return min(32, (os.process_cpu_count() or 1) + 4)
 
 
 def _numbered(name: str, count: int) -> str:
@@ -79,7 +75,6 @@ class SharedThreads(ThreadCount):
         "_next_nudge",
         "_prepare",
         "_ready",
-        "note_room",
         "put",
     )
 
@@ -111,17 +106,14 @@ class SharedThreads(ThreadCount):
         self._named: Final[Callable[[int], str]] = named or functools.partial(_numbered, name)
         self._ask: Final[Callable[[], object]] = self.grow if ask is None else ask
         self._prepare: Final = prepare
-        self._ready: Final[queue.SimpleQueue[Turn | None]] = queue.SimpleQueue()
+        self._ready: Final = ReadyTurns()
         self.put: Final[Callable[[Turn], None]] = self._ready.put
         """The first half of `schedule`; `grow_if_needed` is the second."""
         self._launches: Final = Launches(self._lock)
         self._next_nudge: float = 0.0
-        # Has its one entry while nobody asks for one more thread. The asker takes the entry out;
-        # the thread that grows puts it back, and so may one that was not asked. So it is no lock:
-        # that would be released by others than its holder, and twice.
+        # Has its one entry while nobody asks for one more thread. The asker takes it out; a thread
+        # that grows puts it back, also one that was not asked: a lock is not released so.
         self._may_ask: Final[dict[str, bool]] = {"may ask": True}
-        self.note_room: Final = self._resting.note_room
-        """Called by a turn in which a thread is given the room that it waits for."""
 
     def schedule(self, turn: Turn) -> None:
         """Give `turn` its turn, behind those that wait.
@@ -155,7 +147,7 @@ class SharedThreads(ThreadCount):
 
     def _one_is_needed(self) -> bool:
         """Whether a turn waits that no thread will take at once."""
-        return not self._idle and self._ready.qsize() > self._starting
+        return not self._idle and len(self._ready) > self._starting
 
     @property
     def any(self) -> bool:
@@ -246,7 +238,8 @@ class SharedThreads(ThreadCount):
     def forked(self, *, usable: bool = False) -> bool:
         """Take no turn in a child of `os.fork`, unless never used and `usable`: returns whether."""
         remake(self._lock)
-        if usable and not self._threads and not self._ready.qsize():
+        self._ready.forked()
+        if usable and not self._threads and not len(self._ready):
             return True
         self._count_no_more()
         self._in_child()
@@ -256,13 +249,12 @@ class SharedThreads(ThreadCount):
     def expedite(self, turn: Turn) -> None:
         """Have `turn` come first of those that wait, if it is one of them.
 
-        For a thread that is about to wait for what is done in that turn, where hardly any thread is
-        left to do it: the turns before it may all have to wait for the same, and each would cost
-        one more thread.
+        For a thread that is about to wait for it, where hardly any other is left; see `ready`.
 
-        Blocks: never. Takes time proportional to the turns that wait.
+        Blocks: never. Takes time proportional to the turns before it that were not moved yet.
         """
-        bring_forward(self._ready, turn)
+        self._ready.bring_forward(turn)
+        self._nudge_for_moved()
         self.grow_if_needed()
 
     def nudge(self) -> None:
@@ -307,7 +299,8 @@ class SharedThreads(ThreadCount):
 
     def _take_turns(self) -> None:
         self._prepare()
-        get = self._ready.get
+        ready = self._ready
+        get = ready.get
         serving = here.serving = ServingThread(self)
         turn = self._first_turn()
         while turn is not None:
@@ -329,9 +322,9 @@ class SharedThreads(ThreadCount):
                 turn = self._first_turn() if self._resting.rest(bell) else None
                 continue
             try:
-                turn = get(False)
+                turn = (self._take_moved() if ready.moved else None) or get(False)
                 if turn is None:
-                    self._ready.put(None)  # for the next one
+                    turn = self._last_turn()
             except queue.Empty:
                 serving.turn = None
                 turn = self._wait()
@@ -339,12 +332,13 @@ class SharedThreads(ThreadCount):
     def _first_turn(self) -> Turn | None:
         """Wait for a turn, as one that counts as starting until it has taken it.
 
-        Where it is not needed any more, it rests.
+        Where it is needed no more, it rests.
         """
         while self._too_many and (bell := self._rests(starting=True)) is not None:
             if not self._resting.rest(bell):
                 return None
-        turn = self._await_turn()
+        # Looked at once it counts as starting; see `ready`.
+        turn = (self._take_moved() if self._ready.moved else None) or self._await_turn()
         with self._lock:
             self._starting -= 1
         return turn
@@ -361,14 +355,12 @@ class SharedThreads(ThreadCount):
         was put since it has looked is the others'; if all of them wait, it sees to it that there is
         another one, as any sender would.
         """
-        if self._blocked >= len(self._threads) - 1:
-            self._resting.await_one_that_goes_on()
         with self._lock:
             running = len(self._threads)
             # One that is being started may be refused, and is not counted on.
             launched = self._starting - starting
             others = running - 1 - self._blocked - launched
-            if running <= self._max_threads or (others <= 0 and (launched or self._ready.qsize())):
+            if running <= self._max_threads or (others <= 0 and (launched or len(self._ready))):
                 return None
             self._threads.remove(threading.current_thread())
             self._starting -= starting
@@ -381,13 +373,29 @@ class SharedThreads(ThreadCount):
         """Wait for a turn, as one who is idle."""
         with self._lock:
             self._idle += 1
-        turn = self._await_turn()
+        # Looked at once it counts as idle; see `ready`.
+        turn = (self._take_moved() if self._ready.moved else None) or self._await_turn()
         with self._lock:
             self._idle -= 1
         return turn
 
     def _await_turn(self) -> Turn | None:
-        turn = get_patiently(self._ready)
-        if turn is None:
-            self._ready.put(None)  # for the next one
+        turn = get_patiently(self._ready.queue)
+        return self._last_turn() if turn is None else turn
+
+    def _last_turn(self) -> Turn | None:
+        """Return what is to be done though there will be no more turns; `None` to end."""
+        self._ready.put(None)  # for the next one
+        return self._ready.take(crowded=False)
+
+    def _take_moved(self) -> Turn | None:
+        """Return a turn that was moved, if it is to come before those of the queue."""
+        turn = self._ready.take(crowded=self._too_many)
+        if self._ready.moved:
+            self._nudge_for_moved()
         return turn
+
+    def _nudge_for_moved(self) -> None:
+        """Have those take what was moved that wait in the queue, or are about to."""
+        for _ in range(self._idle + self._starting - self._ready.qsize()):
+            self.put(NUDGE)

@@ -1,11 +1,10 @@
 """What shared threads do: turns; and what a turn may need to know of its thread."""
 
-import queue
 from typing import Final, Protocol, final
 
 from threadpool_mb.here import Holder
 
-__all__ = ["NUDGE", "ServingThread", "Turn", "bring_forward"]
+__all__ = ["NUDGE", "ServingThread", "Turn"]
 
 
 class Turn(Protocol):
@@ -30,38 +29,13 @@ NUDGE: Final = _Nudge()
 """Has a thread that waits for a turn run for a moment."""
 
 
-def bring_forward(ready: "queue.SimpleQueue[Turn | None]", turn: Turn) -> None:
-    """Put a turn in front of those that wait in a queue, if it is one of them.
-
-    Whoever has taken a turn out of the queue is the only one who has it. What is taken out here is
-    put back in its order, behind what other threads put meanwhile; a thread that finds nothing
-    meanwhile is woken by that.
-    """
-    others: list[Turn | None] = []
-    found = False
-    try:
-        for _ in range(ready.qsize()):
-            each = ready.get_nowait()
-            if each is turn:
-                found = True
-            else:
-                others.append(each)
-    except queue.Empty:
-        pass  # other threads take turns, too
-    finally:
-        if found:
-            ready.put(turn)
-        for each in others:
-            ready.put(each)
-
-
 class _Threads(Protocol):
     @property
     def own_waits_only(self) -> bool: ...
     @property
     def starved(self) -> bool: ...
-    def block(self) -> None: ...
-    def unblock(self) -> None: ...
+    def block(self, thread: "ServingThread", /) -> None: ...
+    def unblock(self, thread: "ServingThread", wait: int, /) -> None: ...
     def grow_if_needed(self) -> None: ...
 
 
@@ -69,16 +43,20 @@ class _Threads(Protocol):
 class ServingThread:
     """A shared thread, as a worker sees it that waits in a call on it; see `threadpool_mb.waits`.
 
-    Threads: its own.
+    Threads: its own, but for `goes_on`.
     """
 
-    __slots__ = ("_threads", "_waits", "turn")
+    __slots__ = ("_threads", "_waits", "counted", "turn", "wait")
 
     def __init__(self, threads: _Threads) -> None:
         """Be one of `threads`."""
         self._threads: Final = threads
         # How many waits there are, one inside the other: a finalizer may wait while it waits.
         self._waits = 0
+        self.wait: int = 0
+        """The number of its wait, or of the last one; those inside another one are part of it."""
+        self.counted: bool = False
+        """Whether it counts as one that waits; guarded by the lock of `threads`."""
         self.turn: Turn | None = None
         """Whose turn it is."""
 
@@ -97,15 +75,27 @@ class ServingThread:
         if upon is self._threads or not self._threads.own_waits_only:
             self._waits += 1
             if self._waits == 1:
-                self._threads.block()
+                # Before it counts: who ended the wait before may still be about to say so.
+                self.wait += 1
+            self._threads.block(self)
 
     def still_blocked(self) -> None:
-        """Have one more thread started, if one is needed and there may be one."""
-        self._threads.grow_if_needed()
+        """Have one more thread started, if one is needed and there may be one.
+
+        A wait inside this one that has ended has had it count no more.
+        """
+        if self._waits:
+            self._threads.block(self)
+        else:
+            self._threads.grow_if_needed()
+
+    def goes_on(self, wait: int, /) -> None:
+        """Have it count as one that waits no more; see `Serving`."""
+        self._threads.unblock(self, wait)
 
     def unblocked(self, upon: object = None, /) -> None:
         """Take note that it goes on."""
         if upon is self._threads or not self._threads.own_waits_only:
             self._waits -= 1
             if not self._waits:
-                self._threads.unblock()
+                self._threads.unblock(self, self.wait)

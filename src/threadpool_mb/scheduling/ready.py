@@ -1,0 +1,131 @@
+"""The turns that wait for a thread: a queue, and what was moved ahead of it.
+
+A thread that is about to wait for a worker has that worker's turn *brought forward*, where hardly
+any thread is left: the turns before it may all have to wait for the same, and each would cost one
+more thread. What stands before it in the queue is moved aside, once: so looking for a turn takes no
+time for what was moved already, however many turns wait.
+
+**Guarantees.** Each turn that was put is taken once. Turns are taken in the order in which they
+were put, but for those that were brought forward; of these at most `_IN_A_ROW` come one behind
+the other while others wait.
+
+**Assumes.** What `mailbox.sending` says of `SimpleQueue`. A turn is in here once at most.
+
+Threads look at `moved` before they wait in the queue, and so nobody wakes one for a turn that is
+not in there. The mover is (1) to (3), a thread that has found the queue empty (a) to (c):
+
+1. It moves turns aside, and writes `moved`.
+2. It reads how many threads are idle, or starting.
+3. It puts a nudge for each.
+a. The thread counts as idle; one that is starting counts as such.
+b. It reads `moved`, and if it is set, takes what was moved in place of (c).
+c. It waits in the queue.
+
+If (1) comes before (b), the thread takes what was moved. If it comes after, so does (2), which
+counts the thread, and (3) puts a nudge that wakes it, or one that waits as well. A busy thread may
+take that nudge: so whoever takes a turn that was moved, while others wait there and a thread is
+idle, nudges it once more.
+"""
+
+import collections
+import queue
+import threading
+from collections.abc import Callable
+from typing import Final, final
+
+from threadpool_mb.forking import remake
+from threadpool_mb.scheduling.turns import NUDGE, Turn
+
+__all__ = ["ReadyTurns"]
+
+_IN_A_ROW: Final = 64
+"""How many turns that were brought forward may be taken before one that was not."""
+
+
+@final
+class ReadyTurns:
+    """The turns that wait; `None` among them says that there will be no more.
+
+    Threads: internally synchronized.
+    """
+
+    __slots__ = ("_ahead", "_aside", "_in_a_row", "_lock", "get", "moved", "put", "qsize", "queue")
+
+    def __init__(self) -> None:
+        """Hold none."""
+        self.queue: Final[queue.SimpleQueue[Turn | None]] = queue.SimpleQueue()
+        self.put: Final[Callable[[Turn | None], None]] = self.queue.put
+        """Add a turn."""
+        self.get: Final[Callable[[bool], Turn | None]] = self.queue.get
+        """Take the next one that was not moved."""
+        self.qsize: Final[Callable[[], int]] = self.queue.qsize
+        """How many were not moved."""
+        # Guards the rest. Nobody waits under it. Reentrant: a finalizer may run under it.
+        self._lock: Final = threading.RLock()
+        # What was brought forward, and what was moved aside for it; as ordered sets.
+        self._ahead: Final[collections.OrderedDict[Turn, None]] = collections.OrderedDict()
+        self._aside: Final[collections.OrderedDict[Turn, None]] = collections.OrderedDict()
+        self._in_a_row = 0
+        self.moved: bool = False
+        """Whether `take` may find something."""
+
+    def __len__(self) -> int:
+        """Return how many wait."""
+        return self.qsize() + len(self._ahead) + len(self._aside) if self.moved else self.qsize()
+
+    def bring_forward(self, turn: Turn) -> None:
+        """Move a turn ahead, if it waits. Whoever does has idle threads nudged after that."""
+        with self._lock:
+            self.moved = True
+            if turn in self._ahead:
+                return
+            if turn in self._aside:
+                self._ahead[turn] = None
+                del self._aside[turn]
+                return
+            last = False
+            try:
+                for _ in range(self.qsize()):
+                    each = self.get(False)
+                    if each is None:
+                        last = True
+                    elif each is turn:
+                        self._ahead[each] = None
+                        break
+                    elif each is not NUDGE:
+                        self._aside[each] = None
+            except queue.Empty:
+                pass  # other threads take turns, too
+            if last:
+                self.put(None)
+            self._look_whether_moved_locked()
+
+    def take(self, *, crowded: bool) -> Turn | None:
+        """Take a turn that was moved; `None` if that is not to come before those of the queue.
+
+        `crowded`: there are more threads than there may be, so that what was moved aside comes
+        last: its turns may cost one more thread each.
+        """
+        with self._lock:
+            turn = self._take_locked(crowded=crowded)
+            self._look_whether_moved_locked()
+        return turn
+
+    def _take_locked(self, *, crowded: bool) -> Turn | None:
+        in_a_row = self._in_a_row
+        if self._ahead and (in_a_row < _IN_A_ROW or not (self._aside or self.qsize())):
+            self._in_a_row = in_a_row + 1
+            return self._ahead.popitem(last=False)[0]
+        if self._aside and (in_a_row >= _IN_A_ROW or not (crowded and self.qsize())):
+            self._in_a_row = 0
+            return self._aside.popitem(last=False)[0]
+        if in_a_row >= _IN_A_ROW:
+            self._in_a_row = 0
+        return None
+
+    def _look_whether_moved_locked(self) -> None:
+        self.moved = bool(self._ahead or self._aside)
+
+    def forked(self) -> None:
+        """Be usable in a child of `os.fork`, where none wait."""
+        remake(self._lock)

@@ -1,0 +1,211 @@
+"""Turns that are moved: every interleaving of who moves them and who takes turns.
+
+As `scheduling.ready` and `SharedThreads` have it. A turn in here may need another one to be done
+before it ends: so a turn that stays while a thread sleeps is a deadlock.
+"""
+
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+import pytest
+
+from tests.model.explorer import END, Explored, Outcomes, Process, explore
+
+NUDGE: Final = "nudge"
+
+TURNS: Final = "abs"
+
+NEEDS: Final = {"a": "b"}
+"""Which turn has to be done before another one can end."""
+
+
+@dataclass(frozen=True)
+class Memory:
+    """What the threads share, and what the checks want to know."""
+
+    queue: tuple[str, ...] = ()
+    put: int = 0
+    lock: str = ""
+    moved: bool = False
+    ahead: tuple[str, ...] = ()
+    aside: tuple[str, ...] = ()
+    idle: int = 0
+    read: int = 0
+    hand: tuple[tuple[str, str], ...] = field(default=())
+    done: tuple[str, ...] = ()
+
+    @property
+    def all_done(self) -> bool:
+        return set(TURNS) <= set(self.done)
+
+
+def sender() -> Process[Memory]:
+    """Return who puts the turns."""
+
+    def put(m: Memory) -> Outcomes[Memory]:
+        if m.put == len(TURNS):
+            return [(m, END)]
+        return [(replace(m, put=m.put + 1, queue=(*m.queue, TURNS[m.put])), "put")]
+
+    return Process("sender", {"put": put})
+
+
+def mover(*bugs: str) -> Process[Memory]:  # noqa: C901 - a table of steps
+    """Return a thread that brings `s` forward, and then waits until it is done."""
+
+    def lock(m: Memory) -> Outcomes[Memory]:
+        return [] if m.lock else [(replace(m, lock="mover", moved=True), "pop")]
+
+    def pop(m: Memory) -> Outcomes[Memory]:
+        if not m.queue or "s" in m.ahead or m.queue[0] == NUDGE:
+            return [(m, "unlock")]
+        turn, *rest = m.queue
+        after = replace(m, queue=tuple(rest))
+        if turn == "s":
+            return [(replace(after, ahead=(*m.ahead, turn)), "pop")]
+        return [(replace(after, aside=(*m.aside, turn)), "pop")]
+
+    def unlock(m: Memory) -> Outcomes[Memory]:
+        moved = bool(m.ahead or m.aside)
+        goto = "nudge" if "idle is read first" in bugs else "read idle"
+        return [(replace(m, lock="", moved=moved), goto)]
+
+    def read_idle(m: Memory) -> Outcomes[Memory]:
+        goto = "lock" if "idle is read first" in bugs else "nudge"
+        return [(replace(m, read=m.idle - len(m.queue)), goto)]
+
+    def nudge(m: Memory) -> Outcomes[Memory]:
+        if m.read <= 0:
+            return [(m, "wait")]
+        return [(replace(m, read=m.read - 1, queue=(*m.queue, NUDGE)), "nudge")]
+
+    def wait(m: Memory) -> Outcomes[Memory]:
+        return [(m, END)] if "s" in m.done else []
+
+    steps = {
+        "lock": lock,
+        "pop": pop,
+        "unlock": unlock,
+        "read idle": read_idle,
+        "nudge": nudge,
+        "wait": wait,
+    }
+    if "idle is read first" in bugs:
+        steps = {"read idle": read_idle, **{k: v for k, v in steps.items() if k != "read idle"}}
+    return Process("mover", steps)
+
+
+def thread(  # noqa: C901 - a table of steps
+    name: str, *bugs: str, crowded: bool = False
+) -> Process[Memory]:
+    """Return a thread that takes turns until all are done."""
+
+    def look(m: Memory) -> Outcomes[Memory]:
+        return [(m, "take" if m.moved else "get")]
+
+    def taken(m: Memory, goto: str, otherwise: str) -> Outcomes[Memory]:
+        if m.lock:
+            return []
+        if m.ahead:
+            turn, after = m.ahead[0], replace(m, ahead=m.ahead[1:])
+        elif m.aside and not (crowded and m.queue):
+            turn, after = m.aside[0], replace(m, aside=m.aside[1:])
+        else:
+            return [(m, otherwise)]
+        after = replace(after, moved=bool(after.ahead or after.aside), hand=(*m.hand, (name, turn)))
+        return [(after, goto)]
+
+    def again(goto: str) -> str:
+        return goto if "no second nudge" in bugs else f"again, {goto}"
+
+    def nudge_again(m: Memory, goto: str) -> Outcomes[Memory]:
+        if m.moved and m.idle > len(m.queue):
+            return [(replace(m, queue=(*m.queue, NUDGE)), goto)]
+        return [(m, goto)]
+
+    def get(m: Memory) -> Outcomes[Memory]:
+        if not m.queue:
+            return [(m, "count")]
+        return [(in_hand(m), "run")]
+
+    def in_hand(m: Memory) -> Memory:
+        return replace(m, queue=m.queue[1:], hand=(*m.hand, (name, m.queue[0])))
+
+    def count(m: Memory) -> Outcomes[Memory]:
+        goto = "wait" if "moved is not looked at" in bugs else "look once more"
+        return [(replace(m, idle=m.idle + 1), goto)]
+
+    def look_once_more(m: Memory) -> Outcomes[Memory]:
+        return [(m, "take idle" if m.moved else "wait")]
+
+    def wait(m: Memory) -> Outcomes[Memory]:
+        if m.queue:
+            return [(in_hand(m), "uncount")]
+        return [(m, END)] if m.all_done else []
+
+    def uncount(m: Memory) -> Outcomes[Memory]:
+        return [(replace(m, idle=m.idle - 1), "run")]
+
+    def run(m: Memory) -> Outcomes[Memory]:
+        turn = dict(m.hand)[name]
+        if turn in NEEDS and NEEDS[turn] not in m.done:
+            return []
+        hand = tuple(each for each in m.hand if each[0] != name)
+        done = m.done if turn == NUDGE else (*m.done, turn)
+        return [(replace(m, hand=hand, done=done), "look")]
+
+    return Process(
+        name,
+        {
+            "look": look,
+            "take": lambda m: taken(m, again("run"), "get"),
+            "get": get,
+            "count": count,
+            "look once more": look_once_more,
+            "take idle": lambda m: taken(m, again("uncount"), "wait"),
+            "again, run": lambda m: nudge_again(m, "run"),
+            "again, uncount": lambda m: nudge_again(m, "uncount"),
+            "wait": wait,
+            "uncount": uncount,
+            "run": run,
+        },
+    )
+
+
+def each_once(m: Memory) -> str | None:
+    """Nothing is taken twice, or lost."""
+    there = [*m.queue, *m.ahead, *m.aside, *m.done, *(turn for _, turn in m.hand)]
+    for turn in TURNS:
+        if there.count(turn) > 1:
+            return f"{turn} is there twice"
+    return None
+
+
+def run(*processes: Process[Memory]) -> Explored[Memory]:
+    return explore(
+        Memory(),
+        [sender(), *processes],
+        always=each_once,
+        finally_=lambda m: None if m.all_done else "a turn was lost",
+    )
+
+
+@pytest.mark.parametrize("crowded", [False, True], ids=["few threads", "crowded"])
+def test_no_turn_stays_while_a_thread_sleeps(
+    crowded: bool,  # noqa: FBT001 - a case
+) -> None:
+    explored = run(mover(), thread("A", crowded=crowded), thread("B", crowded=crowded))
+
+    assert explored.counter_example is None, str(explored.counter_example)
+    assert explored.states > 500
+
+
+@pytest.mark.parametrize(
+    ("of_mover", "of_thread"),
+    [("idle is read first", ""), ("", "moved is not looked at"), ("", "no second nudge")],
+)
+def test_each_step_is_needed(of_mover: str, of_thread: str) -> None:
+    found = run(mover(of_mover), thread("A", of_thread), thread("B", of_thread)).counter_example
+
+    assert found is not None
+    assert found.claim.startswith("deadlock"), str(found)

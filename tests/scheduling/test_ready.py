@@ -1,0 +1,182 @@
+"""The turns that wait, and those that are brought forward."""
+
+import queue
+
+import pytest
+
+from tests.helpers import Running, until
+from threadpool_mb.scheduling import ready
+from threadpool_mb.scheduling.ready import ReadyTurns
+from threadpool_mb.scheduling.shared_threads import SharedThreads
+from threadpool_mb.scheduling.turns import NUDGE, ServingThread
+
+
+class Named:
+    """A turn that is told apart."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def turn(self) -> None:
+        """Do nothing."""
+
+    def __repr__(self) -> str:
+        return self.name
+
+
+def filled(count: int) -> tuple[ReadyTurns, list[Named]]:
+    turns, names = ReadyTurns(), [Named(str(number)) for number in range(count)]
+    for each in names:
+        turns.put(each)
+    return turns, names
+
+
+def all_of(turns: ReadyTurns, *, crowded: bool = False) -> list[object]:
+    taken: list[object] = []
+    while len(turns):
+        taken.append(turns.take(crowded=crowded) or turns.get(False))
+    return taken
+
+
+@pytest.mark.parametrize("crowded", [False, True])
+def test_what_is_brought_forward_comes_first_and_the_rest_in_its_order(
+    crowded: bool,  # noqa: FBT001 - a case
+) -> None:
+    turns, (a, b, c, d) = filled(4)
+
+    turns.bring_forward(c)
+
+    assert len(turns) == 4
+    assert all_of(turns, crowded=crowded) == ([c, d, a, b] if crowded else [c, a, b, d])
+    assert not turns.moved
+
+
+def test_turns_are_brought_forward_one_behind_the_other_also_those_moved_aside() -> None:
+    turns, (a, b, c, d) = filled(4)
+
+    for turn in (d, b, d, b):
+        turns.bring_forward(turn)
+
+    assert all_of(turns) == [d, b, a, c]
+
+
+def test_what_does_not_wait_is_not_brought_forward() -> None:
+    turns, (a, b) = filled(2)
+
+    turns.bring_forward(Named("none of them"))
+
+    assert all_of(turns) == [a, b]
+    assert turns.take(crowded=False) is None
+
+
+def test_the_end_stays_behind_the_turns() -> None:
+    turns, (a, b) = filled(2)
+    turns.put(None)
+
+    turns.bring_forward(Named("none of them"))
+
+    assert [turns.take(crowded=False), turns.take(crowded=False)] == [a, b]
+    assert turns.get(False) is None
+    with pytest.raises(queue.Empty):
+        turns.get(False)
+
+
+def test_what_is_brought_forward_does_not_keep_others_from_their_turn_for_ever(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(ready, "_IN_A_ROW", 3)
+    turns, (awaited, other) = filled(2)
+    taken: list[object] = []
+    while other not in taken:
+        turns.bring_forward(awaited)
+        turn = turns.take(crowded=True) or turns.get(False)
+        taken.append(turn)
+        if turn is awaited:
+            turns.put(awaited)
+
+    # The last one because it was behind the other one in the queue.
+    assert taken.count(awaited) <= 4
+
+
+def test_what_was_moved_aside_is_not_moved_again() -> None:
+    turns, names = filled(1000)
+    turns.bring_forward(names[-1])
+    aside = list(turns._aside)
+
+    turns.bring_forward(names[500])
+    turns.bring_forward(Named("none of them"))
+
+    aside.remove(names[500])
+    assert list(turns._aside) == aside
+    assert turns.qsize() == 0
+
+
+def test_a_thread_that_waits_takes_what_is_moved_out_of_its_queue() -> None:
+    """The staged race: the thread counts as idle, and has not looked yet, when all is moved."""
+    threads = SharedThreads("t", 1)
+    turn = Named("moved")
+    threads._ready.put(turn)
+    threads._ready.bring_forward(turn)
+    assert threads._ready.qsize() == 0
+
+    assert Running(threads._wait).result() is turn
+    assert threads._idle == 0
+
+
+def test_a_thread_that_was_idle_before_something_was_moved_is_nudged() -> None:
+    threads = SharedThreads("t", 1)
+    waiter = Running(threads._wait)
+    until(lambda: threads._idle)
+    # As if it had been taken out of the queue before the thread could have it.
+    turn = Named("moved")
+    threads._ready._aside[turn] = None
+
+    threads.expedite(turn)
+
+    assert waiter.result() is NUDGE
+    assert threads._take_moved() is turn
+
+
+def test_a_thread_counts_as_going_on_from_the_moment_at_which_it_is_given_what_it_waits_for() -> (
+    None
+):
+    threads = SharedThreads("t", 1)
+    thread = ServingThread(threads)
+    thread.blocked()
+    assert threads._blocked == 1
+
+    thread.goes_on(thread.wait)
+
+    assert threads._blocked == 0
+    thread.unblocked()
+    assert threads._blocked == 0
+
+
+def test_a_late_word_of_a_wait_that_is_over_does_not_concern_the_next_one() -> None:
+    threads = SharedThreads("t", 1)
+    thread = ServingThread(threads)
+    thread.blocked()
+    before = thread.wait
+    thread.unblocked()
+    thread.blocked()
+
+    thread.goes_on(before)
+
+    assert threads._blocked == 1
+    thread.unblocked()
+    assert threads._blocked == 0
+
+
+def test_a_thread_that_waits_on_after_a_wait_inside_has_ended_counts_again() -> None:
+    threads = SharedThreads("t", 1)
+    thread = ServingThread(threads)
+    thread.blocked()
+    thread.blocked()
+    thread.goes_on(thread.wait)
+    thread.unblocked()
+
+    thread.still_blocked()
+
+    assert threads._blocked == 1
+    thread.unblocked()
+    assert threads._blocked == 0
