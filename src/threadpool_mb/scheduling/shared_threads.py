@@ -116,10 +116,7 @@ class SharedThreads(ThreadCount):
         self._may_ask: Final[dict[str, bool]] = {"may ask": True}
 
     def schedule(self, turn: Turn) -> None:
-        """Give `turn` its turn, behind those that wait.
-
-        Blocks: never.
-        """
+        """Give `turn` its turn, behind those that wait. Blocks: never."""
         try:
             self.put(turn)
             if self.growing:
