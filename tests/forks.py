@@ -1,5 +1,6 @@
 """Programs that fork, each in a process of its own."""
 
+import os
 import subprocess
 import sys
 import textwrap
@@ -52,12 +53,15 @@ class Ask(mb.Command[str]):
 
 def run(program: str, *options: str, returncode: int = 0, stderr: str = "") -> list[str]:
     """Run a program and return the lines that it prints; fail if it hangs."""
+    # Without a buffer `print` writes a line in two parts, and those of two processes get mixed.
+    buffered = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
     done = subprocess.run(  # noqa: S603 - the interpreter that runs this test
         [sys.executable, *options, "-c", PRELUDE + textwrap.dedent(program)],
         check=False,
         capture_output=True,
         text=True,
         timeout=18,
+        env=buffered,
     )
     assert (done.returncode, done.stderr) == (returncode, stderr), done.stdout + done.stderr
     return done.stdout.splitlines()

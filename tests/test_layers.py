@@ -30,6 +30,7 @@ LAYERS: Final = [
         "markers",
         "describing",
         "forking",
+        "logs",
         "threading_context",
     },
 ]

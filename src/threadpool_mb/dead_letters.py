@@ -11,7 +11,6 @@ signal handler does may hold what its thread holds just then.
 import collections
 import dataclasses
 import enum
-import logging
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -20,11 +19,12 @@ from typing import Final, final
 from threadpool_mb.describing import describe
 from threadpool_mb.forking import end_own_thread, remake
 from threadpool_mb.informed import inform
+from threadpool_mb.logs import logger_of
 from threadpool_mb.markers import Missing
 
 __all__ = ["DeadLetter", "DeadLetterOffice", "DeadLetterReason"]
 
-_logger = logging.getLogger(__name__)
+_logger = logger_of(__name__)
 
 _LOG_INTERVAL: Final = 1.0
 """Seconds between two log lines of one reason."""

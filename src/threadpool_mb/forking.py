@@ -21,12 +21,13 @@ private names of `threading.RLock`, the same in 3.13 and 3.14 (`tests/test_assum
 """
 
 import contextlib
-import logging
 import os
 import sys
 import threading
 from collections.abc import Callable
 from typing import Any, Final, NoReturn
+
+from threadpool_mb.logs import logger_of
 
 __all__ = [
     "MADE_BEFORE_FORK",
@@ -40,7 +41,7 @@ __all__ = [
     "remake",
 ]
 
-_logger = logging.getLogger(__name__)
+_logger = logger_of(__name__)
 
 MADE_BEFORE_FORK: Final = "made before os.fork()"
 """What an error says, in a child, of what only its parent can use."""

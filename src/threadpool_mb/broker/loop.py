@@ -14,7 +14,6 @@ The loop does not know the `Broker` that users hold: the thread must not keep it
 """
 
 import functools
-import logging
 from collections.abc import Callable
 from typing import Final, final
 
@@ -31,6 +30,7 @@ from threadpool_mb.errors import Cancelled, MailboxClosed, MailboxEmpty
 from threadpool_mb.forking import MADE_BEFORE_FORK, end_child, keep
 from threadpool_mb.here import here
 from threadpool_mb.latches import Latch
+from threadpool_mb.logs import logger_of
 from threadpool_mb.mailbox.own_kinds import own_mailbox
 from threadpool_mb.mailbox.protocols import Mailbox
 from threadpool_mb.markers import MISSING
@@ -39,7 +39,7 @@ from threadpool_mb.scheduling.ending import Ending
 
 __all__ = ["BrokerLoop"]
 
-_logger = logging.getLogger(__name__)
+_logger = logger_of(__name__)
 
 
 @final

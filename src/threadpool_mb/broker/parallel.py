@@ -11,7 +11,6 @@ A limit of the mailbox is a limit here too: beyond it the broker's thread waits 
 next message, so that the mailbox fills and its senders feel it.
 """
 
-import logging
 import threading
 from collections.abc import Callable
 from typing import Any, Final, Literal, final
@@ -23,10 +22,11 @@ from threadpool_mb.errors import ThreadRefused
 from threadpool_mb.executor.futures import KeyedFuture
 from threadpool_mb.executor.table import Table
 from threadpool_mb.executor.tasks import Task
+from threadpool_mb.logs import logger_of
 
 __all__ = ["ParallelHandling"]
 
-_logger = logging.getLogger(__name__)
+_logger = logger_of(__name__)
 
 
 @final

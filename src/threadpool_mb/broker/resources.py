@@ -9,7 +9,6 @@ Calls for different keys may come from several threads: each method of a `dict` 
 """
 
 import dataclasses
-import logging
 from typing import Any, Final, Never, final
 
 from threadpool_mb.broker.config import (
@@ -22,12 +21,13 @@ from threadpool_mb.command.failures import forget_locals
 from threadpool_mb.dead_letters import DeadLetterOffice, DeadLetterReason
 from threadpool_mb.describing import describe
 from threadpool_mb.informed import inform
+from threadpool_mb.logs import logger_of
 from threadpool_mb.markers import MISSING, Missing
 from threadpool_mb.messages import Dispatch, Initialize
 
 __all__ = ["Address", "Resources"]
 
-_logger = logging.getLogger(__name__)
+_logger = logger_of(__name__)
 
 type Address[K, W] = Initialize[K, W] | Dispatch[K, W]
 """What `demultiplex` returns: a message and its key."""

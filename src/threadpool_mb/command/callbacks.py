@@ -1,14 +1,14 @@
 """What is called with a reply when its answer is there."""
 
-import logging
 from collections.abc import Callable
 from typing import Any, Final, Protocol, final
 
 from threadpool_mb.counters import CallId
+from threadpool_mb.logs import logger_of
 
 __all__ = ["Answered", "WithReply", "run_callback"]
 
-_logger = logging.getLogger(__name__)
+_logger = logger_of(__name__)
 
 
 @final

@@ -6,7 +6,6 @@ up is not handled, unless it was handed on by somebody who may have done a part 
 """
 
 import contextlib
-import logging
 from collections.abc import Callable, Generator
 from typing import Any, Final, Literal, Never, cast, final
 
@@ -16,11 +15,12 @@ from threadpool_mb.command.messages import Call, Cast, Request
 from threadpool_mb.describing import describe
 from threadpool_mb.errors import DuplicateReply
 from threadpool_mb.here import here
+from threadpool_mb.logs import logger_of
 from threadpool_mb.mailbox.protocols import Mailbox
 
 __all__ = ["AfterError", "serve", "server"]
 
-_logger = logging.getLogger(__name__)
+_logger = logger_of(__name__)
 
 type AfterError = Literal["continue", "stop"]
 """What a server does when a handler has raised: go on, or let the exception end it."""

@@ -24,7 +24,6 @@ who waits in it. If (a) comes first, (2) finds the future finished, and does not
 and no final state becomes an unfinished one again.
 """
 
-import logging
 import threading
 from collections.abc import Callable
 from concurrent.futures import CancelledError, Future, InvalidStateError
@@ -34,11 +33,12 @@ from threadpool_mb.arguments import NEVER, Deadline
 from threadpool_mb.copying import Uncopied
 from threadpool_mb.describing import describe
 from threadpool_mb.forking import MADE_BEFORE_FORK
+from threadpool_mb.logs import logger_of
 from threadpool_mb.waiting import Waiters, parked
 
 __all__ = ["KeyedFuture", "NoKey"]
 
-_logger = logging.getLogger(__name__)
+_logger = logger_of(__name__)
 
 # The words of `concurrent.futures`, which `wait` and `as_completed` compare with.
 _PENDING: Final = "PENDING"

@@ -7,10 +7,8 @@ one is done, the threads end. A task that is refused a thread never runs.
 """
 
 import concurrent.futures.thread
-import contextlib
 import contextvars
 import functools
-import logging
 import threading
 from collections.abc import Callable, Iterator
 from typing import Final, NoReturn, final
@@ -21,12 +19,13 @@ from threadpool_mb.errors import ThreadRefused
 from threadpool_mb.executor.tasks import Shard, Task
 from threadpool_mb.forking import MADE_BEFORE_FORK, keep, remake
 from threadpool_mb.latches import Latch
+from threadpool_mb.logs import logger_of
 from threadpool_mb.scheduling.ending import Ending
 from threadpool_mb.scheduling.shared_threads import SharedThreads
 
 __all__ = ["Table"]
 
-_logger = logging.getLogger(__name__)
+_logger = logger_of(__name__)
 
 _SHARDS: Final = 64
 
@@ -322,9 +321,7 @@ class Table:
         except BaseException:
             # The thread goes on: somebody has to tell those that were taken.
             self.break_down()
-            # A log handler that raises must not keep it from that.
-            with contextlib.suppress(Exception):
-                _logger.critical("%s: the initializer raised", self.name, exc_info=True)
+            _logger.critical("%s: the initializer raised", self.name, exc_info=True)
 
     def break_down(self) -> None:
         """Let all tasks fail that have not begun, and take no more."""

@@ -31,9 +31,7 @@ run.
 """
 
 import collections
-import contextlib
 import dataclasses
-import logging
 import threading
 from collections.abc import Callable, Iterator
 from contextvars import Context, copy_context
@@ -41,11 +39,12 @@ from typing import Any, Final, NoReturn, Protocol, final
 
 from threadpool_mb.executor.futures import KeyedFuture
 from threadpool_mb.forking import keep
+from threadpool_mb.logs import logger_of
 from threadpool_mb.scheduling.shared_threads import SharedThreads
 
 __all__ = ["Owner", "Shard", "Task", "Withdrawn"]
 
-_logger = logging.getLogger(__name__)
+_logger = logger_of(__name__)
 
 _THROUGHPUT: Final = 64
 """The most tasks of a key in a turn."""
@@ -137,10 +136,8 @@ class Task:
                     # The plain function: a bound method is one more object for each task.
                     (copy_context() if context is None else context).run(Task.run, task)
                 except BaseException:
-                    # A callback's, or somebody else has set the future; the lane must go on, also
-                    # where logging raises.
-                    with contextlib.suppress(Exception):
-                        _logger.exception("%s: a task's end raised", shard.table.name)
+                    # A callback's, or somebody else has set the future; the lane must go on.
+                    _logger.exception("%s: a task's end raised", shard.table.name)
                 left -= 1
                 context = None
                 # The one that was run dies here, outside the lock: it may hold users' objects.
@@ -148,12 +145,11 @@ class Task:
         except Exception:
             # The key's. The lane has ended all the same.
             task = None
-            with contextlib.suppress(Exception):
-                _logger.exception(
-                    "%s: the entry of key at %#x stays: looking it up failed",
-                    shard.table.name,
-                    id(self.key),
-                )
+            _logger.exception(
+                "%s: the entry of key at %#x stays: looking it up failed",
+                shard.table.name,
+                id(self.key),
+            )
         self.thread = 0
         if task is not None:
             shard.table.threads.schedule(self)

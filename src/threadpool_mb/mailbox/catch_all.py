@@ -1,12 +1,12 @@
 """`CatchAll`: a mailbox whose faults become "refused" and "nothing came"."""
 
 import dataclasses
-import logging
 from collections.abc import Callable, Iterator
 from typing import Final, Literal, final
 
 from threadpool_mb.arguments import AT_ONCE, Deadline, check_limit, check_timeout
 from threadpool_mb.errors import MailboxClosed, MailboxEmpty
+from threadpool_mb.logs import logger_of
 from threadpool_mb.mailbox.protocols import (
     Input,
     Mailbox,
@@ -20,7 +20,7 @@ from threadpool_mb.markers import MISSING, Missing
 
 __all__ = ["CatchAll", "CatchAllMailbox"]
 
-_logger = logging.getLogger(__name__)
+_logger = logger_of(__name__)
 
 _NOTHING_CAME: Final = "no message came within the timeout, or the wrapped mailbox raised"
 

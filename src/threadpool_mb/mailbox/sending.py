@@ -35,7 +35,6 @@ that is still draining. `tests/model/test_closing_model.py` runs through every i
 """
 
 import functools
-import logging
 import queue
 import threading
 from collections.abc import Callable
@@ -45,13 +44,14 @@ from threadpool_mb.arguments import AT_ONCE, NEVER, Deadline
 from threadpool_mb.copying import Uncopied
 from threadpool_mb.forking import remade_in_children
 from threadpool_mb.informed import inform
+from threadpool_mb.logs import logger_of
 from threadpool_mb.mailbox.of_parent import refuse_in_child
 from threadpool_mb.mailbox.slots import Slots, refuse, worth_waiting_for
 from threadpool_mb.markers import MISSING
 
 __all__ = ["Marker", "QueueInput", "sweep"]
 
-_logger = logging.getLogger(__name__)
+_logger = logger_of(__name__)
 
 _shutting: Final = remade_in_children(threading.RLock())
 """Makes shutting happen once for each mailbox.

@@ -11,7 +11,6 @@ A worker's life: `Roster.enter` (any thread) → `_start` (dispatcher) → the w
 
 import dataclasses
 import functools
-import logging
 import queue
 import threading
 from collections.abc import Callable
@@ -23,6 +22,7 @@ from threadpool_mb.describing import counted
 from threadpool_mb.errors import ThreadRefused
 from threadpool_mb.forking import MADE_BEFORE_FORK, keep
 from threadpool_mb.here import here
+from threadpool_mb.logs import logger_of
 from threadpool_mb.mailbox.protocols import MailboxStats
 from threadpool_mb.markers import MISSING
 from threadpool_mb.pool.ended import WorkerEnds
@@ -43,7 +43,7 @@ from threadpool_mb.threading_context import new_thread
 
 __all__ = ["Dispatcher"]
 
-_logger = logging.getLogger(__name__)
+_logger = logger_of(__name__)
 
 type _Order = Literal["close", "grow"]
 

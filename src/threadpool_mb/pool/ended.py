@@ -5,9 +5,7 @@ end is reported before its successor starts. A failure is logged before the dead
 caused. Each step is done, whatever the one before it raises.
 """
 
-import contextlib
 import functools
-import logging
 from collections.abc import Callable
 from typing import Final, final
 
@@ -17,13 +15,14 @@ from threadpool_mb.dead_letters import DeadLetterReason
 from threadpool_mb.describing import describe
 from threadpool_mb.forking import end_child, end_own_thread
 from threadpool_mb.here import here
+from threadpool_mb.logs import logger_of
 from threadpool_mb.pool.incarnation import Incarnation
 from threadpool_mb.pool.reports import ExitCause, WorkerExit
 from threadpool_mb.pool.roster import Roster
 
 __all__ = ["WorkerEnds"]
 
-_logger = logging.getLogger(__name__)
+_logger = logger_of(__name__)
 
 
 @final
@@ -57,8 +56,7 @@ class WorkerEnds[K, M]:
         if self.roster.in_child:
             # It has forked. Its end here is not the worker's, which goes on in the parent.
             if error is not None and not isinstance(error, SystemExit):
-                with contextlib.suppress(Exception):  # a log handler's
-                    self._log_failure(incarnation, error)
+                self._log_failure(incarnation, error)
             end_child(error)
         failed = error is not None
         # No frame holds the message: what a callback raises meanwhile keeps the frames below it.
@@ -123,8 +121,6 @@ class WorkerEnds[K, M]:
         try:
             function()
         except BaseException:
-            # A log handler that raises must not keep the rest from being done.
-            with contextlib.suppress(Exception):
-                _logger.exception("%s: %s raised", self._name, what)
+            _logger.exception("%s: %s raised", self._name, what)
         if self.roster.in_child:
             end_own_thread()

@@ -18,7 +18,6 @@ import _thread
 import contextlib
 import contextvars
 import itertools
-import logging
 import queue
 from collections.abc import Callable, Generator
 from typing import Any, Final, Literal, Never, cast, final, override
@@ -28,6 +27,7 @@ from threadpool_mb.dead_letters import DeadLetterOffice, DeadLetterReason
 from threadpool_mb.describing import describe
 from threadpool_mb.errors import Cancelled
 from threadpool_mb.here import here
+from threadpool_mb.logs import logger_of
 from threadpool_mb.mailbox.sending import Marker
 from threadpool_mb.mailbox.slots import Slots
 from threadpool_mb.markers import MISSING, Missing
@@ -38,7 +38,7 @@ from threadpool_mb.scheduling.shared_threads import SharedThreads
 
 __all__ = ["GeneratorFunction", "GeneratorLane", "Kind"]
 
-_logger = logging.getLogger(__name__)
+_logger = logger_of(__name__)
 
 type _Failure = tuple[BaseException, object]
 """What a worker has raised, and the message that it had in hand, `MISSING` if it had none."""
@@ -236,13 +236,11 @@ class GeneratorLane[K, M](Lane[M]):
         try:
             generator.close()
         except BaseException:
-            # A log handler that raises must not keep the worker's end from being reported.
-            with contextlib.suppress(Exception):
-                _logger.exception(
-                    "%s: the worker of key %s raised while it was closed",
-                    self.owner,
-                    describe(self._key),
-                )
+            _logger.exception(
+                "%s: the worker of key %s raised while it was closed",
+                self.owner,
+                describe(self._key),
+            )
 
     @property
     def owner(self) -> str:

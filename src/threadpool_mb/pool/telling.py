@@ -5,19 +5,18 @@ raises, no memory for the marker) reaches the caller, once all others were told;
 that closes, cancels or joins tells all of them again. More than once is once, for a mailbox.
 """
 
-import contextlib
 import functools
-import logging
 from collections.abc import Callable, Iterable
 from typing import Final, final
 
 from threadpool_mb.dead_letters import DeadLetterReason
+from threadpool_mb.logs import logger_of
 from threadpool_mb.pool.incarnation import Incarnation
 from threadpool_mb.pool.roster import Roster
 
 __all__ = ["Telling"]
 
-_logger = logging.getLogger(__name__)
+_logger = logger_of(__name__)
 
 
 @final
@@ -88,9 +87,7 @@ class Telling[K, M]:
             except BaseException as error:
                 raised = raised or error
                 if isinstance(error, Exception):
-                    # A log handler that raises must not keep the others from being told.
-                    with contextlib.suppress(Exception):
-                        _logger.exception("%s: a mailbox raised", self._name)
+                    _logger.exception("%s: a mailbox raised", self._name)
         if raised is not None:
             try:
                 raise raised

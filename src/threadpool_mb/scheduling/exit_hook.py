@@ -8,18 +8,18 @@ and 3.14 (`tests/test_assumptions.py`).
 
 import contextlib
 import functools
-import logging
 import threading
 import weakref
 from typing import Final, Protocol
 
 from threadpool_mb.arguments import AT_ONCE, Deadline
 from threadpool_mb.forking import in_children, remade_in_children
+from threadpool_mb.logs import logger_of
 from threadpool_mb.threading_context import new_thread
 
 __all__ = ["Owner", "close_at_exit"]
 
-_logger = logging.getLogger(__name__)
+_logger = logger_of(__name__)
 
 _PATIENCE: Final = 5.0
 """Seconds that the exit is held up until a line says by what."""

@@ -28,7 +28,6 @@ before (b): the sender counts that thread as neither idle nor starting. Either w
 
 import contextlib
 import functools
-import logging
 import queue
 import threading
 import time
@@ -39,6 +38,7 @@ from threadpool_mb.arguments import Deadline
 from threadpool_mb.errors import ThreadRefused
 from threadpool_mb.forking import remake
 from threadpool_mb.here import here
+from threadpool_mb.logs import logger_of
 from threadpool_mb.mailbox.lingering import get_patiently
 from threadpool_mb.scheduling.counting import ThreadCount
 from threadpool_mb.scheduling.launching import Launches
@@ -48,7 +48,7 @@ from threadpool_mb.threading_context import new_thread
 
 __all__ = ["SharedThreads"]
 
-_logger = logging.getLogger(__name__)
+_logger = logger_of(__name__)
 
 
 def _numbered(name: str, count: int) -> str:
@@ -190,14 +190,12 @@ class SharedThreads(ThreadCount):
             if none or not running:
                 msg = f"the system started no thread (0 are running): {error}"
                 raise ThreadRefused(msg) from error
-            # A log handler that raises must not cost the turn that its thread has in hand.
-            with contextlib.suppress(Exception):
-                _logger.warning(
-                    "%s: the system starts no further thread, it goes on with %d: %s",
-                    self._name,
-                    running,
-                    error,
-                )
+            _logger.warning(
+                "%s: the system starts no further thread, it goes on with %d: %s",
+                self._name,
+                running,
+                error,
+            )
         except BaseException:  # an interrupt
             self._not_started(thread)
             raise
