@@ -5,10 +5,11 @@ from typing import Any
 
 import pytest
 
-from tests.helpers import Running, until
+from tests.helpers import DEADLINE, Running, until
 from tests.pool.doubles import Boom, Calling
 from tests.pool.witness import Witness
 from threadpool_mb import Pool
+from threadpool_mb.pool import dispatcher
 
 
 class Failing:
@@ -63,7 +64,7 @@ def test_what_keeps_a_mailbox_from_being_cancelled_reaches_the_caller_and_it_is_
     assert [each.cause for each in witness.exits] == ["cancelled"]
 
 
-@ERRORS
+@pytest.mark.parametrize("error", [Boom, KeyboardInterrupt])
 def test_leaving_the_block_raises_what_has_kept_a_mailbox_from_being_told(
     witness: Witness, error: type[BaseException]
 ) -> None:
@@ -73,6 +74,37 @@ def test_leaving_the_block_raises_what_has_kept_a_mailbox_from_being_told(
         witness.start(pool, "a")
 
     assert failing.left == 0
+    assert [each.cause for each in witness.exits] == ["cancelled"]
+
+
+@pytest.mark.parametrize("way", ["with", "drain", "join"])
+def test_where_there_is_no_memory_to_tell_a_mailbox_who_waits_for_the_end_tells_it_again(
+    witness: Witness, way: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dispatcher, "_UNTIL_TOLD_AGAIN", 0.001)
+    failing = Failing(MemoryError, "close", times=5)
+
+    with witness.pool(mailbox=Calling(failing)) as outer, outer as pool:
+        witness.start(pool, "a")
+        if way == "drain":
+            assert pool.drain(timeout=DEADLINE).finished
+        elif way == "join":
+            with pytest.raises(MemoryError):
+                pool.close()
+            assert pool.join().finished
+
+    assert failing.left == 0
+    assert [each.cause for each in witness.exits] == ["drained"]
+
+
+def test_where_there_is_no_memory_until_the_timeout_that_is_said(witness: Witness) -> None:
+    failing = Failing(MemoryError, "close", times=3)
+
+    with witness.pool(mailbox=Calling(failing)) as pool:
+        witness.start(pool, "a")
+        with pytest.raises(MemoryError):
+            pool.drain(timeout=0)
+
     assert [each.cause for each in witness.exits] == ["cancelled"]
 
 

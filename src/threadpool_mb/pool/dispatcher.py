@@ -9,6 +9,7 @@ A worker's life: `Roster.enter` (any thread) → `_start` (dispatcher) → the w
 `WorkerEnds.report` (both on its own thread).
 """
 
+import contextlib
 import dataclasses
 import functools
 import queue
@@ -16,7 +17,7 @@ import threading
 from collections.abc import Callable
 from typing import Final, Literal, final
 
-from threadpool_mb.arguments import AT_ONCE, Deadline, check_timeout
+from threadpool_mb.arguments import AT_ONCE, Deadline, check_timeout, shortest
 from threadpool_mb.dead_letters import DeadLetterOffice, DeadLetterReason
 from threadpool_mb.describing import counted
 from threadpool_mb.errors import ThreadRefused
@@ -46,6 +47,9 @@ __all__ = ["Dispatcher"]
 _logger = logger_of(__name__)
 
 type _Order = Literal["close", "grow"]
+
+_UNTIL_TOLD_AGAIN: Final = 0.1
+"""Seconds between two attempts to tell a mailbox for which there was no memory."""
 
 
 @final
@@ -173,7 +177,7 @@ class Dispatcher[K, M]:
         deadline = Deadline(timeout)
         self.check_not_own_thread()
         if not self.roster.in_child:
-            self._telling.again()
+            self._tell_again(deadline)
         self._thread.join(deadline.remaining())
         finished = (
             not self.roster.in_child
@@ -187,6 +191,35 @@ class Dispatcher[K, M]:
             dead_letters=self._office.counts(),
         )
 
+    def _tell_again(self, deadline: Deadline) -> None:
+        """Tell the mailboxes that may not have been told.
+
+        No memory for it is no memory for now: a worker's backlog, which has taken it, gets less.
+
+        Raises:
+            MemoryError: if there was none until the deadline.
+        """
+        while self._thread.is_alive():
+            try:
+                self._telling.again()
+            except MemoryError:
+                if deadline.remaining() == 0:
+                    raise
+            else:
+                break
+            self._thread.join(shortest(_UNTIL_TOLD_AGAIN, deadline.remaining()))
+
+    def leave(self, *, well: bool) -> None:
+        """Do what leaving the pool's `with` block does; see `Pool.__exit__`."""
+        try:
+            # Where there is no memory for it, `join` tells them again.
+            with contextlib.suppress(MemoryError):
+                (self.close if well else self.cancel)()
+            self.join(timeout=None)
+        except BaseException:
+            self.cancel()
+            raise
+
     def threads_ended(self) -> bool:
         """Return whether all threads have ended. Blocks: never."""
         if self.roster.in_child:
@@ -198,7 +231,8 @@ class Dispatcher[K, M]:
         """Close, join, and cancel what is left after the timeout; see `Pool.drain`."""
         check_timeout(timeout)
         self.check_not_own_thread()
-        self.close()
+        with contextlib.suppress(MemoryError):
+            self.close()
         try:
             report = self.join(timeout=timeout)
         except BaseException:

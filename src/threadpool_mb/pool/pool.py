@@ -375,13 +375,7 @@ class Pool[K, M](AsyncLife[DrainReport[K]], Uncopied):
 
         An interrupt while it drains (Ctrl-C) cancels it, and is raised.
         """
-        try:
-            end = self.close if error_type is None else self.cancel
-            end()
-            self.join()
-        except BaseException:
-            self.cancel()
-            raise
+        self._dispatcher.leave(well=error_type is None)
 
     def __del__(self) -> None:
         """Warn of a pool that was never closed, and let its workers finish their backlog."""
