@@ -1,5 +1,7 @@
 """The receiver's end of a call: where the answer goes."""
 
+import sys
+from collections.abc import Callable
 from typing import Final, final
 
 from threadpool_mb.command.replies import Reply
@@ -89,11 +91,14 @@ class ReplyBox[R](Uncopied):
         """Show the id of the call."""
         return f"<ReplyBox {self.call_id}>"
 
-    def __del__(self) -> None:
-        """Answer that nobody will, if nobody has."""
+    def __del__(self, ended: Callable[[], bool] = sys.is_finalizing) -> None:
+        """Answer that nobody will, if nobody has.
+
+        Not once the interpreter has ended: nobody waits then, and modules are gone.
+        """
         # An interrupt may have come before it was made: then there is no `answer`.
         reply = getattr(self, "answer", None)
-        if reply is not None and not reply.answered:
+        if reply is not None and not reply.answered and not ended():
             if reply.expired:
                 # Dropped because it has expired, perhaps before the caller has seen that himself.
                 reply.give_up()

@@ -30,6 +30,7 @@ claims anew.
 
 import collections
 import contextlib
+import sys
 import threading
 from collections.abc import Callable
 from typing import Final, final
@@ -143,11 +144,14 @@ class ClaimedMessage[T](Uncopied):
                 self._successor = self._claims.new(self._take)
             return self._successor
 
-    def __del__(self) -> None:
-        """Put a message that nobody has read back at the end of the mailbox."""
+    def __del__(self, ended: Callable[[], bool] = sys.is_finalizing) -> None:
+        """Put a message that nobody has read back at the end of the mailbox.
+
+        Not once the interpreter has ended: nobody receives then, and modules are gone.
+        """
         # An interrupt may have come before it was made: then there is no claim.
         claim: _Claim[T] | None = getattr(self, "_claim", None)
-        message = MISSING if claim is None else claim.drop()
+        message = MISSING if claim is None or ended() else claim.drop()
         if message is not MISSING:
             self._claims.give_back(message)
 
