@@ -102,6 +102,10 @@ class AsyncLife[R]:
         """Do what leaving a `with` block does; only this task waits, not its loop.
 
         If the task is cancelled meanwhile, what it waits for is cancelled, too.
+
+        Raises:
+            CancelledError: if the task was cancelled.
+            RuntimeError: outside of a task of asyncio, or on a thread of its own.
         """
         end = self.close if error_type is None else self.cancel
         await await_end("async with", self._ends, end, self.cancel)

@@ -323,6 +323,9 @@ class Broker[M, K, W, R](AsyncLife[BrokerDrainReport], Uncopied):
         """Cancel and join; what stopped the broker is raised unless the block raises already.
 
         Blocks: until all resources are cleaned.
+
+        Raises:
+            Exception: what has stopped the broker; see `join`.
         """
         self.cancel()
         try:

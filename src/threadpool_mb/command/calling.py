@@ -54,6 +54,7 @@ def cast(target: Input[Cast], notice: Notice, /) -> bool:
     """Send a notice, and expect no reply.
 
     Blocks: as `target.deliver` does.
+    Threads: safe from any thread.
 
     Returns:
         `False` if the notice was refused, as `target.deliver` does.
@@ -132,6 +133,7 @@ def delegate[R](
     from now on.
 
     Blocks: until there is room, as `target.deliver` does, or until the call's deadline.
+    Threads: safe from any thread.
 
     Args:
         target: who is to answer: `pool.ref(key)`, a mailbox's or a broker's input.

@@ -22,6 +22,7 @@ def count_late_reply() -> None:
 def late_replies() -> int:
     """Return how many replies were dropped in this process, because their callers had given up.
 
+    Blocks: never.
     Threads: internally synchronized; a snapshot.
     """
     return _so_far

@@ -149,7 +149,7 @@ class Reply[R](Uncopied):
         """Call `function(reply)` when the answer is there; at once, if it is there already.
 
         It is called on the thread that gives the answer, or on this one, with no lock held. What it
-        raises that is an `Exception` is logged.
+        raises that is an `Exception` is logged. Blocks: never, or as long as the function does.
 
         Raises:
             TypeError: if the function cannot be called with a reply.
@@ -158,7 +158,7 @@ class Reply[R](Uncopied):
         self.when_answered(WithReply(function))
 
     def as_future(self) -> "concurrent.futures.Future[R]":
-        """Return a future of the answer, for what takes one; each call makes another one.
+        """Return a future of the answer, for what takes one; a new one each time. Blocks: never.
 
         It cannot be cancelled: nobody could call the command back. A worker may wait for it as it
         may for the reply, also with `concurrent.futures.wait` and `as_completed`.

@@ -221,6 +221,8 @@ class KeyedExecutor(StandardExecutor):
         even for the same key: the view takes no more tasks, cancels those that were submitted to
         it, if it is to, and waits for them. So does leaving it as a context manager.
 
+        Blocks: never.
+
         Raises:
             TypeError: if the key cannot be hashed.
         """

@@ -52,6 +52,8 @@ class MessageFuture[T](Protocol):
     is dropped unfilled gives its claim back; one that is dropped filled but unread puts its message
     back at the end of the mailbox.
 
+    Threads: internally synchronized.
+
     From the original's `Future`, which loses the message in both cases.
     """
 
@@ -187,7 +189,10 @@ class Mailbox[T](Protocol):
 
 
 class MailboxConfig(Protocol):
-    """Says how a mailbox behaves when it is full or empty, and creates such mailboxes."""
+    """Says how a mailbox behaves when it is full or empty, and creates such mailboxes.
+
+    Threads: immutable.
+    """
 
     @property
     def limit(self) -> int | None:
@@ -195,7 +200,7 @@ class MailboxConfig(Protocol):
         ...
 
     def create[T](self, *, on_dead_letter: Callable[[T], object] | None = None) -> Mailbox[T]:
-        """Create a mailbox.
+        """Create a mailbox. Blocks: never.
 
         Args:
             on_dead_letter: called with each message that was accepted and will not be received, on

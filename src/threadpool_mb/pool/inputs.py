@@ -22,7 +22,10 @@ class _Routes[K, M](Protocol):
 
 @final
 class KeyInput[K, M](Uncopied):
-    """An `Input` that addresses one key, whichever worker it has; from `Pool.ref`."""
+    """An `Input` that addresses one key, whichever worker it has; from `Pool.ref`.
+
+    Threads: internally synchronized.
+    """
 
     __slots__ = ("_calls", "_dispatch", "key")
 
@@ -34,7 +37,7 @@ class KeyInput[K, M](Uncopied):
         """The key."""
 
     def deliver(self, message: M, /) -> bool:
-        """Hand a message to the key's worker; see `Pool.dispatch`."""
+        """Hand a message to the key's worker; blocks, returns and raises as `Pool.dispatch`."""
         return self._dispatch(self.key, message)
 
     def offer(

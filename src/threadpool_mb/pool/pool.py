@@ -242,6 +242,8 @@ class Pool[K, M](AsyncLife[DrainReport[K]], Uncopied):
     def dispatch_many(self, key: K, messages: Iterable[M], /) -> int:
         """Hand many messages to the key's worker, in their order; as `dispatch` does one by one.
 
+        Blocks: as `dispatch` does, for each of them.
+
         Returns:
             How many were taken; each of the others is a dead letter.
 
@@ -253,7 +255,10 @@ class Pool[K, M](AsyncLife[DrainReport[K]], Uncopied):
         return deliver_many(self._find, self.dispatch, key, messages)
 
     def dispatch_all(self, pairs: Iterable[tuple[K, M]], /) -> int:
-        """Hand messages to their keys' workers, in order; returns and raises as `dispatch_many`."""
+        """Hand messages to their keys' workers, in order.
+
+        Blocks, returns and raises as `dispatch_many` does.
+        """
         return sum(itertools.starmap(self.dispatch, pairs))
 
     def remove(self, key: K, /, *, drain: bool = False) -> bool:
@@ -297,7 +302,7 @@ class Pool[K, M](AsyncLife[DrainReport[K]], Uncopied):
         return KeyInput(key, self.dispatch, self._calls)
 
     def keys(self) -> list[K]:
-        """Return the keys that have a worker; a snapshot."""
+        """Return the keys that have a worker; a snapshot. Blocks: never."""
         return self._roster.keys()
 
     def __len__(self) -> int:
@@ -310,7 +315,7 @@ class Pool[K, M](AsyncLife[DrainReport[K]], Uncopied):
         return self._roster.has(key)
 
     def stats(self) -> PoolStats[K]:
-        """Return a snapshot of the whole pool. Takes time proportional to the number of workers."""
+        """Return a snapshot. Blocks: never, but takes time proportional to the workers."""
         return self._dispatcher.stats()
 
     def close(self) -> None:
@@ -374,6 +379,8 @@ class Pool[K, M](AsyncLife[DrainReport[K]], Uncopied):
         """Drain the pool, or cancel it if the block was left with an exception; then join it.
 
         An interrupt while it drains (Ctrl-C) cancels it, and is raised.
+
+        Blocks: until all workers and threads have ended.
         """
         self._dispatcher.leave(well=error_type is None)
 
