@@ -291,6 +291,8 @@ def cell(state: str, end: str, ledger: int) -> None:
         thing.drain()
         sys.exit()
 
+    # Where this runs in the background of a shell, the signal is ignored, also by children.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, drain_and_exit)
     signal.signal(signal.SIGUSR1, _fork)
     note("ready")
