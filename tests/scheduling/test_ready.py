@@ -98,6 +98,21 @@ def test_what_is_brought_forward_does_not_keep_others_from_their_turn_for_ever(
     assert taken.count(awaited) <= 4
 
 
+def test_what_was_moved_aside_gets_its_turn_though_others_come_all_the_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(ready, "_IN_A_ROW", 3)
+    turns, (aside,) = filled(1)
+    turns.bring_forward(Named("none of them"))
+    busy = Named("one that is scheduled again each time")
+    taken: list[object] = []
+    while aside not in taken:
+        turns.put(busy)
+        taken.append(turns.take(crowded=True) or turns.get(False))
+
+    assert taken == [busy, busy, busy, aside]
+
+
 def test_what_was_moved_aside_is_not_moved_again() -> None:
     turns, names = filled(1000)
     turns.bring_forward(names[-1])

@@ -6,8 +6,8 @@ more thread. What stands before it in the queue is moved aside, once: so looking
 time for what was moved already, however many turns wait.
 
 **Guarantees.** Each turn that was put is taken once. Turns are taken in the order in which they
-were put, but for those that were brought forward; of these at most `_IN_A_ROW` come one behind
-the other while others wait.
+were put, but for those that were brought forward; and where threads are one too many, those that
+were moved aside come last. At most `_IN_A_ROW` turns come before others that have waited longer.
 
 **Assumes.** What `mailbox.sending` says of `SimpleQueue`. A turn is in here once at most.
 
@@ -39,7 +39,7 @@ from threadpool_mb.scheduling.turns import NUDGE, Turn
 __all__ = ["ReadyTurns"]
 
 _IN_A_ROW: Final = 64
-"""How many turns that were brought forward may be taken before one that was not."""
+"""How many turns may be taken before one that has waited longer."""
 
 
 @final
@@ -112,15 +112,22 @@ class ReadyTurns:
         return turn
 
     def _take_locked(self, *, crowded: bool) -> Turn | None:
-        in_a_row = self._in_a_row
-        if self._ahead and (in_a_row < _IN_A_ROW or not (self._aside or self.qsize())):
-            self._in_a_row = in_a_row + 1
+        before = self._in_a_row
+        if before >= _IN_A_ROW:
+            self._in_a_row = 0
+            if self._aside:
+                return self._aside.popitem(last=False)[0]
+            if self.qsize() or not self._ahead:
+                return None
             return self._ahead.popitem(last=False)[0]
-        if self._aside and (in_a_row >= _IN_A_ROW or not (crowded and self.qsize())):
+        if self._ahead:
+            self._in_a_row = before + 1
+            return self._ahead.popitem(last=False)[0]
+        if self._aside and not (crowded and self.qsize()):
             self._in_a_row = 0
             return self._aside.popitem(last=False)[0]
-        if in_a_row >= _IN_A_ROW:
-            self._in_a_row = 0
+        # One of the queue comes before those that were moved aside, if there are any.
+        self._in_a_row = before + bool(self._aside)
         return None
 
     def _look_whether_moved_locked(self) -> None:
