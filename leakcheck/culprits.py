@@ -176,7 +176,8 @@ def _containers() -> list[_Container]:
     variables = [vars(each) for each in list(sys.modules.values()) if inspect.ismodule(each)]
     for thing in itertools.chain(gc.get_objects(), variables):
         for each in (thing, *gc.get_referents(thing)):
-            if isinstance(each, _CONTAINERS):
+            # Not itself: in a cycle, it would hold all of them until the next collection.
+            if isinstance(each, _CONTAINERS) and each is not found:
                 found[id(each)] = each
     return list(found.values())
 

@@ -1,5 +1,6 @@
 """What has grown is named, with the chain of references that holds it."""
 
+import gc
 from collections import deque
 from pathlib import Path
 
@@ -87,3 +88,16 @@ def test_what_does_not_grow_is_not_named(tmp_path: Path) -> None:
             passing.popleft()
 
     assert "deque" not in "".join(of_containers(work, tmp_path / "leak"))
+
+
+def test_looking_for_containers_leaves_nothing_that_holds_them(tmp_path: Path) -> None:
+    gc.collect()
+    gc.disable()
+    try:
+        before = {id(each) for each in gc.get_referrers(BY_NUMBER)}
+        of_containers(lambda: None, tmp_path / "leak")
+        after = {id(each) for each in gc.get_referrers(BY_NUMBER)}
+    finally:
+        gc.enable()
+
+    assert after <= before
