@@ -1,13 +1,22 @@
-# Two commands: `make demo` and `make test`. Each gets the interpreters it needs (tools/python).
+# `make demo`, `make try T=tests/…` and `make test`. Each gets the interpreters it needs (tools/python).
 
 ENVS = py313t,py314t,py313,py314,lint,typing
 TOX_ARGS =
 DEMO_ARGS =
+# What `make try` runs, on which interpreter, with which options. On 3.14t if nothing is said: races
+# show without the GIL, and of the free-threaded builds it is the one that CPython supports.
+T =
+V = 3.14t
+ARGS =
 TOX_VERSION = 4.67.15
 
 DEMO = .venv/demo
+TRY = .venv/try-$(V)
 TOX = .venv/tox
 PIP = -m pip install --quiet --disable-pip-version-check
+# Of the environments in ENVS, and 3.13 for tox itself, lint and typing.
+INTERPRETERS = $(sort 3.13 $(foreach env,$(filter py3%,$(subst $(,), ,$(ENVS))),\
+	$(patsubst py3%,3.%,$(firstword $(subst -, ,$(env))))))
 SOURCES = pyproject.toml README.md LICENSE $(shell find src -type f -not -name '*.pyc')
 
 # $(call run-tox,interpreters,environments): one environment after the other, since races are
@@ -17,10 +26,11 @@ run-tox = tools/python --link .interpreters $(1) \
 	&& PATH="$(CURDIR)/.interpreters:$$PATH" $(TOX)/bin/python -m tox run -e $(2) $(TOX_ARGS)
 
 .DELETE_ON_ERROR:
-.PHONY: help demo test clients stress bench leakcheck lint clean
+.PHONY: help demo try test clients stress bench leakcheck lint clean
 
 help:
 	@echo 'make demo    run the demo on 3.13t                       DEMO_ARGS="--path DIR"'
+	@echo 'make try     some tests, at once, from the checkout     T=tests/pool/test_removing.py V=3.13t ARGS="-x"'
 	@echo 'make test    tests on four interpreters, lint, typing    ENVS=py313t,lint TOX_ARGS="-- -x"'
 	@echo 'make clients  real libraries that use ours, on 3.14t, and gevent on 3.14'
 	@echo 'make stress  the hammers on 3.13t and 3.14t              COUNT=1000'
@@ -33,8 +43,13 @@ help:
 demo: $(DEMO)/.installed
 	$(DEMO)/bin/python -m threadpool_mb demo $(DEMO_ARGS)
 
+# From the checkout, not from a wheel: what is edited is what runs. `make test` tests the wheel.
+try: $(if $(T),$(TRY)/.installed)
+	$(if $(T),,$(error say which tests: make try T=tests/pool/test_removing.py))
+	$(TRY)/bin/python -W error -m pytest $(T) $(ARGS)
+
 test: $(TOX)/.tox-$(TOX_VERSION)
-	$(call run-tox,3.13t 3.14t 3.13 3.14,$(ENVS))
+	$(call run-tox,$(INTERPRETERS),$(ENVS))
 
 clients: $(TOX)/.tox-$(TOX_VERSION)
 	$(call run-tox,3.14t 3.14,clients$(,)clients-gil)
@@ -67,6 +82,15 @@ $(DEMO)/bin/python:
 
 $(DEMO)/.installed: $(DEMO)/bin/python $(SOURCES)
 	$(DEMO)/bin/python $(PIP) --force-reinstall .
+	touch $@
+
+$(TRY)/bin/python:
+	python=$$(tools/python $(V)) && "$$python" -m venv --clear $(TRY)
+
+# `--group` came with pip 25.1. hypothesis on 3.13t: as in tox.ini, which says why.
+$(TRY)/.installed: $(TRY)/bin/python pyproject.toml
+	$(TRY)/bin/python $(PIP) 'pip>=25.1'
+	$(TRY)/bin/python $(PIP) --group test $(if $(filter 3.13t,$(V)),'hypothesis<6.156') --editable .
 	touch $@
 
 $(TOX)/bin/python:
