@@ -317,8 +317,8 @@ class SharedThreads(ThreadCount):
                 turn = self._first_turn() if self._resting.rest(bell) else None
                 continue
             try:
-                turn = (self._take_moved() if ready.moved else None) or get(False)
-                if turn is None:
+                turn = self._take_moved() if ready.moved else None
+                if turn is None and (turn := get(False)) is None:
                     turn = self._last_turn()
             except queue.Empty:
                 serving.turn = None
@@ -332,8 +332,7 @@ class SharedThreads(ThreadCount):
         while self._too_many and (bell := self._rests(starting=True)) is not None:
             if not self._resting.rest(bell):
                 return None
-        # Looked at once it counts as starting; see `ready`.
-        turn = (self._take_moved() if self._ready.moved else None) or self._await_turn()
+        turn = self._await_turn()
         with self._lock:
             self._starting -= 1
         return turn
@@ -368,15 +367,17 @@ class SharedThreads(ThreadCount):
         """Wait for a turn, as one who is idle."""
         with self._lock:
             self._idle += 1
-        # Looked at once it counts as idle; see `ready`.
-        turn = (self._take_moved() if self._ready.moved else None) or self._await_turn()
+        turn = self._await_turn()
         with self._lock:
             self._idle -= 1
         return turn
 
     def _await_turn(self) -> Turn | None:
-        turn = get_patiently(self._ready.queue)
-        return self._last_turn() if turn is None else turn
+        """Wait for a turn, as one that counts as idle or starting already; see `ready`."""
+        turn = self._take_moved() if self._ready.moved else None
+        if turn is None and (turn := get_patiently(self._ready.queue)) is None:
+            turn = self._last_turn()
+        return turn
 
     def _last_turn(self) -> Turn | None:
         """Return what is to be done though there will be no more turns; `None` to end."""
