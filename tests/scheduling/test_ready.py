@@ -152,6 +152,22 @@ def test_a_thread_that_was_idle_before_something_was_moved_is_nudged() -> None:
     assert threads._take_moved() is turn
 
 
+@pytest.mark.parametrize("in_a_row", [0, 64])
+@pytest.mark.parametrize("place", ["_ahead", "_aside"])
+def test_threads_that_are_to_end_take_what_was_moved_before_that(place: str, in_a_row: int) -> None:
+    threads = SharedThreads("t", 1)
+    turn = Named("moved")
+    threads._ready.put(turn)
+    threads._ready.bring_forward(turn if place == "_ahead" else Named("none of them"))
+    assert list(getattr(threads._ready, place)) == [turn]
+    threads._ready._in_a_row = in_a_row
+
+    threads.close()
+
+    assert threads._last_turn() is turn
+    assert threads._last_turn() is None
+
+
 def test_a_thread_counts_as_going_on_from_the_moment_at_which_it_is_given_what_it_waits_for() -> (
     None
 ):

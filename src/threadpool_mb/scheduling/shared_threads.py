@@ -245,7 +245,6 @@ class SharedThreads(ThreadCount):
         """Have `turn` come first of those that wait, if it is one of them.
 
         For a thread that is about to wait for it, where hardly any other is left; see `ready`.
-
         Blocks: never. Takes time proportional to the turns before it that were not moved yet.
         """
         self._ready.bring_forward(turn)
@@ -382,7 +381,11 @@ class SharedThreads(ThreadCount):
     def _last_turn(self) -> Turn | None:
         """Return what is to be done though there will be no more turns; `None` to end."""
         self._ready.put(None)  # for the next one
-        return self._ready.take(crowded=False)
+        turn = None
+        # What `take` says comes first may be that `None`.
+        while turn is None and self._ready.moved:
+            turn = self._ready.take(crowded=False)
+        return turn
 
     def _take_moved(self) -> Turn | None:
         """Return a turn that was moved, if it is to come before those of the queue."""
