@@ -62,7 +62,7 @@ def test_a_key_that_is_stuck_holds_up_no_other_and_its_own_messages_wait() -> No
         settle(broker)
 
     assert stuck == ["stop here"]
-    assert text.endswith("[2 resources | 1 waiting | running]>")
+    assert text.endswith("[2 resources | running]>")
     assert [message for key, message, _ in callbacks.of("handle") if key == 1] == [
         "stop here",
         "waits",
@@ -219,7 +219,7 @@ def test_where_the_system_starts_no_thread_the_brokers_own_handles_all(
 
         assert [message for _, message, _ in callbacks.of("handle")] == [1, 2]
     assert threads == {"files-dispatcher"}
-    assert text == "<Broker 'files' [1 resource | 0 waiting | running]>"
+    assert text == "<Broker 'files' [1 resource | running]>"
     assert "<Broker 'files'>: the system starts no thread, it goes on alone" in caplog.messages
 
 

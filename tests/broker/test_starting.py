@@ -45,10 +45,10 @@ def test_a_broker_shows_its_name_its_resources_what_waits_and_its_state() -> Non
         broker.join()
         cancelled = repr(broker)
 
-    assert running == "<Broker 'files' [3 resources | 2 waiting | running]>"
-    assert closing == "<Broker 'files' [3 resources | 2 waiting | closing]>"
-    assert cancelling == "<Broker 'files' [3 resources | 2 waiting | cancelling]>"
-    assert cancelled == "<Broker 'files' [0 resources | 0 waiting | cancelled]>"
+    assert running == "<Broker 'files' [3 resources | running]>"
+    assert closing == "<Broker 'files' [3 resources | closing]>"
+    assert cancelling == "<Broker 'files' [3 resources | cancelling]>"
+    assert cancelled == "<Broker 'files' [0 resources | cancelled]>"
 
 
 def test_a_broker_that_was_closed_shows_that_it_ended() -> None:
@@ -57,7 +57,7 @@ def test_a_broker_that_was_closed_shows_that_it_ended() -> None:
     broker.close()
     broker.join()
 
-    assert repr(broker) == "<Broker 'files' [0 resources | 0 waiting | ended]>"
+    assert repr(broker) == "<Broker 'files' [0 resources | ended]>"
 
 
 def test_a_broker_that_an_error_stopped_shows_that_it_failed() -> None:
@@ -66,7 +66,7 @@ def test_a_broker_that_an_error_stopped_shows_that_it_failed() -> None:
 
         outcome(broker)
 
-        assert repr(broker) == "<Broker 'files' [0 resources | 0 waiting | failed]>"
+        assert repr(broker) == "<Broker 'files' [0 resources | failed]>"
 
 
 @pytest.mark.behaviour("BrokerTest 2")

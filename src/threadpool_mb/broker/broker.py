@@ -350,11 +350,11 @@ class Broker[M, K, W, R](AsyncLife[BrokerDrainReport], Uncopied):
             self.join()
 
     def __repr__(self) -> str:
-        """Show what there is of resources and messages, and whether it runs."""
+        """Show how many resources there are, and whether it runs."""
         loop = self._loop
         resources = loop.resources
-        counts = f"{counted(resources, 'resource')} | {loop.waiting} waiting"
-        return f"<Broker {self._name!r} [{counts} | {loop.state}]>"
+        # Not what waits: that would ask each task, and a user's mailbox.
+        return f"<Broker {self._name!r} [{counted(resources, 'resource')} | {loop.state}]>"
 
     def __del__(self) -> None:
         """Warn, and close, if nobody has.
