@@ -201,11 +201,16 @@ def test_workers_that_would_wait_for_each_other_by_futures_are_told(
 ) -> None:
     pool = place.pool("generator", "a", "b", name="p", inline_calls=False)
 
+    asked: list[Reply[Any]] = []
+
     def back() -> object:
+        # The last one to wait is told.
+        until(lambda: asked and asked[0].waiter is not None)
         return error_of(lambda: waits(call_async(pool.ref("a"), Echo("1"))))
 
     def forth() -> object:
-        return waits(call_async(pool.ref("b"), answer(back)))
+        asked.append(call_async(pool.ref("b"), answer(back)))
+        return waits(asked[0])
 
     error = call_async(pool.ref("a"), answer(forth)).result(timeout=DEADLINE)
 

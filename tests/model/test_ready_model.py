@@ -15,8 +15,8 @@ NUDGE: Final = "nudge"
 
 TURNS: Final = "abs"
 
-NEEDS: Final = {"a": "b"}
-"""Which turn has to be done before another one can end."""
+NEEDS: Final = [(turn, other) for turn in TURNS for other in TURNS if turn != other]
+"""A turn, and the one that has to be done before it can end."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,7 @@ class Memory:
     read: int = 0
     hand: tuple[tuple[str, str], ...] = field(default=())
     done: tuple[str, ...] = ()
+    needs: tuple[str, str] = ("a", "b")
 
     @property
     def all_done(self) -> bool:
@@ -126,7 +127,7 @@ def thread(  # noqa: C901 - a table of steps
     def get(m: Memory) -> Outcomes[Memory]:
         if not m.queue:
             return [(m, "count")]
-        return [(in_hand(m), "run")]
+        return [(in_hand(m), again("run"))]
 
     def in_hand(m: Memory) -> Memory:
         return replace(m, queue=m.queue[1:], hand=(*m.hand, (name, m.queue[0])))
@@ -144,11 +145,11 @@ def thread(  # noqa: C901 - a table of steps
         return [(m, END)] if m.all_done else []
 
     def uncount(m: Memory) -> Outcomes[Memory]:
-        return [(replace(m, idle=m.idle - 1), "run")]
+        return [(replace(m, idle=m.idle - 1), again("run"))]
 
     def run(m: Memory) -> Outcomes[Memory]:
         turn = dict(m.hand)[name]
-        if turn in NEEDS and NEEDS[turn] not in m.done:
+        if turn == m.needs[0] and m.needs[1] not in m.done:
             return []
         hand = tuple(each for each in m.hand if each[0] != name)
         done = m.done if turn == NUDGE else (*m.done, turn)
@@ -162,9 +163,8 @@ def thread(  # noqa: C901 - a table of steps
             "get": get,
             "count": count,
             "look once more": look_once_more,
-            "take idle": lambda m: taken(m, again("uncount"), "wait"),
+            "take idle": lambda m: taken(m, "uncount", "wait"),
             "again, run": lambda m: nudge_again(m, "run"),
-            "again, uncount": lambda m: nudge_again(m, "uncount"),
             "wait": wait,
             "uncount": uncount,
             "run": run,
@@ -181,20 +181,24 @@ def each_once(m: Memory) -> str | None:
     return None
 
 
-def run(*processes: Process[Memory]) -> Explored[Memory]:
+def run(*processes: Process[Memory], needs: tuple[str, str] = ("a", "b")) -> Explored[Memory]:
     return explore(
-        Memory(),
+        Memory(needs=needs),
         [sender(), *processes],
         always=each_once,
         finally_=lambda m: None if m.all_done else "a turn was lost",
     )
 
 
+@pytest.mark.parametrize("needs", NEEDS, ids="-".join)
 @pytest.mark.parametrize("crowded", [False, True], ids=["few threads", "crowded"])
 def test_no_turn_stays_while_a_thread_sleeps(
     crowded: bool,  # noqa: FBT001 - a case
+    needs: tuple[str, str],
 ) -> None:
-    explored = run(mover(), thread("A", crowded=crowded), thread("B", crowded=crowded))
+    threads = [thread(name, crowded=crowded) for name in "AB"]
+
+    explored = run(mover(), *threads, needs=needs)
 
     assert explored.counter_example is None, str(explored.counter_example)
     assert explored.states > 500

@@ -149,7 +149,7 @@ def test_a_thread_that_was_idle_before_something_was_moved_is_nudged() -> None:
     threads.expedite(turn)
 
     assert waiter.result() is NUDGE
-    assert threads._take_moved() is turn
+    assert threads._ready.take(crowded=False) is turn
 
 
 @pytest.mark.parametrize("in_a_row", [0, 64])
@@ -198,16 +198,19 @@ def test_a_late_word_of_a_wait_that_is_over_does_not_concern_the_next_one() -> N
     assert threads._blocked == 0
 
 
-def test_a_thread_that_waits_on_after_a_wait_inside_has_ended_counts_again() -> None:
+def test_what_ends_a_wait_inside_another_one_does_not_end_that() -> None:
     threads = SharedThreads("t", 1)
     thread = ServingThread(threads)
     thread.blocked()
+    outer = thread.wait
     thread.blocked()
+    assert thread.wait == 0
     thread.goes_on(thread.wait)
+    thread.goes_on(outer)
+    assert threads._blocked == 1
     thread.unblocked()
 
-    thread.still_blocked()
-
+    assert thread.wait == outer
     assert threads._blocked == 1
     thread.unblocked()
     assert threads._blocked == 0

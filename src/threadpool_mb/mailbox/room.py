@@ -28,7 +28,7 @@ class Room:
     a slot after that: full, so no slot is in anybody's hand; parked, so it has put nothing before.
     """
 
-    __slots__ = ("_deadlock", "_slots", "_thread", "holder", "waiter")
+    __slots__ = ("_deadlock", "_thread", "holder", "slots", "waiter")
 
     def __init__(
         self,
@@ -43,7 +43,8 @@ class Room:
             holder: the worker whose mailbox it is.
             deadlock: makes what is raised where the wait would be for ever.
         """
-        self._slots: Final = slots
+        self.slots: Final = slots
+        """Those of the mailbox."""
         self._thread: Final = threading.get_ident()
         self._deadlock: Final = deadlock
         self.holder: Final[Holder | None] = holder
@@ -54,7 +55,7 @@ class Room:
     @property
     def answered(self) -> bool:
         """Whether the wait may be over; the one who waits itself looks while it does not wait."""
-        slots, holder = self._slots, self.holder
+        slots, holder = self.slots, self.holder
         if slots.closed or holder is None or holder.backlog < slots.limit:
             return True
         return self._thread not in slots.parked and self._thread != threading.get_ident()

@@ -272,9 +272,15 @@ class Slots:
             # It ends by itself, and so is part of no circle; or it is one stretch of a call's wait,
             # which is.
             expedite(holder)
+            serving, waits_for = here.serving, here.workers()[-1].waits_for
+            if serving is not None and isinstance(waits_for, Room) and waits_for.slots is self:
+                end = Deadline(shortest(self.timeout, deadline.remaining()))
+                return self._wait_parked(end, serving.still_blocked)
             return self._wait(deadline)
         with waiting_for(Room(self, holder)) as waiting:
-            return any(self._wait(end) for end in waiting.stretches(deadline))
+            # Not `_wait`: a wait inside another one is not ended by who gives a slot.
+            ends = waiting.stretches(deadline)
+            return any(self._wait_parked(end, waiting.go_on) for end in ends)
 
     def _wait(self, deadline: Deadline) -> bool:
         """Wait until there is a slot and take it; `False` if there was none in time."""

@@ -78,13 +78,30 @@ class ThreadCount:
                 self._look_whether_growing_locked()
         self.grow_if_needed()
 
-    def unblock(self, thread: ServingThread, wait: int) -> None:
-        """Take note that it goes on, from the wait of that number."""
+    def unblock(self, thread: ServingThread) -> None:
+        """Take note that it goes on; on that thread."""
         with self._lock:
-            if thread.counted and thread.wait == wait:
-                thread.counted = False
-                self._blocked -= 1
-                self._look_whether_growing_locked()
+            self._unblock_locked(thread)
+
+    def will_unblock(self, thread: ServingThread, wait: int) -> None:
+        """Take note that it goes on in a moment, from the wait of that number; on any thread.
+
+        Not where that would have to wait for the lock: who gives a thread what it waits for may
+        hold another lock, for which a finalizer waits that runs under this one. The thread takes
+        note itself as it goes on; at worst there is one more meanwhile.
+        """
+        if self._lock.acquire(blocking=False):
+            try:
+                if thread.wait == wait:
+                    self._unblock_locked(thread)
+            finally:
+                self._lock.release()
+
+    def _unblock_locked(self, thread: ServingThread) -> None:
+        if thread.counted:
+            thread.counted = False
+            self._blocked -= 1
+            self._look_whether_growing_locked()
 
     def grow_if_needed(self) -> None:
         """Ask for one more thread, if one is needed."""

@@ -22,9 +22,10 @@ b. It reads `moved`, and if it is set, takes what was moved in place of (c).
 c. It waits in the queue.
 
 If (1) comes before (b), the thread takes what was moved. If it comes after, so does (2), which
-counts the thread, and (3) puts a nudge that wakes it, or one that waits as well. A busy thread may
-take that nudge: so whoever takes a turn that was moved, while others wait there and a thread is
-idle, nudges it once more.
+counts the thread, and (3) puts a nudge that wakes it, or one that waits as well. Where the queue
+holds something else for that thread, no nudge is put. A busy thread may take that, or the nudge:
+so each thread that has a turn, wherever it has taken it, and counts as neither idle nor starting,
+does (2) and (3) before it begins, if `moved` is set.
 """
 
 import collections
@@ -83,22 +84,28 @@ class ReadyTurns:
                 self._ahead[turn] = None
                 del self._aside[turn]
                 return
+            in_hand: Turn | None = NUDGE
             last = False
             try:
                 for _ in range(self.qsize()):
-                    each = self.get(False)
-                    if each is None:
+                    in_hand = self.get(False)
+                    if in_hand is None:
                         last = True
-                    elif each is turn:
-                        self._ahead[each] = None
+                    elif in_hand is turn:
+                        self._ahead[in_hand] = None
                         break
-                    elif each is not NUDGE:
-                        self._aside[each] = None
+                    elif in_hand is not NUDGE:
+                        self._aside[in_hand] = None
+                    in_hand = NUDGE
             except queue.Empty:
                 pass  # other threads take turns, too
-            if last:
-                self.put(None)
-            self._look_whether_moved_locked()
+            except BaseException:  # no memory
+                self.put(in_hand)
+                raise
+            finally:
+                if last:
+                    self.put(None)
+                self._look_whether_moved_locked()
 
     def take(self, *, crowded: bool) -> Turn | None:
         """Take a turn that was moved; `None` if that is not to come before those of the queue.

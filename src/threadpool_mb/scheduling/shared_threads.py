@@ -244,12 +244,14 @@ class SharedThreads(ThreadCount):
     def expedite(self, turn: Turn) -> None:
         """Have `turn` come first of those that wait, if it is one of them.
 
-        For a thread that is about to wait for it, where hardly any other is left; see `ready`.
-        Blocks: never. Takes time proportional to the turns before it that were not moved yet.
+        For a thread that is about to wait for it, where hardly any other is left; see `ready`, also
+        of the time that it takes. Blocks: never.
         """
-        self._ready.bring_forward(turn)
-        self._nudge_for_moved()
-        self.grow_if_needed()
+        try:
+            self._ready.bring_forward(turn)
+        finally:
+            self._nudge_for_moved()
+            self.grow_if_needed()
 
     def nudge(self) -> None:
         """Have idle threads run for a moment, a few times a second at most. Blocks: never.
@@ -300,6 +302,8 @@ class SharedThreads(ThreadCount):
         while turn is not None:
             try:
                 try:
+                    if ready.moved:
+                        self._nudge_for_moved()
                     if self.growing:
                         self.grow_if_needed()
                 finally:
@@ -316,7 +320,7 @@ class SharedThreads(ThreadCount):
                 turn = self._first_turn() if self._resting.rest(bell) else None
                 continue
             try:
-                turn = self._take_moved() if ready.moved else None
+                turn = ready.take(crowded=self._too_many) if ready.moved else None
                 if turn is None and (turn := get(False)) is None:
                     turn = self._last_turn()
             except queue.Empty:
@@ -373,8 +377,9 @@ class SharedThreads(ThreadCount):
 
     def _await_turn(self) -> Turn | None:
         """Wait for a turn, as one that counts as idle or starting already; see `ready`."""
-        turn = self._take_moved() if self._ready.moved else None
-        if turn is None and (turn := get_patiently(self._ready.queue)) is None:
+        ready = self._ready
+        turn = ready.take(crowded=self._too_many) if ready.moved else None
+        if turn is None and (turn := get_patiently(ready.queue)) is None:
             turn = self._last_turn()
         return turn
 
@@ -385,13 +390,6 @@ class SharedThreads(ThreadCount):
         # What `take` says comes first may be that `None`.
         while turn is None and self._ready.moved:
             turn = self._ready.take(crowded=False)
-        return turn
-
-    def _take_moved(self) -> Turn | None:
-        """Return a turn that was moved, if it is to come before those of the queue."""
-        turn = self._ready.take(crowded=self._too_many)
-        if self._ready.moved:
-            self._nudge_for_moved()
         return turn
 
     def _nudge_for_moved(self) -> None:

@@ -35,7 +35,8 @@ class _Threads(Protocol):
     @property
     def starved(self) -> bool: ...
     def block(self, thread: "ServingThread", /) -> None: ...
-    def unblock(self, thread: "ServingThread", wait: int, /) -> None: ...
+    def unblock(self, thread: "ServingThread", /) -> None: ...
+    def will_unblock(self, thread: "ServingThread", wait: int, /) -> None: ...
     def grow_if_needed(self) -> None: ...
 
 
@@ -46,19 +47,26 @@ class ServingThread:
     Threads: its own, but for `goes_on`.
     """
 
-    __slots__ = ("_threads", "_waits", "counted", "turn", "wait")
+    __slots__ = ("_number", "_threads", "_waits", "counted", "turn")
 
     def __init__(self, threads: _Threads) -> None:
         """Be one of `threads`."""
         self._threads: Final = threads
         # How many waits there are, one inside the other: a finalizer may wait while it waits.
         self._waits = 0
-        self.wait: int = 0
-        """The number of its wait, or of the last one; those inside another one are part of it."""
+        self._number = 0
         self.counted: bool = False
         """Whether it counts as one that waits; guarded by the lock of `threads`."""
         self.turn: Turn | None = None
         """Whose turn it is."""
+
+    @property
+    def wait(self) -> int:
+        """The number of its wait; 0 where there is none, or one inside another one.
+
+        What ends a wait inside another one does not end that.
+        """
+        return self._number if self._waits == 1 else 0
 
     @property
     def holder(self) -> Holder | None:
@@ -76,14 +84,11 @@ class ServingThread:
             self._waits += 1
             if self._waits == 1:
                 # Before it counts: who ended the wait before may still be about to say so.
-                self.wait += 1
+                self._number += 1
             self._threads.block(self)
 
     def still_blocked(self) -> None:
-        """Have one more thread started, if one is needed and there may be one.
-
-        A wait inside this one that has ended has had it count no more.
-        """
+        """Have one more thread started, if one is needed and there may be one."""
         if self._waits:
             self._threads.block(self)
         else:
@@ -91,11 +96,12 @@ class ServingThread:
 
     def goes_on(self, wait: int, /) -> None:
         """Have it count as one that waits no more; see `Serving`."""
-        self._threads.unblock(self, wait)
+        if wait:
+            self._threads.will_unblock(self, wait)
 
     def unblocked(self, upon: object = None, /) -> None:
         """Take note that it goes on."""
         if upon is self._threads or not self._threads.own_waits_only:
             self._waits -= 1
             if not self._waits:
-                self._threads.unblock(self, self.wait)
+                self._threads.unblock(self)
