@@ -10,6 +10,7 @@ import threadpool_mb as mb
 from tests.helpers import DEADLINE, Running, refusing_threads, until
 from tests.pool.witness import Gate
 from threadpool_mb import waits
+from threadpool_mb.scheduling.shared_threads import SharedThreads
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -166,3 +167,46 @@ def test_a_thread_does_not_rest_for_one_that_is_being_started_and_is_refused_the
 
     assert answers == ["a", "b"]
     assert after == "after"
+
+
+def test_a_finalizers_wait_inside_another_one_leaves_that_one_counted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What it waits for comes from outside of the pool, whose one thread then waits on."""
+    outside: mb.Mailbox[mb.Call[object]] = mb.Unlimited().create()
+    box: mb.Mailbox[str] = mb.Unlimited().create()
+    into = box.new_input()
+    armed, asked = threading.Event(), threading.Event()
+    got: list[str] = []
+
+    def gather_or_send(key: str) -> Generator[None, object]:
+        while True:
+            yield
+            if key == "gather":
+                armed.set()
+                got.append(box.receive())
+            else:
+                into.deliver("part")
+
+    grow = SharedThreads.grow_if_needed
+
+    def grow_with_a_finalizer_before(self: SharedThreads) -> None:
+        if armed.is_set() and threading.current_thread().name.startswith("nested-shared"):
+            armed.clear()
+            mb.call(outside.new_input(), Do(int))
+            asked.set()
+        grow(self)
+
+    monkeypatch.setattr(SharedThreads, "grow_if_needed", grow_with_a_finalizer_before)
+    with mb.Pool(gather_or_send, name="nested", max_threads=1) as pool:
+        pool.initialize("gather")
+        pool.initialize("send")
+        pool.dispatch("gather", 0)
+        answered = outside.receive(timeout=DEADLINE)
+        answered.reply_box.reply(0)
+        asked.wait(DEADLINE)
+        pool.dispatch("send", 0)
+        until(lambda: got)
+
+    assert got == ["part"]
+    assert pool._dispatcher._threads._blocked == 0  # type: ignore[attr-defined]

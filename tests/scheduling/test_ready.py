@@ -214,3 +214,44 @@ def test_what_ends_a_wait_inside_another_one_does_not_end_that() -> None:
     assert threads._blocked == 1
     thread.unblocked()
     assert threads._blocked == 0
+
+
+def test_who_gives_a_thread_what_it_waits_for_does_not_wait_for_the_threads_lock() -> None:
+    """It may hold a lock that a finalizer waits for, which runs under that one."""
+    threads = SharedThreads("t", 1)
+    thread = ServingThread(threads)
+    thread.blocked()
+
+    with threads._lock:
+        Running(lambda: thread.goes_on(thread.wait)).result()
+    assert threads._blocked == 1
+
+    thread.unblocked()
+    assert threads._blocked == 0
+
+
+class _NoMemory(dict[object, None]):
+    """Has no room for anything once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.left = 1
+
+    def __setitem__(self, key: object, value: None) -> None:
+        if self.left:
+            self.left = 0
+            raise MemoryError
+        super().__setitem__(key, value)
+
+
+@pytest.mark.parametrize("place", ["_ahead", "_aside"])
+def test_where_there_is_no_memory_to_move_a_turn_it_stays_in_the_queue(place: str) -> None:
+    turns, (turn,) = filled(1)
+    turns.put(None)
+    object.__setattr__(turns, place, _NoMemory())
+
+    with pytest.raises(MemoryError):
+        turns.bring_forward(turn if place == "_ahead" else Named("none of them"))
+
+    assert not turns.moved
+    assert {turns.get(False), turns.get(False)} == {turn, None}
