@@ -140,6 +140,7 @@ def test_a_thread_that_waits_takes_what_is_moved_out_of_its_queue() -> None:
 
 def test_a_thread_that_was_idle_before_something_was_moved_is_nudged() -> None:
     threads = SharedThreads("t", 1)
+    threads.growing = False  # the waiter is its one thread
     waiter = Running(threads._wait)
     until(lambda: threads._idle)
     # As if it had been taken out of the queue before the thread could have it.
