@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+import threadpool_mb as mb
 from tests.helpers import DEADLINE, Running, refusing_threads, until
 from tests.pool.witness import Gate
 from threadpool_mb import KeyedExecutor, waiting
@@ -191,3 +192,53 @@ def test_a_wait_that_an_error_ends_counts_no_more(executor: KeyedExecutor, gate:
         assert isinstance(two.submit_keyed("a", outer).exception(DEADLINE), TimeoutError)
         assert two._table.threads._blocked == 0  # type: ignore[attr-defined]
         gate.open()
+
+
+class Ask(mb.Command[int]):
+    """What is asked."""
+
+
+def fails_for_want_of_room(pool: mb.Pool[str, Any], way: str) -> bool:
+    if way == "dispatch":
+        return not pool.dispatch("full", "no room")
+    try:
+        mb.call(pool.ref("full"), Ask(), timeout=0.05)
+    except mb.CallError:
+        return True
+    return False
+
+
+@pytest.mark.parametrize("way", ["dispatch", "call"])
+@pytest.mark.parametrize("runs", ["executor", "broker"])
+def test_a_task_waits_for_room_in_a_workers_mailbox_for_as_long_as_it_was_told(
+    way: str, runs: str
+) -> None:
+    """Its thread takes turns, and runs no worker."""
+    hold = threading.Event()
+
+    def worker(_key: str, mailbox: mb.Mailbox[Any]) -> None:
+        hold.wait(DEADLINE)
+        for _ in mailbox:
+            pass
+
+    failed: list[bool] = []
+    with mb.Pool(worker, mailbox=mb.Waiting(1, deliver_timeout=0.05)) as pool:
+        pool.initialize("full")
+        pool.dispatch("full", "the one that there is room for")
+        if runs == "executor":
+            with mb.KeyedExecutor(1) as executor:
+                future = executor.submit_keyed("key", fails_for_want_of_room, pool, way)
+                failed.append(future.result(DEADLINE))
+        else:
+            config: mb.BrokerConfig[str, str, str, None] = mb.BrokerConfig(
+                demultiplex=lambda message: mb.Initialize("key", message),
+                create=lambda *_: None,
+                handle=lambda *_: failed.append(fails_for_want_of_room(pool, way)),
+                clean=lambda *_: None,
+            )
+            with mb.Broker(config, max_threads=1) as broker:
+                broker.input.deliver("go")
+                until(lambda: failed)
+        hold.set()
+
+    assert failed == [True]

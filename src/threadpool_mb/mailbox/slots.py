@@ -272,21 +272,23 @@ class Slots:
             # It ends by itself, and so is part of no circle; or it is one stretch of a call's wait,
             # which is.
             expedite(holder)
-            serving, waits_for = here.serving, here.workers()[-1].waits_for
-            if serving is not None and isinstance(waits_for, Room) and waits_for.slots is self:
-                end = Deadline(shortest(self.timeout, deadline.remaining()))
-                return self._wait_parked(end, serving.still_blocked)
             return self._wait(deadline)
         with waiting_for(Room(self, holder)) as waiting:
-            # Not `_wait`: a wait inside another one is not ended by who gives a slot.
-            ends = waiting.stretches(deadline)
-            return any(self._wait_parked(end, waiting.go_on) for end in ends)
+            return any(self._wait(end) for end in waiting.stretches(deadline))
 
     def _wait(self, deadline: Deadline) -> bool:
         """Wait until there is a slot and take it; `False` if there was none in time."""
         end = Deadline(shortest(self.timeout, deadline.remaining()))
-        with parked() as wait:
+        wait = parked()
+        # Not told twice: the thread that gives a slot ends no wait inside another one.
+        with contextlib.nullcontext() if self._is_waited_for_here() else wait:
             return self._wait_parked(end, wait.go_on)
+
+    def _is_waited_for_here(self) -> bool:
+        """Return whether the worker that runs here has said already that it waits for a slot."""
+        workers = here.workers()
+        room = workers[-1].waits_for if workers else None
+        return isinstance(room, Room) and room.slots is self
 
     def _wait_parked(self, end: Deadline, go_on: _GoOn) -> bool:
         """Wait, and call `go_on` now and then; see `parked`."""
