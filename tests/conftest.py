@@ -4,6 +4,7 @@ And no warning, in any thread; see `pytest_configure`.
 """
 
 import contextvars
+import logging
 import sys
 import sysconfig
 import threading
@@ -12,7 +13,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.helpers import refusing_threads
+from tests.helpers import RaisingHandler, refusing_threads
 
 FREE_THREADED = bool(sysconfig.get_config_var("Py_GIL_DISABLED"))
 
@@ -34,6 +35,15 @@ def _no_thread_is_left() -> Iterator[None]:
 def refusing(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
     """While the event is set, the system starts no thread."""
     return refusing_threads(monkeypatch)
+
+
+@pytest.fixture
+def raising_log() -> Iterator[RaisingHandler]:
+    """While the test runs, what the library logs raises."""
+    logger, handler = logging.getLogger("threadpool_mb"), RaisingHandler()
+    logger.addHandler(handler)
+    yield handler
+    logger.removeHandler(handler)
 
 
 def pytest_configure() -> None:

@@ -2,6 +2,7 @@
 
 import contextlib
 import faulthandler
+import logging
 import sys
 import threading
 import time
@@ -15,11 +16,27 @@ DEADLINE: Final = 15.0
 
 
 def until(condition: Callable[[], object]) -> None:
-    """Wait until `condition()` holds, looking again and again; fail if it never does."""
+    """Wait until `condition()` holds, looking again and again; fail if it never does.
+
+    `seen and more` is no condition where `seen` is a list: see `tests/test_conditions.py`.
+    """
     end = time.monotonic() + DEADLINE
     while not condition():
         assert time.monotonic() < end, "the state that the test waits for never came"
         time.sleep(0)  # gives the core away; waits for nothing
+
+
+class RaisingHandler(logging.Handler):
+    """A log handler that lets its error pass, as a careless one does; it keeps the lines."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.emitted: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keep the line, and raise."""
+        self.emitted.append(record.getMessage())
+        raise KeyError("the log handler's")
 
 
 class Running[T]:

@@ -2,57 +2,30 @@
 
 import concurrent.futures
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 
 import threadpool_mb as mb
-from tests.helpers import until
+from tests.broker.doubles import Boom, Callbacks, brokering, raising
+from tests.helpers import RaisingHandler, until
 from threadpool_mb.logs import logger_of
 from threadpool_mb.scheduling import exit_hook
 
 
-class Boom(Exception):
-    """What a handler raises."""
-
-
-def boom(*_: object) -> bool:
-    raise Boom
-
-
-class RaisingHandler(logging.Handler):
-    """One that lets its error pass, as a careless one does; it counts."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.emitted: list[str] = []
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self.emitted.append(record.getMessage())
-        raise Boom
-
-
-@pytest.fixture
-def handler() -> Iterator[RaisingHandler]:
-    logger, handler = logging.getLogger("threadpool_mb"), RaisingHandler()
-    logger.addHandler(handler)
-    yield handler
-    logger.removeHandler(handler)
-
-
 @pytest.mark.parametrize("level", ["debug", "warning", "error", "exception", "critical"])
 def test_what_a_handler_or_a_filter_raises_is_dropped(
-    handler: RaisingHandler, level: str, caplog: pytest.LogCaptureFixture
+    raising_log: RaisingHandler, level: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG, "threadpool_mb")
-    logger = logger_of("threadpool_mb.somewhere")
+    logger, fails = logger_of("threadpool_mb.somewhere"), raising(Boom())
 
     getattr(logger, level)("said %d", 1)
-    logger.logger.addFilter(boom)
+    logger.logger.addFilter(fails)
     getattr(logger, level)("said %d", 2)
-    logger.logger.removeFilter(boom)
+    logger.logger.removeFilter(fails)
 
-    assert handler.emitted == ["said 1"]
+    assert raising_log.emitted == ["said 1"]
 
 
 def test_a_record_names_the_line_that_logs(caplog: pytest.LogCaptureFixture) -> None:
@@ -63,43 +36,39 @@ def test_a_record_names_the_line_that_logs(caplog: pytest.LogCaptureFixture) -> 
     assert record.name == "threadpool_mb.somewhere"
 
 
-def test_a_broker_accounts_for_a_message_whose_demultiplex_raises(handler: RaisingHandler) -> None:
-    dead: list[mb.DeadLetter[object, object]] = []
-    config: mb.BrokerConfig[str, object, object, None] = mb.BrokerConfig(
-        demultiplex=boom,  # type: ignore[arg-type]
-        create=lambda *_: None,
-        handle=lambda *_: None,
-        clean=lambda *_: None,
-    )
-    with mb.Broker(config, on_dead_letter=dead.append) as broker:
+def test_a_broker_accounts_for_a_message_whose_demultiplex_raises(
+    raising_log: RaisingHandler,
+) -> None:
+    callbacks = Callbacks(demultiplex=raising(Boom()))
+    with brokering(callbacks) as broker:
         broker.input.deliver("lost?")
         broker.input.deliver("and this one")
-        until(lambda: len(dead) == 2)
+        until(lambda: len(callbacks.dead) == 2)
 
-    assert [letter.message for letter in dead] == ["lost?", "and this one"]
-    assert len(handler.emitted) == 2
+    assert [letter.message for letter in callbacks.dead] == ["lost?", "and this one"]
+    assert len(raising_log.emitted) == 2
 
 
-def test_a_future_has_all_its_callbacks_called(handler: RaisingHandler) -> None:
+def test_a_future_has_all_its_callbacks_called(raising_log: RaisingHandler) -> None:
     called: list[object] = []
     with mb.KeyedExecutor(max_workers=1) as executor:
         future = executor.submit_keyed("key", int)
         concurrent.futures.wait([future])
-        future.add_done_callback(boom)
+        future.add_done_callback(raising(Boom()))
         future.add_done_callback(called.append)
 
     assert called == [future]
-    assert len(handler.emitted) == 1
+    assert len(raising_log.emitted) == 1
 
 
 class RaisingOwner:
     """Something to be closed at exit that cannot be."""
 
-    close = waits_for = boom
+    close = waits_for = staticmethod(raising(Boom()))
 
 
 def test_the_exit_closes_what_is_behind_one_that_cannot_be_closed(
-    handler: RaisingHandler, monkeypatch: pytest.MonkeyPatch
+    raising_log: RaisingHandler, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     closed: list[str] = []
 
@@ -118,4 +87,4 @@ def test_the_exit_closes_what_is_behind_one_that_cannot_be_closed(
         exiting()
 
     assert closed == ["closed"]
-    assert len(handler.emitted) == 2
+    assert len(raising_log.emitted) == 2

@@ -2,7 +2,6 @@
 
 import contextlib
 import logging
-from collections.abc import MutableMapping
 from typing import Any, final, override
 
 __all__ = ["logger_of"]
@@ -19,16 +18,9 @@ class _Logger(logging.LoggerAdapter[logging.Logger]):
 
     @override
     def log(self, level: int, msg: object, *args: object, **kwargs: Any) -> None:
-        # One frame more than the logger expects: this one.
-        kwargs["stacklevel"] = kwargs.get("stacklevel", 1) + 1
         with contextlib.suppress(Exception):
-            super().log(level, msg, *args, **kwargs)
-
-    @override
-    def process(
-        self, msg: Any, kwargs: MutableMapping[str, Any]
-    ) -> tuple[Any, MutableMapping[str, Any]]:
-        return msg, kwargs
+            # One frame more than the logger expects: this one.
+            super().log(level, msg, *args, stacklevel=2, **kwargs)
 
 
 def logger_of(module: str) -> "logging.LoggerAdapter[logging.Logger]":

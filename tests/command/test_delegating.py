@@ -110,7 +110,7 @@ def test_who_has_handed_a_call_on_may_end(
     pool = place.pool(kind, "a", "b")
     reply = call_async(pool.ref("a"), hand_on(pool.ref("b"), kept.append))
     with in_thread(reply.result) as waits:
-        until(lambda: kept and pool._roster.routes["b"].watchers)
+        until(lambda: len(kept) == 1 and pool._roster.routes["b"].watchers)
 
         call_async(pool.ref("a"), Do(ending))
         until(lambda: "a" not in pool and not pool.stats().leaving)

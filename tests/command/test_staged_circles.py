@@ -229,7 +229,7 @@ def test_of_two_who_find_their_circle_later_one_is_told() -> None:
         in_thread(lambda: wait(one, for_other)) as first,
         in_thread(lambda: wait(other, for_one)) as second,
     ):
-        until(lambda: one.waits_for and other.waits_for)
+        until(lambda: one.waits_for is not None and other.waits_for is not None)
         for_one.holder, for_other.holder = one, other
         until(lambda: told)
         box_of_one.reply(None)

@@ -205,7 +205,7 @@ def test_workers_that_would_wait_for_each_other_by_futures_are_told(
 
     def back() -> object:
         # The last one to wait is told.
-        until(lambda: asked and asked[0].waiter is not None)
+        until(lambda: len(asked) > 0 and asked[0].waiter is not None)
         return error_of(lambda: waits(call_async(pool.ref("a"), Echo("1"))))
 
     def forth() -> object:

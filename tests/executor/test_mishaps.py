@@ -1,7 +1,6 @@
 """`KeyedExecutor` where something goes wrong: no thread, a callback, a wait, an iterator's end."""
 
 import concurrent.futures
-import logging
 import sys
 import threading
 from collections.abc import Iterator
@@ -9,10 +8,9 @@ from typing import Any
 
 import pytest
 
-from tests.helpers import DEADLINE, Running, refusing_threads, until
+from tests.helpers import DEADLINE, RaisingHandler, Running, refusing_threads, until
 from tests.pool.witness import Gate
 from threadpool_mb import KeyedExecutor, ThreadRefused
-from threadpool_mb.executor import tasks
 
 
 @pytest.fixture
@@ -338,15 +336,12 @@ def test_who_waits_for_several_is_told_of_those_that_are_cancelled_for_want_of_a
 
 
 def test_a_log_handler_that_raises_holds_up_no_other_task_of_a_key(
-    executor: KeyedExecutor, gate: Gate, monkeypatch: pytest.MonkeyPatch
+    executor: KeyedExecutor, gate: Gate, raising_log: RaisingHandler
 ) -> None:
-    def fail(*_: object) -> None:
-        raise KeyError("the handler's")
-
-    monkeypatch.setattr(logging.getLogger(tasks.__name__), "exception", fail)
     first = executor.submit_keyed("a", gate)
     first.add_done_callback(lambda _: sys.exit())
     behind = executor.submit_keyed("a", lambda: "behind")
     gate.open()
 
     assert behind.result(DEADLINE) == "behind"
+    assert any("a task's end raised" in line for line in raising_log.emitted)

@@ -94,7 +94,11 @@ class Waited:
         self._last = Running(self._finish_when_waited_for)
 
     def _finish_when_waited_for(self) -> None:
-        until(lambda: self.future.done() or (self.future._made and self.future._made._waiters))
+        until(
+            lambda: (
+                self.future.done() or (self.future._made is not None and self.future._made._waiters)
+            )
+        )
         self.finish()
 
     def finish(self) -> None:

@@ -480,7 +480,9 @@ def test_an_interrupt_wherever_a_message_wakes_a_worker_leaves_a_pool_that_can_b
         pool: Pool[Any, Any] = Pool(witness.work_in_turns, max_threads=1)
         pool.initialize("a", 0)
         lane: Any = pool._find("a").mailbox  # type: ignore[union-attr]
-        until(lambda: witness.handled and lane.unattended == IDLE and not lane._busy.locked())
+        until(
+            lambda: len(witness.handled) > 0 and lane.unattended == IDLE and not lane._busy.locked()
+        )
         return witness, pool
 
     for witness, pool in interrupted_at_each_point(

@@ -15,23 +15,6 @@ from threadpool_mb.pool.roster import Roster
 from threadpool_mb.scheduling.threads import ThreadCache
 
 
-class RaisingHandler(logging.Handler):
-    """A log handler that lets its error pass, as a careless one does."""
-
-    def emit(self, record: logging.LogRecord) -> None:
-        raise Boom("the log handler's")
-
-
-@pytest.fixture
-def _raising_log() -> Iterator[None]:
-    """Let every log line of the dispatcher raise."""
-    logger = logging.getLogger("threadpool_mb.pool")
-    handler = RaisingHandler()
-    logger.addHandler(handler)
-    yield
-    logger.removeHandler(handler)
-
-
 class RaisingMailbox:
     """A mailbox that raises where its name stands in `raises`."""
 
@@ -69,7 +52,7 @@ class RaisingConfig:
         return RaisingMailbox(mailbox, self.raises)  # type: ignore[return-value]
 
 
-@pytest.mark.usefixtures("_raising_log")
+@pytest.mark.usefixtures("raising_log")
 def test_a_log_handler_that_raises_does_not_keep_the_end_of_a_worker_from_being_reported(
     witness: Witness,
 ) -> None:
@@ -90,7 +73,7 @@ def test_a_log_handler_that_raises_does_not_keep_the_end_of_a_worker_from_being_
     assert report.failed == 1
 
 
-@pytest.mark.usefixtures("_raising_log")
+@pytest.mark.usefixtures("raising_log")
 @pytest.mark.parametrize("witness", ["function"], indirect=True)
 def test_a_log_handler_that_raises_does_not_end_the_dispatcher(
     witness: Witness, monkeypatch: pytest.MonkeyPatch
@@ -107,7 +90,7 @@ def test_a_log_handler_that_raises_does_not_end_the_dispatcher(
     assert witness.dead == [("a", 1, "worker failed")]
 
 
-@pytest.mark.usefixtures("_raising_log")
+@pytest.mark.usefixtures("raising_log")
 def test_a_log_handler_that_raises_of_a_hook_that_raises_keeps_no_successor_waiting(
     witness: Witness,
 ) -> None:
@@ -121,7 +104,7 @@ def test_a_log_handler_that_raises_of_a_hook_that_raises_keeps_no_successor_wait
     assert witness.handled == [("a", "next")]
 
 
-@pytest.mark.usefixtures("_raising_log")
+@pytest.mark.usefixtures("raising_log")
 @pytest.mark.parametrize("end", ["close", "cancel"])
 def test_a_mailbox_and_a_log_handler_that_raise_do_not_keep_the_others_from_being_told(
     witness: Witness, end: str
@@ -284,7 +267,7 @@ def test_a_key_that_began_to_raise_is_not_counted_once_its_worker_has_ended(
         pool.dispatch(key, END)
         key.hash_raises = True
         gate.open()
-        until(lambda: witness.exits and not pool.stats().unfinished)
+        until(lambda: len(witness.exits) > 0 and not pool.stats().unfinished)
 
         assert len(pool) == pool.stats().workers == 0
         assert "[0 workers |" in repr(pool)

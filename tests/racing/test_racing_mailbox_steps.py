@@ -276,7 +276,7 @@ def test_wherever_the_drop_of_a_filled_future_is_interrupted_by_the_end_no_messa
         returned = scene.mailbox._sending.returned  # type: ignore[attr-defined]
         half_returned = bool(returned) and len(scene.mailbox) == 1
         ending = Running(getattr(scene, end))
-        until(lambda: not ending.running or (half_returned and not returned))  # noqa: B023
+        until(lambda: not ending.running or (not returned and half_returned))  # noqa: B023
         dropper.result()
         ending.result()
         scene.drop_all()

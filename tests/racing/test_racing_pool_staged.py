@@ -52,7 +52,7 @@ def test_a_message_whose_worker_ends_between_lookup_and_delivery_is_one_dead_let
         sender = sending_late(pool, gate)
 
         end(pool)
-        until(lambda: witness.exits and not pool.stats().leaving)
+        until(lambda: len(witness.exits) > 0 and not pool.stats().leaving)
         gate.open()
 
         assert sender.result() is False

@@ -1,18 +1,16 @@
 """Shared threads: when they are started, what they run, and how they end."""
 
-import logging
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
-from tests.helpers import DEADLINE, Running, until
+from tests.helpers import DEADLINE, RaisingHandler, Running, until
 from tests.points import interrupted_at_each_point
 from tests.pool.witness import Gate
 from threadpool_mb import ThreadRefused
 from threadpool_mb.arguments import Deadline
-from threadpool_mb.scheduling import shared_threads
 from threadpool_mb.scheduling.lanes import IDLE, Lane
 from threadpool_mb.scheduling.shared_threads import SharedThreads
 
@@ -225,12 +223,8 @@ def test_a_thread_whose_start_was_interrupted_before_it_was_seen_to_run_is_one_o
 
 
 def test_a_log_handler_that_raises_costs_no_turn(
-    refusing: threading.Event, gates: list[Gate], monkeypatch: pytest.MonkeyPatch
+    refusing: threading.Event, gates: list[Gate], raising_log: RaisingHandler
 ) -> None:
-    def fail(*_: object) -> None:
-        raise KeyError("the handler's")
-
-    monkeypatch.setattr(logging.getLogger(shared_threads.__name__), "warning", fail)
     threads = SharedThreads("t", 2)
     threads.schedule(Calls(gates[0]))
     gates[0].wait_until_reached()
@@ -243,6 +237,7 @@ def test_a_log_handler_that_raises_costs_no_turn(
     threads.close()
 
     assert threads.join(Deadline(DEADLINE))
+    assert any("starts no further thread" in line for line in raising_log.emitted)
 
 
 def test_a_turn_that_a_starting_thread_will_take_is_no_reason_for_another_one(

@@ -183,7 +183,7 @@ def test_a_job_that_comes_when_the_idle_time_has_just_run_out_is_run(
 
     with caching() as cache:
         cache.start(lambda: seen.append(threading.current_thread()))
-        until(lambda: staged and staged[0].waits.is_set())
+        until(lambda: len(staged) > 0 and staged[0].waits.is_set())
 
         cache.start(lambda: seen.append(threading.current_thread()))
         staged[0].times_out.set()
@@ -199,7 +199,7 @@ def test_a_cache_that_is_closed_when_the_idle_time_has_just_run_out_ends(
 ) -> None:
     with caching() as cache:
         cache.start(lambda: None)
-        until(lambda: staged and staged[0].waits.is_set())
+        until(lambda: len(staged) > 0 and staged[0].waits.is_set())
 
         cache.close()
         staged[0].times_out.set()
@@ -215,7 +215,7 @@ def test_a_job_that_comes_after_the_thread_has_given_up_gets_a_new_thread(
 
     with caching() as cache:
         cache.start(lambda: seen.append(threading.current_thread()))
-        until(lambda: staged and staged[0].waits.is_set())
+        until(lambda: len(staged) > 0 and staged[0].waits.is_set())
         staged[0].times_out.set()
         until(lambda: len(cache) == 0)
 

@@ -70,7 +70,7 @@ class ThreadCount:
         self.in_child = True
 
     def block(self, thread: ServingThread) -> None:
-        """Take note that one of the threads waits for a worker, who may need a thread."""
+        """Take note that one of the threads waits for a worker, which may need a thread."""
         with self._lock:
             if not thread.counted:
                 thread.counted = True
