@@ -25,7 +25,7 @@ OUTPUT: Final = Path(".leakcheck")
 LONG: Final = 600.0
 SHORT: Final = 55.0
 """Seconds for all scenarios."""
-SHORT_SCALE: Final = 0.1
+SHORT_SCALE: Final = 0.03
 CAP: Final = 384
 """MiB."""
 _PICTURED: Final = "original"

@@ -170,12 +170,23 @@ def test_threads_that_are_to_end_take_what_was_moved_before_that(place: str, in_
     assert threads._last_turn() is None
 
 
-def test_a_thread_counts_as_going_on_from_the_moment_at_which_it_is_given_what_it_waits_for() -> (
-    None
-):
-    threads = SharedThreads("t", 1)
-    thread = ServingThread(threads)
-    thread.blocked()
+@pytest.fixture
+def threads() -> SharedThreads:
+    """Threads of which none was started."""
+    return SharedThreads("t", 1)
+
+
+@pytest.fixture
+def thread(threads: SharedThreads) -> ServingThread:
+    """One of them, which waits."""
+    waiting = ServingThread(threads)
+    waiting.blocked()
+    return waiting
+
+
+def test_a_thread_counts_as_going_on_from_the_moment_at_which_it_is_given_what_it_waits_for(
+    threads: SharedThreads, thread: ServingThread
+) -> None:
     assert threads._blocked == 1
 
     thread.goes_on(thread.wait)
@@ -185,10 +196,9 @@ def test_a_thread_counts_as_going_on_from_the_moment_at_which_it_is_given_what_i
     assert threads._blocked == 0
 
 
-def test_a_late_word_of_a_wait_that_is_over_does_not_concern_the_next_one() -> None:
-    threads = SharedThreads("t", 1)
-    thread = ServingThread(threads)
-    thread.blocked()
+def test_a_late_word_of_a_wait_that_is_over_does_not_concern_the_next_one(
+    threads: SharedThreads, thread: ServingThread
+) -> None:
     before = thread.wait
     thread.unblocked()
     thread.blocked()
@@ -200,10 +210,9 @@ def test_a_late_word_of_a_wait_that_is_over_does_not_concern_the_next_one() -> N
     assert threads._blocked == 0
 
 
-def test_what_ends_a_wait_inside_another_one_does_not_end_that() -> None:
-    threads = SharedThreads("t", 1)
-    thread = ServingThread(threads)
-    thread.blocked()
+def test_what_ends_a_wait_inside_another_one_does_not_end_that(
+    threads: SharedThreads, thread: ServingThread
+) -> None:
     outer = thread.wait
     thread.blocked()
     assert thread.wait == 0
@@ -218,12 +227,10 @@ def test_what_ends_a_wait_inside_another_one_does_not_end_that() -> None:
     assert threads._blocked == 0
 
 
-def test_who_gives_a_thread_what_it_waits_for_does_not_wait_for_the_threads_lock() -> None:
+def test_who_gives_a_thread_what_it_waits_for_does_not_wait_for_the_threads_lock(
+    threads: SharedThreads, thread: ServingThread
+) -> None:
     """It may hold a lock that a finalizer waits for, which runs under that one."""
-    threads = SharedThreads("t", 1)
-    thread = ServingThread(threads)
-    thread.blocked()
-
     with threads._lock:
         Running(lambda: thread.goes_on(thread.wait)).result()
     assert threads._blocked == 1
