@@ -29,7 +29,7 @@ from threadpool_mb.command.messages import Cast as Cast
 from threadpool_mb.command.messages import Command as Command
 from threadpool_mb.command.messages import Notice as Notice
 from threadpool_mb.command.messages import Request as Request
-from threadpool_mb.command.replies import Reply as Reply
+from threadpool_mb.command.reply import Reply as Reply
 from threadpool_mb.command.serving import serve as serve
 from threadpool_mb.command.serving import server as server
 from threadpool_mb.counters import CallId as CallId

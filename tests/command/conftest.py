@@ -6,7 +6,7 @@ import pytest
 
 from tests.command.doubles import KINDS, Kind, Place
 from tests.helpers import DEADLINE
-from threadpool_mb.command import replies
+from threadpool_mb.command import answer as answer_code
 
 
 @pytest.fixture
@@ -27,4 +27,4 @@ def kind(request: pytest.FixtureRequest) -> Kind:
 def _nobody_looks_again(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let who waits for a reply not look now and then: only being woken ends the wait."""
     for name in ("_FIRST_PAUSE", "_LONGEST_PAUSE"):
-        monkeypatch.setattr(replies, name, 2 * DEADLINE)
+        monkeypatch.setattr(answer_code, name, 2 * DEADLINE)

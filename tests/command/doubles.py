@@ -21,8 +21,10 @@ from threadpool_mb import (
     Request,
     Unlimited,
 )
+from threadpool_mb.command.answer import Answer
 from threadpool_mb.command.holders import tell_watchers
 from threadpool_mb.here import Awaited
+from threadpool_mb.informed import inform
 from threadpool_mb.scheduling.lanes import IDLE
 
 type Kind = Literal["function", "generator"]
@@ -206,10 +208,20 @@ def error_of(function: Callable[[], object]) -> CallError:
     raise AssertionError(f"it has returned {value!r}")
 
 
+def answer_of(reply: Reply[Any]) -> Answer[Any]:
+    """Return what a reply shows of."""
+    return reply._answer
+
+
+def not_handled(box: ReplyBox[Any], key: object, reason: str) -> None:
+    """Do what happens to the message of a call that nobody will handle."""
+    inform(Call(Command(), box), key, reason)
+
+
 def asked() -> tuple[Reply[Any], ReplyBox[Any]]:
     """Return both ends of a call that nobody has delivered."""
-    reply: Reply[Any] = Reply()
-    return reply, ReplyBox(reply)
+    reply: Reply[Any] = Reply(Answer())
+    return reply, ReplyBox(answer_of(reply))
 
 
 class FakeWorker:
@@ -244,5 +256,5 @@ class FakeWorker:
 def held_by(worker: FakeWorker) -> tuple[Reply[Any], ReplyBox[Any]]:
     """Return both ends of a call that `worker` has."""
     reply, box = asked()
-    reply.holder = worker
+    answer_of(reply).holder = worker
     return reply, box

@@ -17,11 +17,13 @@ from tests.command.doubles import (
     Note,
     Place,
     Tell,
+    answer_of,
     end,
     error_of,
     fail,
     held_by,
     keep,
+    not_handled,
 )
 from tests.helpers import DEADLINE, Running, refusing_threads, until
 from tests.pool.doubles import Intercepting
@@ -339,9 +341,9 @@ def test_who_waits_is_told_of_the_end_though_anothers_callback_raises_no_excepti
 
     with contextlib.suppress(SystemExit):
         worker.end()
-    answered = reply.answered
+    answered = answer_of(reply).answered
     # So that it ends.
-    box.not_handled("a", "the test is over")
+    not_handled(box, "a", "the test is over")
     waits.result()
 
     assert answered

@@ -14,9 +14,11 @@ from tests.command.doubles import (
     Echo,
     FakeWorker,
     Place,
+    answer_of,
     asked,
     error_of,
     held_by,
+    not_handled,
 )
 from tests.helpers import DEADLINE, Running, in_thread, until
 from threadpool_mb import (
@@ -33,7 +35,7 @@ from threadpool_mb import (
 ANSWERS: list[Callable[[ReplyBox[object]], object]] = [
     lambda box: box.reply(1),
     lambda box: box.fail(Boom()),
-    lambda box: box.not_handled("a", "worker removed"),
+    lambda box: not_handled(box, "a", "worker removed"),
 ]
 
 
@@ -47,7 +49,7 @@ def test_a_callback_is_called_once_with_the_reply_when_the_answer_comes(
     before = called.copy()
 
     answer(box)
-    box.not_handled("a", "a second time")
+    not_handled(box, "a", "a second time")
 
     assert before == []
     assert called == [(reply, True)]
@@ -114,7 +116,7 @@ def test_what_a_callback_raises_is_logged_and_hinders_nobody(
     reply.add_done_callback(raising)
     reply.add_done_callback(called.append)
     with in_thread(reply.result) as waits:
-        until(lambda: len(reply._log) == 3)
+        until(lambda: len(answer_of(reply)._log) == 3)
         box.reply(1)
 
         assert waits.result() == 1
@@ -138,7 +140,7 @@ def test_who_waits_is_woken_though_a_callback_raises_what_is_no_exception(
 
     reply.add_done_callback(raising)
     with in_thread(reply.result) as waits:
-        until(lambda: len(reply._log) == 2)
+        until(lambda: len(answer_of(reply)._log) == 2)
 
         with pytest.raises(error):
             box.reply(1)

@@ -14,6 +14,7 @@ from tests.command.doubles import (
     Place,
     Tell,
     answer,
+    answer_of,
     error_of,
     held_by,
     until_waits,
@@ -74,7 +75,7 @@ def test_of_two_who_begin_to_wait_for_each_other_the_last_one_is_told(
 
     def check_and_stop(workers: Any, reply: Any) -> bool:  # noqa: ANN401 - as there
         doubtful = check(workers, reply)
-        if reply is for_other and stopped_at == "after":
+        if reply is answer_of(for_other) and stopped_at == "after":
             gate()
         return doubtful
 
@@ -186,7 +187,7 @@ def test_a_worker_that_has_its_answer_and_is_about_to_go_on_closes_no_circle(
     leave = waiting_for.__exit__
 
     def leave_late(self: Any, *error: object) -> None:  # noqa: ANN401 - as there
-        if self._reply is from_y:
+        if self._reply is answer_of(from_y):
             gate()
         leave(self, *error)
 
@@ -207,9 +208,12 @@ def test_a_worker_that_has_its_answer_and_is_about_to_go_on_closes_no_circle(
         with in_thread(lambda: wait_as(y, to_z)) as second:
             until(lambda: y.waits_for)
 
-            to_z.holder = x
-            to_z.handed_on(None)
-            box_of_y.not_handled("z", "the test is over") if to_z.answered else box_of_y.reply("1")
+            answer_of(to_z).holder = x
+            answer_of(to_z).handed_on(None)
+            if answer_of(to_z).answered:
+                answer_of(to_z).not_handled("z", "the test is over", started=False)
+            else:
+                box_of_y.reply("1")
             gate.open()
 
             assert first.result() == "goes on"

@@ -13,6 +13,7 @@ from tests.command.doubles import (
     Place,
     Tell,
     answer,
+    answer_of,
     end,
     error_of,
     fail,
@@ -236,10 +237,10 @@ def test_who_waits_watches_the_one_who_has_the_call_now(watched: bool) -> None: 
     before, now = FakeWorker("before"), FakeWorker("now")
     reply, _box = held_by(before)
     if watched:
-        reply.watch()
+        answer_of(reply).watch()
 
-    reply.holder = now
-    reply.handed_on(None)
+    answer_of(reply).holder = now
+    answer_of(reply).handed_on(None)
     with in_thread(lambda: error_of(reply.result)) as waits:
         until(lambda: now.watched)
         before.end()
@@ -255,10 +256,10 @@ def test_who_waits_watches_the_one_who_has_the_call_now(watched: bool) -> None: 
 def test_who_waits_for_a_call_in_a_plain_mailbox_watches_nobody() -> None:
     before = FakeWorker()
     reply, box = held_by(before)
-    reply.watch()
+    answer_of(reply).watch()
 
-    reply.holder = None
-    reply.handed_on(None)
+    answer_of(reply).holder = None
+    answer_of(reply).handed_on(None)
     before.end()
 
     assert not before.watched

@@ -4,10 +4,21 @@ from typing import Any
 
 import pytest
 
-from tests.command.doubles import Do, Echo, FakeWorker, Place, asked, error_of, held_by, keep
+from tests.command.doubles import (
+    Do,
+    Echo,
+    FakeWorker,
+    Place,
+    answer_of,
+    asked,
+    error_of,
+    held_by,
+    keep,
+)
 from tests.helpers import Running, until
 from threadpool_mb import Call, CallTimedOut, Reply, ReplyBox, Unlimited, call, call_async
 from threadpool_mb.arguments import Deadline
+from threadpool_mb.command.answer import Answer
 
 
 def test_a_call_without_a_timeout_does_not_expire() -> None:
@@ -17,20 +28,20 @@ def test_a_call_without_a_timeout_does_not_expire() -> None:
 
 
 def test_a_call_expires_at_its_deadline_though_nobody_looks() -> None:
-    soon: Reply[object] = Reply(deadline=Deadline(60))
-    over: Reply[object] = Reply(deadline=Deadline(0))
+    soon: Answer[object] = Answer(deadline=Deadline(60))
+    over: Answer[object] = Answer(deadline=Deadline(0))
 
     assert not ReplyBox(soon).expired
     assert ReplyBox(over).expired
 
 
 def test_a_box_that_is_dropped_after_the_deadline_says_that_the_time_is_over() -> None:
-    reply: Reply[object] = Reply("a", Deadline(0))
+    answer: Answer[object] = Answer("a", Deadline(0))
 
     # By a receiver that looks at the deadline before the caller does.
-    ReplyBox(reply)
+    ReplyBox(answer)
 
-    error = error_of(reply.try_result)
+    error = error_of(Reply(answer).try_result)
     assert (type(error), error.key) == (CallTimedOut, "a")
 
 
@@ -40,7 +51,7 @@ def test_a_call_that_was_answered_is_expired() -> None:
     box.reply(1)
 
     assert box.expired
-    assert reply.expired
+    assert answer_of(reply).expired
 
 
 def test_a_call_whose_caller_was_told_of_the_workers_end_is_expired() -> None:
@@ -48,7 +59,7 @@ def test_a_call_whose_caller_was_told_of_the_workers_end_is_expired() -> None:
     reply, box = held_by(worker)
     worker.end()
 
-    assert not reply.expired
+    assert not answer_of(reply).expired
     error_of(reply.try_result)
 
     assert box.expired
@@ -87,11 +98,11 @@ def test_a_caller_that_was_interrupted_has_given_up(
     kept: list[Call[Any]] = []
     target = place.served()
 
-    def interrupted(self: Reply[object], deadline: object) -> None:
+    def interrupted(self: Answer[object], deadline: object) -> None:
         until(lambda: kept)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(Reply, "wait", interrupted)
+    monkeypatch.setattr(Answer, "wait", interrupted)
     with pytest.raises(KeyboardInterrupt):
         Running(lambda: call(target, keep(kept))).result()
 

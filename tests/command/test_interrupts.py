@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.command.doubles import Boom, Echo, FakeWorker, Place, error_of, held_by
+from tests.command.doubles import Boom, Echo, FakeWorker, Place, answer_of, error_of, held_by
 from tests.helpers import DEADLINE, Running, until
 from tests.points import interrupted_at_each_point
 from threadpool_mb import DuplicateReply, Reply, ReplyBox, WorkerGone, call, call_async
@@ -99,7 +99,7 @@ def asking(worker: FakeWorker) -> tuple[Reply[Any], ReplyBox[Any], Running[objec
             return error.reason
 
     waits = Running(wait)
-    until(lambda: len(reply._log) == 1)
+    until(lambda: len(answer_of(reply)._log) == 1)
     return reply, box, waits
 
 
@@ -217,7 +217,7 @@ def test_a_worker_whose_end_was_told_and_interrupted_has_ended_for_who_asks() ->
     def prepare() -> tuple[FakeWorker, Reply[Any]]:
         worker = FakeWorker()
         reply, _box = held_by(worker)
-        reply.watch()
+        answer_of(reply).watch()
         prepared.append(_box)
         return worker, reply
 

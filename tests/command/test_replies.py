@@ -9,6 +9,7 @@ from tests.command.doubles import (
     Echo,
     FakeWorker,
     Place,
+    answer_of,
     asked,
     error_of,
     held_by,
@@ -25,13 +26,13 @@ from threadpool_mb import (
     call_async,
     late_replies,
 )
-from threadpool_mb.command.gates import Gate
+from threadpool_mb.command.cell import Gate
 from threadpool_mb.here import here
 
 
 def waiters(reply: Reply[object]) -> int:
     """Return how many gates there are for those who wait."""
-    return sum(type(entry) is Gate for entry in reply._log)
+    return sum(type(entry) is Gate for entry in answer_of(reply)._log)
 
 
 def until_waited_for(reply: Reply[object]) -> None:
@@ -68,7 +69,7 @@ def test_a_reply_whose_waiter_has_timed_out_can_come_yet() -> None:
     before = late_replies()
     box.reply("later")
 
-    assert not reply.expired or reply.answered
+    assert not answer_of(reply).expired or answer_of(reply).answered
     assert reply.result() == "later"
     assert late_replies() == before
 
@@ -244,7 +245,7 @@ def test_a_reply_after_a_failure_raises_and_the_failure_stands() -> None:
 
 def test_a_reply_that_comes_late_is_dropped_and_counted_once_and_a_second_one_raises() -> None:
     reply, box = asked()
-    reply.give_up()
+    answer_of(reply).give_up()
     before = late_replies()
 
     box.reply("late")

@@ -13,6 +13,7 @@ from tests.command.doubles import (
     Kind,
     Note,
     Place,
+    answer_of,
     error_of,
     held_by,
     until_waits,
@@ -184,7 +185,7 @@ def test_one_whose_successor_is_linked_behind_it_while_it_waits_for_it_is_told()
         return error_of(reply.result)
 
     with in_thread(wait) as waiting:
-        until(lambda: before.waits_for is reply)
+        until(lambda: before.waits_for is answer_of(reply))
         successor.predecessor = before
         error = waiting.result()
 
@@ -194,9 +195,8 @@ def test_one_whose_successor_is_linked_behind_it_while_it_waits_for_it_is_told()
 
 def test_a_wait_that_goes_on_after_one_inside_it_looks_again() -> None:
     one, inner, outer = FakeWorker("one"), FakeWorker("inner"), FakeWorker("outer")
-    (for_one, _box), (for_inner, _of_inner), (for_outer, _of_outer) = map(
-        held_by, (one, inner, outer)
-    )
+    calls = [held_by(worker) for worker in (one, inner, outer)]
+    for_one, for_inner, for_outer = (answer_of(reply) for reply, _box in calls)
     here.inner.append(one)
     try:
         with waiting_for(for_outer) as waiting:
@@ -223,14 +223,14 @@ def test_of_two_who_find_their_circle_later_one_is_told() -> None:
         except CallError as error:
             told.append(error)
             # The worker goes on, and so does the other one.
-            for_one.holder = for_other.holder = None
+            answer_of(for_one).holder = answer_of(for_other).holder = None
 
     with (
         in_thread(lambda: wait(one, for_other)) as first,
         in_thread(lambda: wait(other, for_one)) as second,
     ):
         until(lambda: one.waits_for is not None and other.waits_for is not None)
-        for_one.holder, for_other.holder = one, other
+        answer_of(for_one).holder, answer_of(for_other).holder = one, other
         until(lambda: told)
         box_of_one.reply(None)
         box_of_other.reply(None)
@@ -244,14 +244,15 @@ def test_a_call_that_is_on_its_way_is_followed_when_it_has_arrived() -> None:
     one, new = FakeWorker("one"), FakeWorker("new")
     reply, _box = held_by(FakeWorker("before"))
     move = Move()
-    reply.hand_on(move)
-    reply.holder = new
-    new.waits_for, _of_one = held_by(one)
+    answer_of(reply).hand_on(move)
+    answer_of(reply).holder = new
+    waited_for, _of_one = held_by(one)
+    new.waits_for = answer_of(waited_for)
     here.inner.append(one)
     try:
-        with waiting_for(reply) as waiting:
+        with waiting_for(answer_of(reply)) as waiting:
             waiting.look_again()  # it may go to somebody else
-            reply.handed_on(move)
+            answer_of(reply).handed_on(move)
             told = error_of(reply.try_result)
     finally:
         here.inner.clear()
@@ -263,17 +264,17 @@ def test_a_call_that_was_handed_on_and_on_is_on_its_way_until_the_last_one_says_
     ended, new = FakeWorker("ended"), FakeWorker("new")
     reply, box = held_by(FakeWorker("before"))
     first, second = Move(), Move()
-    reply.hand_on(first)
+    answer_of(reply).hand_on(first)
     # It was delivered, and that one hands it on before the first one has said so.
-    reply.hand_on(second)
-    reply.holder = ended
-    reply.handed_on(first)
-    reply.watch()
+    answer_of(reply).hand_on(second)
+    answer_of(reply).holder = ended
+    answer_of(reply).handed_on(first)
+    answer_of(reply).watch()
 
     ended.end()
 
     assert not reply.done()
-    reply.holder = new
-    reply.handed_on(second)
+    answer_of(reply).holder = new
+    answer_of(reply).handed_on(second)
     box.reply(42)
     assert reply.result() == 42

@@ -8,16 +8,17 @@ from typing import Any, Final
 
 import pytest
 
-from tests.command.doubles import FakeWorker, error_of
+from tests.command.doubles import FakeWorker, answer_of, error_of
 from tests.helpers import DEADLINE, Running, until
 from tests.mailbox.stepping import STEPS, each_step, held
 from threadpool_mb import CallDeadlock, Reply, ReplyBox, WorkerGone, waits
-from threadpool_mb.command import replies
+from threadpool_mb.command import answer as answer_code
+from threadpool_mb.command.answer import Answer
 from threadpool_mb.command.holders import watching
 
 pytestmark = [pytest.mark.slow, STEPS, pytest.mark.usefixtures("_nobody_looks_again")]
 
-CODE: Final = str(pathlib.Path(replies.__file__).parent)
+CODE: Final = str(pathlib.Path(answer_code.__file__).parent)
 
 
 class Scene:
@@ -26,9 +27,9 @@ class Scene:
     def __init__(self) -> None:
         self.before = FakeWorker("before")
         self.now = FakeWorker("now")
-        self.reply: Reply[Any] = Reply()
-        self.box: ReplyBox[Any] = ReplyBox(self.reply)
-        self.reply.holder = self.before
+        self.reply: Reply[Any] = Reply(Answer())
+        self.box: ReplyBox[Any] = ReplyBox(answer_of(self.reply))
+        answer_of(self.reply).holder = self.before
         self.called: list[str] = []
 
     def watches(self) -> None:
@@ -39,19 +40,19 @@ class Scene:
 
     def hands_on(self) -> None:
         """Hand the call on, as `delegate` does."""
-        self.reply.holder = self.now
-        self.reply.handed_on(None)
+        answer_of(self.reply).holder = self.now
+        answer_of(self.reply).handed_on(None)
 
     def takes_back(self) -> None:
         """Hand the call on, and then back."""
         self.hands_on()
-        self.reply.holder = self.before
-        self.reply.handed_on(None)
+        answer_of(self.reply).holder = self.before
+        answer_of(self.reply).handed_on(None)
 
     def to_mailbox(self) -> None:
         """Hand the call on to a plain mailbox."""
-        self.reply.holder = None
-        self.reply.handed_on(None)
+        answer_of(self.reply).holder = None
+        answer_of(self.reply).handed_on(None)
 
     def before_ends(self) -> None:
         """Let the worker end that has the call first."""
@@ -213,7 +214,7 @@ class Ending(Scene):
 
 
 def test_who_waits_is_told_wherever_the_worker_ends_that_has_the_call() -> None:
-    for scene, stepped in each_step(Ending, Ending.waits, replies.__file__):
+    for scene, stepped in each_step(Ending, Ending.waits, answer_code.__file__):
         ending = Running(scene.before.end)
 
         assert stepped.result() == "before"
@@ -227,9 +228,9 @@ class Circle:
     def __init__(self) -> None:
         self.told: list[int] = []
         self.workers = [FakeWorker("one"), FakeWorker("other")]
-        self._replies: list[Reply[Any]] = [Reply(), Reply()]
+        self._replies: list[Reply[Any]] = [Reply(Answer()), Reply(Answer())]
         for reply, holder in zip(self._replies, reversed(self.workers), strict=True):
-            reply.holder = holder
+            answer_of(reply).holder = holder
         self._begun = threading.Event()
         self._other = Running(self._close)
 
@@ -254,7 +255,7 @@ class Circle:
         """Wait as one of them until the other one was told, or be told."""
         waits.here.inner.append(self.workers[number])
         try:
-            with waits.waiting_for(self._replies[number]):
+            with waits.waiting_for(answer_of(self._replies[number])):
                 until(lambda: self.told)
         except CallDeadlock:
             self.told.append(number)

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import pytest
 
-from tests.command.doubles import Boom, FakeWorker, held_by
+from tests.command.doubles import Boom, FakeWorker, answer_of, held_by
 from tests.helpers import DEADLINE, Running, until
 from tests.mailbox.stepping import STEPS, Stepped, each_step, held
 from threadpool_mb import (
@@ -23,14 +23,16 @@ from threadpool_mb import (
     late_replies,
 )
 from threadpool_mb.arguments import Deadline
-from threadpool_mb.command import late, replies
+from threadpool_mb.command import answer as answer_code
+from threadpool_mb.command import late
+from threadpool_mb.command.answer import Answer
 from threadpool_mb.command.holders import watching
 
 pytestmark = [pytest.mark.slow, STEPS, pytest.mark.usefixtures("_nobody_looks_again")]
 
-CODE: Final = str(pathlib.Path(replies.__file__).parent)
+CODE: Final = str(pathlib.Path(answer_code.__file__).parent)
 """Where the code of commands is."""
-ONLY_REPLIES: Final = replies.__file__
+ONLY_REPLIES: Final = answer_code.__file__
 """The part of it that waits: stepping through all of it takes too long where others wait, too."""
 
 ERRORS: Final = (CallTimedOut, CallFailed, WorkerGone)
@@ -41,9 +43,9 @@ class Scene:
 
     def __init__(self, deadline: float | None = None) -> None:
         self.worker = FakeWorker()
-        self.reply: Reply[Any] = Reply("a", Deadline(deadline))
-        self.reply.holder = self.worker
-        self.box: ReplyBox[Any] = ReplyBox(self.reply)
+        self.reply: Reply[Any] = Reply(Answer("a", Deadline(deadline)))
+        answer_of(self.reply).holder = self.worker
+        self.box: ReplyBox[Any] = ReplyBox(answer_of(self.reply))
         self.called: list[str] = []
         self.late = late_replies()
 
@@ -57,7 +59,7 @@ class Scene:
 
     def times_out(self) -> None:
         """Let the time run out."""
-        self.reply.give_up()
+        answer_of(self.reply).give_up()
 
     def ends(self) -> None:
         """Let the worker end."""
@@ -85,7 +87,7 @@ class Scene:
     def calls(self) -> str:
         """Do what a caller does whose time is over."""
         try:
-            return str(self.reply.result_or_give_up())
+            return str(answer_of(self.reply).result_or_give_up())
         except ERRORS as error:
             return type(error).__name__
 
@@ -242,7 +244,7 @@ class Waited(Scene):
     def __init__(self, answers: Callable[[Scene], None]) -> None:
         super().__init__()
         log: Any = _Log()
-        self.reply._log = log
+        answer_of(self.reply)._log = log
         self._begun = log.begun
         self._answers = answers
         self._answered = threading.Lock()
@@ -306,7 +308,7 @@ def test_who_begins_to_wait_while_the_answer_comes_is_woken(
     for scene, stepped in stepping(answers):
         waits = Running(scene.waits)
         if not locked():
-            until(lambda: scene.reply._log or not waits.running)  # noqa: B023 - joined in this round
+            until(lambda: answer_of(scene.reply)._log or not waits.running)  # noqa: B023 - joined in this round
         stepped.result()
 
         assert waits.result() == OUTCOMES[answers]
@@ -315,7 +317,7 @@ def test_who_begins_to_wait_while_the_answer_comes_is_woken(
 def test_both_ends_of_a_call_agree_on_whether_it_has_expired() -> None:
     reply, box = held_by(FakeWorker())
 
-    assert (reply.expired, box.expired) == (False, False)
-    reply.give_up()
+    assert (answer_of(reply).expired, box.expired) == (False, False)
+    answer_of(reply).give_up()
 
-    assert (reply.expired, box.expired) == (True, True)
+    assert (answer_of(reply).expired, box.expired) == (True, True)

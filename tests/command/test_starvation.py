@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.command.doubles import Do, Echo, Note, Place, answer, asked, error_of, keep
+from tests.command.doubles import Do, Echo, Note, Place, answer, answer_of, asked, error_of, keep
 from tests.helpers import DEADLINE, Running, run_together, until
 from tests.pool.witness import named
 from threadpool_mb import (
@@ -25,7 +25,7 @@ from threadpool_mb import (
     cast,
     deliver_async,
 )
-from threadpool_mb.command.futures import ReplyFuture
+from threadpool_mb.command.reply import ReplyFuture
 
 
 def shared(pool: Pool[Any, Any]) -> int:
@@ -100,8 +100,8 @@ def by_as_completed(reply: Reply[Any]) -> object:
 def by_callback(reply: Reply[Any]) -> object:
     """Wait for a reply in a callback of another one."""
     got: list[object] = []
-    _, box = asked()
-    box.answer.add_done_callback(lambda _: got.append(reply.result()))
+    other, box = asked()
+    other.add_done_callback(lambda _: got.append(reply.result()))
     box.reply(1)
     return got[0]
 
@@ -205,7 +205,7 @@ def test_workers_that_would_wait_for_each_other_by_futures_are_told(
 
     def back() -> object:
         # The last one to wait is told.
-        until(lambda: len(asked) > 0 and asked[0].waiter is not None)
+        until(lambda: len(asked) > 0 and answer_of(asked[0]).waiter is not None)
         return error_of(lambda: waits(call_async(pool.ref("a"), Echo("1"))))
 
     def forth() -> object:
@@ -230,7 +230,7 @@ def test_a_future_that_waits_in_vain_says_so_and_keeps_no_reply_once_it_is_there
 
     assert future.result() == "1"
     assert isinstance(future, ReplyFuture)
-    assert future.reply is None
+    assert future.answer is None
 
 
 def test_a_pool_of_workers_that_wait_by_futures_for_one_that_never_answers_ends_by_cancel(

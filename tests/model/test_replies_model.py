@@ -1,7 +1,7 @@
 """A call's answer: every interleaving of waiting, replying, handing on and the ends of workers.
 
 Worker A has the call. It hands it on to worker B, or not, and ends. B replies, or not, and ends.
-Meanwhile two threads wait for the answer. See the heads of `command.replies`, `command.gates` and
+Meanwhile two threads wait for the answer. See the heads of `command.cell`, `command.answer` and
 `command.holders`.
 """
 
@@ -46,7 +46,7 @@ def goto(label: str) -> Step[Memory]:
 
 
 def settling(me: str, then: str) -> Steps:
-    """Give an answer: `Reply.settle`."""
+    """Give an answer: `Answer.settle`."""
     mine = f"answer of {me}"
 
     def append(m: Memory) -> Outcomes[Memory]:
@@ -140,7 +140,7 @@ def second_waiter(*bugs: str) -> Process[Memory]:
 
 
 def ending(worker: str, then: str, *bugs: str) -> Steps:
-    """End: `tell_watchers`, and `Reply.holder_gone`."""
+    """End: `tell_watchers`, and `Answer.holder_gone`."""
     me = f"end of {worker}"
 
     def say_gone(m: Memory) -> Outcomes[Memory]:
@@ -167,7 +167,7 @@ def ending(worker: str, then: str, *bugs: str) -> Steps:
 
 
 def first_worker(*bugs: str, hands_on: bool, ends: bool) -> Process[Memory]:
-    """Hand the call on, or not, and end, or live on: `delegate`, and `Reply.handed_on`."""
+    """Hand the call on, or not, and end, or live on: `delegate`, and `Answer.handed_on`."""
     steps: Steps = {}
     if hands_on:
         steps = {
@@ -195,7 +195,7 @@ def second_worker(*bugs: str, replies: bool) -> Process[Memory]:
 
 
 def caller_back() -> Process[Memory]:
-    """Add a callback: `Reply.when_answered`."""
+    """Add a callback: `Answer.when_answered`."""
 
     def add(m: Memory) -> Outcomes[Memory]:
         return [(replace(m, log=(*m.log, "callback")), "look")]

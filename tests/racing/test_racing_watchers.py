@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Callable
 
-from threadpool_mb.command.replies import Reply
+from threadpool_mb.command.answer import Answer
 from threadpool_mb.here import Awaited
 
 
@@ -42,38 +42,38 @@ class Worker:
 
 def test_not_if_it_came_after_its_caller_began_to_watch_and_before_it_waited() -> None:
     worker = Worker()
-    reply = Reply[int]()
-    reply.holder = worker
-    reply.watch()
+    answer = Answer[int]()
+    answer.holder = worker
+    answer.watch()
     watched = list(worker.watchers or ())
 
-    reply.settle(1, None, from_box=True)
+    answer.settle(1, None, from_box=True)
 
-    assert watched == [reply]
+    assert watched == [answer]
     assert list(worker.watchers or ()) == []
 
 
 def test_not_if_it_came_while_its_caller_began_to_watch() -> None:
     worker = Worker()
-    reply = Reply[int]()
-    reply.holder = worker
-    worker.watchers = Stopping(lambda: reply.settle(1, None, from_box=True))
+    answer = Answer[int]()
+    answer.holder = worker
+    worker.watchers = Stopping(lambda: answer.settle(1, None, from_box=True))
 
-    reply.watch()
+    answer.watch()
 
     assert list(worker.watchers) == []
 
 
 def test_not_if_the_call_was_handed_on_before_it_came() -> None:
     first, second = Worker(), Worker()
-    reply = Reply[int]()
-    reply.holder = first
-    reply.watch()
-    reply.holder = second
-    reply.handed_on(None)
+    answer = Answer[int]()
+    answer.holder = first
+    answer.watch()
+    answer.holder = second
+    answer.handed_on(None)
     watched = [list(worker.watchers or ()) for worker in (first, second)]
 
-    reply.settle(1, None, from_box=True)
+    answer.settle(1, None, from_box=True)
 
-    assert watched == [[], [reply]]
+    assert watched == [[], [answer]]
     assert [list(worker.watchers or ()) for worker in (first, second)] == [[], []]

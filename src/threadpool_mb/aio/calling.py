@@ -9,9 +9,9 @@ from threadpool_mb.aio.loops import tell_future, within
 from threadpool_mb.aio.pulses import pulse_here
 from threadpool_mb.arguments import NEVER, Deadline
 from threadpool_mb.command import failures
+from threadpool_mb.command.answer import Answer
 from threadpool_mb.command.calling import begin_call, settle_refused
 from threadpool_mb.command.messages import Call, Command
-from threadpool_mb.command.replies import Reply
 from threadpool_mb.errors import MailboxClosed
 from threadpool_mb.mailbox.protocols import Input
 
@@ -49,32 +49,32 @@ async def acall[R](
     # First: where nobody could wait for the reply, nothing is sent.
     pulse = pulse_here("acall")
     deadline = NEVER if timeout is None else Deadline(timeout)
-    reply, message = begin_call(target, command, deadline)
+    answer, message = begin_call(target, command, deadline)
     try:
         try:
-            taken = await deliver_until(target, message, deadline, pulse, reply)
+            taken = await deliver_until(target, message, deadline, pulse, answer)
         except MailboxClosed as error:
-            reply.settle_error(failures.not_delivered(reply.call_id, reply.key, error))
+            answer.settle_error(failures.not_delivered(answer.call_id, answer.key, error))
         else:
             if not taken:
-                settle_refused(reply)
+                settle_refused(answer)
         # Whoever has it now is the only one who has it.
         del message
-        if not reply.done():
-            pulse.watch(reply)
+        if answer.outcome() is None:
+            pulse.watch(answer)
             try:
-                await _answered(reply, deadline.remaining())
+                await _answered(answer, deadline.remaining())
             finally:
-                pulse.unwatch(reply)
+                pulse.unwatch(answer)
     finally:
         # Also where the task was cancelled, or the time ran out. If there is an answer, it stands.
-        reply.give_up()
-    return reply.result(timeout=0)
+        answer.give_up()
+    return answer.result(0)
 
 
-async def _answered(reply: Reply[Any], seconds: float | None) -> None:
+async def _answered(answer: Answer[Any], seconds: float | None) -> None:
     """Wait for the answer, or until the time has run out."""
     loop = asyncio.get_running_loop()
     answered: asyncio.Future[None] = loop.create_future()
-    reply.when_answered(functools.partial(tell_future, loop, answered))
+    answer.when_answered(functools.partial(tell_future, loop, answered))
     await within(loop, answered, seconds)

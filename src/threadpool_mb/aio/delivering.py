@@ -6,7 +6,7 @@ from typing import Any, Protocol, cast
 from threadpool_mb.aio.pulses import Pulse, pulse_here
 from threadpool_mb.aio.signals import Signal
 from threadpool_mb.arguments import NEVER, Deadline, shortest
-from threadpool_mb.command.replies import Reply
+from threadpool_mb.command.answer import Answer
 from threadpool_mb.describing import describe
 from threadpool_mb.mailbox.askers import Asker
 from threadpool_mb.mailbox.protocols import Input
@@ -20,7 +20,7 @@ class _Offering[T](Protocol):
     """An input of this library."""
 
     def offer(
-        self, message: T, *, last: bool = ..., reply: Reply[Any] | None = ...
+        self, message: T, *, last: bool = ..., answer: Answer[Any] | None = ...
     ) -> bool | Slots: ...
 
 
@@ -48,15 +48,15 @@ async def deliver_until[T](
     message: T,
     deadline: Deadline,
     pulse: Pulse,
-    reply: Reply[Any] | None = None,
+    answer: Answer[Any] | None = None,
 ) -> bool:
-    """Deliver a message, or a call whose reply is `reply`, at most until the deadline."""
+    """Deliver a message, or a call whose answer is `answer`, at most until the deadline."""
     if not hasattr(target, "deliver"):
         raise no_input(target)
     if not hasattr(target, "offer"):
         raise TypeError(f"an input must be one of threadpool_mb's, not {describe(target)}")
     offering = cast("_Offering[T]", target)
-    result = offering.offer(message, reply=reply)
+    result = offering.offer(message, answer=answer)
     if not isinstance(result, Slots):
         return result
     timeout = result.timeout
@@ -73,7 +73,9 @@ async def deliver_until[T](
             # Another worker may have the key by now, whose slots are others.
             result = slots.using(
                 asker,
-                functools.partial(offering.offer, message, reply=reply, last=own.remaining() == 0),
+                functools.partial(
+                    offering.offer, message, answer=answer, last=own.remaining() == 0
+                ),
             )
         finally:
             slots.leave(asker)

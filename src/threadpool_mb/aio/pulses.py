@@ -1,7 +1,7 @@
 """What a loop does now and then while its tasks wait for what another thread is to bring.
 
 A free-threaded build frees a reply box that another thread has dropped only when the thread that
-made it, the loop's, runs Python code again (gh-157838); see `command.replies`. So a loop whose
+made it, the loop's, runs Python code again (gh-157838); see `command.answer`. So a loop whose
 tasks wait for replies must not sleep on. Nor must the workers' threads: the nudges wake them.
 
 Room in a mailbox that was given to a task whose loop was stopped before it could use it is taken
@@ -14,7 +14,7 @@ import weakref
 from typing import Any, Final, final
 
 from threadpool_mb.aio.loops import running_loop
-from threadpool_mb.command.replies import Reply
+from threadpool_mb.command.answer import Answer
 from threadpool_mb.forking import remade_in_children
 from threadpool_mb.mailbox.slots import Slots
 
@@ -39,10 +39,10 @@ class Pulse:
         self._beats = False
         self._until_nudge = _BEATS_TO_A_NUDGE
         # What tasks wait for, and how many of them.
-        self._replies: Final[dict[Reply[Any], int]] = {}
+        self._replies: Final[dict[Answer[Any], int]] = {}
         self._slots: Final[dict[Slots, int]] = {}
 
-    def watch(self, what: Reply[Any] | Slots) -> None:
+    def watch(self, what: Answer[Any] | Slots) -> None:
         """Beat until `unwatch`, called as often: a task waits for `what`."""
         watched = self._watched(what)
         watched[what] = watched.get(what, 0) + 1
@@ -50,14 +50,14 @@ class Pulse:
             self._beats = True
             asyncio.get_running_loop().call_later(_PAUSE, self._beat)
 
-    def unwatch(self, what: Reply[Any] | Slots) -> None:
+    def unwatch(self, what: Answer[Any] | Slots) -> None:
         """Take note that the task does not wait any more."""
         watched = self._watched(what)
         watched[what] -= 1
         if not watched[what]:
             del watched[what]
 
-    def _watched(self, what: Reply[Any] | Slots) -> dict[Any, int]:
+    def _watched(self, what: Answer[Any] | Slots) -> dict[Any, int]:
         return self._slots if isinstance(what, Slots) else self._replies
 
     def _beat(self) -> None:

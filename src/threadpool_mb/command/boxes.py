@@ -4,13 +4,13 @@ import sys
 from collections.abc import Callable
 from typing import Final, final
 
-from threadpool_mb.command.replies import Reply
+from threadpool_mb.command.answer import Answer
 from threadpool_mb.copying import Uncopied
 from threadpool_mb.counters import CallId
 from threadpool_mb.describing import describe
 from threadpool_mb.markers import MISSING
 
-__all__ = ["ReplyBox"]
+__all__ = ["ReplyBox", "answer_of"]
 
 
 @final
@@ -30,22 +30,21 @@ class ReplyBox[R](Uncopied):
     From the original's `ReplyBox`.
     """
 
-    __slots__ = ("answer",)
+    __slots__ = ("_answer",)
 
-    def __init__(self, answer: Reply[R]) -> None:
+    def __init__(self, answer: Answer[R]) -> None:
         """Bring what is answered to `answer`."""
-        self.answer: Final = answer
-        """What the caller has."""
+        self._answer: Final = answer
 
     @property
     def call_id(self) -> CallId:
         """The id of the call."""
-        return self.answer.call_id
+        return self._answer.call_id
 
     @property
     def expired(self) -> bool:
         """Whether nobody waits for the answer any more, so that it need not be worked out."""
-        return self.answer.expired
+        return self._answer.expired
 
     def reply(self, value: R, /) -> None:
         """Answer with a value. One that comes too late is dropped, and counted: `late_replies`.
@@ -57,7 +56,7 @@ class ReplyBox[R](Uncopied):
 
         From the original's `replyTo`.
         """
-        self.answer.settle(value, None, from_box=True)
+        self._answer.settle(value, None, from_box=True)
 
     def fail(self, error: BaseException, /) -> None:
         """Answer that it has failed: the caller gets `CallFailed` with `error` as its cause.
@@ -70,22 +69,7 @@ class ReplyBox[R](Uncopied):
         """
         if not isinstance(error, BaseException):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise TypeError(f"a call fails with an exception, not {describe(error)}")
-        self.answer.settle(MISSING, error, from_box=True)
-
-    def not_handled(
-        self,
-        key: object,
-        reason: str,
-        *,
-        started: bool = False,
-        error: BaseException | None = None,
-    ) -> None:
-        """Answer that the call will not be handled; see `Informed.not_handled`."""
-        reply = self.answer
-        if error is None and not started and reply.holder is not None:
-            # It has waited in the mailbox of a worker that has failed.
-            error = reply.holder.end_error
-        reply.not_handled(key, reason, started=started, error=error)
+        self._answer.settle(MISSING, error, from_box=True)
 
     def __repr__(self) -> str:
         """Show the id of the call."""
@@ -96,11 +80,16 @@ class ReplyBox[R](Uncopied):
 
         Not once the interpreter has ended: nobody waits then, and modules are gone.
         """
-        # An interrupt may have come before it was made: then there is no `answer`.
-        reply = getattr(self, "answer", None)
+        # An interrupt may have come before it was made: then there is no `_answer`.
+        reply = getattr(self, "_answer", None)
         if reply is not None and not reply.answered and not ended():
             if reply.expired:
                 # Dropped because it has expired, perhaps before the caller has seen that himself.
                 reply.give_up()
             else:
                 reply.box_dropped()
+
+
+def answer_of[R](box: ReplyBox[R]) -> Answer[R]:
+    """Return the answer that a box gives."""
+    return box._answer  # noqa: SLF001  # pyright: ignore[reportPrivateUsage] - no user needs it

@@ -1,8 +1,8 @@
 """What a caller does: cast, call, call without waiting, hand a call on.
 
-A call's life: `call` makes a `Reply` for itself and a `ReplyBox` for the receiver, and delivers the
-command with the box. The receiver answers through the box. `call` keeps no reference to the box, so
-that it is freed where the receiver drops it.
+A call's life: `call` makes an `Answer` for itself and a `ReplyBox` for the receiver, and delivers
+the command with the box. The receiver answers through the box. `call` keeps no reference to the
+box, so that it is freed where the receiver drops it.
 """
 
 from collections.abc import Callable
@@ -10,10 +10,11 @@ from typing import Any, Protocol
 
 from threadpool_mb.arguments import NEVER, Deadline
 from threadpool_mb.command import failures
-from threadpool_mb.command.boxes import ReplyBox
+from threadpool_mb.command.answer import Answer
+from threadpool_mb.command.boxes import ReplyBox, answer_of
 from threadpool_mb.command.holders import Move
 from threadpool_mb.command.messages import Call, Cast, Command, Notice
-from threadpool_mb.command.replies import Reply
+from threadpool_mb.command.reply import Reply
 from threadpool_mb.dead_letters import DeadLetterReason
 from threadpool_mb.describing import describe
 from threadpool_mb.errors import CallDeadlock, MailboxClosed
@@ -32,16 +33,16 @@ class CallTarget[T](Protocol):
         """Whom it addresses."""
         ...
 
-    def deliver_call(self, call: T, reply: Reply[Any], /, *, inline: bool) -> bool:
-        """Deliver a call, until the reply's deadline, and write who has it into the reply.
+    def deliver_call(self, call: T, answer: Answer[Any], /, *, inline: bool) -> bool:
+        """Deliver a call, until the answer's deadline, and write who has it into the answer.
 
         Args:
             call: the call.
-            reply: what waits for its answer.
+            answer: what its caller waits for.
             inline: whether the call may be handled here, before this returns.
 
         Returns:
-            `False` if it was not taken; the reply has its answer then.
+            `False` if it was not taken; the answer is there then.
 
         Raises:
             MailboxClosed: if what it belongs to is closed.
@@ -103,8 +104,8 @@ def call[R](target: Input[Call[Any]], command: Command[R], /, *, timeout: float 
     From the original's `call`, whose timeout does not cover the delivery.
     """
     deadline = NEVER if timeout is None else Deadline(timeout)
-    reply = _send(target, command, deadline, inline=deadline is NEVER)
-    return reply.result_or_give_up()
+    answer = _send(target, command, deadline, inline=deadline is NEVER)
+    return answer.result_or_give_up()
 
 
 def call_async[R](target: Input[Call[Any]], command: Command[R], /) -> Reply[R]:
@@ -121,7 +122,7 @@ def call_async[R](target: Input[Call[Any]], command: Command[R], /) -> Reply[R]:
 
     From the original's `callAsync`, which returns nothing where the call was not delivered.
     """
-    return _send(target, command, NEVER, inline=False)
+    return Reply(_send(target, command, NEVER, inline=False))
 
 
 def delegate[R](
@@ -155,18 +156,18 @@ def delegate[R](
         # Not another `Call`: it would be this thread's, and one that the next worker drops would be
         # kept, with the reply box, until this thread runs again; see `replies`.
         received.command = command
-    reply = received.reply_box.answer
-    before = reply.holder
+    answer = answer_of(received.reply_box)
+    before = answer.holder
     move = Move()
     try:
-        reply.hand_on(move)
-        taken = _deliver(target, received, reply, inline=False)
+        answer.hand_on(move)
+        taken = _deliver(target, received, answer, inline=False)
     except BaseException:
         # A user's input: the call is still here.
-        reply.holder = before
-        reply.handed_on(move)
+        answer.holder = before
+        answer.handed_on(move)
         raise
-    reply.handed_on(move)
+    answer.handed_on(move)
     return taken
 
 
@@ -177,39 +178,41 @@ def _check_command(command: object) -> None:
 
 def begin_call[R](
     target: Input[Call[Any]], command: Command[R], deadline: Deadline
-) -> tuple[Reply[R], Call[R]]:
+) -> tuple[Answer[R], Call[R]]:
     """Return what waits for the answer to a command, and what is to be delivered."""
     _check_command(command)
-    reply: Reply[R] = Reply(getattr(target, "key", MISSING), deadline)
-    return reply, Call(command, ReplyBox(reply))
+    answer: Answer[R] = Answer(getattr(target, "key", MISSING), deadline)
+    return answer, Call(command, ReplyBox(answer))
 
 
-def settle_refused(reply: Reply[Any]) -> None:
+def settle_refused(answer: Answer[Any]) -> None:
     """Answer that the call was refused, or that its time ran out before there was room."""
-    if reply.deadline.remaining() == 0:
-        reply.settle_error(failures.not_delivered_in_time(reply.call_id, reply.key))
+    if answer.deadline.remaining() == 0:
+        answer.settle_error(failures.not_delivered_in_time(answer.call_id, answer.key))
     else:
-        reply.not_handled(reply.key, DeadLetterReason.REFUSED, started=False)
+        answer.not_handled(answer.key, DeadLetterReason.REFUSED, started=False)
 
 
 def _send[R](
     target: Input[Call[Any]], command: Command[R], deadline: Deadline, *, inline: bool
-) -> Reply[R]:
-    reply, message = begin_call(target, command, deadline)
-    _deliver(target, message, reply, inline=inline)
-    return reply
+) -> Answer[R]:
+    answer, message = begin_call(target, command, deadline)
+    _deliver(target, message, answer, inline=inline)
+    return answer
 
 
-def _deliver[R](target: Input[Call[R]], message: Call[R], reply: Reply[R], *, inline: bool) -> bool:
+def _deliver[R](
+    target: Input[Call[R]], message: Call[R], answer: Answer[R], *, inline: bool
+) -> bool:
     deliver_call: Callable[..., bool] | None = getattr(target, "deliver_call", None)
-    deadline = reply.deadline
+    deadline = answer.deadline
     taken = False
     try:
         if deliver_call is not None:
-            return deliver_call(message, reply, inline=inline)
+            return deliver_call(message, answer, inline=inline)
         if not hasattr(target, "deliver"):
             raise no_input(target)
-        reply.holder = None
+        answer.holder = None
         if inline:
             call_here: Callable[[Call[R]], bool] | None = getattr(target, "call_here", None)
             if call_here is not None and call_here(message):
@@ -220,9 +223,9 @@ def _deliver[R](target: Input[Call[R]], message: Call[R], reply: Reply[R], *, in
             else deliver_within(target, message, deadline)
         )
         if not taken:
-            settle_refused(reply)
+            settle_refused(answer)
     except MailboxClosed as error:
-        reply.settle_error(failures.not_delivered(reply.call_id, reply.key, error))
+        answer.settle_error(failures.not_delivered(answer.call_id, answer.key, error))
     except CallDeadlock as error:
-        reply.settle_error(error)
+        answer.settle_error(error)
     return taken

@@ -3,7 +3,7 @@
 import dataclasses
 from typing import Any, Final, final
 
-from threadpool_mb.command.boxes import ReplyBox
+from threadpool_mb.command.boxes import ReplyBox, answer_of
 from threadpool_mb.informed import Informed
 
 __all__ = ["Call", "Cast", "Command", "Notice", "Request"]
@@ -58,7 +58,11 @@ class Call[R](Informed):
         error: BaseException | None = None,
     ) -> None:
         """Tell the caller; see `Informed.not_handled`."""
-        self.reply_box.not_handled(key, reason, started=started, error=error)
+        answer = answer_of(self.reply_box)
+        if error is None and not started and answer.holder is not None:
+            # It has waited in the mailbox of a worker that has failed.
+            error = answer.holder.end_error
+        answer.not_handled(key, reason, started=started, error=error)
 
     def __repr__(self) -> str:
         """Show the command and the id of the call."""

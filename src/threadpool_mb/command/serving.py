@@ -10,6 +10,7 @@ from collections.abc import Callable, Generator
 from typing import Any, Final, Literal, Never, cast, final
 
 from threadpool_mb.callables import check_callable
+from threadpool_mb.command.boxes import answer_of
 from threadpool_mb.command.handlers import Handler, Handlers, MethodTable, find_handler
 from threadpool_mb.command.messages import Call, Cast, Request
 from threadpool_mb.describing import describe
@@ -143,7 +144,7 @@ class _Server:
 
     def _answer_call(self, request: Call[Any]) -> None:
         # One that was handed on is a part of what somebody else has done already.
-        if request.reply_box.expired and not request.reply_box.answer.was_handed_on:
+        if request.reply_box.expired and not answer_of(request.reply_box).was_handed_on:
             return
         try:
             function, takes_call = self._handler(request.command)

@@ -7,8 +7,8 @@ caller's thread only where its worker is idle (`Lane.turn_for`).
 from typing import Any, Final, final
 
 from threadpool_mb.arguments import AT_ONCE, Deadline, shortest
+from threadpool_mb.command.answer import Answer
 from threadpool_mb.command.calling import settle_refused
-from threadpool_mb.command.replies import Reply
 from threadpool_mb.errors import MailboxClosed
 from threadpool_mb.here import here
 from threadpool_mb.mailbox.room import Room
@@ -41,22 +41,22 @@ class Calls[K, M]:
         self._undelivered: Final = undelivered
         self._inline: Final = inline
 
-    def deliver(self, key: K, call: M, reply: Reply[Any], *, inline: bool) -> bool:
+    def deliver(self, key: K, call: M, answer: Answer[Any], *, inline: bool) -> bool:
         """Hand a call to the key's worker; see `CallTarget.deliver_call`."""
         may_run_here = inline and here.allows(inline_calls=self._inline)
         tried: Incarnation[K, M] | None = None
         while (incarnation := self._find(key)) is not None and incarnation is not tried:
-            reply.holder = incarnation
+            answer.holder = incarnation
             try:
                 if may_run_here and self._call_here(incarnation, call):
                     return True
-                return self._put(incarnation, call, reply)
+                return self._put(incarnation, call, answer)
             except MailboxClosed:
                 tried = incarnation
-        reply.holder = None
+        answer.holder = None
         return self._undelivered.nobody(key, call, tried)
 
-    def _put(self, incarnation: Incarnation[K, M], call: M, reply: Reply[Any]) -> bool:
+    def _put(self, incarnation: Incarnation[K, M], call: M, answer: Answer[Any]) -> bool:
         target = incarnation.input
         if incarnation.direct is not None:
             return target.deliver(call)
@@ -64,24 +64,24 @@ class Calls[K, M]:
         # A user's own is asked once; what waits there, waits for the worker in any case.
         if slots is not None and deliver_within(target, call, AT_ONCE):
             return True
-        if self._put_with_patience(incarnation, call, reply, slots):
+        if self._put_with_patience(incarnation, call, answer, slots):
             return True
-        if reply.deadline.remaining() != 0:
+        if answer.deadline.remaining() != 0:
             return self._undelivered.refused(incarnation, call)
-        settle_refused(reply)
+        settle_refused(answer)
         return False
 
     def _put_with_patience(
-        self, incarnation: Incarnation[K, M], call: M, reply: Reply[Any], slots: Slots | None
+        self, incarnation: Incarnation[K, M], call: M, answer: Answer[Any], slots: Slots | None
     ) -> bool:
         """Wait for room; whoever does that waits for the worker."""
-        target, deadline, move = incarnation.input, reply.deadline, reply.move
-        room = reply if slots is None else Room(slots, incarnation, reply.deadlock)
+        target, deadline, move = incarnation.input, answer.deadline, answer.move
+        room = answer if slots is None else Room(slots, incarnation, answer.deadlock)
         try:
             if move is not None:
                 move.room = room
                 # Who hands a call on waits here, not for the answer.
-                if (deadlock := would_wait_for_itself(reply)) is not None:
+                if (deadlock := would_wait_for_itself(answer)) is not None:
                     raise deadlock
             with waiting_for(room) as waiting:
                 if slots is None:
@@ -93,7 +93,7 @@ class Calls[K, M]:
                 move.room = None
 
     def offer(
-        self, key: K, message: M, *, last: bool, reply: Reply[Any] | None = None
+        self, key: K, message: M, *, last: bool, answer: Answer[Any] | None = None
     ) -> bool | Slots:
         """Hand a message to the key's worker if that can be done without waiting; for `aio`.
 
@@ -102,8 +102,8 @@ class Calls[K, M]:
         """
         tried: Incarnation[K, M] | None = None
         while (incarnation := self._find(key)) is not None and incarnation is not tried:
-            if reply is not None:
-                reply.holder = incarnation
+            if answer is not None:
+                answer.holder = incarnation
             target = incarnation.input
             try:
                 if deliver_within(target, message, AT_ONCE):
@@ -113,6 +113,6 @@ class Calls[K, M]:
                 continue
             slots = worth_waiting_for(getattr(target, "slots", None), last=last)
             return self._undelivered.refused(incarnation, message) if slots is None else slots
-        if reply is not None:
-            reply.holder = None
+        if answer is not None:
+            answer.holder = None
         return self._undelivered.nobody(key, message, tried)

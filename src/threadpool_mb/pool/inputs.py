@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any, Final, Protocol, final
 
-from threadpool_mb.command.replies import Reply
+from threadpool_mb.command.answer import Answer
 from threadpool_mb.copying import Uncopied
 from threadpool_mb.describing import describe
 from threadpool_mb.mailbox.slots import Slots
@@ -41,14 +41,14 @@ class KeyInput[K, M](Uncopied):
         return self._dispatch(self.key, message)
 
     def offer(
-        self, message: M, *, last: bool = False, reply: Reply[Any] | None = None
+        self, message: M, *, last: bool = False, answer: Answer[Any] | None = None
     ) -> bool | Slots:
         """Hand a message to the key's worker without waiting; see `Calls.offer`."""
-        return self._calls.offer(self.key, message, last=last, reply=reply)
+        return self._calls.offer(self.key, message, last=last, answer=answer)
 
-    def deliver_call(self, call: M, reply: Reply[Any], *, inline: bool) -> bool:
+    def deliver_call(self, call: M, answer: Answer[Any], *, inline: bool) -> bool:
         """Hand a call to the key's worker; see `CallTarget`."""
-        return self._calls.deliver(self.key, call, reply, inline=inline)
+        return self._calls.deliver(self.key, call, answer, inline=inline)
 
     def __repr__(self) -> str:
         """Show the key."""

@@ -1,37 +1,31 @@
-"""One call's answer: settled once, read as often as one likes, and waited for only if need be.
+"""One call's answer, and the waits for it.
 
-**Guarantees.** The first answer stands, whoever gives it: a reply, the end of a worker, a timeout.
-Each waiter is woken, and each callback called once, whatever comes together.
-
-**How.** One list, the *log*, to which entries are only appended: answers (tuples), a *gate* (what
-waiters park at until there is an answer; see `gates`), and callbacks.
-The first answer in the log is the answer. Its giver sees to the entries before it: opens the gate,
-calls the callbacks. An entry behind it is its own adder's business, who looks for an answer in
-front of it after it was added. So an entry is before the answer or behind it, and either way is
-seen to once, by one thread.
-
-**Assumes.** `list.append` is atomic, and a list can be iterated over while others append
-(`tests/test_assumptions.py`).
+**Guarantees.** The first answer stands: a reply, the end of a worker, a timeout. A thread that
+waits for an answer which nobody will give is told so (`command.cell`, `command.holders`).
 
 Dropped reply boxes: `ReplyBox.__del__` gives an answer too. But a free-threaded build frees an
 object that another thread has dropped only when the thread that made it runs Python code again
-(gh-157838), and the caller has made the box. So who waits wakes now and then: after a millisecond,
-then each time as long again as it has waited, at most a second. After a while it also wakes the
-threads that take turns of the worker that has the call: a list of theirs may have held the box.
+(gh-157838), and the caller has made the box. So a thread that waits wakes now and then: after a
+millisecond, then each time as long again as it has waited, at most a second. After a while it also
+wakes the threads that take turns of the worker that has the call: a list of theirs may have held
+the box.
 """
 
-import concurrent.futures
 import queue
 from collections.abc import Callable
 from typing import Any, Final, cast, final
 
 from threadpool_mb.arguments import NEVER, Deadline
-from threadpool_mb.callables import check_callable
 from threadpool_mb.command import failures
-from threadpool_mb.command.answers import Answer, place_in, wake_before
-from threadpool_mb.command.callbacks import WithReply, run_callback
-from threadpool_mb.command.futures import future_of
-from threadpool_mb.command.gates import gate_in, open_gate
+from threadpool_mb.command.cell import (
+    Outcome,
+    gate_in,
+    open_gate,
+    outcome_in,
+    place_in,
+    run_callback,
+    wake_before,
+)
 from threadpool_mb.command.holders import Move, add_watcher, unwatch, watching
 from threadpool_mb.command.late import count_late_reply
 from threadpool_mb.command.numbers import made_by_parent, next_number
@@ -39,26 +33,24 @@ from threadpool_mb.copying import Uncopied
 from threadpool_mb.counters import CallId
 from threadpool_mb.errors import CallDeadlock, CallError, DuplicateReply
 from threadpool_mb.here import Holder, Waiter
-from threadpool_mb.markers import MISSING, Missing
+from threadpool_mb.markers import MISSING
 from threadpool_mb.waits import waiting_for, would_wait_for_itself
 
-__all__ = ["Reply"]
+__all__ = ["Answer"]
 
 _FIRST_PAUSE: Final = 0.001
 _LONGEST_PAUSE: Final = 1.0
-"""Seconds between two looks of one who waits; see above."""
+"""Seconds between two looks of a thread that waits; see above."""
 _PATIENT: Final = 0.128
 
 
 @final
-class Reply[R](Uncopied):
-    """The answer to a call, now or later; from `call_async`.
+class Answer[R](Uncopied):
+    """The answer to a call, now or later.
 
-    A reply is read, never consumed: whoever asks again gets it again.
+    Its caller has it, perhaps as a `Reply`; its receiver has it in a `ReplyBox`.
 
     Threads: internally synchronized; any number may wait.
-
-    From the original's `AsyncReply`.
     """
 
     __slots__ = (
@@ -96,80 +88,18 @@ class Reply[R](Uncopied):
     @property
     def answered(self) -> bool:
         """Whether the answer is there."""
-        return self._answer() is not None
+        return outcome_in(self._log) is not None
 
     @property
     def expired(self) -> bool:
         """Whether nobody waits for an answer any more, so that it need not be worked out."""
         return self.answered or self.deadline.remaining() == 0
 
-    def done(self) -> bool:
-        """Return whether the answer is there, a value or an error.
-
-        Blocks: never.
-        """
-        return self._look() is not None
-
-    def try_result(self) -> R | Missing:
-        """Return the value if it is there, else `MISSING`.
-
-        Blocks: never.
-
-        Raises:
-            CallError: if there will be none; see `result`.
-
-        From the original's `tryTakeReply`.
-        """
-        answer = self._look()
-        return MISSING if answer is None else self._read(answer)
-
-    def result(self, *, timeout: float | None = None) -> R:
-        """Return the value.
-
-        Blocks: until the answer is there, at most `timeout` seconds (`None`: for ever).
-
-        Raises:
-            CallTimedOut: if the timeout ran out. The call stands: the answer may come yet.
-            CallNotDelivered: if the call was refused after all, or nobody had the key.
-            CallFailed: if whoever handled the call said so, or raised.
-            WorkerGone: if nobody is left who would answer.
-            CallDeadlock: if whoever is to answer waits for the worker that calls this.
-            ValueError: if the timeout is no number of seconds.
-
-        From the original's `waitForReply`.
-        """
-        deadline = Deadline(timeout)
-        waits = timeout is None or timeout > 0
-        answer = self._look() or (self.wait(deadline) if waits else None)
-        if answer is None:
-            raise failures.no_reply_in_time(self.call_id, self.key)
-        return self._read(answer)
-
-    def add_done_callback(self, function: "Callable[[Reply[R]], object]", /) -> None:
-        """Call `function(reply)` when the answer is there; at once, if it is there already.
-
-        It is called on the thread that gives the answer, or on this one, with no lock held. What it
-        raises that is an `Exception` is logged. Blocks: never, or as long as the function does.
-
-        Raises:
-            TypeError: if the function cannot be called with a reply.
-        """
-        check_callable(function, "function", "reply")
-        self.when_answered(WithReply(function))
-
-    def as_future(self) -> "concurrent.futures.Future[R]":
-        """Return a future of the answer, for what takes one; a new one each time. Blocks: never.
-
-        It cannot be cancelled: nobody could call the command back. A worker may wait for it as it
-        may for the reply, also with `concurrent.futures.wait` and `as_completed`.
-        """
-        return future_of(self)
-
-    def __repr__(self) -> str:
-        """Show the id of the call, and what there is."""
-        answer = self._answer()
+    def __str__(self) -> str:
+        """Say which call it is, and what there is."""
+        answer = outcome_in(self._log)
         state = "pending" if answer is None else "replied" if answer[1] is None else "failed"
-        return f"<Reply {self.call_id} [{state}]>"
+        return f"{self.call_id} [{state}]"
 
     def settle(self, value: object, error: BaseException | None, *, from_box: bool) -> bool:
         """Give an answer; `False` if there was one before.
@@ -177,7 +107,7 @@ class Reply[R](Uncopied):
         Raises:
             DuplicateReply: if both came out of the box.
         """
-        mine: Answer = (value, error, from_box)
+        mine: Outcome = (value, error, from_box)
         log = self._log
         won, replied = False, False
         try:
@@ -197,23 +127,32 @@ class Reply[R](Uncopied):
             count_late_reply()
         return won
 
-    def when_answered(self, entry: "Callable[[], object] | WithReply") -> None:
-        """Call `entry()` when the answer is there; see `add_done_callback`."""
+    def when_answered(self, entry: Callable[[], object]) -> None:
+        """Call `entry()` when the answer is there; see `Reply.add_done_callback`."""
         self._log.append(entry)
         for earlier in self._log:
             if earlier is entry:
                 break
             if type(earlier) is tuple:
-                run_callback(entry, self)
+                run_callback(entry, self.call_id)
                 return
         if made_by_parent(self._number):
-            run_callback(entry, self)
+            run_callback(entry, self.call_id)
         else:
             self.watch()
 
+    def result(self, timeout: float | None) -> R:
+        """Return the value; see `Reply.result`."""
+        deadline = Deadline(timeout)
+        waits = timeout is None or timeout > 0
+        answer = self.outcome() or (self.wait(deadline) if waits else None)
+        if answer is None:
+            raise failures.no_reply_in_time(self.call_id, self.key)
+        return self.read(answer)
+
     def result_or_give_up(self) -> R:
         """Return the value, or raise, before the deadline; take no answer after that."""
-        answer = self._look()
+        answer = self.outcome()
         if answer is None:
             try:
                 answer = self.wait(self.deadline)
@@ -221,8 +160,8 @@ class Reply[R](Uncopied):
                 if answer is None:
                     self.give_up()
             if answer is None:
-                answer = cast("Answer", self._answer())
-        return self._read(answer)
+                answer = cast("Outcome", outcome_in(self._log))
+        return self.read(answer)
 
     def give_up(self) -> None:
         """Take no answer any more: nobody waits for it."""
@@ -241,7 +180,7 @@ class Reply[R](Uncopied):
         """Answer that whoever had the call has dropped it, perhaps by its own end."""
         holder = self.holder
         # One that is just failing answers as it ends, with its error.
-        if self._look() is None and not failures.fails(holder):
+        if self.outcome() is None and not failures.fails(holder):
             key = self.key if holder is None else holder.key
             self.not_handled(key, failures.DROPPED, started=True)
 
@@ -269,7 +208,7 @@ class Reply[R](Uncopied):
         if self._watched is not None:
             self.watch()
         # Whose end was not told meanwhile.
-        self._look()
+        self.outcome()
         deadlock = would_wait_for_itself(self)
         if deadlock is not None:
             self.settle_error(cast("CallError", deadlock))
@@ -288,7 +227,7 @@ class Reply[R](Uncopied):
         else:
             self.watch()
 
-    def wait(self, deadline: Deadline) -> Answer | None:
+    def wait(self, deadline: Deadline) -> Outcome | None:
         """Wait for the answer; `None` if the deadline came first.
 
         Raises:
@@ -299,7 +238,7 @@ class Reply[R](Uncopied):
         with waiting_for(self) as waiting:
             try:
                 pause = _FIRST_PAUSE
-                while (answer := self._look()) is None:
+                while (answer := self.outcome()) is None:
                     left = deadline.remaining()
                     if left == 0:
                         return None
@@ -357,9 +296,9 @@ class Reply[R](Uncopied):
                 if self.answered:
                     unwatch(holder, self)
 
-    def _look(self) -> Answer | None:
-        """Return the answer; that of a worker that has ended, too."""
-        answer = self._answer()
+    def outcome(self) -> Outcome | None:
+        """Return the answer if it is there; that of a worker that has ended, too."""
+        answer = outcome_in(self._log)
         if answer is None:
             if made_by_parent(self._number):
                 # Not settled: the callbacks are for the parent's answer.
@@ -367,27 +306,25 @@ class Reply[R](Uncopied):
             holder = self.holder
             if holder is not None and holder.gone:
                 self.holder_gone(holder)
-                answer = self._answer()
+                answer = outcome_in(self._log)
         return answer
 
-    def _answer(self) -> Answer | None:
-        entry: Any  # not `cast`, which is a call: every call of a command comes by here
-        for entry in self._log:
-            if type(entry) is tuple:
-                return entry  # pyright: ignore[reportUnknownVariableType]
-        return None
-
-    def _wake(self, mine: Answer) -> None:
+    def _wake(self, mine: Outcome) -> None:
         """See to all entries before the answer; what a callback raises is raised after the last."""
         try:
             if (waiter := self.waiter) is not None:
                 waiter.goes_on()
-            wake_before(mine, self._log, self)
+            wake_before(mine, self._log, self.call_id)
         finally:
             if self._watched is not None:
                 unwatch(self._watched, self)
 
-    def _read(self, answer: Answer) -> R:
+    def read(self, answer: Outcome) -> R:
+        """Return the value of an answer, or raise its error.
+
+        Raises:
+            CallError: a fresh one each time.
+        """
         value: Any
         value, error, from_box = answer
         if error is None:
