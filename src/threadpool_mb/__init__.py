@@ -6,9 +6,9 @@
 # No `NullHandler`: with it the log lines of lost messages and failed workers would be silent in a
 # program that does not configure logging; without it Python prints warnings and errors to stderr.
 
-from threadpool_mb.aio.calling import acall as acall
-from threadpool_mb.aio.delivering import deliver_async as deliver_async
-from threadpool_mb.aio.receiving import async_messages as async_messages
+import importlib
+from typing import TYPE_CHECKING
+
 from threadpool_mb.broker.broker import Broker as Broker
 from threadpool_mb.broker.config import BrokerConfig as BrokerConfig
 from threadpool_mb.broker.config import KeepResource as KeepResource
@@ -73,6 +73,11 @@ from threadpool_mb.pool.reports import DrainReport as DrainReport
 from threadpool_mb.pool.reports import PoolStats as PoolStats
 from threadpool_mb.pool.reports import UnfinishedWorker as UnfinishedWorker
 from threadpool_mb.pool.reports import WorkerExit as WorkerExit
+
+if TYPE_CHECKING:
+    from threadpool_mb.aio.calling import acall as acall
+    from threadpool_mb.aio.delivering import deliver_async as deliver_async
+    from threadpool_mb.aio.receiving import async_messages as async_messages
 
 __all__ = [
     "MISSING",
@@ -143,3 +148,22 @@ __all__ = [
     "server",
     "until_drained",
 ]
+
+_ON_FIRST_USE = {
+    "acall": "threadpool_mb.aio.calling",
+    "async_messages": "threadpool_mb.aio.receiving",
+    "deliver_async": "threadpool_mb.aio.delivering",
+}
+"""What imports asyncio, which takes a third of the time of importing all of this."""
+
+
+def __getattr__(name: str) -> object:
+    if name not in _ON_FIRST_USE:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value: object = getattr(importlib.import_module(_ON_FIRST_USE[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

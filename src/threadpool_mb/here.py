@@ -4,7 +4,6 @@ Below all layers, so that whatever parks a thread (a full mailbox, a reply, a fu
 pool that the thread belongs to.
 """
 
-import asyncio
 import sys
 import threading
 from collections.abc import Callable
@@ -17,10 +16,8 @@ __all__ = ["Awaited", "Holder", "Serving", "Waiter", "here"]
 _DEEPEST: Final = 16
 """How many workers may call each other on one thread; the next call changes threads."""
 
-# Bound once: a call that is handled in place takes 4 µs in all. The look at asyncio is the one that
-# its documentation has for event loops; `asyncio.get_running_loop` would raise where none runs.
+# Bound once: a call that is handled in place takes 4 µs in all.
 _exception: Final = sys.exception
-_loop_of_asyncio: Final = asyncio._get_running_loop  # noqa: SLF001
 _modules: Final = sys.modules
 
 
@@ -197,7 +194,7 @@ class _Here(threading.local):
         return (
             (not self.is_main if inline_calls is None else inline_calls)
             and _exception() is None
-            and _loop_of_asyncio() is None
+            and ("asyncio.events" not in _modules or not _asyncio_runs())
             and ("trio.lowlevel" not in _modules or not _trio_runs())
         )
 
@@ -217,9 +214,22 @@ class _Here(threading.local):
         return tuple(worker for worker in (outer, *self.inner) if worker is not None)
 
 
+def _asyncio_runs() -> bool:
+    """Return whether a loop of asyncio runs on this thread; asyncio is not imported from here.
+
+    The function is the one that its documentation has for event loops: `get_running_loop` would
+    raise where none runs.
+    """
+    # Where another thread imports it at this moment, the function may be missing.
+    loop: Callable[[], object] | None = getattr(
+        _modules["asyncio.events"], "_get_running_loop", None
+    )
+    return loop is not None and loop() is not None
+
+
 def _trio_runs() -> bool:
     """Return whether a loop of trio runs on this thread; trio is never imported from here."""
-    # Where another thread imports it just now, the function may be missing.
+    # Where another thread imports it at this moment, the function may be missing.
     runs: Callable[[], bool] | None = getattr(_modules["trio.lowlevel"], "in_trio_run", None)
     return runs is not None and runs()
 
