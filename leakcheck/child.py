@@ -31,9 +31,6 @@ _WARM_UP: Final = 5
 """Rounds that are not counted, at least."""
 _WARM_UP_PART: Final = 0.15
 """Of the time, that is not counted, at least."""
-_COUNTED: Final = 30
-"""Counted rounds, at least: what is there after a round swings by as much as the band, and over ten
-of them such a swing can look like a rise."""
 _MORE: Final = 3
 """Rounds that are done once more when containers are looked for that grow."""
 _STACK: Final = 512 * 1024
@@ -114,7 +111,7 @@ def _rounds(spec: Spec, readings: Readings, work: Callable[[], object]) -> int:
                 work()
                 readings.take()
                 warm_up = readings.count
-        elif elapsed >= spec.seconds and readings.count >= warm_up + _COUNTED:
+        elif elapsed >= spec.seconds and readings.count >= warm_up + spec.counted:
             break
         if time.monotonic() >= told + _EVERY:
             told = time.monotonic()

@@ -1,6 +1,11 @@
 """What a scenario's process is told."""
 
 import dataclasses
+from typing import Final
+
+COUNTED: Final = 30
+"""Rounds: what is there after a round swings by as much as the band, and over ten of them such a
+swing can look like a rise."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -22,5 +27,7 @@ class Spec:
     """What files there begin with."""
     result: str
     """File for the result."""
+    counted: int = COUNTED
+    """Rounds that are counted, at least."""
     seed: str = ""
     """Leak that is planted, if any."""

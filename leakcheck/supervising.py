@@ -22,7 +22,7 @@ from typing import Final
 
 from leakcheck.catalog import SCENARIOS, description
 from leakcheck.results import Check, ScenarioResult, Series, scenario_result
-from leakcheck.spec import Spec
+from leakcheck.spec import COUNTED, Spec
 
 ROOT: Final = Path(__file__).parents[1]
 ENVIRONMENT: Final = {
@@ -51,6 +51,8 @@ class Limits:
     """Bytes."""
     patience: float
     """Seconds that one may take beyond its time."""
+    counted: int = COUNTED
+    """Rounds of it that are counted, at least."""
 
 
 def run(
@@ -82,6 +84,7 @@ def run(
             output=str(output),
             label=label,
             result=str(Path(folder) / "result.json"),
+            counted=limits.counted,
             seed=seed,
         )
         output.mkdir(parents=True, exist_ok=True)

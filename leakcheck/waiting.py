@@ -8,6 +8,8 @@ PATIENCE: Final = 30.0
 """Seconds after which what a scenario waits for is held to be stuck."""
 
 _PAUSE: Final = 0.0005
+_LONGEST_PAUSE: Final = 0.05
+"""Seconds between two looks: each time twice as long."""
 
 
 class StuckError(AssertionError):
@@ -27,8 +29,10 @@ def until(condition: Callable[[], object], what: str) -> None:
 def holds_within(seconds: float, condition: Callable[[], object]) -> bool:
     """Return whether a condition comes to hold within a time."""
     end = time.monotonic() + seconds
+    pause = _PAUSE
     while not condition():
         if time.monotonic() > end:
             return False
-        time.sleep(_PAUSE)
+        time.sleep(pause)
+        pause = min(2 * pause, _LONGEST_PAUSE)
     return True

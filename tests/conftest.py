@@ -4,16 +4,40 @@ And no warning, in any thread; see `pytest_configure`.
 """
 
 import contextvars
+import gc
 import logging
 import sys
 import sysconfig
 import threading
 import warnings
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
 
 import pytest
 
 from tests.helpers import RaisingHandler, refusing_threads
+
+TESTS: Final = Path(__file__).parent
+
+SAME_EVERYWHERE: Final = (
+    "model",
+    "tools",
+    "benchmarks/test_lifecycle",
+    "benchmarks/test_measuring",
+    "benchmarks/test_page",
+    "benchmarks/test_results",
+    "benchmarks/test_tables",
+    "leakcheck/test_judging",
+    "leakcheck/test_page",
+    "leakcheck/test_results",
+    "test_behaviours",
+    "test_conditions",
+    "test_contributing",
+    "test_layers",
+)
+"""The tests of which no interpreter could see more than another one: those of models, which are
+data; of texts; and of tools that only compute. tox runs them once."""
 
 FREE_THREADED = bool(sysconfig.get_config_var("Py_GIL_DISABLED"))
 
@@ -55,6 +79,23 @@ def pytest_configure() -> None:
     filters of the interpreter hold. They are what an empty context changes.
     """
     contextvars.Context().run(warnings.simplefilter, "error")
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Mark what says the same on every interpreter."""
+    path = item.path.relative_to(TESTS).as_posix()
+    if path.startswith(SAME_EVERYWHERE):
+        item.add_marker(pytest.mark.same_everywhere)
+
+
+def pytest_collection_finish() -> None:
+    """Take all that is there once the tests are collected out of the collector's sight.
+
+    Half a million objects of pytest and of the tests' own modules: a collection takes a hundred
+    times as long with them, and there are thousands in a run.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.hookimpl(wrapper=True)

@@ -2,6 +2,7 @@
 
 import ast
 import collections
+import functools
 import re
 from pathlib import Path
 from typing import Final
@@ -24,6 +25,7 @@ COUNTS: Final = {
 }
 
 
+@functools.cache
 def _marked() -> dict[str, set[str]]:
     """Return the names of the tests that carry each behaviour's number."""
     marked = collections.defaultdict[str, set[str]](set)

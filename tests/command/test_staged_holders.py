@@ -141,6 +141,20 @@ def test_who_watches_while_the_call_goes_to_a_mailbox_watches_nobody(
         assert scene.called == []
 
 
+@pytest.mark.parametrize("first", [Scene.watches, Scene.before_ends], ids=name)
+def test_who_watches_while_the_worker_ends_is_told_though_nobody_asks(
+    first: Callable[[Scene], None],
+) -> None:
+    second = Scene.before_ends if first is Scene.watches else Scene.watches
+    for scene, stepped in each_step(Scene, first, CODE):
+        other = run(scene, second)
+        stepped.result()
+        other.result()
+
+        assert scene.called == ["before"]
+        assert not scene.before.watched
+
+
 @pytest.mark.parametrize("first", [Scene.hands_on, Scene.before_ends], ids=name)
 @pytest.mark.parametrize("watched", [True, False], ids=["watched", "not watched"])
 def test_a_worker_that_ends_while_it_hands_a_call_on_has_or_has_not_been_the_last_one(

@@ -2,6 +2,7 @@
 
 import gc
 from collections import deque
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -27,6 +28,15 @@ def _forget() -> None:
     BY_NUMBER.clear()
 
 
+@pytest.fixture
+def _modules_are_seen() -> Iterator[None]:
+    """Let the collector see what was there before the tests; see `tests/conftest.py`."""
+    gc.unfreeze()
+    yield
+    gc.freeze()
+
+
+@pytest.mark.usefixtures("_modules_are_seen")
 def test_a_chain_leads_from_a_variable_through_attributes_and_places(tmp_path: Path) -> None:
     mailbox: mb.Mailbox[int] = mb.Unlimited().create()
     KEPT.extend([None, {"there": Holder(mailbox)}])
