@@ -3,6 +3,8 @@
 import ast
 import importlib.metadata
 import inspect
+import subprocess
+import sys
 import typing
 from pathlib import Path
 
@@ -23,6 +25,25 @@ def test_what_is_exported_is_what_is_imported_there() -> None:
     }
 
     assert imported == set(NAMES)
+
+
+def test_asyncio_is_not_imported_until_a_name_is_used_that_needs_it() -> None:
+    code = """
+import sys
+import threadpool_mb
+print("asyncio" in sys.modules)
+threadpool_mb.acall
+print("asyncio" in sys.modules, "acall" in dir(threadpool_mb))
+"""
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)  # noqa: S603 - ours
+
+    assert done.stdout.split() == ["False", "True", "True"]
+
+
+def test_a_name_that_is_not_exported_is_no_attribute() -> None:
+    with pytest.raises(AttributeError, match="has no attribute 'nothing'"):
+        _ = mb.nothing  # type: ignore[attr-defined]
 
 
 def test_the_exported_names_are_unique() -> None:

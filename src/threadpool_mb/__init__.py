@@ -7,7 +7,7 @@
 # program that does not configure logging; without it Python prints warnings and errors to stderr.
 
 import importlib
-from typing import TYPE_CHECKING
+import typing
 
 from threadpool_mb.broker.broker import Broker as Broker
 from threadpool_mb.broker.config import BrokerConfig as BrokerConfig
@@ -74,7 +74,7 @@ from threadpool_mb.pool.reports import PoolStats as PoolStats
 from threadpool_mb.pool.reports import UnfinishedWorker as UnfinishedWorker
 from threadpool_mb.pool.reports import WorkerExit as WorkerExit
 
-if TYPE_CHECKING:
+if typing.TYPE_CHECKING:
     from threadpool_mb.aio.calling import acall as acall
     from threadpool_mb.aio.delivering import deliver_async as deliver_async
     from threadpool_mb.aio.receiving import async_messages as async_messages
