@@ -210,10 +210,6 @@ def _deliver[R](target: Input[Call[R]], message: Call[R], reply: Reply[R], *, in
         if not hasattr(target, "deliver"):
             raise no_input(target)
         reply.holder = None
-        if inline:
-            call_here: Callable[[Call[R]], bool] | None = getattr(target, "call_here", None)
-            if call_here is not None and call_here(message):
-                return True
         taken = (
             target.deliver(message)
             if deadline is NEVER
