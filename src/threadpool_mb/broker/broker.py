@@ -311,7 +311,11 @@ class Broker[M, K, W, R](AsyncLife[BrokerDrainReport], Uncopied):
         Raises:
             Exception: what has stopped the broker; see `join`.
         """
-        self.cancel()
+        try:
+            self.cancel()
+        except BaseException:  # an interrupt
+            self.cancel()
+            raise
         try:
             if error is None:
                 self.join()
