@@ -15,7 +15,6 @@ ONE: list[str] = [
     "KeyInput",
     "PoolInput",
     "Broker",
-    "BrokerInput",
     "KeyedExecutor",
     "KeyView",
     "KeyedFuture",

@@ -26,6 +26,7 @@ LAYERS: Final = [
         "errors",
         "here",
         "informed",
+        "interrupts",
         "counters",
         "markers",
         "describing",

@@ -259,7 +259,6 @@ def commands(rounds: int, scale: float) -> Iterator[Comparison]:
         asking,
         hops,
         ours("Pool, generator, call", _generators, calls, inline=None),
-        ours("Broker(max_threads), call", _broker, calls),
     ]
     yield compare("a call to who is idle", "µs per call", entries, rounds=rounds, factor=micro)
     entries = [
@@ -267,6 +266,7 @@ def commands(rounds: int, scale: float) -> Iterator[Comparison]:
         hops,
         ours("Pool, generator, inline_calls=False", _generators, calls, inline=False),
         ours("Pool, function", _functions, calls),
+        ours("Broker(max_threads), call", _broker, calls),
     ]
     yield compare("a call across threads", "µs per call", entries, rounds=rounds, factor=micro)
     keys = scaled(KEYS, scale, least=10)

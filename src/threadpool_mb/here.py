@@ -177,12 +177,12 @@ class _Here(threading.local):
         """Whether signal handlers run on this thread."""
         self.serving: Serving | None = None
         """What the thread is, if it takes turns."""
-        self.inner: list[Holder | None] = []
+        self.inner: list[Holder] = []
         """The workers that run here beside that one: called without a change of threads, each by
-        the one before it; or the one that owns the thread. `None` is a broker's."""
+        the one before it; or the one that owns the thread."""
 
     def allows(self, *, inline_calls: bool | None) -> bool:
-        """Return whether a worker may run here at all, as its pool or broker was told.
+        """Return whether a worker may run here at all, as its pool was told.
 
         `None`: unless an interrupt of the main thread would hit it.
 
@@ -211,7 +211,7 @@ class _Here(threading.local):
     def workers(self) -> tuple[Holder, ...]:
         """Return the workers that run here, each called by the one before it."""
         outer = None if self.serving is None else self.serving.holder
-        return tuple(worker for worker in (outer, *self.inner) if worker is not None)
+        return tuple(self.inner) if outer is None else (outer, *self.inner)
 
 
 def _asyncio_runs() -> bool:

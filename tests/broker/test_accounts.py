@@ -7,7 +7,6 @@ import pytest
 
 import threadpool_mb as mb
 from tests.broker.doubles import Boom, Callbacks, Stop, brokering, initial, outcome, raising
-from tests.helpers import Running
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -93,18 +92,17 @@ WAYS = {
 
 
 @pytest.mark.parametrize("way", WAYS)
-@pytest.mark.parametrize("inline", [False, True])
 def test_a_message_that_is_not_handled_is_one_dead_letter_and_its_caller_gets_the_cause(
-    way: str, *, inline: bool
+    way: str,
 ) -> None:
     callbacks, kind, cause, reason = WAYS[way]
     callbacks.dead.clear()
     callbacks.calls.clear()
-    with brokering(callbacks, inline_calls=inline) as broker:
+    with brokering(callbacks) as broker:
         broker.input.deliver("first")
         broker.input.deliver("plain")
         with pytest.raises(kind) as caught:
-            Running(lambda: mb.call(broker.input, Ask())).result()
+            mb.call(broker.input, Ask())
         broker.close()
         outcome(broker)
 
@@ -117,29 +115,23 @@ def test_a_message_that_is_not_handled_is_one_dead_letter_and_its_caller_gets_th
     assert sum(isinstance(message, mb.Call) for message in taken) == 1
 
 
-@pytest.mark.parametrize("inline", [False, True])
 @pytest.mark.parametrize("error", [Boom(), Stop(), TypeError()])
-def test_what_handle_raises_is_the_cause_of_what_its_caller_gets(
-    error: BaseException, *, inline: bool
-) -> None:
+def test_what_handle_raises_is_the_cause_of_what_its_caller_gets(error: BaseException) -> None:
     def handle(_key: object, message: object, _resource: object) -> None:
         if isinstance(message, mb.Call):
             raise error
 
     callbacks = Callbacks(demultiplex=to("key"), handle=handle)
-    with brokering(callbacks, inline_calls=inline) as broker:
+    with brokering(callbacks) as broker:
         broker.input.deliver("first")
         with pytest.raises(mb.WorkerGone) as caught:
-            Running(lambda: mb.call(broker.input, Ask())).result()
+            mb.call(broker.input, Ask())
 
     assert caught.value.__cause__ is error
     assert callbacks.dead == []
 
 
-@pytest.mark.parametrize("inline", [False, True])
-def test_a_wrong_update_is_the_cause_of_what_the_caller_gets_unless_it_was_answered(
-    *, inline: bool
-) -> None:
+def test_a_wrong_update_is_the_cause_of_what_the_caller_gets_unless_it_was_answered() -> None:
     answer = False
 
     def handle(_key: object, message: Any, _resource: object) -> Any:  # noqa: ANN401
@@ -150,13 +142,13 @@ def test_a_wrong_update_is_the_cause_of_what_the_caller_gets_unless_it_was_answe
         return "no update"
 
     callbacks = Callbacks(demultiplex=to("key"), handle=handle)
-    with brokering(callbacks, inline_calls=inline) as broker:
+    with brokering(callbacks) as broker:
         broker.input.deliver("first")
         with pytest.raises(mb.WorkerGone) as caught:
-            Running(lambda: mb.call(broker.input, Ask())).result()
+            mb.call(broker.input, Ask())
         answer = True
         broker.input.deliver("first")
-        assert Running(lambda: mb.call(broker.input, Ask())).result() == "answer"
+        assert mb.call(broker.input, Ask()) == "answer"
 
     assert isinstance(caught.value.__cause__, TypeError)
     assert callbacks.dead == []

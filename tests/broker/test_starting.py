@@ -1,5 +1,6 @@
 """How a broker comes to life, shows itself, and refuses what it cannot work with."""
 
+import contextvars
 import functools
 import threading
 from collections.abc import Callable
@@ -22,6 +23,8 @@ from tests.broker.doubles import (
 from threadpool_mb import Dispatch, Initialize, NonBlocking, ThreadRefused, Unlimited
 from threadpool_mb.broker.broker import Broker
 from threadpool_mb.broker.config import BrokerConfig
+
+NAME = contextvars.ContextVar("NAME", default="unset")
 
 
 @pytest.mark.behaviour("BrokerTest 1")
@@ -103,6 +106,27 @@ def test_the_thread_bears_the_name_and_keeps_the_interpreter() -> None:
         [thread] = named("files-dispatcher")
 
         assert not thread.daemon
+
+
+def test_the_brokers_threads_do_not_begin_in_its_makers_context() -> None:
+    seen: dict[str, str] = {}
+
+    def note(name: str) -> None:
+        seen[name] = NAME.get()
+
+    NAME.set("the maker's")
+    callbacks = Callbacks(
+        demultiplex=lambda message: (note("demultiplex"), message)[1],
+        create=lambda *_: note("create"),
+        handle=lambda *_: note("handle"),
+        clean=lambda *_: note("clean"),
+    )
+    with brokering(callbacks) as broker:
+        broker.input.deliver(Initialize("key", "message"))
+        broker.close()
+        broker.join()
+
+    assert seen == dict.fromkeys(("demultiplex", "create", "handle", "clean"), "unset")
 
 
 @pytest.mark.runs_once

@@ -1,5 +1,6 @@
 """Calls into a broker: who demultiplexes and handles them has them, and may fail."""
 
+import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -62,6 +63,38 @@ def test_a_call_is_answered_by_who_handles_it(
     broker: Broker[Any, Any, Any, Any], timeout: float | None
 ) -> None:
     assert call(broker.input, Echo("1"), timeout=timeout) == "1"
+
+
+def test_a_call_to_an_idle_broker_is_not_handled_on_the_callers_thread(
+    broker: Broker[Any, Any, Any, Any],
+) -> None:
+    threads: set[int] = set()
+
+    def call_often() -> int:
+        for _ in range(20):
+            threads.add(call(broker.input, answer(threading.get_ident)))
+        return threading.get_ident()
+
+    caller = Running(call_often).result()
+
+    assert threads
+    assert caller not in threads
+
+
+def test_what_a_sender_delivered_before_its_call_is_handled_before_the_call(
+    broker: Broker[Any, Any, Any, Any],
+) -> None:
+    handled: list[int] = []
+
+    def note(number: int) -> Do:
+        return Do(lambda got: got.reply_box.reply(handled.append(number)))
+
+    for number in range(0, 60, 3):
+        call_async(broker.input, note(number))
+        call_async(broker.input, note(number + 1))
+        call(broker.input, note(number + 2))
+
+    assert handled == list(range(60))
 
 
 def test_a_call_may_be_handed_on_by_who_handles_it(

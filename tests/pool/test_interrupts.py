@@ -175,14 +175,15 @@ def test_an_interrupt_in_one_mailbox_passes_once_all_others_are_told(
     assert told == [False, True, True]
 
 
+@pytest.mark.parametrize("step", ["close", "join"])
 def test_an_interrupt_while_the_pool_drains_cancels_it(
-    witness: Witness, monkeypatch: pytest.MonkeyPatch
+    witness: Witness, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
     with witness.pool() as pool:
         witness.hold(pool, "a")
 
         with monkeypatch.context() as patched:
-            patched.setattr(Dispatcher, "join", interrupt)
+            patched.setattr(Dispatcher, step, interrupt)
             with pytest.raises(KeyboardInterrupt):
                 pool.drain(timeout=None)
 

@@ -1,5 +1,6 @@
 """Shared threads: when they are started, what they run, and how they end."""
 
+import functools
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -13,6 +14,7 @@ from threadpool_mb import ThreadRefused
 from threadpool_mb.arguments import Deadline
 from threadpool_mb.scheduling.lanes import IDLE, Lane
 from threadpool_mb.scheduling.shared_threads import SharedThreads
+from threadpool_mb.scheduling.turns import ServingThread
 
 
 class Calls:
@@ -287,3 +289,19 @@ def test_who_is_interrupted_while_a_turn_is_scheduled_has_asked_for_a_thread(of:
 
     for threads in interrupted_at_each_point(prepare, schedule):
         assert not len(threads._ready) or threads in asked
+
+
+def test_whoever_is_interrupted_as_it_ends_a_threads_wait_leaves_no_lock_held() -> None:
+    def prepare() -> tuple[SharedThreads, ServingThread]:
+        threads = SharedThreads("t", 1, int)
+        thread = ServingThread(threads)
+        thread.blocked()
+        return threads, thread
+
+    def end_wait(scene: tuple[SharedThreads, ServingThread]) -> None:
+        _, thread = scene
+        thread.goes_on(thread.wait)
+
+    for threads, _ in interrupted_at_each_point(prepare, end_wait):
+        # On another thread: this one could acquire its own once more.
+        assert Running(functools.partial(threads._lock.acquire, blocking=False)).result()

@@ -8,15 +8,13 @@ import threading
 import warnings
 from collections.abc import Callable
 from types import TracebackType
-from typing import Any, Final, Self, cast, final
+from typing import Any, Final, Self, final
 
 from threadpool_mb.aio.life import AsyncLife, await_end
 from threadpool_mb.arguments import Deadline, check_limit
 from threadpool_mb.broker.config import BrokerConfig
-from threadpool_mb.broker.inputs import BrokerInput
 from threadpool_mb.broker.loop import BrokerLoop
 from threadpool_mb.broker.parallel import ParallelHandling
-from threadpool_mb.broker.receiving import shared_receiving
 from threadpool_mb.broker.reports import BrokerDrainReport
 from threadpool_mb.callables import check_callable
 from threadpool_mb.copying import Uncopied
@@ -62,9 +60,7 @@ class _Ends:
     def refuse_own_thread(self, owner: object, what: str) -> None:
         """Raise `RuntimeError` on a thread of the broker's."""
         thread, parallel = threading.current_thread(), self._loop.parallel
-        if thread is self._thread or (
-            parallel is not None and (thread in parallel or parallel.runs_here())
-        ):
+        if thread is self._thread or (parallel is not None and thread in parallel):
             msg = f"{owner} cannot be {what} from its own thread: that would wait for itself"
             raise RuntimeError(msg)
 
@@ -103,7 +99,6 @@ class Broker[M, K, W, R](AsyncLife[BrokerDrainReport], Uncopied):
         *,
         mailbox: MailboxConfig = _UNLIMITED,
         max_threads: int | None = None,
-        inline_calls: bool | None = None,
         name: str | None = None,
         on_dead_letter: Callable[[DeadLetter[K, M | W]], object] | None = None,
     ) -> None:
@@ -119,10 +114,6 @@ class Broker[M, K, W, R](AsyncLife[BrokerDrainReport], Uncopied):
                 parallel. Where the system starts none they run on the broker's own. If the mailbox
                 has a limit, at most `limit + max_threads` messages are out of it and not handled:
                 if all of them are of a key that is stuck, all keys wait.
-            inline_calls: with `max_threads`, whether a `call` that has no timeout may be handled on
-                the caller's thread, `demultiplex` included, where no message is before it; as for
-                `Pool`. If it is not given: unless that is the main thread, where Ctrl-C would stop
-                the broker. Never where the caller handles an exception, or an event loop runs.
             name: stands in the `repr`, in log lines, and in the threads' names, `{name}-dispatcher`
                 and `{name}-shared-1` and so on; `None` for the next of `broker-1`, `broker-2`, …
             on_dead_letter: called with each message that will not be handled, on the thread that
@@ -167,17 +158,10 @@ class Broker[M, K, W, R](AsyncLife[BrokerDrainReport], Uncopied):
                 limit=mailbox.limit,
             )
         )
-        inlines = max_threads is not None and inline_calls is not False
-        receiving = shared_receiving(box) if inlines else None
-        loop = BrokerLoop(owner, config, box, office, make_parallel, receiving=receiving)
+        loop = BrokerLoop(owner, config, box, office, make_parallel)
         thread = new_thread(loop.run, f"{name}-dispatcher")
         self._name: Final = name
-        target: Input[M] = box.new_input()
-        if receiving is not None:
-            own = BrokerInput(target, loop.call_here, inline=inline_calls)
-            # pyright takes a callable in a slot for a method and binds it; it is none.
-            target = cast("Input[M]", own)
-        self._input: Final[Input[M]] = target
+        self._input: Final[Input[M]] = box.new_input()
         self._thread: Final = thread
         close_at_exit(loop)
         try:
@@ -327,7 +311,11 @@ class Broker[M, K, W, R](AsyncLife[BrokerDrainReport], Uncopied):
         Raises:
             Exception: what has stopped the broker; see `join`.
         """
-        self.cancel()
+        try:
+            self.cancel()
+        except BaseException:  # an interrupt
+            self.cancel()
+            raise
         try:
             if error is None:
                 self.join()

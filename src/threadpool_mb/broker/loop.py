@@ -13,14 +13,12 @@ and writing an attribute; errors are noted before `ended` is set, and read after
 The loop does not know the `Broker` that users hold: the thread must not keep it alive.
 """
 
-import functools
 from collections.abc import Callable
 from typing import Final, final
 
 from threadpool_mb.arguments import AT_ONCE, Deadline
 from threadpool_mb.broker.config import BrokerConfig
 from threadpool_mb.broker.parallel import ParallelHandling
-from threadpool_mb.broker.receiving import SharedReceiving
 from threadpool_mb.broker.reports import BrokerDrainReport
 from threadpool_mb.broker.resources import Address, Resources
 from threadpool_mb.command.failures import forget_locals
@@ -28,7 +26,6 @@ from threadpool_mb.dead_letters import DeadLetterOffice, DeadLetterReason
 from threadpool_mb.describing import counted, describe
 from threadpool_mb.errors import Cancelled, MailboxClosed, MailboxEmpty
 from threadpool_mb.forking import MADE_BEFORE_FORK, end_child, keep
-from threadpool_mb.here import here
 from threadpool_mb.latches import Latch
 from threadpool_mb.logs import logger_of
 from threadpool_mb.mailbox.own_kinds import own_mailbox
@@ -59,7 +56,6 @@ class BrokerLoop[M, K, W, R]:
         "_office",
         "_over",
         "_owner",
-        "_receiving",
         "_resources",
         "cancelling",
         "ended",
@@ -79,14 +75,11 @@ class BrokerLoop[M, K, W, R]:
             [Resources[K, W, R], Callable[[BaseException], object]], ParallelHandling[K, W, R]
         ]
         | None = None,
-        *,
-        receiving: SharedReceiving[M] | None = None,
     ) -> None:
         """Serve `mailbox`; what is not handled goes to `office`.
 
         `make_parallel` makes what has messages handled, from the resources and what is to be called
         with an error that stops the broker. Without it the loop's own thread handles them.
-        `receiving` lets callers have their messages handled on their own threads.
         """
         self._owner: Final = owner
         errors: list[BaseException] = []
@@ -109,7 +102,6 @@ class BrokerLoop[M, K, W, R]:
             self._resources.take if self.parallel is None else self.parallel.take
         )
         self.mailbox: Final = mailbox
-        self._receiving: Final = receiving
         self._begun: bool = False
         self._closing: bool = False
         self.cancelling: bool = False
@@ -224,12 +216,12 @@ class BrokerLoop[M, K, W, R]:
     def run(self) -> None:
         """Run the loop: the broker's thread from its first step to its last."""
         self._begun = True
-        take_next = self._take_alone if self._receiving is None else self._receiving.take_next
-        take = self._take
+        receive, take = self.mailbox.receive, self._take
 
         try:
             while not self.in_child:
-                take_next(take)
+                # No name here holds the message while the next one is waited for.
+                take(receive())
         except (MailboxClosed, MailboxEmpty):
             pass  # from `receive`: `_take` lets no `Exception` out
         except BaseException as error:  # noqa: BLE001 - `join` raises it
@@ -255,43 +247,6 @@ class BrokerLoop[M, K, W, R]:
         self.ended = True
         self._over.open()
         self.ending.reach()
-
-    def _take_alone(self, take: Callable[[M], object]) -> None:
-        # No name here holds the message while it is waited for.
-        take(self.mailbox.receive())
-
-    def call_here(self, message: M) -> bool:
-        """Have a message handled on the caller's thread, if no other is before it.
-
-        Blocks: as long as handling it takes.
-
-        Returns:
-            `False` if the message was not taken.
-        """
-        inner = here.inner
-        if self._receiving is None or self.closing or not here.has_room():
-            return False
-        depth = len(inner)
-        try:
-            inner.append(None)
-            return self._receiving.take_here(functools.partial(self._submit_here, message))
-        finally:
-            del inner[depth:]
-
-    def _submit_here(self, message: M) -> Callable[[], object] | bool:
-        """Give a caller's message its place; see `SharedReceiving.take_here`."""
-        parallel = self.parallel
-        if parallel is None or not parallel.has_room():
-            return False
-        try:
-            address = self._address(message)
-        except BaseException as error:
-            parallel.no_room_needed(error)
-            raise
-        if address is None:
-            parallel.no_room_needed()
-            return True
-        return parallel.take_here(address)
 
     def _end_parallel(self) -> None:
         if self.parallel is not None:

@@ -13,7 +13,7 @@ next message, so that the mailbox fills and its senders feel it.
 
 import threading
 from collections.abc import Callable
-from typing import Any, Final, Literal, final
+from typing import Any, Final, final
 
 from threadpool_mb.arguments import Deadline
 from threadpool_mb.broker.resources import Address, Resources
@@ -104,39 +104,6 @@ class ParallelHandling[K, W, R]:
             self._resources.drop(address, DeadLetterReason.WORKER_FAILED, error)
             raise
 
-    def has_room(self) -> bool:
-        """Return whether a message may be handled on its caller's thread; `take_here` follows.
-
-        Blocks: never.
-        """
-        # Without a thread the broker's own handles messages, of any key.
-        if self._stopped or not self._table.threads.any:
-            return False
-        return self._room is None or self._room.acquire(blocking=False)
-
-    def take_here(self, address: Address[K, W]) -> Callable[[], object] | Literal[True]:
-        """Give a message its place, and return what handles it on this thread.
-
-        Returns:
-            `True` if it is handled after others of its key, on another thread; or was refused.
-        """
-        try:
-            return self._table.submit_here(self._task(address)) or True
-        except Exception as error:  # noqa: BLE001 - the key's, logged there
-            self._free()
-            if self._table.closed:
-                self._resources.drop(address, DeadLetterReason.POOL_CLOSED)
-            else:
-                self._resources.refuse(address, error)
-            return True
-
-    def no_room_needed(self, error: BaseException | None = None) -> None:
-        """Take note that `take_here` will not follow, and of what ends the broker, if anything."""
-        self._free()
-        if error is not None:
-            self.stop()
-            self._failed(error)
-
     def _task(self, address: Address[K, W]) -> Task:
         shard = self._table.shard(address.key)
         future: KeyedFuture[Any] = KeyedFuture(shard, address.key)
@@ -173,10 +140,6 @@ class ParallelHandling[K, W, R]:
     def __contains__(self, thread: threading.Thread) -> bool:
         """Return whether the thread is one of these."""
         return thread in self._table.threads
-
-    def runs_here(self) -> bool:
-        """Return whether this thread handles a message just now."""
-        return self._table.runs_here()
 
     def _run(self, address: Address[K, W]) -> None:
         """Handle a message; the task of one. What it raises nobody reads."""

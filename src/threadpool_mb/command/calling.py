@@ -213,10 +213,6 @@ def _deliver[R](
         if not hasattr(target, "deliver"):
             raise no_input(target)
         answer.holder = None
-        if inline:
-            call_here: Callable[[Call[R]], bool] | None = getattr(target, "call_here", None)
-            if call_here is not None and call_here(message):
-                return True
         taken = (
             target.deliver(message)
             if deadline is NEVER

@@ -7,8 +7,6 @@ one is done, the threads end. A task that is refused a thread never runs.
 """
 
 import concurrent.futures.thread
-import contextvars
-import functools
 import threading
 from collections.abc import Callable, Iterator
 from typing import Final, NoReturn, final
@@ -119,40 +117,6 @@ class Table:
                     self.close()
                 if left_out:
                     raise
-
-    def submit_here(self, task: Task) -> Callable[[], object] | None:
-        """Return what runs a task on this thread; `None` if it is run after others of its key.
-
-        What is returned has to be called at once: those that come after the task wait for it.
-
-        Raises:
-            RuntimeError: if the table is closed.
-        """
-        shard = task.shard
-        with shard.lock:
-            if shard.closed:
-                self._refuse()
-            is_lane = shard.add(task)
-        if is_lane:
-            return functools.partial(self._run_here, task)
-        if not self.threads.any:
-            self.threads.grow_if_needed()
-        return None
-
-    def _run_here(self, task: Task) -> None:
-        try:
-            # Not in the caller's context: a task's is empty, whoever calls.
-            contextvars.Context().run(task.turn, 1)
-        except BaseException:
-            # An interrupt; if it came before the task was run, a thread is to do that.
-            if task.future is not None:
-                self.threads.schedule(task)
-            raise
-
-    def runs_here(self) -> bool:
-        """Return whether this thread runs a task just now."""
-        me = threading.get_ident()
-        return any(lane.thread == me for shard in self.shards for lane in shard.all_lanes())
 
     def _refuse(self) -> NoReturn:
         if self.in_child:

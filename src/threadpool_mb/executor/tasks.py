@@ -123,8 +123,9 @@ class Task:
         self.ended: bool = False
         self.thread: int = 0
 
-    def turn(self, left: int = _THROUGHPUT) -> None:
-        """Run some of the lane's tasks; on a shared thread, or on the one that has submitted it."""
+    def turn(self) -> None:
+        """Run some of the lane's tasks, on a shared thread."""
+        left = _THROUGHPUT
         shard = self.shard
         self.thread = threading.get_ident()
         task: Task | None = self if self.future is not None else shard.take(self)

@@ -231,9 +231,9 @@ class Dispatcher[K, M]:
         """Close, join, and cancel what is left after the timeout; see `Pool.drain`."""
         check_timeout(timeout)
         self.check_not_own_thread()
-        with contextlib.suppress(MemoryError):
-            self.close()
         try:
+            with contextlib.suppress(MemoryError):
+                self.close()
             report = self.join(timeout=timeout)
         except BaseException:
             self.cancel()

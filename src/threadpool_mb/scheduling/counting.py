@@ -4,6 +4,7 @@ import os
 import threading
 from typing import Final
 
+from threadpool_mb.interrupts import trying
 from threadpool_mb.scheduling.resting import RestingThreads
 from threadpool_mb.scheduling.turns import ServingThread
 
@@ -90,7 +91,7 @@ class ThreadCount:
         hold another lock, for which a finalizer waits that runs under this one. The thread takes
         note itself as it goes on; at worst there is one more meanwhile.
         """
-        if self._lock.acquire(blocking=False):
+        for _ in trying(self._lock):
             try:
                 if thread.wait == wait:
                     self._unblock_locked(thread)

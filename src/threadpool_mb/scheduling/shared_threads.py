@@ -38,6 +38,7 @@ from threadpool_mb.arguments import Deadline
 from threadpool_mb.errors import ThreadRefused
 from threadpool_mb.forking import remake
 from threadpool_mb.here import here
+from threadpool_mb.interrupts import after
 from threadpool_mb.logs import logger_of
 from threadpool_mb.mailbox.lingering import get_patiently
 from threadpool_mb.scheduling.counting import ThreadCount
@@ -131,9 +132,8 @@ class SharedThreads(ThreadCount):
         if not self.growing or not self._one_is_needed():
             return
         # Not under the lock: who asks may hold another one, which a finalizer waits for that runs
-        # under this one. A loop, so that no interrupt can come between the claim and the `try`; see
-        # `lanes`.
-        for may_ask in map(self._may_ask.pop, ("may ask",), (False,)):
+        # under this one. No interrupt comes between the claim and the `try`; see `interrupts`.
+        for may_ask in after(self._may_ask.pop, "may ask", False):  # noqa: FBT003 - `dict.pop`'s
             if not may_ask:
                 return
             try:

@@ -1,0 +1,51 @@
+"""Taking something and beginning to answer for it, with no point between at which Ctrl-C comes.
+
+After `if lock.acquire(False):` an interrupt may come before the `try` whose `finally` releases the
+lock, which is then held for ever. It may not come here:
+
+```python
+for _ in trying(lock):
+    try:
+        ...
+    finally:
+        lock.release()
+```
+
+**Guarantees.** An interrupt comes before the call, and nothing has happened; or in the body, whose
+`try` has begun.
+
+**How.** The interpreter runs signal handlers where a Python function begins, behind a call, and
+where a loop jumps back. A `for` asks its iterator for the next item in an instruction that is none
+of these, and neither is a `try`. So the call is made by an iterator that is C all through, and the
+first thing of the body is its `try`, or one assignment that another `try` around the loop reads.
+
+**Assumes.** The function is one of C, as a lock's methods and those of `SimpleQueue` are: one of
+Python begins, and calls. Where handlers run is CPython's (`tests/test_interrupts.py`).
+"""
+
+import itertools
+from collections.abc import Callable, Iterator
+from typing import Final, Protocol
+
+__all__ = ["after", "trying"]
+
+_WITHOUT_WAITING: Final = (False,)
+
+
+class _Lock(Protocol):
+    """A `threading.Lock`, or an `RLock`."""
+
+    @property
+    def acquire(self) -> Callable[[bool], object]:
+        """Acquires the lock, and waits for it if it is to; returns whether it is held."""
+        ...
+
+
+def trying(lock: _Lock) -> Iterator[object]:
+    """Run the loop's body once if the lock was free; the body holds it. Blocks: never."""
+    return filter(None, map(lock.acquire, _WITHOUT_WAITING))
+
+
+def after[R](function: Callable[..., R], *arguments: object) -> Iterator[R]:
+    """Call `function`, and run the loop's body once with what it has returned."""
+    return itertools.starmap(function, (arguments,))
