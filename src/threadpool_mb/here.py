@@ -220,17 +220,17 @@ def _asyncio_runs() -> bool:
     The function is the one that its documentation has for event loops: `get_running_loop` would
     raise where none runs.
     """
-    # Where another thread imports it at this moment, the function may be missing.
+    # Another thread may import it, or forget it, at this moment.
     loop: Callable[[], object] | None = getattr(
-        _modules["asyncio.events"], "_get_running_loop", None
+        _modules.get("asyncio.events"), "_get_running_loop", None
     )
     return loop is not None and loop() is not None
 
 
 def _trio_runs() -> bool:
     """Return whether a loop of trio runs on this thread; trio is never imported from here."""
-    # Where another thread imports it at this moment, the function may be missing.
-    runs: Callable[[], bool] | None = getattr(_modules["trio.lowlevel"], "in_trio_run", None)
+    # Another thread may import it, or forget it, at this moment.
+    runs: Callable[[], bool] | None = getattr(_modules.get("trio.lowlevel"), "in_trio_run", None)
     return runs is not None and runs()
 
 

@@ -31,6 +31,8 @@ from threadpool_mb import (
     call_async,
     late_replies,
 )
+from threadpool_mb.command import answer as answer_code
+from threadpool_mb.command import failures
 
 ANSWERS: list[Callable[[ReplyBox[object]], object]] = [
     lambda box: box.reply(1),
@@ -269,3 +271,65 @@ def test_a_future_is_awaited_by_asyncio_and_a_cancelled_await_lets_the_reply_com
 
     assert asyncio.run(give_up_and_ask_again()) == 1
     assert late_replies() == before
+
+
+class NoMemory(list[object]):
+    """A log that cannot grow."""
+
+    def append(self, entry: object) -> None:
+        raise MemoryError
+
+
+def test_without_memory_for_the_answer_nobody_is_told_and_it_can_be_given_again() -> None:
+    reply, box = asked()
+    called: list[Reply[object]] = []
+    reply.add_done_callback(called.append)
+    future = reply.as_future()
+    answer = answer_of(reply)
+    log = answer._log
+    answer._log = NoMemory(log)  # type: ignore[misc]
+
+    with pytest.raises(MemoryError):
+        box.reply(1)
+    before = (called.copy(), future.done(), reply.done())
+    answer._log = log  # type: ignore[misc]
+    box.reply(1)
+
+    assert before == ([], False, False)
+    assert (called, future.result(timeout=0)) == ([reply], 1)
+
+
+@pytest.mark.parametrize("error", [MemoryError, KeyboardInterrupt])
+def test_a_future_has_its_answer_though_the_thread_that_gave_it_could_not_tell(
+    error: type[BaseException], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reply, box = asked()
+    future = reply.as_future()
+
+    def interrupted(*_: object) -> None:
+        raise error
+
+    with monkeypatch.context() as patch:
+        patch.setattr(answer_code, "wake_before", interrupted)
+        with pytest.raises(error):
+            box.reply(1)
+
+    assert future.result(timeout=DEADLINE) == 1
+    assert future.exception() is None
+
+
+def test_what_keeps_a_future_from_being_filled_is_not_taken_for_its_answer(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    reply, box = asked()
+    future = reply.as_future()
+
+    def too_deep(*_: object, **__: object) -> None:
+        raise RecursionError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(failures, "fresh", too_deep)
+        box.fail(Boom())
+    caplog.clear()
+
+    assert type(future.exception(timeout=DEADLINE)) is CallFailed

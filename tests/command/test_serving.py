@@ -1,7 +1,7 @@
 """Requests come to their handlers, and every call that is taken is answered."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from typing import Any
 
 import pytest
@@ -28,7 +28,7 @@ from tests.command.doubles import (
     answer,
     error_of,
 )
-from tests.helpers import DEADLINE, Running
+from tests.helpers import DEADLINE, Running, until
 from threadpool_mb import (
     Call,
     CallFailed,
@@ -254,3 +254,51 @@ def test_a_server_goes_on_inline_as_anywhere(place: Place) -> None:
     assert call(pool.ref("a"), Balance()) == 0
     assert type(error_of(lambda: call(pool.ref("a"), Withdraw()))) is CallFailed
     assert call(pool.ref("a"), Balance()) == 0
+
+
+class HandsOn(Command[str]):
+    """Is handed on by its handler, which then raises."""
+
+
+class _Raises:
+    """A user's own input that takes nothing."""
+
+    def deliver(self, _: object) -> bool:
+        raise Boom("the input's")
+
+
+@pytest.mark.parametrize("taken", [True, False], ids=["and was taken", "in vain"])
+def test_what_a_handler_raises_fails_its_call_unless_it_has_handed_that_on(
+    caplog: pytest.LogCaptureFixture,
+    taken: bool,  # noqa: FBT001 - a case
+) -> None:
+    exits: list[Any] = []
+    kept: list[Call[Any]] = []
+
+    def keep_all(_: str) -> Generator[None, Any]:
+        while True:
+            kept.append((yield))
+
+    class Front:
+        def __init__(self, _: str) -> None:
+            pass
+
+        @handles_call(HandsOn)
+        def hand_on(self, received: Call[str]) -> None:
+            target: Any = back.ref("b") if taken else _Raises()
+            delegate(target, received)
+            raise Boom("the handler's")
+
+    with Pool(keep_all, on_worker_exit=exits.append) as back, Pool(server(Front)) as front:
+        back.initialize("b")
+        front.initialize("f")
+        reply = call_async(front.ref("f"), HandsOn())
+        if taken:
+            until(lambda: len(kept) == 1 and len(caplog.records) == 1)
+            kept.pop().reply_box.reply("from back")
+            assert reply.result(timeout=DEADLINE) == "from back"
+        else:
+            error = error_of(lambda: reply.result(timeout=DEADLINE))
+            assert (type(error), str(error.__cause__)) == (CallFailed, "the input's")
+        assert exits == []
+        caplog.clear()

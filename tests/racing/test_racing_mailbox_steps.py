@@ -244,6 +244,15 @@ class ClaimedScene(Scene):
         del self.futures[:]
 
 
+class WaitingScene(Scene):
+    """Two futures, and a message for the first of them."""
+
+    def __init__(self, config: mb.MailboxConfig) -> None:
+        super().__init__(config)
+        self.deliver("one")
+        self.futures = [self.mailbox.try_receive(), self.mailbox.try_receive()]
+
+
 CLAIMED = pytest.mark.parametrize("config", [mb.Unlimited(), mb.Blocking(2)], ids=repr)
 
 
@@ -261,6 +270,23 @@ def test_wherever_the_filling_of_futures_is_interrupted_by_a_drop_no_message_is_
         scene.close_and_drain()
 
         scene.assert_all_received_or_dead_once()
+
+
+@CLAIMED
+def test_wherever_a_waiter_is_when_another_one_fills_its_future_it_gets_its_message(
+    config: mb.MailboxConfig,
+) -> None:
+    def wait(scene: WaitingScene) -> object:
+        return scene.futures[0].result()
+
+    for scene, waiter in each_step(lambda: WaitingScene(config), wait):
+        # It leads, if it may, and fills the older claim; there is no other message.
+        other = Running(scene.futures[1].try_now)
+        if not held(scene.mailbox._claims.lock):  # type: ignore[attr-defined]
+            until(lambda: not other.running)  # noqa: B023 - of this round
+        assert waiter.result() == "one"
+        assert other.result() is mb.MISSING
+        scene.abandon()
 
 
 @CLAIMED

@@ -7,6 +7,7 @@ from collections.abc import Callable, Generator
 import pytest
 
 import threadpool_mb as mb
+from tests.command.doubles import answer_of
 from tests.helpers import DEADLINE, Running, refusing_threads, until
 from tests.pool.witness import Gate
 from threadpool_mb import waits
@@ -83,7 +84,7 @@ def test_a_wait_inside_a_wait_counts_one_thread_once() -> None:
                 serving.append(mb.call(pool.ref("b"), Do(lambda: "inside")))
 
             # Called on this thread, in the midst of its wait, as a finalizer would be.
-            with waits.waiting_for(from_here):
+            with waits.waiting_for(answer_of(from_here)):
                 inner(None)
             return "outside"
 

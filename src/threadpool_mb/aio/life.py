@@ -101,7 +101,8 @@ class AsyncLife[R]:
     ) -> None:
         """Do what leaving a `with` block does; only this task waits, not its loop.
 
-        If the task is cancelled meanwhile, what it waits for is cancelled, too.
+        If the task is cancelled meanwhile, what it waits for is cancelled, too, and the block is
+        left at once: workers may still run. `await pool.adrain(timeout=None)` waits for them.
 
         Raises:
             CancelledError: if the task was cancelled.

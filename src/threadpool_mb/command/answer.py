@@ -61,8 +61,8 @@ class Answer[R](Uncopied):
         "holder",
         "key",
         "move",
+        "times_handed_on",
         "waiter",
-        "was_handed_on",
     )
 
     def __init__(self, key: object = MISSING, deadline: Deadline = NEVER) -> None:
@@ -75,8 +75,8 @@ class Answer[R](Uncopied):
         self.move: Move | None = None
         """The way it is on, if it is being handed on; the last one."""
         self.waiter: Waiter | None = None
-        self.was_handed_on: bool = False
-        """Whether somebody has had the call, and has given it away."""
+        self.times_handed_on: int = 0
+        """How many receivers of the call have given it away."""
         self.holder: Holder | None = None
         """Who has the call; whoever hands it on writes it, before that one can have it."""
 
@@ -196,7 +196,7 @@ class Answer[R](Uncopied):
 
     def hand_on(self, move: Move) -> None:
         """Take note that the call is on its way to another: nobody's end concerns it now."""
-        self.was_handed_on = True
+        self.times_handed_on += 1
         with watching:
             self.move = move
 
@@ -212,6 +212,11 @@ class Answer[R](Uncopied):
         deadlock = would_wait_for_itself(self)
         if deadlock is not None:
             self.settle_error(cast("CallError", deadlock))
+
+    def taken_back(self, move: Move) -> None:
+        """Take note that it was not handed on: what was to take it has raised."""
+        self.times_handed_on -= 1
+        self.handed_on(move)
 
     def deadlock(self, chain: str, key: object, /) -> CallDeadlock:
         """Return what a worker gets in the place of an answer; see `Awaited`."""

@@ -43,7 +43,11 @@ class ReplyBox[R](Uncopied):
 
     @property
     def expired(self) -> bool:
-        """Whether nobody waits for the answer any more, so that it need not be worked out."""
+        """Whether nobody waits for the answer any more, so that it need not be worked out.
+
+        True once the call was answered, or a `call` or `acall` has given up. A `Reply` that was
+        dropped, or whose `result` ran out of time, does not count.
+        """
         return self._answer.expired
 
     def reply(self, value: R, /) -> None:

@@ -130,8 +130,9 @@ def delegate[R](
 ) -> bool:
     """Hand a call that was received on to somebody else, who answers it.
 
-    Who handed it on is not asked for the answer any more, and may end. The call is the other one's
-    from now on.
+    The worker that handed it on is not asked for the answer any more, and may end. The call is the
+    other one's from now on: an answer through this box counts, and the other one's is then the
+    second.
 
     Blocks: until there is room, as `target.deliver` does, or until the call's deadline.
     Threads: safe from any thread.
@@ -165,7 +166,7 @@ def delegate[R](
     except BaseException:
         # A user's input: the call is still here.
         answer.holder = before
-        answer.handed_on(move)
+        answer.taken_back(move)
         raise
     answer.handed_on(move)
     return taken

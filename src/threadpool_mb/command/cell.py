@@ -58,7 +58,10 @@ def outcome_in(log: list[object]) -> Outcome | None:
 
 
 def place_in(log: list[object], mine: Outcome) -> tuple[bool, bool]:
-    """Return whether `mine` is the answer, and whether the box was used before."""
+    """Return whether `mine` is the answer, and whether the box was used before.
+
+    It is not the answer where there was no memory to append it.
+    """
     won, replied = True, False
     for entry in log:
         if entry is mine:
@@ -66,6 +69,8 @@ def place_in(log: list[object], mine: Outcome) -> tuple[bool, bool]:
         if type(entry) is tuple:
             won = False
             replied = replied or cast("Outcome", entry)[2]
+    else:
+        won = False
     return won, replied
 
 

@@ -1,11 +1,13 @@
 """What the caller of a call without waiting gets: its reply, and futures of that."""
 
 import concurrent.futures
+import contextlib
 from collections.abc import Callable
-from typing import Final, final, override
+from typing import Any, Final, final, override
 
 from threadpool_mb.arguments import Deadline
 from threadpool_mb.callables import check_callable
+from threadpool_mb.command import failures
 from threadpool_mb.command.answer import Answer
 from threadpool_mb.copying import Uncopied
 from threadpool_mb.counters import CallId
@@ -171,17 +173,25 @@ class ReplyFuture[R](concurrent.futures.Future[R]):
         deadline = Deadline(None if timeout is None else float(timeout))
         if answer.outcome() is None:
             answer.wait(deadline)
+        # The thread that has answered may be kept from filling it: by an interrupt, no memory.
+        self.fill()
         return deadline.remaining()
 
     def fill(self) -> None:
-        """Take over the answer, which is there."""
+        """Take over the answer, if it is there; on any thread, once it was done it does nothing."""
         answer = self.answer
-        self.answer = None
-        if answer is None:
+        outcome = None if answer is None else answer.outcome()
+        if answer is None or outcome is None:
             return
-        try:
-            value = answer.result(0)
-        except Exception as error:  # noqa: BLE001 - it is the future's
-            self.set_exception(error)
-        else:
-            self.set_result(value)
+        value: Any
+        value, error, from_box = outcome
+        # Another thread may have filled it.
+        with contextlib.suppress(concurrent.futures.InvalidStateError):
+            if error is None:
+                self.set_result(value)
+            else:
+                self.set_exception(
+                    failures.fresh(answer.call_id, answer.key, error, from_box=from_box)
+                )
+        # Last: what raises before this leaves it to the thread that waits.
+        self.answer = None

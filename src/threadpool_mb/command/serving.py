@@ -63,8 +63,9 @@ def server[K](
 ) -> Callable[[K], Generator[None, Request]]:
     """Return a generator worker that handles calls and casts: `Pool(server(Account))`.
 
-    Each worker has handlers of its own, `make(key)`. If these are a context manager, they are
-    entered when the worker starts, and left when it ends.
+    A call whose caller has given up before it was begun is skipped: no handler runs, and it is no
+    dead letter. Each worker has handlers of its own, `make(key)`. If these are a context manager,
+    they are entered when the worker starts, and left when it ends.
 
     Args:
         make: a class whose methods are marked with `handles`, or a function that returns what
@@ -116,6 +117,7 @@ class _Server:
 
     def answer(self, request: Request) -> None:
         """Handle one request."""
+        before = _times_handed_on(request)
         try:
             match request:
                 case Call():
@@ -126,14 +128,14 @@ class _Server:
                 case _:
                     _refuse(request)
         except Exception as error:
-            if not isinstance(request, Call) or not _fail(request, error):
+            if not isinstance(request, Call) or not _fail(request, error, before):
                 _logger.exception("%shandling %s raised", _whose(), describe(request))
             if self._stops:
                 raise
         except BaseException as error:
             # Asked to stop, or interrupted, in the midst of it.
             if isinstance(request, Call):
-                _fail(request, error)
+                _fail(request, error, before)
             if isinstance(error, GeneratorExit):
                 # Not to be taken for the end of the worker.
                 raise RuntimeError("a handler raised GeneratorExit") from error  # noqa: TRY004 - no type
@@ -144,7 +146,7 @@ class _Server:
 
     def _answer_call(self, request: Call[Any]) -> None:
         # One that was handed on is a part of what somebody else has done already.
-        if request.reply_box.expired and not answer_of(request.reply_box).was_handed_on:
+        if request.reply_box.expired and not answer_of(request.reply_box).times_handed_on:
             return
         try:
             function, takes_call = self._handler(request.command)
@@ -172,8 +174,18 @@ def _refuse(request: object) -> Never:
     raise TypeError(f"a server takes calls and casts, not {describe(request)}")
 
 
-def _fail(request: Call[Any], error: BaseException) -> bool:
-    """Answer a call with what was raised; `False` if it was answered before."""
+def _times_handed_on(request: Request) -> int:
+    """Return how often a call was handed on so far."""
+    return answer_of(request.reply_box).times_handed_on if isinstance(request, Call) else 0
+
+
+def _fail(request: Call[Any], error: BaseException, before: int) -> bool:
+    """Answer a call with what was raised; `False` if it was answered, or handed on since `before`.
+
+    A call that its handler has handed on is answered by the worker that has it now.
+    """
+    if _times_handed_on(request) != before:
+        return False
     try:
         request.reply_box.fail(error)
     except DuplicateReply:

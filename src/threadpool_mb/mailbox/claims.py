@@ -227,7 +227,8 @@ class Claims[T]:
         me = threading.get_ident()
         while claim.open:
             try:
-                if self._follow(claim, deadline, me):
+                # Once more: another leader may have filled it between the look and the lead.
+                if self._follow(claim, deadline, me) and claim.open:
                     message = take(deadline)
                     with self.lock:
                         filled = self._fill_oldest_locked(message)

@@ -378,7 +378,7 @@ class Pool[K, M](AsyncLife[DrainReport[K]], Uncopied):
     ) -> None:
         """Drain the pool, or cancel it if the block was left with an exception; then join it.
 
-        An interrupt while it drains (Ctrl-C) cancels it, and is raised.
+        An interrupt while it drains cancels it and is raised at once: `join` waits for the workers.
 
         Blocks: until all workers and threads have ended.
         """
