@@ -29,6 +29,8 @@ from leakcheck.spec import Spec
 
 _WARM_UP: Final = 5
 """Rounds that are not counted, at least."""
+_SETTLING: Final = 8
+"""... and those after what is counted from was noted, which makes objects of its own."""
 _WARM_UP_PART: Final = 0.15
 """Of the time, that is not counted, at least."""
 _MORE: Final = 3
@@ -108,8 +110,9 @@ def _rounds(spec: Spec, readings: Readings, work: Callable[[], object]) -> int:
         if not warm_up:
             if readings.count >= _WARM_UP and elapsed >= _WARM_UP_PART * spec.seconds:
                 readings.begin_to_count()
-                work()
-                readings.take()
+                for _ in range(_SETTLING):
+                    work()
+                    readings.take()
                 warm_up = readings.count
         elif elapsed >= spec.seconds and readings.count >= warm_up + spec.counted:
             break

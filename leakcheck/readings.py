@@ -169,6 +169,8 @@ class Readings:
             if self._quiet_objects is not None:
                 self._quiet_objects = counts
         place = self.count
+        # Again: a traceback may have been logged since.
+        linecache.clearcache()
         # Before what follows makes objects of its own.
         self._columns["blocks"][place] = sys.getallocatedblocks()
         self._seconds[place] = self.elapsed

@@ -40,7 +40,9 @@ def _run(
 def test_a_scenario_is_clean(name: str, tmp_path: Path) -> None:
     result, told = _run(name, tmp_path)
 
-    assert result.verdict == "clean", (result.checks, result.evidence, told)
+    found = [f"{check.name}: {check.found}" for check in result.checks]
+    blocks = f"blocks: {result.series.blocks}"
+    assert result.verdict == "clean", "\n".join([*found, blocks, *result.evidence, told])
     assert [check.name for check in result.checks] == [
         "ran",
         "objects",
