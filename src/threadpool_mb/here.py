@@ -20,6 +20,10 @@ _DEEPEST: Final = 16
 _exception: Final = sys.exception
 _modules: Final = sys.modules
 
+_OF_ASYNCIO: Final = ("asyncio.events", "_get_running_loop")
+_OF_TRIO: Final = ("trio.lowlevel", "in_trio_run")
+"""The module that knows, and its function."""
+
 
 class Awaited(Protocol):
     """A reply that somebody waits for; or room for a call."""
@@ -194,8 +198,8 @@ class _Here(threading.local):
         return (
             (not self.is_main if inline_calls is None else inline_calls)
             and _exception() is None
-            and ("asyncio.events" not in _modules or not _asyncio_runs())
-            and ("trio.lowlevel" not in _modules or not _trio_runs())
+            and (_OF_ASYNCIO[0] not in _modules or not _loop_runs(*_OF_ASYNCIO))
+            and (_OF_TRIO[0] not in _modules or not _loop_runs(*_OF_TRIO))
         )
 
     def has_room(self) -> bool:
@@ -214,24 +218,17 @@ class _Here(threading.local):
         return tuple(self.inner) if outer is None else (outer, *self.inner)
 
 
-def _asyncio_runs() -> bool:
-    """Return whether a loop of asyncio runs on this thread; asyncio is not imported from here.
+def _loop_runs(module: str, look: str) -> bool:
+    """Return whether a function of a module finds an event loop on this thread.
 
-    The function is the one that its documentation has for event loops: `get_running_loop` would
-    raise where none runs.
+    Neither asyncio nor trio is imported from here. That of asyncio is the one that its
+    documentation has for event loops: `get_running_loop` would raise where none runs.
     """
-    # Another thread may import it, or forget it, at this moment.
-    loop: Callable[[], object] | None = getattr(
-        _modules.get("asyncio.events"), "_get_running_loop", None
-    )
-    return loop is not None and loop() is not None
-
-
-def _trio_runs() -> bool:
-    """Return whether a loop of trio runs on this thread; trio is never imported from here."""
-    # Another thread may import it, or forget it, at this moment.
-    runs: Callable[[], bool] | None = getattr(_modules.get("trio.lowlevel"), "in_trio_run", None)
-    return runs is not None and runs()
+    # Another thread may import the module, or forget it, at this moment.
+    find: Callable[[], object] | None = getattr(_modules.get(module), look, None)
+    found = None if find is None else find()
+    # Not whether it is true, which a loop of a user's own may deny.
+    return found is not None and found is not False
 
 
 here: Final = _Here()

@@ -32,14 +32,14 @@ class Pulse:
     Threads: the loop's alone.
     """
 
-    __slots__ = ("_beats", "_replies", "_slots", "_until_nudge")
+    __slots__ = ("_answers", "_beats", "_slots", "_until_nudge")
 
     def __init__(self) -> None:
         """Make one that does not beat yet."""
         self._beats = False
         self._until_nudge = _BEATS_TO_A_NUDGE
         # What tasks wait for, and how many of them.
-        self._replies: Final[dict[Answer[Any], int]] = {}
+        self._answers: Final[dict[Answer[Any], int]] = {}
         self._slots: Final[dict[Slots, int]] = {}
 
     def watch(self, what: Answer[Any] | Slots) -> None:
@@ -58,10 +58,10 @@ class Pulse:
             del watched[what]
 
     def _watched(self, what: Answer[Any] | Slots) -> dict[Any, int]:
-        return self._slots if isinstance(what, Slots) else self._replies
+        return self._slots if isinstance(what, Slots) else self._answers
 
     def _beat(self) -> None:
-        self._beats = bool(self._replies or self._slots)
+        self._beats = bool(self._answers or self._slots)
         if self._beats:
             asyncio.get_running_loop().call_later(_PAUSE, self._beat)
         for slots in self._slots:
@@ -69,7 +69,7 @@ class Pulse:
         self._until_nudge -= 1
         if not self._until_nudge:
             self._until_nudge = _BEATS_TO_A_NUDGE
-            for reply in self._replies:
+            for reply in self._answers:
                 if reply.holder is not None:
                     reply.holder.nudge()
 
