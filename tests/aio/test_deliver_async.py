@@ -22,7 +22,7 @@ def full(config: mb.MailboxConfig) -> mb.Mailbox[int]:
 
 def asking(mailbox: mb.Mailbox[Any]) -> int:
     """Return how many wait for room elsewhere."""
-    return len(getattr(mailbox, "wrapped", mailbox)._sending.slots.askers)
+    return len(getattr(mailbox, "wrapped", mailbox).slots.askers)
 
 
 @pytest.mark.parametrize("config", [mb.Unlimited(), mb.Blocking(1)], ids=repr)

@@ -256,7 +256,7 @@ def test_a_slot_of_a_sender_whose_put_is_interrupted_goes_to_the_task_that_waits
         task = asyncio.create_task(mb.deliver_async(target, "task"))
         await until_in_loop(lambda: slots.askers)
         # As `deliver` does where it is interrupted with a slot in its hand.
-        mailbox._queue.get()  # type: ignore[attr-defined]
+        mailbox.inlet.queue.get()  # type: ignore[attr-defined]
         slots.give_back()
         return await task
 

@@ -61,7 +61,7 @@ def test_a_senders_word_reaches_each_receiver_though_one_of_them_leaves_meanwhil
     """The loop's usual finalizing of a generator that was left by `break` takes its waker out."""
     mailbox: mb.Mailbox[int] = mb.Unlimited().create()
     told: list[str] = []
-    state = mailbox.new_input()._state  # type: ignore[attr-defined]
+    inlet = mailbox.inlet  # type: ignore[attr-defined]
 
     def first() -> None:
         told.append("first")
@@ -73,7 +73,7 @@ def test_a_senders_word_reaches_each_receiver_though_one_of_them_leaves_meanwhil
     mailbox.new_input().deliver(1)
 
     assert told == ["first", "second"]
-    assert len(state.wakers) == 1
+    assert len(inlet._wakers) == 1
 
 
 def test_a_task_of_a_closed_loop_is_passed_over() -> None:

@@ -79,7 +79,7 @@ def test_nothing_is_received(run: Callable[[Coroutine[Any, Any, object]], None])
         run(first_message(mailbox))
 
     assert mailbox.receive(timeout=0) == 1
-    assert not mailbox.new_input().unattended  # type: ignore[attr-defined]
+    assert not mailbox.inlet.unattended  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("run", [by_hand, in_a_callback])

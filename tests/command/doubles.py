@@ -25,7 +25,7 @@ from threadpool_mb.command.answer import Answer
 from threadpool_mb.command.holders import tell_watchers
 from threadpool_mb.here import Awaited
 from threadpool_mb.informed import inform
-from threadpool_mb.scheduling.lanes import IDLE
+from threadpool_mb.mailbox.inlet import IDLE
 
 type Kind = Literal["function", "generator"]
 

@@ -34,7 +34,7 @@ from threadpool_mb import (
     call_async,
     cast,
 )
-from threadpool_mb.scheduling.lanes import DONE
+from threadpool_mb.mailbox.inlet import DONE
 
 
 @pytest.mark.parametrize(

@@ -24,11 +24,13 @@ from threadpool_mb import (
     call,
     cast,
 )
+from threadpool_mb.mailbox import inlet
+from threadpool_mb.mailbox.inlet import ending
 from threadpool_mb.scheduling import lanes
 
 pytestmark = pytest.mark.slow
 
-CODE: Final = str(pathlib.Path(lanes.__file__))
+CODE: Final = (str(pathlib.Path(lanes.__file__)), str(pathlib.Path(inlet.__file__)))
 
 
 class Scene:
@@ -112,7 +114,7 @@ def test_a_call_is_answered_wherever_it_is_when_something_else_happens(
     outcomes = set[object]()
     for scene, stepped in each_step(Scene, Scene.calls, CODE, warm=warm(Scene.calls)):
         running = Running(lambda: other(scene))  # noqa: B023 - joined in this round
-        if not held(lanes._shutting):
+        if not held(ending):
             until(lambda: not running.running)  # noqa: B023
         outcome = stepped.result()
         running.result()
@@ -133,7 +135,7 @@ def test_a_call_is_answered_wherever_something_else_is_when_it_comes(
 ) -> None:
     for scene, stepped in each_step(Scene, other, CODE, warm=warm(other)):
         caller = Running(scene.calls)
-        if not held(lanes._shutting) and not scene.lane._busy.locked():
+        if not held(ending) and not scene.lane._busy.locked():
             until(lambda: not caller.running)  # noqa: B023 - joined in this round
         stepped.result()
         outcome = caller.result()

@@ -73,7 +73,9 @@ def _shared(code: CodeType) -> frozenset[int]:
 class Stepped[T]:
     """A function in its own thread, which stops before the `stop_at`-th instruction that counts."""
 
-    def __init__(self, function: Callable[[], T], stop_at: int, code: str = MAILBOXES) -> None:
+    def __init__(
+        self, function: Callable[[], T], stop_at: int, code: str | tuple[str, ...] = MAILBOXES
+    ) -> None:
         self._function: Final = function
         self._code: Final = code
         self._left = stop_at
@@ -122,7 +124,7 @@ class Stepped[T]:
 def each_step[S](
     prepare: Callable[[], S],
     act: Callable[[S], object],
-    code: str = MAILBOXES,
+    code: str | tuple[str, ...] = MAILBOXES,
     *,
     warm: Callable[[], object] | None = None,
 ) -> Iterator[tuple[S, Stepped[object]]]:

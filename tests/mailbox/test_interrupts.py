@@ -16,8 +16,9 @@ from tests.points import at_each_point, interrupted_at_each_point
 from threadpool_mb.mailbox import askers, sending, slots
 from threadpool_mb.mailbox.askers import Asker
 from threadpool_mb.mailbox.claims import Claims
+from threadpool_mb.mailbox.inlet import DONE
 from threadpool_mb.mailbox.receiving import QueueMailbox
-from threadpool_mb.mailbox.sending import QueueInput
+from threadpool_mb.mailbox.sending import MailboxInlet
 
 CONFIGS: Final = [mb.Unlimited(), mb.Blocking(8)]
 
@@ -54,18 +55,37 @@ def test_a_sender_that_waits_for_room_is_woken_by_the_next_close_if_one_was_inte
 
         with pytest.raises(mb.MailboxClosed):
             mailbox.new_input().deliver(2)
-        assert mailbox._sending.slots.take() is None
+        assert mailbox.slots.take() is None  # type: ignore[attr-defined]
 
 
 def test_a_mailbox_that_refuses_says_that_it_is_closed() -> None:
-    def prepare() -> mb.Mailbox[int]:
-        return mb.Unlimited().create()
+    def prepare() -> tuple[mb.Mailbox[int], mb.Input[int]]:
+        mailbox: mb.Mailbox[int] = mb.Unlimited().create()
+        return mailbox, mailbox.new_input()
 
-    for mailbox, _ in each_step(prepare, lambda mailbox: mailbox.close()):
+    for (mailbox, target), _ in each_step(prepare, lambda scene: scene[0].close()):
         try:
-            mailbox.new_input().deliver(1)
+            target.deliver(1)
         except mb.MailboxClosed:
             assert mailbox.closed
+
+
+@pytest.mark.parametrize(
+    "act",
+    [lambda mailbox: mailbox.wake_with(list), lambda mailbox: mailbox.new_input()],
+    ids=["wake_with", "new_input"],
+)
+def test_a_call_back_that_abandons_the_mailbox_is_not_written_over(
+    act: Callable[[Any], object],
+) -> None:
+    def prepare() -> QueueMailbox[int]:
+        return QueueMailbox(MailboxInlet(None))
+
+    for mailbox in at_each_point(prepare, act, lambda mailbox: mailbox.abandon()):
+        if mailbox.closed:
+            assert mailbox.inlet.unattended == DONE
+            with pytest.raises(mb.MailboxClosed):
+                mailbox.new_input().deliver(1)
 
 
 def test_a_mailbox_that_is_being_closed_counts_all_its_messages() -> None:
@@ -118,9 +138,9 @@ def test_a_sweep_that_is_interrupted_goes_on_to_its_end_and_lets_the_interrupt_p
 def test_giving_a_message_back_is_not_torn_apart_by_an_interrupt(
     done: bool,  # noqa: FBT001 - a parameter
 ) -> None:
-    def prepare() -> tuple[QueueInput[str], list[str]]:
+    def prepare() -> tuple[MailboxInlet[str], list[str]]:
         dead: list[str] = []
-        mailbox: QueueInput[str] = QueueInput(dead.append)
+        mailbox: MailboxInlet[str] = MailboxInlet(dead.append)
         if done:
             mailbox.shut()
             mailbox.finish()
@@ -144,7 +164,7 @@ def test_giving_a_message_back_is_not_torn_apart_by_an_interrupt(
 
 def test_giving_a_message_back_is_interrupted_before_both_steps_or_after_both() -> None:
     for sent in interrupted_at_each_point(
-        lambda: QueueInput(None), lambda sent: sent.give_back("back")
+        lambda: MailboxInlet(None), lambda sent: sent.give_back("back")
     ):
         assert len(sent.returned) == sent.queue.qsize()
 

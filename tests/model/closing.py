@@ -1,4 +1,7 @@
-"""The protocol of `threadpool_mb.mailbox.sending`, one atomic access a step.
+"""The protocol of `mailbox.inlet`, and of `mailbox.sending`, one atomic access a step.
+
+A sender has an input, which it is handed out first and which has copies of the inlet's flags; or it
+is *direct* and looks at the inlet's own.
 
 Seeded bugs are switched on by name; see `BUGS`.
 """
@@ -20,6 +23,9 @@ BUGS: Final = {
     "sweep forgets the end marker": "a receiver that comes later waits for ever",
     "a marker always means the end": "a message that was given back is forgotten",
     "the marker comes before what is given back": "it is taken for the end",
+    "a new input does not look": "it was made as the mailbox ended, and accepts for ever",
+    "the input is not told of done": "what it puts after the last look is forgotten",
+    "the last look comes before the input is told": "the same: it puts in between",
     "give_back does not read done": "what is given back after the last look is forgotten",
 }
 """What can be done wrong, and what comes of it."""
@@ -31,8 +37,18 @@ class Memory:
 
     queue: tuple[str, ...] = ()
     open: bool = True
+    """Whether the input's `deliver` goes on: its copy of `closed`."""
     closed: bool = False
+    marked: bool = False
     done: bool = False
+    knows_done: bool = False
+    """The input's copy of `done`."""
+    has_input: bool = False
+    """Whether an input was handed out, which is to be told."""
+    shut: bool = False
+    """Whether somebody's `shut` has returned."""
+    late: bool = False
+    """Whether a message was taken whose `deliver` began after that."""
     received: tuple[str, ...] = ()
     dead: tuple[str, ...] = ()
     accepted: frozenset[str] = frozenset()
@@ -82,27 +98,44 @@ def sweeping(
     return {label: sweep, look: look_beside}
 
 
-def sender(me: str, messages: Sequence[str], *bugs: str) -> Process[Memory]:
+def sender(me: str, messages: Sequence[str], *bugs: str, direct: bool = False) -> Process[Memory]:
     """Return a process that delivers each of `messages`; a shut mailbox refuses it and the rest."""
-    steps: dict[str, Step[Memory]] = {}
+    first = f"check {messages[0]}"
+    steps = {} if direct else dict(_making(first, bugs))
     for message, following in zip(messages, [*messages[1:], None], strict=True):
         goto = END if following is None else f"check {following}"
-        steps |= _delivering(me, message, goto, bugs)
+        steps |= _delivering(me, message, goto, bugs, direct=direct)
     return Process(me, steps)
 
 
-def _delivering(
-    me: str, message: str, goto: str, bugs: Sequence[str]
+def _making(after: str, bugs: Sequence[str]) -> Mapping[str, Step[Memory]]:
+    """Return the steps of `new_input`."""
+
+    def enter(m: Memory) -> Outcomes[Memory]:
+        blind = "a new input does not look" in bugs
+        return [(replace(m, has_input=True), after if blind else "look at closed")]
+
+    def look_at_closed(m: Memory) -> Outcomes[Memory]:
+        return [(replace(m, open=False) if m.closed else m, "look at done")]
+
+    def look_at_done(m: Memory) -> Outcomes[Memory]:
+        return [(replace(m, knows_done=True) if m.done else m, after)]
+
+    return {"enter": enter, "look at closed": look_at_closed, "look at done": look_at_done}
+
+
+def _delivering(  # noqa: C901 - a step each
+    me: str, message: str, goto: str, bugs: Sequence[str], *, direct: bool
 ) -> Mapping[str, Step[Memory]]:
     early = "sender reads done before it puts" in bugs
-    look, put_it, sweep_it, accept_it = (
-        f"{w} {message}" for w in ("look", "put", "sweep", "accept")
+    look, put_it, attend_it, sweep_it, accept_it = (
+        f"{w} {message}" for w in ("look", "put", "attend", "sweep", "accept")
     )
 
     def check(m: Memory) -> Outcomes[Memory]:
-        if not m.open:
+        if m.closed if direct else not m.open:
             return [(replace(m, refused=m.refused | {message}), END)]
-        return [(m, look if early else put_it)]
+        return [(replace(m, late=m.late or m.shut), look if early else put_it)]
 
     def put(m: Memory) -> Outcomes[Memory]:
         after = replace(m, queue=(*m.queue, message))
@@ -113,10 +146,15 @@ def _delivering(
         return [(after, look)]
 
     def look_at_done(m: Memory) -> Outcomes[Memory]:
-        flag = m.closed if "sender sweeps on closed" in bugs else m.done
+        known = m.done if direct else m.knows_done
+        if "sender sweeps on closed" in bugs:
+            return [(m, sweep_it if m.closed else accept_it)]
         if early:
-            return [(replace(m, saw_done=m.saw_done | {me}) if flag else m, put_it)]
-        return [(m, sweep_it if flag else accept_it)]
+            return [(replace(m, saw_done=m.saw_done | {me}) if known else m, put_it)]
+        return [(m, attend_it if known else accept_it)]
+
+    def attend(m: Memory) -> Outcomes[Memory]:
+        return [(m, sweep_it if m.done else accept_it)]
 
     def accept(m: Memory) -> Outcomes[Memory]:
         before = m.before_close if m.ended else m.before_close | {message}
@@ -126,35 +164,50 @@ def _delivering(
         f"check {message}": check,
         look: look_at_done,
         put_it: put,
+        attend_it: attend,
         accept_it: accept,
         **sweeping(me, bugs, accept_it, sweep_it),
     }
 
 
 def shutting(bugs: Sequence[str], after: str) -> Mapping[str, Step[Memory]]:
-    """Return the steps of `shut`: refuse, say closed, and be the one who puts the end marker."""
-
-    def refuse(m: Memory) -> Outcomes[Memory]:
-        goto = (
-            "write back" if "shut writes back an old done" in bugs and not m.done else "say closed"
-        )
-        return [(replace(m, open=False, ended=True), goto)]
-
-    def write_back(m: Memory) -> Outcomes[Memory]:
-        return [(replace(m, done=False), "say closed")]
+    """Return the steps of `shut`: say closed, put the end marker once, have the input refuse."""
 
     def say_closed(m: Memory) -> Outcomes[Memory]:
-        return [(replace(m, closed=True), after if m.closed else "put marker")]
+        writes_back = "shut writes back an old done" in bugs and not m.done
+        goto = "write back" if writes_back else "put marker"
+        return [(replace(m, closed=True, ended=True), goto)]
+
+    def write_back(m: Memory) -> Outcomes[Memory]:
+        return [(replace(m, done=False), "put marker")]
 
     def put_marker(m: Memory) -> Outcomes[Memory]:
-        return [(replace(m, queue=(*m.queue, MARKER)), after)]
+        if m.marked:
+            return [(m, "refuse")]
+        return [(replace(m, queue=(*m.queue, MARKER), marked=True), "refuse")]
+
+    def refuse(m: Memory) -> Outcomes[Memory]:
+        return [(replace(m, open=m.open and not m.has_input, shut=True), after)]
 
     return {
-        "refuse": refuse,
-        "write back": write_back,
         "say closed": say_closed,
+        "write back": write_back,
         "put marker": put_marker,
+        "refuse": refuse,
     }
+
+
+def finishing(bugs: Sequence[str], after: str) -> Mapping[str, Step[Memory]]:
+    """Return the steps of `finish`: write done, and have the input know of it."""
+
+    def finish(m: Memory) -> Outcomes[Memory]:
+        untold = "the input is not told of done" in bugs
+        return [(replace(m, done=True), after if untold else "tell")]
+
+    def tell(m: Memory) -> Outcomes[Memory]:
+        return [(replace(m, knows_done=m.knows_done or m.has_input), after)]
+
+    return {"finish": finish, "tell": tell}
 
 
 def closer(name: str, *bugs: str) -> Process[Memory]:
@@ -165,11 +218,8 @@ def closer(name: str, *bugs: str) -> Process[Memory]:
 def abandoner(name: str, *bugs: str) -> Process[Memory]:
     """Return a process that abandons the mailbox."""
 
-    def finish(m: Memory) -> Outcomes[Memory]:
-        return [(replace(m, done=True), "sweep")]
-
     sweep = sweeping(name, bugs, END)
-    return Process(name, {**shutting(bugs, "finish"), "finish": finish, **sweep})
+    return Process(name, {**shutting(bugs, "finish"), **finishing(bugs, "sweep"), **sweep})
 
 
 def finalizer(message: str, *bugs: str) -> Process[Memory]:
@@ -206,7 +256,7 @@ class _Receiver:
     def _received(self, m: Memory, item: str) -> Outcomes[Memory]:
         after = replace(m, received=(*m.received, item))
         if len(after.received) == self._most:
-            return [(after, "refuse")]
+            return [(after, "say closed")]
         return [(after, "look" if m.ending else "wait")]
 
     def _taken(self, m: Memory, empty: Outcomes[Memory]) -> Outcomes[Memory]:
@@ -229,9 +279,19 @@ class _Receiver:
             return self._received(replace(m, returned=m.returned[1:]), m.returned[0])
         return [(replace(m, ending=True), "look")]
 
-    def finish(self, m: Memory) -> Outcomes[Memory]:
+    def finishing(self) -> Mapping[str, Step[Memory]]:
+        if "the last look comes before the input is told" in self._bugs:
+            early = {"finish": "last look", "last look": "tell", "tell": END}
+            steps = {**finishing((), END), "last look": self.last_look}
+            return {
+                label: lambda m, label=label, step=step: [
+                    (after, goto if goto == "look beside" else early[label])
+                    for after, goto in step(m)
+                ]
+                for label, step in steps.items()
+            }
         blind = "receiver takes no last look" in self._bugs
-        return [(replace(m, done=True), END if blind else "last look")]
+        return finishing(self._bugs, END if blind else "last look")
 
 
 def receiver(*bugs: str, most: int | None = None) -> Process[Memory]:
@@ -241,12 +301,12 @@ def receiver(*bugs: str, most: int | None = None) -> Process[Memory]:
         "wait": it.wait,
         "look": it.look,
         "look beside": it.look_beside,
-        "finish": it.finish,
         "last look": it.last_look,
+        **it.finishing(),
     }
     if most is None:
         return Process("receiver", steps)
-    rename = {"finish": "abandon finish"}
+    rename = {"finish": "abandon finish", "tell": "abandon tell"}
     abandon = {
         rename.get(label, label): _renamed(step, rename)
         for label, step in abandoner("receiver", *bugs).steps.items()

@@ -1,4 +1,4 @@
-"""Closing a mailbox loses no message: every interleaving of the protocol in `sending`."""
+"""Closing a mailbox loses no message: every interleaving of the protocol in `inlet`."""
 
 from collections.abc import Sequence
 
@@ -25,6 +25,8 @@ def each_once(m: Memory) -> str | None:
         return f"lost: {sorted(lost)}"
     if len({*m.received, *m.dead}) != len(m.received) + len(m.dead):
         return "doubled"
+    if m.late:
+        return "taken after `shut` had returned"
     if m.refused & {*m.received, *m.dead}:
         return "refused and yet taken in"
     for name, messages in TWO_SENDERS:
@@ -75,6 +77,22 @@ def test_two_who_close_at_once_lose_nothing_either() -> None:
     assert explored.counter_example is None, str(explored.counter_example)
 
 
+@pytest.mark.parametrize("direct", [1, 2])
+def test_senders_that_look_at_the_inlet_itself_lose_nothing_either(direct: int) -> None:
+    processes = [
+        *(
+            sender(name, messages, direct=number < direct)
+            for number, (name, messages) in enumerate(TWO_SENDERS)
+        ),
+        receiver(),
+        closer("closer"),
+    ]
+
+    explored = explore(Memory(), processes, finally_=each_once_and_none_stolen)
+
+    assert explored.counter_example is None, str(explored.counter_example)
+
+
 @pytest.mark.parametrize("most", [0, 1, 2])
 def test_a_receiver_that_ends_early_and_abandons_loses_and_doubles_no_message(most: int) -> None:
     explored = abandoning(most=most)
@@ -112,6 +130,9 @@ def test_a_mailbox_that_is_closed_and_abandoned_at_once_loses_and_doubles_nothin
         ("sender reads done before it puts", "lost"),
         ("receiver takes no last look", "lost"),
         ("sender sweeps on closed", "stolen"),
+        ("a new input does not look", "taken after"),
+        ("the input is not told of done", "lost"),
+        ("the last look comes before the input is told", "lost"),
     ],
 )
 def test_a_seeded_bug_of_closing_is_caught(bug: str, claim: str) -> None:
@@ -192,7 +213,7 @@ def test_a_marker_that_comes_before_what_is_given_back_is_taken_for_the_end() ->
     processes = [sender("sender b", ("b1",)), receiver(), finalizer("f", bug), closer("closer")]
 
     def never_done_while_open(m: Memory) -> str | None:
-        return "ended while it was open" if m.ending and m.open else None
+        return "ended while it was open" if m.ending and not m.closed else None
 
     found = explore(GIVEN_BACK, processes, always=never_done_while_open).counter_example
     sound = explore(

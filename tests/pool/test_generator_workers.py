@@ -14,7 +14,7 @@ from tests.points import interrupted_at_each_point
 from tests.pool.doubles import Boom
 from tests.pool.witness import Witness, finish
 from threadpool_mb import Cancelled, Pool, PoolClosed, Unlimited
-from threadpool_mb.scheduling.lanes import IDLE
+from threadpool_mb.mailbox.inlet import IDLE
 
 variable: contextvars.ContextVar[str] = contextvars.ContextVar("variable", default="unset")
 

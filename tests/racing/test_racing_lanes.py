@@ -13,8 +13,8 @@ import pytest
 from tests.helpers import Running, until
 from tests.pool.witness import Gate, Witness, finish
 from threadpool_mb import Pool
+from threadpool_mb.mailbox.inlet import IDLE
 from threadpool_mb.pool import generator_workers
-from threadpool_mb.scheduling.lanes import IDLE
 
 
 class _StagedLane(generator_workers.GeneratorLane[str, object]):

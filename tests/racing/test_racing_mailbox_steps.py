@@ -1,6 +1,7 @@
 """Every instruction at which a thread can be interrupted, exhaustively, over the real code."""
 
 from collections.abc import Callable, Iterator
+from typing import Any, Final
 
 import pytest
 
@@ -8,7 +9,7 @@ import threadpool_mb as mb
 from tests.helpers import Running, until
 from tests.mailbox.staging import Stage
 from tests.mailbox.stepping import STEPS, each_step, held
-from threadpool_mb.mailbox import sending
+from threadpool_mb.mailbox.inlet import DONE, ending
 
 pytestmark = STEPS
 
@@ -26,15 +27,17 @@ EACH = pytest.mark.parametrize(
 class Scene:
     """A mailbox, its late sender if there is one, and what became of the messages."""
 
-    def __init__(self, config: mb.MailboxConfig) -> None:
+    def __init__(self, config: mb.MailboxConfig, *, has_input: bool = True) -> None:
         self.dead: list[str] = []
         self.received: list[str] = []
         self.accepted: list[str] = []
         self.mailbox: mb.Mailbox[str] = config.create(on_dead_letter=self.dead.append)
+        self._input: Final = self.mailbox.new_input() if has_input else None
 
     def deliver(self, message: str) -> None:
+        target = self.mailbox.new_input() if self._input is None else self._input
         try:
-            if self.mailbox.new_input().deliver(message):
+            if target.deliver(message):
                 self.accepted.append(message)
         except mb.MailboxClosed:
             pass
@@ -90,6 +93,77 @@ def test_wherever_a_sender_is_interrupted_by_the_end_its_message_is_received_or_
     config: mb.MailboxConfig, end: str
 ) -> None:
     for scene, sender in each_step(lambda: Scene(config), lambda scene: scene.deliver("late")):
+        getattr(scene, end)()
+        sender.result()
+
+        scene.assert_all_received_or_dead_once()
+
+
+@EACH
+@ENDS
+def test_wherever_the_making_of_an_input_is_interrupted_by_the_end_the_input_refuses(
+    config: mb.MailboxConfig, end: str
+) -> None:
+    def prepare() -> Scene:
+        return Scene(config, has_input=False)
+
+    for scene, maker in each_step(prepare, lambda scene: scene.mailbox.new_input()):
+        if held(ending):
+            maker.result()
+        getattr(scene, end)()
+        made: Any = maker.result()
+
+        with pytest.raises(mb.MailboxClosed):
+            made.deliver("late")
+
+
+@EACH
+@ENDS
+def test_wherever_an_end_is_interrupted_by_the_making_of_an_input_the_input_refuses_after_it(
+    config: mb.MailboxConfig, end: str
+) -> None:
+    def prepare() -> Scene:
+        return Scene(config, has_input=False)
+
+    for scene, ender in each_step(prepare, lambda scene: getattr(scene, end)()):
+        if held(ending):
+            ender.result()
+        made = scene.mailbox.new_input()
+        ender.result()
+
+        with pytest.raises(mb.MailboxClosed):
+            made.deliver("late")
+
+
+def test_wherever_a_task_that_asks_to_be_woken_is_interrupted_by_the_end_the_mailbox_is_done() -> (
+    None
+):
+    def prepare() -> Scene:
+        return Scene(mb.Unlimited())
+
+    def ask(scene: Scene) -> None:
+        scene.mailbox.wake_with(list)  # type: ignore[attr-defined]
+
+    for scene, asker in each_step(prepare, ask):
+        if held(ending):
+            asker.result()
+        scene.abandon()
+        asker.result()
+
+        assert scene.mailbox.inlet.unattended == DONE  # type: ignore[attr-defined]
+
+
+@EACH
+@ENDS
+def test_wherever_a_sender_that_makes_its_input_is_interrupted_by_the_end_nothing_is_lost(
+    config: mb.MailboxConfig, end: str
+) -> None:
+    def prepare() -> Scene:
+        return Scene(config, has_input=False)
+
+    for scene, sender in each_step(prepare, lambda scene: scene.deliver("late")):
+        if held(ending):
+            sender.result()
         getattr(scene, end)()
         sender.result()
 
@@ -154,7 +228,7 @@ def test_wherever_a_closer_is_interrupted_by_another_end_a_late_message_is_not_l
 
     warm = Scene(config).close
     for scene, closer in each_step(prepare, LateScene.close, warm=warm):
-        if held(sending._shutting):
+        if held(ending):
             closer.result()
         getattr(scene, end)()
         if not sender_first:
@@ -176,7 +250,7 @@ def test_wherever_a_closer_is_interrupted_by_another_there_is_one_end_marker(
         return scene
 
     for scene, closer in each_step(prepare, Scene.close):
-        if held(sending._shutting):
+        if held(ending):
             closer.result()
         scene.close()
         closer.result()
@@ -299,7 +373,7 @@ def test_wherever_the_drop_of_a_filled_future_is_interrupted_by_the_end_no_messa
 
     for scene, dropper in each_step(prepare, ClaimedScene.finalize_first):
         # Between the message and its marker: a receiver that finds the message waits for it.
-        returned = scene.mailbox._sending.returned  # type: ignore[attr-defined]
+        returned = scene.mailbox.inlet.returned  # type: ignore[attr-defined]
         half_returned = bool(returned) and len(scene.mailbox) == 1
         ending = Running(getattr(scene, end))
         until(lambda: not ending.running or (not returned and half_returned))  # noqa: B023
@@ -318,7 +392,7 @@ def test_wherever_a_sender_is_interrupted_nobody_else_is_refused_while_there_is_
             scene.deliver(message)
 
     for scene, sender in each_step(lambda: Scene(config), deliver_three):
-        slots = scene.mailbox._sending.slots  # type: ignore[attr-defined]
+        slots = scene.mailbox.slots  # type: ignore[attr-defined]
         if held(slots._lock):
             sender.result()
         scene.deliver("fourth")

@@ -12,7 +12,8 @@ from tests.points import interrupted_at_each_point
 from tests.pool.witness import Gate
 from threadpool_mb import ThreadRefused
 from threadpool_mb.arguments import Deadline
-from threadpool_mb.scheduling.lanes import IDLE, Lane
+from threadpool_mb.mailbox.inlet import IDLE
+from threadpool_mb.scheduling.lanes import Lane
 from threadpool_mb.scheduling.shared_threads import SharedThreads
 from threadpool_mb.scheduling.turns import ServingThread
 

@@ -16,7 +16,8 @@ __all__ = ["Signal"]
 class Signal:
     """A flag that one task waits for and any thread sets.
 
-    Telling twice costs a task one wake-up, not two:
+    It says idle, looks once more, and waits, as each receiver does (`mailbox.inlet`). Telling twice
+    costs a task one wake-up, not two:
 
     1. The task calls `clear`, then looks for what it wants, then waits.
     2. Another thread brings what the task wants, then calls `tell`.

@@ -19,7 +19,7 @@ ends with a failed assertion). Nor does a thread wait faster for a lock: a call 
 0.9 times as long with a queue on 3.13t, and as long on 3.14t (`benchmarks/`, "commands").
 
 **Assumes.** `list.append` is atomic, and a list can be iterated over while others append; what
-`mailbox.sending` says of `SimpleQueue`; and that each token wakes one of the threads that wait with
+`mailbox.inlet` says of `SimpleQueue`; and that each token wakes one of the threads that wait with
 a timeout, whichever of them is interrupted or times out meanwhile (`tests/test_assumptions.py`).
 """
 

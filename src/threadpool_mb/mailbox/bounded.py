@@ -14,7 +14,7 @@ from typing import final
 from threadpool_mb.arguments import check_duration, check_limit
 from threadpool_mb.mailbox.protocols import Mailbox
 from threadpool_mb.mailbox.receiving import QueueMailbox
-from threadpool_mb.mailbox.sending import QueueInput
+from threadpool_mb.mailbox.sending import MailboxInlet
 from threadpool_mb.mailbox.slots import Slots
 
 __all__ = ["Blocking", "NonBlocking", "Waiting"]
@@ -108,4 +108,6 @@ def _create[T](
     receive_timeout: float | None,
     on_dead_letter: Callable[[T], object] | None,
 ) -> Mailbox[T]:
-    return QueueMailbox(QueueInput(on_dead_letter, Slots(limit, deliver_timeout)), receive_timeout)
+    return QueueMailbox(
+        MailboxInlet(on_dead_letter, Slots(limit, deliver_timeout)), receive_timeout
+    )

@@ -4,7 +4,7 @@
 taken. A closed mailbox gives out all it holds, then raises `MailboxClosed` for ever.
 
 **Assumes.** One thread receives (futures may be awaited by others: they take turns, see `claims`).
-What `sending` says of `SimpleQueue`.
+What `inlet` says of `SimpleQueue`.
 """
 
 import contextlib
@@ -19,10 +19,10 @@ from threadpool_mb.arguments import Deadline, check_limit
 from threadpool_mb.copying import Uncopied
 from threadpool_mb.errors import Cancelled, MailboxClosed, MailboxEmpty
 from threadpool_mb.mailbox.claims import Claims
+from threadpool_mb.mailbox.inlet import Marker
 from threadpool_mb.mailbox.lingering import receive_patiently
-from threadpool_mb.mailbox.protocols import Input, MailboxStats, MessageFuture
-from threadpool_mb.mailbox.sending import Marker, QueueInput
-from threadpool_mb.mailbox.slots import Slots
+from threadpool_mb.mailbox.protocols import MailboxStats, MessageFuture
+from threadpool_mb.mailbox.sending import MailboxInlet, Sending
 from threadpool_mb.waiting import parked
 
 __all__ = ["QueueMailbox"]
@@ -43,7 +43,7 @@ def _noting(stopped: list[None]) -> Iterator[bool]:
 
 
 @final
-class QueueMailbox[T](Uncopied):
+class QueueMailbox[T](Sending[T], Uncopied):
     """Where messages come out, of all kinds of mailbox."""
 
     __slots__ = (
@@ -54,18 +54,15 @@ class QueueMailbox[T](Uncopied):
         "_free",
         "_get",
         "_plain",
-        "_queue",
         "_running",
-        "_sending",
         "_timeout",
     )
 
-    def __init__(self, sending: QueueInput[T], receive_timeout: float | None = None) -> None:
-        """Receive what goes into `sending`, by default within `receive_timeout` seconds."""
-        self._sending: Final = sending
-        self._queue: Final = sending.queue
-        self._get: Final = sending.queue.get
-        slots = sending.slots
+    def __init__(self, inlet: MailboxInlet[T], receive_timeout: float | None = None) -> None:
+        """Receive what goes into `inlet`, by default within `receive_timeout` seconds."""
+        super().__init__(inlet)
+        self._get: Final = inlet.queue.get
+        slots = inlet.slots
         self._free: Final = None if slots is None else slots.free
         self._askers: Final = () if slots is None else slots.askers
         self._timeout: Final = receive_timeout
@@ -81,30 +78,20 @@ class QueueMailbox[T](Uncopied):
         self._cancelled = False
 
     @property
-    def closed(self) -> bool:
-        """Whether the mailbox takes no more messages."""
-        return self._sending.closed
-
-    @property
-    def slots(self) -> Slots | None:
-        """The slots of a mailbox with a limit."""
-        return self._sending.slots
-
-    @property
     def cancelled(self) -> bool:
         """Whether the receiver was asked to stop. Long computations may look at it."""
         return self._cancelled
 
     def __len__(self) -> int:
         """Return the number of messages that wait; other threads may change it at once."""
-        marker = self._sending.marked and not self._ending
-        return max(0, self._queue.qsize() - marker)
+        marker = self.inlet.marked and not self._ending
+        return max(0, self.inlet.queue.qsize() - marker)
 
     def stats(self) -> MailboxStats:
         """Return a snapshot of the mailbox."""
         return MailboxStats(
             messages=len(self),
-            senders_waiting=slots.waiting if (slots := self._sending.slots) else 0,
+            senders_waiting=slots.waiting if (slots := self.slots) else 0,
             closed=self.closed,
             cancelled=self._cancelled,
         )
@@ -114,7 +101,7 @@ class QueueMailbox[T](Uncopied):
 
         Blocks: never. Senders that wait for room wake and raise `MailboxClosed`.
         """
-        self._sending.shut()
+        self._shut()
 
     def cancel(self) -> None:
         """Take no more messages and ask the receiver to stop.
@@ -127,7 +114,7 @@ class QueueMailbox[T](Uncopied):
         # In this order: whoever sees that it is cancelled shall find that no message is taken.
         self._leave_short_way()
         self._cancelled = True
-        self._sending.shut()
+        self.close()
 
     def forked(self) -> None:
         """Give and take nothing any more: what waits is the parent's; in a child of `os.fork`.
@@ -136,7 +123,7 @@ class QueueMailbox[T](Uncopied):
         """
         self._leave_short_way()
         self._cancelled = True
-        self._sending.forked()
+        self._refuse_in_child()
 
     def abandon(self) -> None:
         """Say that nobody will receive any more: what is in the mailbox becomes dead letters.
@@ -145,9 +132,9 @@ class QueueMailbox[T](Uncopied):
 
         Blocks: as long as the dead-letter function does.
         """
-        self._sending.shut()
-        self._sending.finish()
-        self._sending.sweep()
+        self.close()
+        self._finish()
+        self.inlet.sweep()
 
     def receive(self, *, timeout: float | None = None) -> T:
         """Take the oldest message; see `Mailbox.receive`."""
@@ -176,8 +163,8 @@ class QueueMailbox[T](Uncopied):
         check_limit(max_messages, "max_messages")
         messages = [self.receive(timeout=timeout)]
         if self._plain:
-            get, free = self._queue.get_nowait, self._free
-            for _ in range(min(max_messages - 1, self._queue.qsize())):
+            get, free = self.inlet.queue.get_nowait, self._free
+            for _ in range(min(max_messages - 1, self.inlet.queue.qsize())):
                 try:
                     message = get()
                 except queue.Empty:
@@ -211,7 +198,8 @@ class QueueMailbox[T](Uncopied):
         if self._free is not None:
             yield self._freeing(self._free)
         else:
-            get, qsize, running = self._get, self._queue.qsize, self._running
+            inlet, get, running = self.inlet, self._get, self._running
+            qsize = inlet.queue.qsize
             while self._plain:
                 if waiting := qsize():
                     # `get(True)` as often, unless the receiver is stopped. It hardly ever waits:
@@ -224,13 +212,13 @@ class QueueMailbox[T](Uncopied):
                     yield itertools.takewhile(_is_message, map(get, turns))
                     if not running:
                         # It may have taken the marker just before, unless it came to the end.
-                        self._ending = not all_taken and self._sending.marked
+                        self._ending = not all_taken and inlet.marked != 0
                         break
                     if all_taken:
                         continue
                     message = self._look()
                 else:
-                    message = receive_patiently(self._queue)
+                    message = receive_patiently(inlet.queue)
                     if message is Marker:
                         message = self._look()
                 if message is Marker:
@@ -255,7 +243,7 @@ class QueueMailbox[T](Uncopied):
                 if empty:
                     empty = False
                     # Outside of the handler; see `receive`.
-                    message = receive_patiently(self._queue)
+                    message = receive_patiently(self.inlet.queue)
                 if message is marker:
                     returned = self._look()
                     if returned is marker:
@@ -286,33 +274,17 @@ class QueueMailbox[T](Uncopied):
         """The seconds that `receive` waits where it is called without a timeout."""
         return self._timeout
 
-    def wake_with(self, waker: Callable[[], object]) -> Callable[[], object]:
-        """Call `waker` after each message that is delivered, and when the mailbox is closed.
-
-        For a receiver that must not wait in `receive`. What is there already does not count: it has
-        to look for itself after this.
-
-        Returns:
-            What ends it.
-        """
-        return self._sending.wake_with(waker)
-
-    def new_input(self) -> Input[T]:
-        """Return a sending end; see `Mailbox.new_input`."""
-        # pyright takes a callable in a slot for a method and binds it; it is none.
-        return cast("Input[T]", self._sending)
-
     def try_receive(self) -> MessageFuture[T]:
         """Claim the next message that is not claimed yet; see `Mailbox.try_receive`."""
         if self._claims is None:
-            self._claims = Claims(self._sending.give_back)
+            self._claims = Claims(self.inlet.give_back)
         self._leave_short_way()
         return self._claims.new(self._take)
 
     def _tell(self) -> None:
         """Call who has asked for a slot, one having been freed."""
-        if self._sending.slots is not None:
-            self._sending.slots.tell()
+        if (slots := self.slots) is not None:
+            slots.tell()
 
     def _leave_short_way(self) -> None:
         """Make the receiver look at claims and cancelling before each message."""
@@ -351,18 +323,18 @@ class QueueMailbox[T](Uncopied):
 
     def _look(self) -> T:
         """Return what a marker that was taken stands for; the marker, if it is for the end."""
-        try:
-            return self._sending.returned.pop(0)
-        except IndexError:
-            self._ending = True
-            self._leave_short_way()
-            return cast("T", Marker)
+        message = self.inlet.behind_marker()
+        if message is not Marker:
+            return message
+        self._ending = True
+        self._leave_short_way()
+        return cast("T", Marker)
 
     def _next(self, deadline: Deadline) -> T:
         """Wait for what comes next."""
         remaining = deadline.remaining()
         if remaining is None:
-            return receive_patiently(self._queue)
+            return receive_patiently(self.inlet.queue)
         try:
             if remaining == 0:
                 return self._get(timeout=0)
@@ -373,13 +345,13 @@ class QueueMailbox[T](Uncopied):
         raise MailboxEmpty("no message came within the timeout")
 
     def _last(self) -> T:
-        """Take what is left behind the marker; step 3 of the interleaving in `sending`."""
+        """Take what is left behind the marker; step 3 of the interleaving in `inlet`."""
         try:
-            return self._queue.get_nowait()
+            return self.inlet.queue.get_nowait()
         except queue.Empty:
-            self._sending.finish()
+            self._finish()
         try:
-            return self._queue.get_nowait()
+            return self.inlet.queue.get_nowait()
         except queue.Empty:
             raise self._closed_error() from None
 

@@ -9,7 +9,7 @@ waits, if there is one. Threads and tasks are served in the order in which they 
 a sender that comes at the moment at which a slot is freed may be earlier. Once shut, every sender
 that waits wakes.
 
-**Assumes.** What `sending` says of `SimpleQueue`; and that what is put is handed to the thread that
+**Assumes.** What `inlet` says of `SimpleQueue`; and that what is put is handed to the thread that
 waits in `get`, so that no `get_nowait` comes between (`tests/test_assumptions.py`). An interrupt
 that hits the main thread between taking a slot and putting its message costs the mailbox that slot.
 

@@ -6,7 +6,7 @@ from typing import final
 
 from threadpool_mb.mailbox.protocols import Mailbox
 from threadpool_mb.mailbox.receiving import QueueMailbox
-from threadpool_mb.mailbox.sending import QueueInput
+from threadpool_mb.mailbox.sending import MailboxInlet
 
 __all__ = ["Unlimited"]
 
@@ -26,4 +26,4 @@ class Unlimited:
 
     def create[T](self, *, on_dead_letter: Callable[[T], object] | None = None) -> Mailbox[T]:
         """Create a mailbox; see `MailboxConfig.create`."""
-        return QueueMailbox(QueueInput(on_dead_letter))
+        return QueueMailbox(MailboxInlet(on_dead_letter))

@@ -4,8 +4,8 @@ from typing import Final, Literal, cast, final, override
 
 from threadpool_mb.arguments import NEVER, Deadline
 from threadpool_mb.errors import Cancelled
+from threadpool_mb.mailbox.inlet import Marker
 from threadpool_mb.mailbox.protocols import Input, Mailbox, MailboxStats
-from threadpool_mb.mailbox.sending import Marker
 from threadpool_mb.mailbox.using import deliver_within
 from threadpool_mb.pool.generator_lanes import GeneratorLane, Kind
 from threadpool_mb.pool.workers import ended_well
@@ -33,6 +33,7 @@ class ForeignLane[K, M](GeneratorLane[K, M]):
         self._mailbox: Final = mailbox
         self._input: Final[Input[M]] = mailbox.new_input()
 
+    @override
     def deliver(self, message: M, /, deadline: Deadline = NEVER) -> bool:
         """Put one message into the mailbox, and a token into the queue; see `Lane.deliver`."""
         target = self._input
@@ -58,18 +59,21 @@ class ForeignLane[K, M](GeneratorLane[K, M]):
         if self.unattended:
             self.attend()
 
+    @override
     def stats(self) -> MailboxStats:
         """Return a snapshot of the mailbox."""
         return self._mailbox.stats()
 
-    def _shut(self) -> None:
+    @override
+    def shut(self) -> None:
         if self.cancelled:
             self._mailbox.cancel()
         else:
             self._mailbox.close()
-        super()._shut()
+        super().shut()
 
-    def _sweep(self) -> None:
+    @override
+    def sweep(self) -> None:
         # The queue has nothing but tokens.
         self._mailbox.abandon()
 
@@ -79,6 +83,7 @@ class ForeignLane[K, M](GeneratorLane[K, M]):
             return None
         return "stopped" if isinstance(error, Cancelled) else "drained"
 
+    @override
     def turn_for(self, _message: M, /) -> bool:
         """Take none: the messages wait in the user's mailbox."""
         return False

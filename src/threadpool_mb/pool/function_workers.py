@@ -10,23 +10,14 @@ from threadpool_mb.dead_letters import DeadLetterOffice
 from threadpool_mb.describing import describe
 from threadpool_mb.here import here
 from threadpool_mb.mailbox.own_kinds import own_mailbox
-from threadpool_mb.mailbox.protocols import Input, Mailbox, MailboxConfig
-from threadpool_mb.mailbox.sending import QueueInput
+from threadpool_mb.mailbox.protocols import Mailbox, MailboxConfig
 from threadpool_mb.markers import MISSING
-from threadpool_mb.pool.incarnation import Direct, Incarnation, Leftovers
+from threadpool_mb.pool.incarnation import Incarnation, Leftovers
 from threadpool_mb.pool.reports import ExitCause
 from threadpool_mb.pool.workers import Ended, ended_well, stop_cause
 from threadpool_mb.scheduling.threads import ThreadCache
 
 __all__ = ["FunctionWorkers"]
-
-
-def _direct[M](sending: Input[M]) -> Direct[M] | None:
-    """Return an input as what its senders may do themselves, if it has no limit and is ours."""
-    # pyright takes a callable in a slot for a method and binds it; it is none.
-    own: Any = sending
-    is_direct = isinstance(own, QueueInput) and cast("QueueInput[M]", own).slots is None
-    return cast("Direct[M]", own) if is_direct else None
 
 
 @final
@@ -55,11 +46,13 @@ class FunctionWorkers[K, M]:
         """Create a worker that is not entered yet; see `WorkerKind.new_incarnation`."""
         leftovers = Leftovers(key, self._office)
         mailbox: Mailbox[M] = self._config.create(on_dead_letter=leftovers)
-        sending = mailbox.new_input()
-        incarnation = Incarnation(key, leftovers, mailbox, sending, _direct(sending))
         own = own_mailbox(mailbox)
-        if own is not None and own.slots is not None:
-            own.slots.holder = incarnation
+        slots = None if own is None else own.slots
+        if own is not None and own is mailbox and slots is None:
+            return Incarnation(key, leftovers, mailbox, own.inlet, own.inlet)
+        incarnation = Incarnation(key, leftovers, mailbox, mailbox.new_input(), None)
+        if slots is not None:
+            slots.holder = incarnation
         return incarnation
 
     def start_at_once(self, _incarnation: Incarnation[K, M]) -> bool:

@@ -28,7 +28,7 @@ from threadpool_mb.describing import describe
 from threadpool_mb.errors import Cancelled
 from threadpool_mb.here import here
 from threadpool_mb.logs import logger_of
-from threadpool_mb.mailbox.sending import Marker
+from threadpool_mb.mailbox.inlet import Marker
 from threadpool_mb.mailbox.slots import Slots
 from threadpool_mb.markers import MISSING, Missing
 from threadpool_mb.pool.incarnation import Incarnation
@@ -247,6 +247,7 @@ class GeneratorLane[K, M](Lane[M]):
         """The name of the pool; see `HasReason`."""
         return self._kind.office.owner
 
+    @override
     def _bury(self, message: M, /) -> None:
         self._kind.office.take(self._key, message, self.reason)
 

@@ -8,13 +8,13 @@ from typing import Any, Final, cast, final
 
 from threadpool_mb.dead_letters import DeadLetterOffice
 from threadpool_mb.here import here
+from threadpool_mb.mailbox.inlet import IDLE
 from threadpool_mb.mailbox.protocols import Mailbox, MailboxConfig
 from threadpool_mb.mailbox.slots import Slots
 from threadpool_mb.pool.foreign_lanes import ForeignLane
 from threadpool_mb.pool.generator_lanes import GeneratorFunction, GeneratorLane, Kind
 from threadpool_mb.pool.incarnation import Incarnation, Leftovers, State
 from threadpool_mb.pool.workers import Ended
-from threadpool_mb.scheduling.lanes import IDLE
 from threadpool_mb.scheduling.shared_threads import SharedThreads
 
 __all__ = ["GeneratorWorkers"]

@@ -7,12 +7,13 @@ from typing import Final, Protocol, cast, final
 from threadpool_mb.dead_letters import DeadLetterOffice, DeadLetterReason
 from threadpool_mb.describing import describe
 from threadpool_mb.here import Awaited
+from threadpool_mb.mailbox.inlet import Inlet
 from threadpool_mb.mailbox.of_parent import INPUT_OF_PARENT
 from threadpool_mb.mailbox.own_kinds import own_mailbox
 from threadpool_mb.mailbox.protocols import Input, MailboxStats
 from threadpool_mb.mailbox.protocols import Mailbox as UserMailbox
 
-__all__ = ["Direct", "HasReason", "Incarnation", "Leftovers", "Mailbox", "State"]
+__all__ = ["HasReason", "Incarnation", "Leftovers", "Mailbox", "State"]
 
 
 class Mailbox(Protocol):
@@ -32,32 +33,6 @@ class Mailbox(Protocol):
 
     def stats(self) -> MailboxStats:
         """Return a snapshot."""
-        ...
-
-
-class Direct[M](Protocol):
-    """An input whose senders may do in their own frame what `deliver` does.
-
-    If it is not closed, they put, then look at `unattended`, and call `attend` if it is true.
-    """
-
-    @property
-    def closed(self) -> bool:
-        """Whether it takes no more messages."""
-        ...
-
-    @property
-    def put(self) -> Callable[[M], object]:
-        """Put a message."""
-        ...
-
-    @property
-    def unattended(self) -> int:
-        """Whether nobody will look at what was put, unless `attend` is called."""
-        ...
-
-    def attend(self) -> None:
-        """See to what was put."""
         ...
 
 
@@ -142,15 +117,15 @@ class Incarnation[K, M]:
         leftovers: HasReason,
         mailbox: Mailbox,
         sending: Input[M],
-        direct: Direct[M] | None,
+        direct: Inlet[M] | None,
     ) -> None:
         """Make a worker that is not entered yet."""
         self.key: Final = key
         self.leftovers: Final = leftovers
         self.mailbox: Final = mailbox
         self.input: Input[M] = sending
-        self.direct: Direct[M] | None = direct
-        """Where the mailbox has no limit: its input, for senders who do in their own frame what
+        self.direct: Inlet[M] | None = direct
+        """Where the mailbox has no limit: its inlet, for senders who do in their own frame what
         `deliver` does (which saves 25 ns of 140 on 3.14t and of 265 on 3.13t)."""
         self.end_error: BaseException | None = None
         """What it has raised, if it has failed. Its callers may have this for as long as they like:

@@ -9,7 +9,7 @@ The race of a sender and the end of a worker:
 1. The sender finds the worker in the table.
 2. The worker is removed, or ends; another may be initialized for the key.
 3. The sender delivers. Either the message is in the mailbox before it is abandoned, and is received
-   or becomes a dead letter there (`mailbox.sending`); or the sender finds the mailbox closed, by
+   or becomes a dead letter there (`mailbox.inlet`); or the sender finds the mailbox closed, by
    `closed` or by the `MailboxClosed` of `deliver`, and looks the key up again.
 """
 
@@ -31,7 +31,6 @@ from threadpool_mb.mailbox.unlimited import Unlimited
 from threadpool_mb.mailbox.using import check_mailbox_config
 from threadpool_mb.markers import MISSING, Missing
 from threadpool_mb.messages import Dispatch, Initialize, Remove
-from threadpool_mb.pool.batches import deliver_many
 from threadpool_mb.pool.calls import Calls
 from threadpool_mb.pool.dispatcher import Dispatcher
 from threadpool_mb.pool.incarnation import Incarnation
@@ -252,7 +251,7 @@ class Pool[K, M](AsyncLife[DrainReport[K]], Uncopied):
             TypeError: if the key cannot be hashed.
             Exception: what the iterable raises; those before it were taken.
         """
-        return deliver_many(self._find, self.dispatch, key, messages)
+        return self._undelivered.many(self.dispatch, key, messages)
 
     def dispatch_all(self, pairs: Iterable[tuple[K, M]], /) -> int:
         """Hand messages to their keys' workers, in order.

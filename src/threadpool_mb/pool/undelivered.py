@@ -1,9 +1,10 @@
-"""What becomes of a message that the worker it was for has not taken.
+"""What becomes of messages for a key: of many at once, and of one that its worker has not taken.
 
-**Guarantees.** It reaches the worker that follows, or becomes a dead letter, or the pool is closed
-and its sender is told so: one of the three.
+**Guarantees.** A message that the worker it was for has not taken reaches the worker that follows,
+or becomes a dead letter, or the pool is closed and its sender is told so: one of the three.
 """
 
+from collections.abc import Callable, Iterable
 from typing import Final, Literal, final
 
 from threadpool_mb.dead_letters import DeadLetterOffice, DeadLetterReason
@@ -47,6 +48,29 @@ class Undelivered[K, M]:
             except MailboxClosed:
                 tried = incarnation
         return self.nobody(key, message, tried)
+
+    def many(self, dispatch: Callable[[K, M], bool], key: K, messages: Iterable[M]) -> int:
+        """Deliver each message, and return how many were taken; see `Pool.dispatch_many`.
+
+        One look-up is for all of them, as long as the worker takes them. The first one goes through
+        `dispatch`, and so does each that a worker does not take directly: it looks the key up
+        again, and says what becomes of the message.
+        """
+        find = self._dispatcher.roster.routes.get
+        taken = 0
+        direct = put = None
+        for message in messages:
+            if direct is not None and put is not None and not direct.closed:
+                put(message)
+                if direct.unattended:
+                    direct.attend()
+                taken += 1
+                continue
+            taken += dispatch(key, message)
+            incarnation = find(key)
+            direct = None if incarnation is None else incarnation.direct
+            put = None if direct is None else direct.put
+        return taken
 
     def nobody(self, key: K, message: M, tried: Incarnation[K, M] | None) -> Literal[False]:
         """Make a dead letter of a message that no worker is left to take.

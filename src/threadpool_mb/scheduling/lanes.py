@@ -1,22 +1,20 @@
 """Lanes: messages that are handled in order, one at a time, by whichever shared thread has a turn.
 
-A lane is a queue, somebody who handles what comes out of it, and one try-lock that means "this lane
-is scheduled, or runs".
+A lane is an inlet (`mailbox.inlet`), a function that handles what comes out of it, and one try-lock
+that means "this lane is scheduled, or runs".
 
 **Guarantees.** A lane is run by one thread at a time. Messages are handled in the order in which
-they came. Each message whose `deliver` returned `True`, or that was put as `Lane` says, is handled,
-or becomes a dead letter, exactly once. A lane that holds messages is scheduled or runs, once it has
+they came. A lane that holds messages is scheduled or runs, once it has
 begun. It has at most `throughput` messages handled in a turn, and then goes to the end of the line.
 
-**Assumes.** What `mailbox.sending` says of `SimpleQueue`, also of a subclass
-(`tests/test_assumptions.py`).
+**Assumes.** What `mailbox.inlet` says of `SimpleQueue`.
 
-The words: a lane is *busy* while its lock is held. `unattended` says what a sender has to do about
-what it has put: `IDLE`, schedule the lane; `DONE`, sweep; 0, nothing. Only who holds the lock
-writes it. A lane is born busy: it begins when its owner schedules it first.
+The words: a lane is *busy* while its lock is held. A sender wakes an idle lane by scheduling it.
+Only the thread that holds the lock writes `unattended`. A lane is born busy: it begins when its
+owner schedules it first.
 
-The interleaving that must not lose a wake-up. The sender is (1) to (3), the thread at the end of a
-turn is (a) to (d):
+The interleaving that must not lose a wake-up is that of an inlet, with the lock added. The sender
+is (1) to (3), the thread at the end of a turn is (a) to (d):
 
 1. The sender, who has found `closed` unset, puts a message.
 2. It reads `unattended`; it is `IDLE`.
@@ -34,58 +32,40 @@ the turn that follows finds the message. Without (c), a message that is put betw
 look in (a) and its writing waits until the next one comes.
 
 Closing is a message too, the marker: so a lane that is idle wakes for it. The end of a lane is that
-of a mailbox (`mailbox.sending`): `closed` is read before a message is put, `DONE` is written before
-the last look into the queue, and the lock is never released.
-
-A lane is its own queue, which saves 120 bytes a worker: an object, and the bound `put`
-(`benchmarks/`, "million").
+of each inlet; the lock is never released after it.
 """
 
 import queue
 import threading
-from typing import Final, cast
+from typing import Final, override
 
-from threadpool_mb.arguments import NEVER, Deadline
-from threadpool_mb.forking import remade_in_children
+from threadpool_mb.mailbox.inlet import DONE, IDLE, PUT, TAKEN, Inlet, ending
 from threadpool_mb.mailbox.protocols import MailboxStats
-from threadpool_mb.mailbox.sending import Marker, sweep
-from threadpool_mb.mailbox.slots import Slots, refuse
+from threadpool_mb.mailbox.slots import Slots
 from threadpool_mb.scheduling.shared_threads import SharedThreads
 
-__all__ = ["DONE", "IDLE", "Lane"]
+__all__ = ["Lane"]
 
-IDLE: Final = 1
-"""Nobody has the lane in hand: who puts a message schedules it."""
-DONE: Final = 2
-"""Nothing more will be handled: who has put a message sweeps."""
-
-_PUT: Final = 1
-_TAKEN: Final = 2
 
 _INIT_MAKES_QUEUE: Final = queue.SimpleQueue.__init__ is not object.__init__  # pyright: ignore[reportUnknownMemberType]
 """Whether `SimpleQueue` is what gevent or eventlet has put in the place of the one of C, which is
 made by `__new__` alone: a call for nothing costs a lane 50 to 300 ns, of 0.5 to 0.8 µs."""
 
-_shutting: Final = remade_in_children(threading.RLock())
-"""Makes each lane be shut once; as in `mailbox.sending`."""
 
-
-class Lane[M](queue.SimpleQueue[M]):
+class Lane[M](queue.SimpleQueue[M], Inlet[M]):
     """Takes messages like an `Input`, and is told of its end like a mailbox.
 
-    Subclasses say what is done with the messages. Where there is no limit a sender may do in its
-    own frame what `deliver` does: look at `closed`, `put`, look at `unattended`, and call `attend`
-    if that is true.
+    Subclasses say what is done with the messages.
 
     Threads: internally synchronized, but for `turn` and what it calls.
     """
 
     __slots__ = (
         "_busy",
-        "_marked",
         "_threads",
         "cancelled",
         "closed",
+        "marked",
         "slots",
         "unattended",
     )
@@ -98,45 +78,17 @@ class Lane[M](queue.SimpleQueue[M]):
         """Make an empty lane that is busy until it was scheduled and has had a turn."""
         if _INIT_MAKES_QUEUE:
             super().__init__()
+        self._open(slots)
         self._threads: Final = threads
-        self.slots: Final = slots
-        """The slots of a lane with a limit."""
         self._busy: Final = threading.Lock()
         self._busy.acquire()
-        self.unattended: int = 0
-        self.closed: bool = False
         self.cancelled: bool = False
-        self._marked: int = 0
 
-    def deliver(self, message: M, /, deadline: Deadline = NEVER) -> bool:
-        """Put one message into the lane; see `Input.deliver` and `QueueInput.deliver_within`."""
-        slots = self.slots
-        while slots is not None:  # not a loop; see `mailbox.sending`
-            try:
-                slots.take()
-                break
-            except queue.Empty:
-                pass
-            if slots.wait(deadline):
-                break
-            return False
-        if self.closed:
-            if slots is not None:
-                slots.free(None)
-            refuse(message)
-        self.put(message)
-        if self.unattended:
-            self.attend()
-        return True
-
-    def deliver_within(self, message: M, deadline: Deadline) -> bool:
-        """Put one message into the lane; see `QueueInput.deliver_within`."""
-        return self.deliver(message, deadline)
-
+    @override
     def attend(self) -> None:
-        """See to what was put into a lane that nobody looks at."""
+        """Schedule the lane, if it is idle; sweep, if it has ended."""
         if self.unattended == DONE:
-            self._sweep()
+            self.sweep()
             return
         threads = self._threads
         put = threads.put
@@ -163,9 +115,7 @@ class Lane[M](queue.SimpleQueue[M]):
 
     def close(self) -> None:
         """Take no more messages; end when those that were taken are handled. Blocks: never."""
-        self._shut()
-        if self.unattended == IDLE:
-            self.attend()
+        self.shut()
 
     def cancel(self) -> None:
         """Take no more messages; end before the next one is handled. Blocks: never."""
@@ -185,14 +135,14 @@ class Lane[M](queue.SimpleQueue[M]):
 
         Blocks: as long as the dead-letter function does.
         """
-        self._shut()
-        self.unattended = DONE
-        self._sweep()
+        self.shut()
+        self.finish()
+        self.sweep()
 
     def stats(self) -> MailboxStats:
         """Return a snapshot of the lane."""
         return MailboxStats(
-            messages=max(0, self.qsize() - (self._marked == _PUT)),
+            messages=max(0, self.qsize() - (self.marked == PUT)),
             senders_waiting=0 if self.slots is None else self.slots.waiting,
             closed=self.closed,
             cancelled=self.cancelled,
@@ -277,28 +227,11 @@ class Lane[M](queue.SimpleQueue[M]):
         """Handle at most as many messages as belong into a turn; `False` if the lane has ended."""
         raise NotImplementedError
 
-    def _shut(self) -> None:
-        self.closed = True
-        with _shutting:
-            if not self._marked:
-                self.put(cast("M", Marker))
-                if self.slots is not None:
-                    self.slots.shut()
-                # Last; see `QueueInput.shut`.
-                self._marked = _PUT
-
     def _marker_was_taken(self) -> None:
-        with _shutting:
-            self._marked = _TAKEN
+        with ending:
+            self.marked = TAKEN
 
     @property
     def _drained(self) -> bool:
         """Whether the lane was closed, and all that was put before that was taken."""
-        return self._marked == _TAKEN and not self.qsize()
-
-    def _sweep(self) -> None:
-        sweep(self, [], self._bury)
-
-    def _bury(self, message: M, /) -> None:
-        """Make a dead letter of `message`."""
-        raise NotImplementedError
+        return self.marked == TAKEN and not self.qsize()

@@ -9,7 +9,7 @@ time for what was moved already, however many turns wait.
 were put, but for those that were brought forward; and where threads are one too many, those that
 were moved aside come last. At most `_IN_A_ROW` turns come before others that have waited longer.
 
-**Assumes.** What `mailbox.sending` says of `SimpleQueue`. A turn is in here once at most.
+**Assumes.** What `mailbox.inlet` says of `SimpleQueue`. A turn is in here once at most.
 
 Threads look at `moved` before they wait in the queue, and so nobody wakes one for a turn that is
 not in there. The mover is (1) to (3), a thread that has found the queue empty (a) to (c):

@@ -9,7 +9,7 @@ be given its turn. Once another thread is given what it waits for, it rests (`re
 when it was not needed for some time. When `join` has returned, no thread is left, nor one that was
 just being started.
 
-**Assumes.** What `mailbox.sending` says of `SimpleQueue`; of two that pop one entry of a dict, one
+**Assumes.** What `mailbox.inlet` says of `SimpleQueue`; of two that pop one entry of a dict, one
 gets it. Turns raise nothing; what they raise all the same is logged, and the thread goes on.
 
 When to ask for one more thread: when none is idle and more turns wait than threads are *starting*,
