@@ -15,8 +15,6 @@ from pathlib import Path
 from typing import Final
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from tests.helpers import RaisingHandler, refusing_threads
 
@@ -90,12 +88,6 @@ def pytest_itemcollected(item: pytest.Item) -> None:
         item.add_marker(pytest.mark.same_everywhere)
 
 
-@settings(max_examples=1, database=None)
-@given(st.none())
-def _draw_nothing(_: None) -> None:
-    """Let Hypothesis make what it makes once in a process."""
-
-
 def pytest_collection_finish() -> None:
     """Take all that is there once the tests are collected out of the collector's sight.
 
@@ -106,9 +98,22 @@ def pytest_collection_finish() -> None:
     something holds it, and what is frozen is no referrer: with `CI` set, the first test that drew
     something failed on the GIL build of 3.14.
     """
-    _draw_nothing()
+    if "hypothesis" in sys.modules:  # not where no test that was collected draws anything
+        _draw_nothing()
     gc.collect()
     gc.freeze()
+
+
+def _draw_nothing() -> None:
+    """Let Hypothesis make what it makes once in a process."""
+    from hypothesis import given, settings, strategies  # noqa: PLC0415 - not in each environment
+
+    @settings(max_examples=1, database=None)
+    @given(strategies.none())
+    def draw(_: None) -> None:
+        pass
+
+    draw()
 
 
 @pytest.hookimpl(wrapper=True)
