@@ -56,6 +56,9 @@ class MailboxInlet[T](Inlet[T]):
         "unattended",
     )
 
+    put: Callable[[T], object]
+    unattended: int
+
     def __init__(
         self, on_dead_letter: Callable[[T], object] | None, slots: Slots | None = None
     ) -> None:

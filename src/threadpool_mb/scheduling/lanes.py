@@ -70,6 +70,10 @@ class Lane[M](queue.SimpleQueue[M], Inlet[M]):
         "unattended",
     )
 
+    closed: bool
+    marked: int
+    unattended: int
+
     def __init__(
         self,
         threads: SharedThreads,
