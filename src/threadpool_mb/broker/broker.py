@@ -309,7 +309,7 @@ class Broker[M, K, W, R](AsyncLife[BrokerDrainReport], Uncopied):
         Blocks: until all resources are cleaned.
 
         Raises:
-            Exception: what has stopped the broker; see `join`.
+            BaseException: what has stopped the broker; see `join`.
         """
         try:
             self.cancel()

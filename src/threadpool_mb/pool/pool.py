@@ -125,9 +125,10 @@ class Pool[K, M](AsyncLife[DrainReport[K]], Uncopied):
                 which that turned out; without it they are logged at WARNING, at most once a second
                 for a reason. An `Exception` that it raises is logged.
             on_worker_exit: called with the end of each worker that was started, on that worker's
-                thread, after what it left became dead letters and before the next worker of the
-                key starts. It may call `initialize` to start that one (`PoolClosed`, while the pool
-                drains). What it raises is logged.
+                thread, and of each that was refused a thread, on the dispatcher's; after what it
+                left became dead letters and before the next worker of the key starts. It may call
+                `initialize` to start that one (`PoolClosed`, while the pool drains). What it raises
+                is logged.
 
         Raises:
             TypeError: if the worker is neither, or an argument is of a wrong type.
