@@ -76,7 +76,8 @@ def test_a_process_that_takes_too_long_shows_its_stacks_and_ends(tmp_path: Path)
 
     assert result.failed == ("ran",)
     assert "Timeout" in told
-    assert "most recent call first" in told
+    # `faulthandler` takes no lock: where a thread ends at that moment, this is all that it writes.
+    assert "most recent call first" in told or "<freed thread state>" in told
 
 
 def test_a_process_that_gets_no_memory_under_its_cap_has_failed(tmp_path: Path) -> None:
