@@ -69,6 +69,11 @@ class Scene:
         assert sorted(self.received + self.dead) == sorted(self.accepted)
 
 
+def inputless(config: mb.MailboxConfig) -> Callable[[], Scene]:
+    """Return what makes a scene whose mailbox has handed out no input yet."""
+    return lambda: Scene(config, has_input=False)
+
+
 class LateScene(Scene):
     """Its sender has passed the check of an open mailbox, and stopped before or after its put."""
 
@@ -104,10 +109,7 @@ def test_wherever_a_sender_is_interrupted_by_the_end_its_message_is_received_or_
 def test_wherever_the_making_of_an_input_is_interrupted_by_the_end_the_input_refuses(
     config: mb.MailboxConfig, end: str
 ) -> None:
-    def prepare() -> Scene:
-        return Scene(config, has_input=False)
-
-    for scene, maker in each_step(prepare, lambda scene: scene.mailbox.new_input()):
+    for scene, maker in each_step(inputless(config), lambda scene: scene.mailbox.new_input()):
         if held(ending):
             maker.result()
         getattr(scene, end)()
@@ -122,10 +124,7 @@ def test_wherever_the_making_of_an_input_is_interrupted_by_the_end_the_input_ref
 def test_wherever_an_end_is_interrupted_by_the_making_of_an_input_the_input_refuses_after_it(
     config: mb.MailboxConfig, end: str
 ) -> None:
-    def prepare() -> Scene:
-        return Scene(config, has_input=False)
-
-    for scene, ender in each_step(prepare, lambda scene: getattr(scene, end)()):
+    for scene, ender in each_step(inputless(config), lambda scene: getattr(scene, end)()):
         if held(ending):
             ender.result()
         made = scene.mailbox.new_input()
@@ -158,10 +157,7 @@ def test_wherever_a_task_that_asks_to_be_woken_is_interrupted_by_the_end_the_mai
 def test_wherever_a_sender_that_makes_its_input_is_interrupted_by_the_end_nothing_is_lost(
     config: mb.MailboxConfig, end: str
 ) -> None:
-    def prepare() -> Scene:
-        return Scene(config, has_input=False)
-
-    for scene, sender in each_step(prepare, lambda scene: scene.deliver("late")):
+    for scene, sender in each_step(inputless(config), lambda scene: scene.deliver("late")):
         if held(ending):
             sender.result()
         getattr(scene, end)()
