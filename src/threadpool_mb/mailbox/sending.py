@@ -56,6 +56,7 @@ class MailboxInlet[T](Inlet[T]):
         "unattended",
     )
 
+    # Said again for `pyright --verifytypes`: what a subclass sets, it is to give a type.
     put: Callable[[T], object]
     unattended: int
 

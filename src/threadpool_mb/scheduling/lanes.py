@@ -70,6 +70,7 @@ class Lane[M](queue.SimpleQueue[M], Inlet[M]):
         "unattended",
     )
 
+    # Said again for `pyright --verifytypes`: what a subclass sets, it is to give a type.
     closed: bool
     marked: int
     unattended: int
