@@ -81,8 +81,8 @@ _IN_SUBCLASSES: Final[tuple[str, ...]] = ()
 ending: Final = remade_in_children(threading.RLock())
 """Makes each step towards the end of an inlet happen once.
 
-Guards `marked`, the step to `DONE`, and who is woken; nobody waits under it. One for all inlets: it
-is held for some ten nanoseconds in an inlet's life, and a lock each would cost 48 bytes on
+Guards `marked`, the step to `DONE`, and the wakers; no thread waits under it. One for all inlets:
+it is held for some ten nanoseconds in an inlet's life, and a lock each would cost 48 bytes on
 t-builds.
 """
 
@@ -170,8 +170,8 @@ class Inlet[M]:
                 self.put(cast("M", Marker))
                 if self.slots is not None:
                     self.slots.shut()
-                # Last: what was interrupted is done again by the next one who shuts the inlet. A
-                # second marker, or a slot too many, does no harm then.
+                # Last: what was interrupted is done again by the next `shut`. A second marker, or a
+                # slot too many, does no harm then.
                 self.marked = PUT
         # The marker is a message, too.
         if self.unattended == IDLE:

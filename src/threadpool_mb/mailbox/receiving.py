@@ -111,7 +111,7 @@ class QueueMailbox[T](Sending[T], Uncopied):
 
         Blocks: never.
         """
-        # In this order: whoever sees that it is cancelled shall find that no message is taken.
+        # In this order: a thread that sees `cancelled` shall find that no message is taken.
         self._leave_short_way()
         self._cancelled = True
         self.close()
@@ -168,7 +168,7 @@ class QueueMailbox[T](Sending[T], Uncopied):
                 try:
                     message = get()
                 except queue.Empty:
-                    break  # who abandons the mailbox has taken them out
+                    break  # the thread that abandons the mailbox has taken them out
                 if message is not Marker:
                     if free is not None:
                         free(None)
@@ -203,7 +203,7 @@ class QueueMailbox[T](Sending[T], Uncopied):
             while self._plain:
                 if waiting := qsize():
                     # `get(True)` as often, unless the receiver is stopped. It hardly ever waits:
-                    # who abandons the mailbox may take messages out, and leaves the marker.
+                    # the thread that abandons the mailbox may take messages, and leaves the marker.
                     all_taken: list[None] = []
                     unless_stopped = iter(cast("Callable[[], bool]", running.__sizeof__), _EMPTY)
                     turns = itertools.chain(
@@ -282,7 +282,7 @@ class QueueMailbox[T](Sending[T], Uncopied):
         return self._claims.new(self._take)
 
     def _tell(self) -> None:
-        """Call who has asked for a slot, one having been freed."""
+        """Give the free slots to the askers that stand in the line, one having been freed."""
         if (slots := self.slots) is not None:
             slots.tell()
 
@@ -305,7 +305,7 @@ class QueueMailbox[T](Sending[T], Uncopied):
             return future.wait(deadline)
 
     def _take(self, deadline: Deadline) -> T:
-        """Take the oldest message, whoever claims it."""
+        """Take the oldest message, for whichever claim."""
         while True:
             if self._cancelled:
                 msg = "the receiver was asked to stop"

@@ -51,7 +51,7 @@ class HasReason(Protocol):
     """What makes dead letters of what a worker has left in its mailbox."""
 
     reason: DeadLetterReason
-    """Why messages are left over; whoever ends the worker sets it first."""
+    """Why messages are left over; the thread that ends the worker sets it first."""
 
     @property
     def owner(self) -> str:
@@ -88,7 +88,7 @@ class Leftovers[K, M]:
 class Incarnation[K, M]:
     """A worker of a key, from `initialize` to its end.
 
-    To those who call it, it is the `Holder` of their calls.
+    To its callers it is the `Holder` of their calls.
 
     `number`, `state`, `current`, `predecessor` and `successor` belong to the roster, which guards
     them with its lock; the rest never changes.
@@ -125,7 +125,7 @@ class Incarnation[K, M]:
         self.mailbox: Final = mailbox
         self.input: Input[M] = sending
         self.direct: Inlet[M] | None = direct
-        """Where the mailbox has no limit: its inlet, for senders who do in their own frame what
+        """Where the mailbox has no limit: its inlet, for senders that do in their own frame what
         `deliver` does (which saves 25 ns of 140 on 3.14t and of 265 on 3.13t)."""
         self.end_error: BaseException | None = None
         """What it has raised, if it has failed. Its callers may have this for as long as they like:
@@ -155,7 +155,7 @@ class Incarnation[K, M]:
             expedite()
 
     def forked(self) -> None:
-        """Get no message any more, whoever sends it; in a child of `os.fork`."""
+        """Get no message any more, from any sender; in a child of `os.fork`."""
         self.direct = None
         self.input = INPUT_OF_PARENT
 

@@ -16,7 +16,7 @@ owner schedules it first.
 The interleaving that must not lose a wake-up is that of an inlet, with the lock added. The sender
 is (1) to (3), the thread at the end of a turn is (a) to (d):
 
-1. The sender, who has found `closed` unset, puts a message.
+1. The sender, which has found `closed` unset, puts a message.
 2. It reads `unattended`; it is `IDLE`.
 3. It tries the lock. If it gets it, it writes 0 and schedules the lane.
 a. The thread finds the queue empty and writes `IDLE`.
@@ -136,7 +136,7 @@ class Lane[M](queue.SimpleQueue[M], Inlet[M]):
             self.slots.forked()
 
     def abandon(self) -> None:
-        """Make dead letters of what is left: for who holds the lock, once nothing is to be handled.
+        """Make dead letters of what is left; the caller holds the lock, and handles nothing more.
 
         Blocks: as long as the dead-letter function does.
         """
@@ -162,7 +162,7 @@ class Lane[M](queue.SimpleQueue[M], Inlet[M]):
         """Have one message handled on the caller's thread, if the lane is idle.
 
         The order is kept, because an idle lane has no other message; and so is the exclusion,
-        because the caller takes the lock as whoever schedules the lane does.
+        because the caller takes the lock as a sender that schedules the lane does.
 
         The caller may be the main thread, where an interrupt comes between any two calls. `held`
         says whether this thread has yet to let go of the lane; no interrupt comes between a step
