@@ -22,6 +22,7 @@ ONE: list[str] = [
     "QueueInput",
     "ClaimedMessage",
     "Reply",
+    "ReplyFuture",
     "ReplyBox",
 ]
 COPY: dict[str, Callable[[object], object]] = {
@@ -73,6 +74,7 @@ def made() -> Iterator[dict[str, object]]:
             mailbox.new_input(),
             mailbox.try_receive(),
             reply,
+            reply.as_future(),
             box,
         ]
         yield {type(one).__name__: one for one in each}

@@ -12,6 +12,7 @@ from tests.helpers import DEADLINE, Running, until
 from threadpool_mb import (
     Blocking,
     Broker,
+    BrokerConfig,
     Call,
     CallNotDelivered,
     CallTimedOut,
@@ -247,3 +248,25 @@ def test_the_caller_of_a_broker_that_is_cancelled_first_learns_that_nobody_had_b
     error = error_of(lambda: waiting.result(timeout=DEADLINE))
     assert isinstance(error, WorkerGone)
     assert (error.__cause__, error.started) == (None, False)
+
+
+@pytest.mark.parametrize("address", [Dispatch, Initialize])
+@pytest.mark.parametrize("max_threads", [None, 1, 2])
+def test_the_caller_of_a_dropped_call_is_told_while_the_broker_is_idle(
+    max_threads: int | None, address: type[Dispatch[Any, Any]] | type[Initialize[Any, Any]]
+) -> None:
+    """A free-threaded build frees what another thread has made when that one runs (gh-157838)."""
+    config: BrokerConfig[Any, Any, Any, int] = BrokerConfig(
+        demultiplex=lambda message: Initialize(0) if message is None else address(0, message),
+        create=lambda _key, _message: 1,
+        handle=lambda _key, _message, _resource: None,
+        clean=lambda _key, _resource: None,
+    )
+    with Broker(config, max_threads=max_threads) as broker:
+        if address is Dispatch:
+            broker.input.deliver(None)
+
+        error = error_of(lambda: call(broker.input, Echo("dropped"), timeout=DEADLINE))
+
+    assert type(error) is WorkerGone
+    assert error.reason == "its reply box was dropped"

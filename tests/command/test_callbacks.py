@@ -299,6 +299,23 @@ def test_without_memory_for_the_answer_nobody_is_told_and_it_can_be_given_again(
     assert (called, future.result(timeout=0)) == ([reply], 1)
 
 
+@pytest.mark.parametrize("timeout", [float("nan"), "1", True, [0]])
+@pytest.mark.parametrize("when", ["before the answer", "after it"])
+@pytest.mark.parametrize("name", ["result", "exception"])
+def test_a_futures_timeout_that_is_no_number_of_seconds_is_named(
+    timeout: object, when: str, name: str
+) -> None:
+    reply, box = asked()
+    future = reply.as_future()
+    if when == "after it":
+        box.reply(1)
+
+    with pytest.raises(ValueError, match="timeout must be seconds") as raised:
+        getattr(future, name)(timeout)
+
+    assert repr(timeout) in str(raised.value)
+
+
 @pytest.mark.parametrize("error", [MemoryError, KeyboardInterrupt])
 def test_a_future_has_its_answer_though_the_thread_that_gave_it_could_not_tell(
     error: type[BaseException], monkeypatch: pytest.MonkeyPatch

@@ -1,8 +1,11 @@
 """`KeyedExecutor`: names, and keys and tasks that are odd."""
 
 import concurrent.futures
+import functools
 import re
 import threading
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -70,3 +73,29 @@ def test_a_key_that_changes_strands_none_of_its_tasks(
         until(lambda: "looking it up failed" in caplog.text)
         key.value = 1
         assert executor.submit_keyed(key, lambda: "again").result(DEADLINE) == "again"
+
+
+@pytest.mark.parametrize("function", [None, 3])
+@pytest.mark.parametrize("through", ["submit", "submit_keyed", "view"])
+def test_what_cannot_be_called_fails_its_own_task_as_calling_it_does(
+    function: Callable[[], object], through: str
+) -> None:
+    with KeyedExecutor(1) as executor:
+        submit: dict[str, Callable[[Any], concurrent.futures.Future[Any]]] = {
+            "submit": executor.submit,
+            "submit_keyed": functools.partial(executor.submit_keyed, "a"),
+            "view": executor.for_key("a").submit,
+        }
+        error = submit[through](function).exception(DEADLINE)
+
+        assert type(error) is TypeError
+        assert str(error) == f"'{type(function).__name__}' object is not callable"
+        assert executor.submit(int).result(DEADLINE) == 0
+
+
+@pytest.mark.parametrize("max_workers", [0, -1, True, "2", 2.5, float("nan")], ids=repr)
+def test_a_number_of_threads_that_is_none_is_named(max_workers: Any) -> None:  # noqa: ANN401
+    with pytest.raises(ValueError, match="^max_workers must be greater than 0") as raised:
+        KeyedExecutor(max_workers)
+
+    assert repr(max_workers) in str(raised.value)

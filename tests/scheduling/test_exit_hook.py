@@ -20,7 +20,7 @@ from threadpool_mb.scheduling.exit_hook import close_at_exit
 def _the_interpreter_does_not_exit(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a test call what runs at exit, and leave no trace of it."""
     monkeypatch.setattr(exit_hook, "_open", [])
-    monkeypatch.setattr(exit_hook, "_keep_at_most", 32)
+    monkeypatch.setattr(exit_hook, "_keep_at_most", exit_hook._MOST_DEAD)
     monkeypatch.setattr(exit_hook, "_exiting", threading.Event())
 
 

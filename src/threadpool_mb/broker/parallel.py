@@ -7,13 +7,19 @@ was stopped before its turn or its key cannot be looked up, before `join` return
 **Assumes.** One thread calls `take` and `join`, the broker's. What `executor.table` guarantees:
 each message is a task of its key. Reading and writing an attribute is atomic.
 
+A message goes from one thread to the other in a list, which the thread that handles it empties. A
+free-threaded build frees what the broker's thread has made, and another thread has dropped, only
+when the broker's thread runs again (gh-157838). While it waits in its mailbox, a task and what
+`demultiplex` returned would keep a message alive that `handle` has dropped, so that the caller of a
+dropped call would not be told.
+
 A limit of the mailbox is a limit here too: beyond it the broker's thread waits before it takes the
 next message, so that the mailbox fills and its senders feel it.
 """
 
 import threading
 from collections.abc import Callable
-from typing import Any, Final, final
+from typing import Any, Final, cast, final
 
 from threadpool_mb.arguments import Deadline
 from threadpool_mb.broker.resources import Address, Resources
@@ -23,6 +29,8 @@ from threadpool_mb.executor.futures import KeyedFuture
 from threadpool_mb.executor.table import Table
 from threadpool_mb.executor.tasks import Task
 from threadpool_mb.logs import logger_of
+from threadpool_mb.markers import Missing
+from threadpool_mb.messages import Dispatch
 
 __all__ = ["ParallelHandling"]
 
@@ -90,7 +98,7 @@ class ParallelHandling[K, W, R]:
                         "%s: the system starts no thread, it goes on alone", self._owner
                     )
                 self._alone = True
-                self._run(address)
+                self._run(*_in_hand(address))
                 return
         self._alone = False
         try:
@@ -101,13 +109,15 @@ class ParallelHandling[K, W, R]:
         except BaseException as error:
             # The key's; it ends the broker.
             self._free()
-            self._resources.drop(address, DeadLetterReason.WORKER_FAILED, error)
+            self._resources.drop(
+                address.key, address.message, DeadLetterReason.WORKER_FAILED, error
+            )
             raise
 
     def _task(self, address: Address[K, W]) -> Task:
         shard = self._table.shard(address.key)
         future: KeyedFuture[Any] = KeyedFuture(shard, address.key)
-        return Task(shard, address.key, future, self._run, (address,), None, None)
+        return Task(shard, address.key, future, self._run, _in_hand(address), None, None)
 
     def stop(self) -> None:
         """Make dead letters of what is not handled yet, when its turn comes."""
@@ -141,13 +151,15 @@ class ParallelHandling[K, W, R]:
         """Return whether the thread is one of these."""
         return thread in self._table.threads
 
-    def _run(self, address: Address[K, W]) -> None:
-        """Handle a message; the task of one. What it raises nobody reads."""
+    def _run(self, key: K, messages: list[W | Missing], initialize: bool) -> None:  # noqa: FBT001 - of the task
+        """Handle the one message of the list; a task. Nobody reads what it raises."""
         try:
             if self._stopped:
-                self._resources.drop(address, DeadLetterReason.POOL_CLOSED)
+                self._resources.drop(key, messages.pop(), DeadLetterReason.POOL_CLOSED)
+            elif initialize:
+                self._resources.initialize(key, messages.pop())
             else:
-                self._resources.take(address)
+                self._resources.dispatch(key, cast("W", messages.pop()))
         except BaseException as error:  # noqa: BLE001 - `join` raises it
             self.stop()
             self._failed(error)
@@ -157,3 +169,8 @@ class ParallelHandling[K, W, R]:
     def _free(self) -> None:
         if self._room is not None:
             self._room.release()
+
+
+def _in_hand[K, W](address: Address[K, W]) -> tuple[K, list[W | Missing], bool]:
+    """Return what `_run` is called with; see the module."""
+    return address.key, [address.message], not isinstance(address, Dispatch)

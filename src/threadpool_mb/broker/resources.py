@@ -66,19 +66,20 @@ class Resources[K, W, R]:
     def take(self, address: Address[K, W]) -> None:
         """Handle one message; only what is no `Exception` leaves."""
         if isinstance(address, Dispatch):
-            self._dispatch(address.key, address.message)
+            self.dispatch(address.key, address.message)
         else:
-            self._initialize(address.key, address.message)
+            self.initialize(address.key, address.message)
 
     def drop(
         self,
-        address: Address[K, W],
+        key: K,
+        message: W | Missing,
         reason: DeadLetterReason,
         cause: BaseException | None = None,
     ) -> None:
         """Make a dead letter of a message, if there is one."""
-        if address.message is not MISSING:
-            self._office.take(address.key, address.message, reason, cause)
+        if message is not MISSING:
+            self._office.take(key, message, reason, cause)
 
     def refuse(self, address: Address[K, W], error: Exception) -> None:
         """Log that a key cannot be looked up, and drop its message."""
@@ -86,12 +87,14 @@ class Resources[K, W, R]:
         _logger.error("%s: the key %s cannot be looked up", self._owner, key, exc_info=error)
         is_dispatch = isinstance(address, Dispatch)
         self.drop(
-            address,
+            address.key,
+            address.message,
             DeadLetterReason.UNKNOWN_KEY if is_dispatch else DeadLetterReason.WORKER_FAILED,
             error,
         )
 
-    def _dispatch(self, key: K, message: W) -> None:
+    def dispatch(self, key: K, message: W) -> None:
+        """Handle the message of a `Dispatch`; see `take`."""
         entry = cause = None
         try:
             entry = self._entries.get(key)
@@ -110,7 +113,8 @@ class Resources[K, W, R]:
         if entry is not None:
             self._handle(entry, message)
 
-    def _initialize(self, key: K, message: W | Missing) -> None:
+    def initialize(self, key: K, message: W | Missing) -> None:
+        """Create a resource, and handle the message of an `Initialize`; see `take`."""
         entry = cause = None
         reason = DeadLetterReason.WORKER_FAILED
         try:

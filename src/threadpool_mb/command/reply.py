@@ -124,7 +124,7 @@ class _Callback[R]:
 
 
 @final
-class ReplyFuture[R](concurrent.futures.Future[R]):
+class ReplyFuture[R](Uncopied, concurrent.futures.Future[R]):
     """A future that is waited for as its reply is: by a worker, too, of the pool that answers.
 
     It refers to the answer, which refers to it by a callback, until the answer is there.
@@ -144,6 +144,7 @@ class ReplyFuture[R](concurrent.futures.Future[R]):
 
         Raises:
             TimeoutError: if the timeout ran out.
+            ValueError: if it is no number of seconds.
         """
         try:
             left = self._wait(timeout)
@@ -166,15 +167,15 @@ class ReplyFuture[R](concurrent.futures.Future[R]):
 
         Raises:
             CallDeadlock: if that would be for ever.
+            ValueError: if the timeout is no number of seconds.
         """
+        deadline = Deadline(timeout)
         answer = self.answer
-        if answer is None or (timeout is not None and not timeout > 0):
-            return timeout
-        deadline = Deadline(None if timeout is None else float(timeout))
-        if answer.outcome() is None:
-            answer.wait(deadline)
-        # The thread that has answered may be kept from filling it: by an interrupt, no memory.
-        self.fill()
+        if answer is not None:
+            if answer.outcome() is None and deadline.remaining() != 0:
+                answer.wait(deadline)
+            # The thread that has answered may be kept from filling it: by an interrupt, no memory.
+            self.fill()
         return deadline.remaining()
 
     def fill(self) -> None:

@@ -82,13 +82,15 @@ class KeyedExecutor(StandardExecutor):
                 whoever submits it; `"empty"`, an empty one, but for what the initializer has set.
 
         Raises:
-            ValueError: if `max_workers` is not at least 1, or `context` is another word.
+            ValueError: if `max_workers` is no int of at least 1, or `context` is another word.
             TypeError: if the initializer cannot be called.
         """
         if max_workers is None:
             max_workers = default_max_threads()
-        elif isinstance(max_workers, bool) or max_workers <= 0:
-            raise ValueError(f"max_workers must be greater than 0, not {describe(max_workers)}")
+        elif not _is_positive_int(max_workers):
+            raise ValueError(
+                f"max_workers must be greater than 0, and an int, not {describe(max_workers)}"
+            )
         if initializer is not None and not callable(initializer):  # pyright: ignore[reportUnnecessaryComparison]
             raise TypeError(f"initializer must be a callable, not {describe(initializer)}")
 
@@ -290,3 +292,7 @@ class KeyedExecutor(StandardExecutor):
             f"<KeyedExecutor {table.name!r} [{counted(threads, 'thread')}"
             f" | {counted(keys, 'key')} busy | {state}]>"
         )
+
+
+def _is_positive_int(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value > 0

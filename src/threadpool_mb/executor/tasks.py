@@ -40,6 +40,7 @@ from typing import Any, Final, NoReturn, Protocol, final
 from threadpool_mb.executor.futures import KeyedFuture
 from threadpool_mb.forking import keep
 from threadpool_mb.logs import logger_of
+from threadpool_mb.markers import MISSING, Missing
 from threadpool_mb.scheduling.shared_threads import SharedThreads
 
 __all__ = ["Owner", "Shard", "Task", "Withdrawn"]
@@ -114,7 +115,7 @@ class Task:
         # Not the table: all threads would count its references (`benchmarks/`, "executor").
         self.shard: Final = shard
         self.future: KeyedFuture[Any] | None = future
-        self._function: Callable[..., object] | None = function
+        self._function: Callable[..., object] | Missing = function
         self._arguments: tuple[object, ...] = arguments
         self._keywords: dict[str, object] | None = keywords
         self.context: Context | None = context
@@ -167,7 +168,7 @@ class Task:
         """
         future, function = self.future, self._function
         arguments, keywords = self._arguments, self._keywords
-        if future is None or function is None or future.done() or not future.cancel():
+        if future is None or function is MISSING or future.done() or not future.cancel():
             return None
         return Withdrawn(future, function, arguments, keywords or {})
 
@@ -181,10 +182,11 @@ class Task:
             function, arguments, keywords = self._function, self._arguments, self._keywords
         finally:
             # After that question; see `withdraw`.
-            self._function = self._keywords = None
+            self._function = MISSING
+            self._keywords = None
             self._arguments = ()
         try:
-            if function is None or self.shard.broken:
+            if function is MISSING or self.shard.broken:
                 function = self.shard.table.fail
             result = function(*arguments, **keywords) if keywords else function(*arguments)
         except BaseException as error:  # noqa: BLE001 - it is the future's

@@ -53,7 +53,7 @@ _open: Final[list["weakref.ref[Owner]"]] = []
 # A plain list: iterating over a `WeakSet` is not thread-safe before 3.14 (gh-123089). The
 # references have no callbacks: these would run without the lock, and an interrupt in one is printed
 # and swallowed. So those of the dead stay, until they are more than the living.
-_MOST_DEAD: Final = 32
+_MOST_DEAD: Final = 8
 _keep_at_most = _MOST_DEAD
 _exiting: Final = threading.Event()
 
