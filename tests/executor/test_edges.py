@@ -91,11 +91,3 @@ def test_what_cannot_be_called_fails_its_own_task_as_calling_it_does(
         assert type(error) is TypeError
         assert str(error) == f"'{type(function).__name__}' object is not callable"
         assert executor.submit(int).result(DEADLINE) == 0
-
-
-@pytest.mark.parametrize("max_workers", [0, -1, True, "2", 2.5, float("nan")], ids=repr)
-def test_a_number_of_threads_that_is_none_is_named(max_workers: Any) -> None:  # noqa: ANN401
-    with pytest.raises(ValueError, match="^max_workers must be greater than 0") as raised:
-        KeyedExecutor(max_workers)
-
-    assert repr(max_workers) in str(raised.value)

@@ -342,9 +342,9 @@ def test_its_repr_shows_name_counts_and_state() -> None:
     assert repr(executor) == "<KeyedExecutor 'io' [0 threads | 0 keys busy | shut down]>"
 
 
-@pytest.mark.parametrize("max_workers", [0, -1, True])
-def test_a_number_of_workers_that_is_none_is_refused(max_workers: int) -> None:
-    with pytest.raises(ValueError, match=f"must be greater than 0, not {max_workers}"):
+@pytest.mark.parametrize("max_workers", [0, -1, True, "2", 2.5, float("nan")], ids=repr)
+def test_a_number_of_workers_that_is_none_is_refused(max_workers: Any) -> None:  # noqa: ANN401
+    with pytest.raises(ValueError, match=f"than 0, and an int, not {max_workers!r}$"):
         KeyedExecutor(max_workers)
 
 
