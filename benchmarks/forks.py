@@ -79,7 +79,7 @@ class Parents:
             work(number)
 
     def _call(self, number: int) -> None:
-        reply = mb.call_async(self.pool.ref(number % 4), Ask())
+        reply = mb.ask(self.pool.ref(number % 4), Ask())
         reply.add_done_callback(lambda _: None)
         reply.result(timeout=60)
 

@@ -208,7 +208,7 @@ def _result(thing: ExecutorThing) -> State:
 def _acall() -> State:
     thing = PoolThing(in_turns)
     _busy(thing)
-    return thing, lambda: asyncio.run(mb.acall(thing.pool.ref("key"), Ask()))
+    return thing, lambda: asyncio.run(mb.aio.call(thing.pool.ref("key"), Ask()))
 
 
 def _deliver_async() -> State:
@@ -216,7 +216,7 @@ def _deliver_async() -> State:
 
     async def deliver() -> None:
         with contextlib.suppress(mb.PoolClosed):
-            if await mb.deliver_async(thing.pool.ref("key"), "waits for room"):  # type: ignore[attr-defined]
+            if await mb.aio.deliver(thing.pool.ref("key"), "waits for room"):  # type: ignore[attr-defined]
                 note("accepted")
 
     return thing, lambda: asyncio.run(deliver())
@@ -247,8 +247,8 @@ STATES: Final[dict[str, Callable[[], State]]] = {
     "in join, function": lambda: _join(owns_a_thread),
     "in with": lambda: _with(in_turns),
     "in with, function": lambda: _with(owns_a_thread),
-    "in acall": _acall,
-    "in deliver_async": _deliver_async,
+    "in aio.call": _acall,
+    "in aio.deliver": _deliver_async,
     "broker, idle": lambda: _idle(BrokerThing()),
     "broker, busy": lambda: _busy(BrokerThing()),
     "broker, in drain": lambda: _drain(BrokerThing()),

@@ -95,8 +95,8 @@ class Pools:
         self.called_back: Final = bytearray(calls)
         self._pool = self._new()
 
-    def _new(self) -> "mb.Pool[int, mb.Request]":
-        pool: mb.Pool[int, mb.Request] = mb.Pool(
+    def _new(self) -> "mb.Pool[int, mb.originals.Request]":
+        pool: mb.Pool[int, mb.originals.Request] = mb.Pool(
             self._worker,
             mailbox=random.choice([mb.Unlimited(), mb.Blocking(3), mb.NonBlocking(50)]),  # noqa: S311
             on_dead_letter=lambda _: None,
@@ -110,7 +110,7 @@ class Pools:
         if worker_exit.error is not None and not isinstance(worker_exit.error, Planned):
             self._faults.append(f"a worker failed: {worker_exit.error!r}")
 
-    def _worker(self, _key: int) -> Generator[None, mb.Request]:
+    def _worker(self, _key: int) -> Generator[None, mb.originals.Request]:
         dropped = 0
         while True:
             match (yield):
@@ -141,7 +141,7 @@ class Pools:
                 case 1:
                     value = mb.call(target, command, timeout=PATIENCE)
                 case _:
-                    reply = mb.call_async(target, command)
+                    reply = mb.ask(target, command)
                     reply.add_done_callback(lambda _: self._call_back(number))
                     value = reply.result()
         except mb.CallTimedOut:

@@ -84,7 +84,7 @@ class Account:
         self._name = name
         self._bank = bank
 
-    def handle(self, request: mb.Request) -> None:
+    def handle(self, request: mb.originals.Request) -> None:
         """Handle one call or cast."""
         match request:
             case mb.Cast(Deposit(amount)):
@@ -123,11 +123,11 @@ class Bank:
         """What was withdrawn and not deposited yet."""
         self.paid_out: list[tuple[str, int]] = []
         """What accounts held when they were closed; complete when the bank was left."""
-        self.accounts: mb.Pool[str, mb.Request] = mb.Pool(
+        self.accounts: mb.Pool[str, mb.originals.Request] = mb.Pool(
             self._account, name="bank", on_dead_letter=self._not_handled
         )
 
-    def _account(self, name: str) -> Generator[None, mb.Request]:
+    def _account(self, name: str) -> Generator[None, mb.originals.Request]:
         account = Account(name, self)
         try:
             while True:
@@ -140,7 +140,7 @@ class Bank:
         transfer = self.under_way.pop(call_id, None)
         return 0 if transfer is None else transfer.amount
 
-    def _not_handled(self, letter: mb.DeadLetter[str, mb.Request]) -> None:
+    def _not_handled(self, letter: mb.DeadLetter[str, mb.originals.Request]) -> None:
         """Put the money back."""
         match letter.message:
             case mb.Call(Transfer(source), reply_box) if amount := self.take(reply_box.call_id):
@@ -179,7 +179,7 @@ class Bank:
     def audit(self) -> dict[str, int]:
         """Ask all accounts at once for their balances, then wait for each."""
         replies = {
-            name: mb.call_async(self.accounts.ref(name), GetBalance())
+            name: mb.ask(self.accounts.ref(name), GetBalance())
             for name in sorted(self.accounts.keys())
         }
         return {name: reply.result() for name, reply in replies.items()}

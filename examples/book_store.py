@@ -52,11 +52,11 @@ class ListBooks(mb.Command[tuple[Book, ...]]):
     """What stands on the shelf?"""
 
 
-type Town = mb.Pool[str, mb.Request]
+type Town = mb.Pool[str, mb.originals.Request]
 """The stores by name. What a store gets is a `Request`: a `Call` or a `Cast`."""
 
 
-def store(_name: str) -> Generator[None, mb.Request]:
+def store(_name: str) -> Generator[None, mb.originals.Request]:
     """Sell what is donated, first come, first served."""
     shelf: defaultdict[str, deque[Book]] = defaultdict(deque)
     waiting: defaultdict[str, deque[mb.ReplyBox[Book]]] = defaultdict(deque)
@@ -96,7 +96,7 @@ def customer(town: Town, titles: Sequence[str]) -> dict[str, list[Book]]:
 
 def latecomer(town: Town, store_name: str) -> str:
     """Wait for a book that nobody donates, in a store that closes; return what comes of it."""
-    reply = mb.call_async(town.ref(store_name), GetBook("The Missing Volume"))
+    reply = mb.ask(town.ref(store_name), GetBook("The Missing Volume"))
     town.remove(store_name, drain=True)
     try:
         book: Book = reply.result()

@@ -24,7 +24,7 @@ from typing import Final, Self
 
 import threadpool_mb as mb
 
-type Workers = mb.Pool[str, mb.Request]
+type Workers = mb.Pool[str, mb.originals.Request]
 
 GONE: Final = (mb.WorkerGone, mb.CallNotDelivered)
 
@@ -96,7 +96,7 @@ class Leave(mb.Command[None]):
 class Dsp:
     """Mixes, as far as it has room."""
 
-    def __init__(self, room: int, numbers: mb.Counter) -> None:
+    def __init__(self, room: int, numbers: mb.originals.Counter) -> None:
         self.mixers: dict[int, tuple[str, ...]] = {}
         self._leases: dict[int, mb.ReplyBox[None]] = {}
         self._room = room
@@ -188,7 +188,7 @@ class Group:
     def _find_place(self) -> Place | None:
         place: Place | None = mb.call(self._placer, PlaceMixer())
         if place is not None:
-            lease = mb.call_async(self._dsps.ref(place.dsp), Lease(place.mixer))
+            lease = mb.ask(self._dsps.ref(place.dsp), Lease(place.mixer))
             lease.add_done_callback(functools.partial(self._lease_ended, place))
         return place
 
@@ -212,7 +212,7 @@ class Group:
 @contextlib.contextmanager
 def media_server(rooms: Mapping[str, int]) -> Generator[tuple[Workers, Workers]]:
     """Run a DSP for each name, with room for so many mixers; yield the groups and the DSPs."""
-    numbers = mb.Counter()
+    numbers = mb.originals.Counter()
     dsps: Workers = mb.Pool(
         mb.server(lambda name: Dsp(rooms[name], numbers)),
         on_dead_letter=lambda _: None,  # all of them are calls, and who sent them is told

@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable
 from typing import Any, Final
 
-from threadpool_mb.command.boxes import ReplyBox
+from threadpool_mb.calls.messages import ReplyBox
 from threadpool_mb.mailbox.receiving import QueueMailbox
 from threadpool_mb.pool.pool import Pool
 from threadpool_mb.pool.roster import Roster

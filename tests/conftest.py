@@ -39,6 +39,17 @@ SAME_EVERYWHERE: Final = (
 """The tests of which no interpreter could see more than another one: those of models, which are
 data; of texts; and of tools that only compute. tox runs them once."""
 
+ON_TWO_BUILDS: Final = (
+    "benchmarks/test_workloads",
+    "demo/test_command",
+    "leakcheck/test_culprits",
+    "leakcheck/test_readings",
+    "leakcheck/test_scenarios",
+)
+"""The tests of tools that run the library for a while. That the tools work shows on one
+free-threaded build and one with the GIL: 3.13t and 3.14. What they find of the library they find
+where they are run for that, on each build: `make leakcheck`, `make bench`."""
+
 FREE_THREADED = bool(sysconfig.get_config_var("Py_GIL_DISABLED"))
 
 
@@ -79,13 +90,17 @@ def pytest_configure() -> None:
     filters of the interpreter hold. They are what an empty context changes.
     """
     contextvars.Context().run(warnings.simplefilter, "error")
+    for name in (*SAME_EVERYWHERE, *ON_TWO_BUILDS):
+        assert list(TESTS.glob(f"{name}*")), f"no test is called {name}: see tests/conftest.py"
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
-    """Mark what says the same on every interpreter."""
+    """Mark what says the same on every interpreter, or on every one of a sort."""
     path = item.path.relative_to(TESTS).as_posix()
     if path.startswith(SAME_EVERYWHERE):
         item.add_marker(pytest.mark.same_everywhere)
+    if path.startswith(ON_TWO_BUILDS):
+        item.add_marker(pytest.mark.on_two_builds)
 
 
 def pytest_collection_finish() -> None:

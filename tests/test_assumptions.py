@@ -162,7 +162,7 @@ def test_each_item_in_a_slot_queue_wakes_one_of_the_threads_that_wait() -> None:
 
 @pytest.mark.racing
 def test_a_token_that_is_passed_on_wakes_each_thread_that_waits_with_a_timeout() -> None:
-    # What waits for an answer does; see `command.cell`.
+    # What waits for an answer does; see `calls.cell`.
     for _ in range(50):
         gate: queue.SimpleQueue[None] = queue.SimpleQueue()
         woken: list[bool] = []

@@ -59,7 +59,7 @@ def made() -> Iterator[dict[str, object]]:
         mb.KeyedExecutor(1) as executor,
     ):
         pool.initialize("key")
-        reply = mb.call_async(mailbox.new_input(), Ask())
+        reply = mb.ask(mailbox.new_input(), Ask())
         box = mailbox.receive().reply_box
         each: list[object] = [
             pool,
@@ -114,7 +114,7 @@ def test_a_refused_copy_leaves_the_original_as_it_was(
 
 def test_a_copy_of_a_call_has_the_same_reply_box() -> None:
     mailbox: mb.Mailbox[mb.Call[int]] = mb.Unlimited().create()
-    reply = mb.call_async(mailbox.new_input(), Ask())
+    reply = mb.ask(mailbox.new_input(), Ask())
     call = mailbox.receive()
 
     del mailbox

@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.command.doubles import Echo
+from tests.calls.doubles import Echo
 from tests.helpers import run_together
-from threadpool_mb import CallId, Counter, Unlimited, call_async
+from threadpool_mb import CallId, Unlimited, ask
+from threadpool_mb.originals import Counter
 
 NUMBERS = st.integers(min_value=0, max_value=9)
 
@@ -63,10 +64,10 @@ def test_a_call_id_is_greater_than_all_before_it(count: int) -> None:
 
 def test_the_ids_of_calls_increase_whatever_becomes_of_the_calls() -> None:
     mailbox = Unlimited().create()
-    first = call_async(mailbox.new_input(), Echo("first"))
+    first = ask(mailbox.new_input(), Echo("first"))
     mailbox.close()
-    second = call_async(mailbox.new_input(), Echo("second"))
-    third = call_async(mailbox.new_input(), Echo("third"))
+    second = ask(mailbox.new_input(), Echo("second"))
+    third = ask(mailbox.new_input(), Echo("third"))
 
     assert first.call_id < second.call_id < third.call_id
 

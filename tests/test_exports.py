@@ -3,6 +3,7 @@
 import ast
 import importlib.metadata
 import inspect
+import operator
 import subprocess
 import sys
 import typing
@@ -27,13 +28,13 @@ def test_what_is_exported_is_what_is_imported_there() -> None:
     assert imported == set(NAMES)
 
 
-def test_asyncio_is_not_imported_until_a_name_is_used_that_needs_it() -> None:
+def test_asyncio_and_logging_are_not_imported_until_a_name_is_used_that_needs_it() -> None:
     code = """
 import sys
 import threadpool_mb
-print("asyncio" in sys.modules)
-threadpool_mb.acall
-print("asyncio" in sys.modules, "acall" in dir(threadpool_mb))
+print(bool({"asyncio", "concurrent.futures", "logging"} & sys.modules.keys()))
+threadpool_mb.aio.call
+print("asyncio" in sys.modules, "call" in dir(threadpool_mb.aio))
 """
     command = [sys.executable, "-c", code]
     done = subprocess.run(command, capture_output=True, text=True, check=True)  # noqa: S603 - ours
@@ -41,9 +42,42 @@ print("asyncio" in sys.modules, "acall" in dir(threadpool_mb))
     assert done.stdout.split() == ["False", "True", "True"]
 
 
+def test_a_door_is_imported_when_it_is_first_used() -> None:
+    code = """
+import sys
+import threadpool_mb
+def doors(): return sorted(
+    name for name in ("broker", "keyed", "originals") if f"threadpool_mb.{name}" in sys.modules
+)
+print(doors())
+threadpool_mb.KeyedExecutor
+print(doors())
+from threadpool_mb import *
+print(doors(), Broker is threadpool_mb.Broker, "Broker" in vars(threadpool_mb))
+"""
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)  # noqa: S603 - ours
+
+    assert done.stdout.splitlines() == [
+        "[]",
+        "['keyed']",
+        "['broker', 'keyed', 'originals'] True True",
+    ]
+
+
 def test_a_name_that_is_not_exported_is_no_attribute() -> None:
     with pytest.raises(AttributeError, match="has no attribute 'nothing'"):
         _ = mb.nothing  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(("before", "now"), mb._RENAMED.items())
+def test_a_name_that_was_changed_is_no_attribute_and_the_error_has_the_new_one(
+    before: str, now: str
+) -> None:
+    with pytest.raises(AttributeError, match=f"no attribute '{before}'; it is '{now}' now$"):
+        getattr(mb, before)
+
+    assert operator.attrgetter(now)(mb)
 
 
 def test_the_exported_names_are_unique() -> None:

@@ -11,7 +11,7 @@ from tests.forks import run
 from tests.helpers import in_thread, run_together
 from threadpool_mb.arguments import AT_ONCE, NEVER, Deadline
 from threadpool_mb.forking import remake
-from threadpool_mb.latches import Latch
+from threadpool_mb.threads.latches import Latch
 
 PACKAGE = Path(threadpool_mb.__file__).parent
 
@@ -60,13 +60,13 @@ def test_a_lock_of_a_module_that_another_thread_held_at_the_fork_does_not_hang_t
             with mb.Pool(answers, inline_calls=False) as pool, mb.KeyedExecutor() as executor:
                 pool.initialize("a")
                 print(mb.call(pool.ref("a"), Ask()))
-                print(asyncio.run(mb.acall(pool.ref("a"), Ask())))
+                print(asyncio.run(mb.aio.call(pool.ref("a"), Ask())))
                 print(executor.submit_keyed("a", int, "5").result())
             with mb.Pool(receives, mailbox=mb.Blocking(2)) as pool:
                 pool.initialize("a")
                 pool.dispatch("a", 1)
-            print(mb.late_replies())
-            from threadpool_mb.command.late import count_late_reply
+            print(mb.originals.late_replies())
+            from threadpool_mb.calls.cell import count_late_reply
             count_late_reply()
 
         def hold():
@@ -125,13 +125,56 @@ def test_what_is_due_in_a_child_is_done_though_something_before_it_raises() -> N
             1 / 0
 
         forking.in_children(lambda: print("done"))
+        forking.begin_to_log()
         before = forking.forks()
         print(in_child(lambda: print(forking.forks() - before)), forking.forks() - before)
         """
     )
 
+    assert lines[:2] == ["done", "what is due in a forked child raised"]
+    assert "ZeroDivisionError: division by zero" in lines
+    assert lines[-2:] == ["1", "0 0"]
+
+
+def test_a_handler_that_another_thread_had_in_use_does_not_hang_the_child() -> None:
+    lines = run(
+        """
+        import logging, sys, threading
+        import threadpool_mb as mb
+        from threadpool_mb import forking
+
+        reached, go = threading.Event(), threading.Event()
+
+        class Handler(logging.StreamHandler):
+            def emit(self, record):
+                if record.msg == "stop":
+                    reached.set()
+                    go.wait(15)
+                else:
+                    super().emit(record)
+
+        handler = Handler(sys.stdout)
+        logging.basicConfig(handlers=[handler], format="%(message)s")
+
+        @forking.in_children
+        def raises():
+            1 / 0
+
+        def worker(key):
+            yield
+
+        with mb.Pool(worker):
+            thread = threading.Thread(target=logging.error, args=("stop",))
+            thread.start()
+            reached.wait(15)
+            print(in_child(lambda: print("in the child")))
+            go.set()
+            thread.join()
+        """
+    )
+
     assert lines[0] == "what is due in a forked child raised"
-    assert lines[-3:] == ["done", "1", "0 0"]
+    assert lines[-2:] == ["in the child", "0"]
 
 
 def test_a_latch_lets_all_go_on_once_it_is_open() -> None:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from tests.helpers import Running
-from threadpool_mb.here import here
+from threadpool_mb.threads.here import here
 
 
 def allowed() -> bool:

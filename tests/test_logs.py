@@ -1,6 +1,7 @@
 """What a log handler or filter raises is nobody's business: what was going on is finished."""
 
 import concurrent.futures
+import functools
 import logging
 from collections.abc import Callable
 
@@ -10,30 +11,53 @@ import threadpool_mb as mb
 from tests.broker.doubles import Boom, Callbacks, brokering, raising
 from tests.helpers import RaisingHandler, until
 from threadpool_mb.logs import logger_of
-from threadpool_mb.scheduling import exit_hook
+from threadpool_mb.threads import exit_hook
 
 
-@pytest.mark.parametrize("level", ["debug", "warning", "error", "exception", "critical"])
+@pytest.mark.parametrize("level", ["warning", "error", "exception", "critical"])
 def test_what_a_handler_or_a_filter_raises_is_dropped(
-    raising_log: RaisingHandler, level: str, caplog: pytest.LogCaptureFixture
+    raising_log: RaisingHandler, level: str
 ) -> None:
-    caplog.set_level(logging.DEBUG, "threadpool_mb")
-    logger, fails = logger_of("threadpool_mb.somewhere"), raising(Boom())
+    log, fails = getattr(logger_of("threadpool_mb.somewhere"), level), raising(Boom())
+    if level == "critical":
+        log = functools.partial(log, exc_info=True)
 
-    getattr(logger, level)("said %d", 1)
-    logger.logger.addFilter(fails)
-    getattr(logger, level)("said %d", 2)
-    logger.logger.removeFilter(fails)
+    log("said %d", 1)
+    logging.getLogger("threadpool_mb.somewhere").addFilter(fails)
+    log("said %d", 2)
+    logging.getLogger("threadpool_mb.somewhere").removeFilter(fails)
 
     assert raising_log.emitted == ["said 1"]
 
 
 def test_a_record_names_the_line_that_logs(caplog: pytest.LogCaptureFixture) -> None:
-    logger_of("threadpool_mb.somewhere").warning("here")
+    logger = logger_of("threadpool_mb.somewhere")
+    error = Boom()
 
-    (record,) = caplog.records
-    assert record.funcName == "test_a_record_names_the_line_that_logs"
-    assert record.name == "threadpool_mb.somewhere"
+    logger.warning("here")
+    logger.error("here", exc_info=error)
+    try:
+        raise error
+    except Boom:
+        logger.exception("here")
+        logger.critical("here", exc_info=True)
+
+    assert {record.funcName for record in caplog.records} == {
+        "test_a_record_names_the_line_that_logs"
+    }
+    assert {record.name for record in caplog.records} == {"threadpool_mb.somewhere"}
+    assert [record.levelno for record in caplog.records] == [
+        logging.WARNING,
+        logging.ERROR,
+        logging.ERROR,
+        logging.CRITICAL,
+    ]
+    assert [record.exc_info and record.exc_info[1] for record in caplog.records] == [
+        None,
+        error,
+        error,
+        error,
+    ]
 
 
 def test_a_broker_accounts_for_a_message_whose_demultiplex_raises(

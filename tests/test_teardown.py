@@ -5,8 +5,8 @@ import pytest
 from tests.forks import run
 
 KEPT = {
-    "an unanswered box": "mb.call_async(unread.new_input(), Ask()), unread",
-    "a box that a worker has kept": "mb.call_async(pool.ref('a'), Ask()), boxes",
+    "an unanswered box": "mb.ask(unread.new_input(), Ask()), unread",
+    "a box that a worker has kept": "mb.ask(pool.ref('a'), Ask()), boxes",
     "a box whose caller gave up": "told(mb.call, unread.new_input(), Ask(), timeout=0), unread",
     "a future": "full.try_receive(), full",
     "a future that nobody fills": "unread.try_receive(), unread",

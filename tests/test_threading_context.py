@@ -6,7 +6,7 @@ import threading
 import weakref
 
 from tests.helpers import Running
-from threadpool_mb.threading_context import new_thread
+from threadpool_mb.threads.launching import new_thread
 
 VARIABLE: contextvars.ContextVar[object] = contextvars.ContextVar("VARIABLE", default="unset")
 

@@ -15,7 +15,7 @@ class One(mb.Command[int]):
     """Asks for 1."""
 
 
-def _generator(_key: str) -> Generator[None, mb.Request]:
+def _generator(_key: str) -> Generator[None, mb.originals.Request]:
     while True:
         match (yield):
             case mb.Call(_, box):
@@ -32,17 +32,17 @@ class _Server:
 
 
 @pytest.fixture(params=["generator", "server"])
-def target(request: pytest.FixtureRequest) -> Iterator[mb.Input[mb.Request]]:
+def target(request: pytest.FixtureRequest) -> Iterator[mb.Input[mb.originals.Request]]:
     """Return the input of an idle worker, whose pool runs calls on the main thread, too."""
     worker = _generator if request.param == "generator" else mb.server(_Server)
-    pool: mb.Pool[str, mb.Request]
+    pool: mb.Pool[str, mb.originals.Request]
     with mb.Pool(worker, inline_calls=True) as pool:
         pool.initialize("key")
         yield pool.ref("key")
 
 
 @pytest.mark.benchmark(group="a call to an idle worker")
-def bench_call(benchmark: BenchmarkFixture, target: mb.Input[mb.Request]) -> None:
+def bench_call(benchmark: BenchmarkFixture, target: mb.Input[mb.originals.Request]) -> None:
     """Handled on the caller's thread."""
     command = One()
 

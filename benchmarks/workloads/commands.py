@@ -40,7 +40,7 @@ class Work(mb.Notice):
     __slots__ = ()
 
 
-def _counter(_key: object) -> Generator[None, mb.Request]:
+def _counter(_key: object) -> Generator[None, mb.originals.Request]:
     count = 0
     while True:
         match (yield):
@@ -49,7 +49,7 @@ def _counter(_key: object) -> Generator[None, mb.Request]:
                 box.reply(count)
 
 
-def _counting(_key: object, mailbox: mb.Mailbox[mb.Request]) -> None:
+def _counting(_key: object, mailbox: mb.Mailbox[mb.originals.Request]) -> None:
     count = 0
     for message in mailbox:
         match message:
@@ -85,7 +85,7 @@ def _in_thread(calls: int, ask: Callable[[], int]) -> float:
     return took[0]
 
 
-def _with_pool(calls: int, pool: mb.Pool[str, mb.Request]) -> float:
+def _with_pool(calls: int, pool: mb.Pool[str, mb.originals.Request]) -> float:
     with pool:
         pool.initialize("key")
         target, command = pool.ref("key"), Next()
@@ -160,7 +160,7 @@ class _Stop:
     """The last one."""
 
 
-type _Message = type[_Start | _Stop] | mb.Request
+type _Message = type[_Start | _Stop] | mb.originals.Request
 
 
 def _worker(results: "queue.SimpleQueue[int]", _key: int) -> Generator[None, _Message]:

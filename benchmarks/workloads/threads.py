@@ -11,7 +11,7 @@ import threadpool_mb as mb
 from benchmarks.measuring import compare, ours, peer, scaled
 from benchmarks.results import Comparison
 from threadpool_mb.arguments import Deadline
-from threadpool_mb.scheduling.threads import ThreadCache
+from threadpool_mb.threads.cached import ThreadCache
 
 THREADS: Final = 8
 

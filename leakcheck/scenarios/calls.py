@@ -44,10 +44,10 @@ class Servers:
 
     def __init__(self) -> None:
         """Know no pool yet."""
-        self.pool: mb.Pool[int, mb.Request] | None = None
+        self.pool: mb.Pool[int, mb.originals.Request] | None = None
         self._kept: dict[int, mb.ReplyBox[Any]] = {}
 
-    def worker(self, key: int) -> Generator[None, mb.Request]:
+    def worker(self, key: int) -> Generator[None, mb.originals.Request]:
         """Answer until told to return."""
         while True:
             request = yield
@@ -55,7 +55,7 @@ class Servers:
                 return
             del request  # else it is held until the next one comes
 
-    def _serve(self, key: int, request: mb.Request) -> bool:
+    def _serve(self, key: int, request: mb.originals.Request) -> bool:
         match request:
             case mb.Cast(Tell()):
                 if (late := self._kept.pop(key, None)) is not None:
@@ -95,7 +95,7 @@ class Servers:
         return True
 
 
-def _call_all(pool: mb.Pool[int, mb.Request], key: int) -> None:
+def _call_all(pool: mb.Pool[int, mb.originals.Request], key: int) -> None:
     """Make one call of each kind to the servers `key` and `key + 1`."""
     target, neighbour = pool.ref(key), pool.ref(key + 1)
     pool.initialize(key)
@@ -109,11 +109,11 @@ def _call_all(pool: mb.Pool[int, mb.Request], key: int) -> None:
     _expect(mb.WorkerGone, target, Ask("drop"), PATIENCE)
     _expect(mb.CallTimedOut, target, Ask("late"), _TIMEOUT)
     mb.cast(target, Tell(key))  # the late reply
-    reply = mb.call_async(target, Ask("reply"))
+    reply = mb.ask(target, Ask("reply"))
     reply.add_done_callback(_look)
     reply.as_future().result(PATIENCE)
-    mb.call_async(target, Ask("reply"))  # dropped
-    mb.call_async(target, Ask("fail")).as_future()  # dropped
+    mb.ask(target, Ask("reply"))  # dropped
+    mb.ask(target, Ask("fail")).as_future()  # dropped
     _expect(mb.CallFailed, target, Ask("raise"), PATIENCE)
     _expect(mb.WorkerGone, neighbour, Ask("return"), PATIENCE)
 
@@ -169,7 +169,7 @@ def _call_mailboxes() -> None:
     """Call where a mailbox is all there is: full, closed, dropped with the call, and answered."""
     full: mb.Mailbox[mb.Call[int]] = mb.NonBlocking(1).create()
     target = full.new_input()
-    waiting = mb.call_async(target, Ask("reply"))
+    waiting = mb.ask(target, Ask("reply"))
     with contextlib.suppress(mb.CallNotDelivered):
         mb.call(target, Ask("reply"))
     request = full.receive(timeout=0)
@@ -177,7 +177,7 @@ def _call_mailboxes() -> None:
     thread.start()
     waiting.result(timeout=PATIENCE)
     thread.join(PATIENCE)
-    mb.call_async(target, Ask("reply"))
+    mb.ask(target, Ask("reply"))
     full.close()
     with contextlib.suppress(mb.CallNotDelivered):
         mb.call(target, Ask("reply"))

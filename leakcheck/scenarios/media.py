@@ -99,7 +99,7 @@ class MediaServer:
         self._mixers: dict[int, set[int]] = {}
         self._last = 0
 
-    def handle(self, request: mb.Request) -> None:
+    def handle(self, request: mb.originals.Request) -> None:
         """Handle a request."""
         match request:
             case mb.Call(FetchDsps(), box):
@@ -129,7 +129,7 @@ class Group:
         self._media: Final = media
         self._mixers: dict[int, tuple[int, set[int]]] = {}
 
-    def handle(self, request: mb.Request) -> bool:
+    def handle(self, request: mb.originals.Request) -> bool:
         """Handle a request; return whether to go on."""
         match request:
             case mb.Call(CreateGroup(), box):
@@ -174,10 +174,10 @@ class _Servers:
     """The workers: of the pool of servers, and of that of groups."""
 
     def __init__(self) -> None:
-        self.servers: mb.Pool[str, mb.Request] | None = None
-        self.groups: mb.Pool[int, mb.Request] | None = None
+        self.servers: mb.Pool[str, mb.originals.Request] | None = None
+        self.groups: mb.Pool[int, mb.originals.Request] | None = None
 
-    def server(self, key: str) -> Generator[None, mb.Request]:
+    def server(self, key: str) -> Generator[None, mb.originals.Request]:
         if key == "media":
             media = MediaServer()
             while True:
@@ -185,7 +185,7 @@ class _Servers:
         while True:
             self._route((yield))
 
-    def _route(self, request: mb.Request) -> None:
+    def _route(self, request: mb.originals.Request) -> None:
         """Hand on to its group what comes to the broker of groups."""
         groups = self.groups
         if groups is None:
@@ -203,7 +203,7 @@ class _Servers:
         if not taken:
             raise StuckError(f"nobody has taken {request}")
 
-    def group(self, _key: int) -> Generator[None, mb.Request]:
+    def group(self, _key: int) -> Generator[None, mb.originals.Request]:
         if self.servers is None:
             raise StuckError("there are no servers")
         group = Group(self.servers.ref("media"))

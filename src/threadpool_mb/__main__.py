@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Final, NoReturn
 
 from threadpool_mb.demo import report
-from threadpool_mb.demo.progress import Progress
+from threadpool_mb.demo.report import Progress
 from threadpool_mb.demo.run import Job, cores, run_in_pool, run_on_one_thread, warm_up
-from threadpool_mb.demo.sources import TEST_SUITE, Sources, find_sources, standard_library
+from threadpool_mb.demo.tally import TEST_SUITE, Sources, find_sources, standard_library
 
 __all__ = ["main"]
 
@@ -101,8 +101,9 @@ def _run(arguments: Sequence[str] | None) -> int:
 
 
 def _demo(sources: Sources, *, top: int, verbose: bool) -> int:
-    # What the parser warns of is the files' own affair. Once, before any thread starts: the filters
-    # are the whole process's, and `catch_warnings` in a thread would change those of the others.
+    # What the parser warns of concerns the files, not this program. Set once, before any thread
+    # starts: the filters are the whole process's, and `catch_warnings` in a thread would change
+    # those of the other threads.
     for category in (SyntaxWarning, DeprecationWarning):
         warnings.simplefilter("ignore", category)
     files = len(sources.files)
@@ -135,7 +136,7 @@ def _demo(sources: Sources, *, top: int, verbose: bool) -> int:
 
 
 def _flush() -> None:
-    if sys.stdout is not None:  # it is where the program was started without one
+    if sys.stdout is not None:  # it is `None` where the program was started without a stdout
         sys.stdout.flush()
 
 

@@ -1,29 +1,40 @@
 """Arguments checked where they are written, with the value in the error's text; and deadlines.
 
-A *timeout* is a user's word: seconds, `0` for not at all, `None` for ever. A *deadline* is made of
-it once per public call and passed down, so that a call which waits in several places waits its
+Users' functions are checked here, too, and their values described: by their `repr`, short, and
+never with an exception.
+
+A *timeout* is what a user gives: seconds, `0` for not at all, `None` for ever. A *deadline* is made
+of it once per public call and passed down, so that a call which waits in several places waits its
 timeout once.
 
-The timeout of a call may be negative: `deadline - now` is how callers work one out, and one that
-has run out is as good as `0`. A *duration* of a config is written once, by hand, and a negative one
-is a mistake.
+The timeout of a call may be negative: callers compute `deadline - now`, and a timeout that has run
+out is as good as `0`. A *duration* of a config is written once, by hand, and a negative duration is
+a mistake.
 """
 
+import inspect
 import threading
 import time
-from typing import Final, final
-
-from threadpool_mb.describing import describe
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator, Sequence
+from types import GeneratorType
+from typing import Any, Final, cast, final
 
 __all__ = [
     "AT_ONCE",
     "NEVER",
     "Deadline",
+    "check_callable",
     "check_duration",
     "check_key",
     "check_limit",
+    "check_ran",
     "check_timeout",
+    "counted",
+    "describe",
+    "is_generator_function",
+    "make_generator",
     "shortest",
+    "some_keys",
 ]
 
 
@@ -41,15 +52,15 @@ def check_limit(limit: object, name: str = "limit") -> int:
 def check_timeout(timeout: object, name: str = "timeout") -> float | None:
     """Return the timeout of a call in seconds, `None` for ever.
 
-    A negative one has run out: it is `0.0`. Infinity and what is longer than the platform can wait
-    (`threading.TIMEOUT_MAX`) mean for ever.
+    A negative timeout has run out: it is `0.0`. Infinity, and a timeout that is longer than the
+    platform can wait (`threading.TIMEOUT_MAX`), mean for ever.
 
     Raises:
         ValueError: if it is neither a number of seconds nor `None`, with the value in the text.
     """
     if timeout is None:
         return None
-    # NaN equals nothing; a deadline made of it would never come and never let anyone wait.
+    # NaN equals nothing. A deadline made of it would have come at once, again and again.
     if isinstance(timeout, bool) or not isinstance(timeout, (int, float)) or timeout != timeout:  # noqa: PLR0124
         raise ValueError(f"{name} must be seconds or None (for ever), not {describe(timeout)}")
     if timeout <= 0:
@@ -105,7 +116,150 @@ class Deadline:
 
 
 AT_ONCE: Final = Deadline(0)
-"""The deadline of those who do not wait."""
+"""The deadline of a caller that does not wait."""
 
 NEVER: Final = Deadline(None)
-"""The deadline of those who wait for ever."""
+"""The deadline of a caller that waits for ever."""
+
+
+_HINT = "if a decorator made the worker, functools.wraps in it lets the pool see what it wraps"
+
+
+def is_generator_function(function: object) -> bool:
+    """Return whether calling `function` makes a generator.
+
+    Looks through `functools.partial`, methods, objects with a `__call__`, and decorators that tell
+    what they wrap.
+    """
+    if not callable(function):
+        return False
+    return any(
+        inspect.isgeneratorfunction(called)
+        for called in (function, _unwrapped(function), type(function).__call__)
+    )
+
+
+def _unwrapped(function: Callable[..., object]) -> object:
+    """Return the function that decorators say they wrap; `function` if that cannot be found."""
+    try:
+        return inspect.unwrap(function)
+    except Exception:  # noqa: BLE001 - a proxy object may answer to any name with anything
+        return function
+
+
+def make_generator[K](worker: Callable[[K], Any], key: K) -> Generator[None, Any, object]:
+    """Call a generator worker, and return the generator.
+
+    Raises:
+        TypeError: if the worker returns something else, which would never run.
+        RuntimeError: if the worker raises `StopIteration`: that would look as if it had ended.
+        BaseException: what else the worker raises.
+    """
+    try:
+        made = worker(key)
+    except StopIteration as error:
+        raise RuntimeError("the worker raised StopIteration before it was a generator") from error
+    if type(made) is GeneratorType or isinstance(made, Generator):
+        return cast("Generator[None, Any, object]", made)
+    _close_unrun(made)
+    raise TypeError(
+        f"a generator worker must return a generator, not {describe(made)}, which never runs"
+    )
+
+
+def check_ran(result: object) -> None:
+    """Check that a function worker has run, rather than made something that would have to be run.
+
+    Raises:
+        TypeError: if the worker has returned a generator, a coroutine, or another awaitable.
+    """
+    if result is None:
+        return
+    for kind, name in (
+        (Generator, "generator"),
+        (Coroutine, "coroutine"),
+        (AsyncGenerator, "asynchronous generator"),
+        (Awaitable, "awaitable"),
+    ):
+        made: object = result
+        if isinstance(result, kind):
+            _close_unrun(made)
+            raise TypeError(
+                f"the worker returned the {name} {describe(made)} and has not run: a worker is a"
+                f" generator function of a key, or a plain function of a key and a mailbox; {_HINT}"
+            )
+
+
+def _close_unrun(made: object) -> None:
+    """Close a coroutine that is never run, so that Python does not warn of it as well."""
+    if isinstance(made, (Coroutine, Generator)):
+        made.close()
+
+
+def check_callable(function: object, name: str, *arguments: str, generator: bool = False) -> None:
+    """Check that `function` runs when it is called with as many positional arguments.
+
+    Args:
+        function: what is checked.
+        name: what it is called in the error's text.
+        arguments: the names of its positional arguments.
+        generator: whether it may be a generator function.
+
+    Raises:
+        TypeError: if it cannot be called so, or would not run then (a generator function or a
+            coroutine function), with its name and value in the text.
+    """
+    if not callable(function):
+        raise TypeError(
+            f"{name} must be callable with ({', '.join(arguments)}), not {describe(function)}"
+        )
+    for called in (function, type(function).__call__):
+        for kind, is_one in (
+            ("generator", inspect.isgeneratorfunction),
+            ("coroutine", inspect.iscoroutinefunction),
+            ("asynchronous generator", inspect.isasyncgenfunction),
+        ):
+            if is_one(called) and not (generator and kind == "generator"):
+                raise TypeError(
+                    f"{name} must be a plain function, not the {kind} function {describe(function)}"
+                )
+    try:
+        # Not the signature of what a decorator wraps: the decorator may pass more arguments to it
+        # than the decorator itself takes.
+        signature = inspect.signature(function, follow_wrapped=False)
+    except (TypeError, ValueError):
+        return  # some built-in callables have no signature that can be read
+    try:
+        signature.bind(*arguments)
+    except TypeError as error:
+        raise TypeError(
+            f"{name} must take ({', '.join(arguments)}),"
+            f" but {describe(function)} takes {signature}: {error}"
+        ) from None
+
+
+_LONGEST: Final = 120
+_MOST_KEYS: Final = 3
+
+
+def describe(value: object) -> str:
+    """Return `repr(value)`, shortened to 120 characters; a text in its place if it raises."""
+    try:
+        text = repr(value)
+    except Exception as error:  # noqa: BLE001 - a user's __repr__ may raise anything
+        text = f"<{type(value).__name__} whose repr raises {type(error).__name__}>"
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
+
+
+def counted(number: int, noun: str) -> str:
+    """Return a number and what is counted, `"1 worker"` or `"2 workers"`."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def some_keys(keys: Sequence[object]) -> str:
+    """Return the first keys in brackets, and how many more there are; "" if there is none."""
+    if not keys:
+        return ""
+    more = len(keys) - _MOST_KEYS
+    shown = ", ".join(describe(key) for key in keys[:_MOST_KEYS])
+    return f" (key{'' if len(keys) == 1 else 's'} {shown}{f' and {more} more' if more > 0 else ''})"

@@ -1,11 +1,14 @@
 """Messages that will not be handled: counted, handed to a hook, otherwise logged.
 
-**Guarantees.** Every dead letter is counted once. If somebody waits for an answer to it, he is told
-so first. It goes to the hook if there is one; without a hook the first of a kind is logged at
+**Guarantees.** Every dead letter is counted once. If a caller waits for an answer to it, the caller
+is told first. It goes to the hook if there is one. Without a hook the first of a kind is logged at
 WARNING, and those that follow within a second are summed up in the next line (or in the last one,
-when the owner ends). A hook that raises is logged and changes nothing else. The hook is called on
-the thread on which the message died, with no lock held; but for one case: what a finalizer or a
-signal handler does may hold what its thread holds just then.
+when the owner ends). What a hook raises is logged and changes nothing else. The hook is called on
+the thread on which the message became a dead letter, with no lock held. There is one exception: in
+a finalizer or a signal handler, the thread may hold what it held when that began.
+
+A message that is told what becomes of it is `Informed`: a call is, since a caller waits for its
+answer.
 """
 
 import collections
@@ -16,13 +19,12 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Final, final
 
-from threadpool_mb.describing import describe
+from threadpool_mb.arguments import describe
 from threadpool_mb.forking import end_own_thread, remake
-from threadpool_mb.informed import inform
 from threadpool_mb.logs import logger_of
-from threadpool_mb.markers import Missing
+from threadpool_mb.values import Missing
 
-__all__ = ["DeadLetter", "DeadLetterOffice", "DeadLetterReason"]
+__all__ = ["DeadLetter", "DeadLetterOffice", "DeadLetterReason", "Informed", "inform"]
 
 _logger = logger_of(__name__)
 
@@ -56,8 +58,8 @@ class DeadLetter[K, M]:
     """A message that will not be handled."""
 
     key: K | Missing
-    """Whom it was for; `MISSING` where a broker ended before it had asked for the key, or did not
-    learn it."""
+    """The key that it was for; `MISSING` where a broker ended before it had asked for the key, or
+    did not learn it."""
     message: M
     """The message itself."""
     reason: DeadLetterReason
@@ -93,8 +95,8 @@ class DeadLetterOffice[K, M]:
         self.owner: Final = owner
         self._hook: Final = hook
         self._now: Final = now
-        # Guards the three tables below. Nobody waits for it but for the time of a few dict
-        # accesses.
+        # Guards the three tables below. A thread waits for it no longer than a few dict accesses
+        # take.
         self._lock: Final = threading.RLock()
         self._in_child: bool = False
         self._counts: Final = dict.fromkeys(DeadLetterReason, 0)
@@ -108,7 +110,7 @@ class DeadLetterOffice[K, M]:
         reason: DeadLetterReason,
         cause: BaseException | None = None,
     ) -> None:
-        """Count one dead letter and pass it on; who waits for an answer to it gets the `cause`.
+        """Count one dead letter and pass it on; a caller that waits for its answer gets `cause`.
 
         Blocks: as long as the hook does.
         """
@@ -139,7 +141,7 @@ class DeadLetterOffice[K, M]:
             end_own_thread()
 
     def flush(self) -> None:
-        """Log the sum of what rate limiting has kept back."""
+        """Log how many dead letters rate limiting has kept out of the log."""
         with self._lock:
             unlogged = dict(self._unlogged)
             self._unlogged.clear()
@@ -156,3 +158,43 @@ class DeadLetterOffice[K, M]:
         """Return how many there were of each reason; a snapshot."""
         with self._lock:
             return {reason: count for reason, count in self._counts.items() if count}
+
+
+class Informed:
+    """A message that is told if it will not be handled."""
+
+    __slots__ = ()
+
+    def _not_handled(
+        self,
+        key: object,
+        reason: str,
+        *,
+        started: bool = False,
+        error: BaseException | None = None,
+    ) -> None:
+        """Take note that no worker will handle the message; a second time changes nothing.
+
+        Called on any thread, with no lock held. It neither blocks nor raises.
+
+        Args:
+            key: the key that the message was for; `MISSING` where that is not known.
+            reason: why; a `DeadLetterReason`, where the message was for a worker.
+            started: whether the message was being handled.
+            error: the error that has ended the handling, if there was one.
+        """
+        raise NotImplementedError
+
+
+def inform(
+    message: object,
+    key: object,
+    reason: str,
+    *,
+    started: bool = False,
+    error: BaseException | None = None,
+) -> None:
+    """Tell a message that it will not be handled, if it is `Informed`."""
+    if isinstance(message, Informed):
+        # Users, who get such messages in hand, see nothing of it.
+        message._not_handled(key, reason, started=started, error=error)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]

@@ -9,10 +9,10 @@ Every error subclasses what people already catch::
                 ├── DispatchDeadlock      room for the message would have to wait for its sender
                 └── DuplicateReply        a call was answered twice
     Exception ── CallError                a call has no reply, and why:
-                ├── CallNotDelivered      it was not taken: nobody has handled it
+                ├── CallNotDelivered      it was not taken, and so was not handled
                 ├── CallTimedOut          its time ran out (a TimeoutError, too)
-                ├── CallFailed            who handled it said so, or raised
-                ├── WorkerGone            nobody is left who would answer
+                ├── CallFailed            its receiver answered with an error, or raised
+                ├── WorkerGone            no receiver is left that would answer
                 └── CallDeadlock          the answer would have to wait for itself
     BaseException ── Cancelled            this worker was asked to stop
 
@@ -22,8 +22,8 @@ Every error subclasses what people already catch::
 import functools
 import queue
 
-from threadpool_mb.counters import CallId
-from threadpool_mb.markers import MISSING
+from threadpool_mb.numbers import CallId
+from threadpool_mb.values import MISSING
 
 __all__ = [
     "CallDeadlock",
@@ -50,8 +50,8 @@ class MailboxClosed(queue.ShutDown):
     """The mailbox is closed: it takes no more messages, and all it held were received."""
 
     receiver: object = None
-    """The mailbox of this library whose `receive` has raised it; `None` where a sender was refused,
-    and in what others raise."""
+    """The mailbox of this library that has raised it in `receive`; `None` where a sender was
+    refused, and where other code has raised it."""
 
 
 class PoolClosed(MailboxClosed):
@@ -63,16 +63,16 @@ class ThreadRefused(RuntimeError):
 
 
 class DispatchDeadlock(RuntimeError):
-    """The sender is a worker, and room for its message would have to wait for it: for ever.
+    """The sender is a worker, and room for its message would have to wait for the sender: for ever.
 
-    It waits for room in the full mailbox of a worker that waits, through whatever chain, for room
-    in the sender's own, or for an answer of the sender. The message was not taken. The text names
-    the chain. A worker that waits is held not to receive meanwhile: do not have another thread
-    receive from its mailbox.
+    The sender waits for room in the full mailbox of a worker. That worker waits, through whatever
+    chain, for room in the sender's own mailbox, or for an answer of the sender. The message was not
+    taken. The text names the chain. A worker that waits is taken not to receive meanwhile: do not
+    have another thread receive from its mailbox.
     """
 
     def __init__(self, message: str, key: object = MISSING) -> None:
-        """Say who waits for whom."""
+        """Say which worker waits for which."""
         super().__init__(message)
         self.key = key
         """The key of the worker that the message was for."""
@@ -84,7 +84,7 @@ class DispatchDeadlock(RuntimeError):
 class Cancelled(BaseException):
     """The worker that receives from this mailbox was asked to stop.
 
-    Let it pass: it ends the worker well, and `finally` and `with` blocks run on its way out.
+    Let it pass: the worker ends as it should, and `finally` and `with` blocks run on the way out.
     """
 
 
@@ -133,7 +133,7 @@ def _call_error(
 
 
 class CallNotDelivered(CallError):
-    """The call was not taken: nobody has handled it, nor will.
+    """The call was not taken: it was not handled, and will not be.
 
     From the original's `CouldNotEnqueueCommand`.
     """
@@ -147,16 +147,16 @@ class CallTimedOut(CallError, TimeoutError):
 
 
 class CallFailed(CallError):
-    """Whoever handled the call answered with an error, or raised: `__cause__` is that exception.
+    """The receiver of the call answered with an error, or raised: `__cause__` is that exception.
 
     From the original's `BlockingCommandFailure`.
     """
 
 
 class WorkerGone(CallError):
-    """Nobody will answer: the worker is gone, or has dropped the call.
+    """No answer will come: the worker is gone, or has dropped the call.
 
-    If the worker has failed, `__cause__` is what it has raised; it does not survive pickling.
+    If the worker has failed, `__cause__` is what it has raised; `__cause__` is lost in pickling.
     """
 
     def __init__(
@@ -172,7 +172,7 @@ class WorkerGone(CallError):
         super().__init__(message, call_id, key=key, reason=reason)
         self.started = started
         """Whether a worker had taken the call, and may have done a part of what was asked. If not,
-        nobody has begun: the call can be sent again."""
+        nothing was begun: the call can be sent again."""
 
     def __reduce__(self) -> tuple[object, ...]:
         make = functools.partial(type(self), key=self.key, reason=self.reason, started=self.started)
@@ -180,7 +180,7 @@ class WorkerGone(CallError):
 
 
 class CallDeadlock(CallError):
-    """The caller is a worker, and whoever is to answer waits for that worker: for ever.
+    """The caller is a worker, and the worker that is to answer waits for the caller: for ever.
 
     The text names the chain.
     """

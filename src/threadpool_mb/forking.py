@@ -4,15 +4,15 @@ The other threads are not there. Whatever needs them can do nothing in the child
 one of them held at the fork is never released there.
 
 **Guarantees.** In a child, before `os.fork` returns: each lock of a module is free, or held by the
-thread that has forked; then what `in_children` was given is called. Nothing of this costs the
-parent anything, nor a message.
+thread that has forked; then the functions that `in_children` was given are called. None of this
+costs the parent anything, or slows a message down.
 
-**What a child does not touch.** On a free-threaded build each container has a lock of its own, of
-which Python code knows nothing. One that several threads contend for is handed over from one to the
-next: a fork may come when the next one has it and does not run yet, and then nobody releases it in
-the child (3.14.4). So nothing that is due in a child, and nothing that a user does there, uses a
-queue, a dict or a list of the parent's that is used without a lock of ours: ready queues,
-mailboxes, lanes. They are replaced, or passed by.
+**What a child does not touch.** On a free-threaded build each container has a lock of its own,
+which Python code cannot see. A lock that several threads contend for is handed over from one thread
+to the next. A fork may come when the next thread has the lock and does not run yet: then no thread
+releases it in the child (3.14.4). So nothing that is due in a child, and nothing that a user does
+there, uses a queue, a dict or a list of the parent's that is used without a lock of ours: ready
+queues, mailboxes, lanes. They are replaced, or passed by.
 
 **Assumes.** The thread that has forked is the same thread in the child, with the same
 `threading.get_ident()`. It may hold locks itself: a signal handler or a finalizer may fork. Its
@@ -31,11 +31,13 @@ from threadpool_mb.logs import logger_of
 
 __all__ = [
     "MADE_BEFORE_FORK",
+    "begin_to_log",
     "end_child",
     "end_own_thread",
     "forks",
     "in_children",
     "keep",
+    "log_in_child",
     "own_thread",
     "remade_in_children",
     "remake",
@@ -44,11 +46,12 @@ __all__ = [
 _logger = logger_of(__name__)
 
 MADE_BEFORE_FORK: Final = "made before os.fork()"
-"""What an error says, in a child, of what only its parent can use."""
+"""What an error says, in a child, of a thing that only the parent can use."""
 
 _locks: Final[list[Any]] = []
 _functions: Final[list[Callable[[], object]]] = []
 _kept: Final[list[object]] = []
+_errors: Final[list[tuple[str, BaseException]]] = []
 _here: Final = threading.local()
 _forks: int = 0
 
@@ -65,7 +68,7 @@ def remade_in_children[L](lock: L) -> L:
 
 
 def remake(lock: Any) -> None:  # noqa: ANN401 - an `RLock`, by its private names
-    """Make an `RLock` free that a thread of the parent may hold; in a child."""
+    """Free an `RLock` that a thread of the parent may hold; called in a child."""
     if not lock._is_owned():  # noqa: SLF001 - see above
         lock._at_fork_reinit()  # noqa: SLF001
 
@@ -79,8 +82,8 @@ def in_children(function: Callable[[], object]) -> Callable[[], object]:
 def keep(*things: object) -> None:
     """Keep what the parent uses alive until the child ends.
 
-    Else the child would finalize its copies: close a generator, say, in the `with` block in which
-    the parent's goes on.
+    Else the child would finalize its copies. It would close a generator, for example, inside the
+    `with` block in which the parent's generator goes on.
     """
     _kept.extend(things)
 
@@ -97,14 +100,14 @@ def end_own_thread() -> None:
 
 
 def end_child(error: BaseException | None = None) -> NoReturn:
-    """End a child that was forked on a thread of this library, whose work there is over.
+    """End a child that was forked on a thread of this library, once its work there is over.
 
     As `multiprocessing` ends its children: what was made in the child is closed and its threads are
-    joined; `atexit` functions are the parent's. Were the thread only to end, pools that the child
-    has made and left open would keep it for ever.
+    joined; `atexit` functions are the parent's and do not run. If only the thread ended, pools that
+    the child has made and left open would keep the child alive for ever.
 
     Args:
-        error: what the user's code has raised there; of `SystemExit`, the code.
+        error: what the user's code has raised there; of a `SystemExit`, its code counts.
     """
     code: object = 0 if error is None else 1
     if isinstance(error, SystemExit):
@@ -128,8 +131,30 @@ def _in_child() -> None:
     for function in _functions:
         try:
             function()
-        except BaseException:
-            _logger.exception("what is due in a forked child raised")
+        except BaseException as error:  # noqa: BLE001 - logged below
+            log_in_child("what is due in a forked child raised", error)
+
+
+def log_in_child(text: str, error: BaseException) -> None:
+    """Have an error logged, for a function of `in_children`: not yet, see `begin_to_log`."""
+    _errors.append((text, error))
+
+
+def _log() -> None:
+    while _errors:
+        text, error = _errors.pop(0)
+        _logger.error("%s", text, exc_info=error)
+
+
+def begin_to_log() -> None:
+    """Have errors in children logged from now on; once `logging` was imported.
+
+    Functions are called in the child in the order in which they were registered, and the locks of
+    `logging` are remade by one of its own. Before that, a thread that is not in the child may hold
+    the lock of a handler.
+    """
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=_log)
 
 
 if hasattr(os, "register_at_fork"):

@@ -1,7 +1,7 @@
-"""Taking something and beginning to answer for it, with no point between at which Ctrl-C comes.
+"""Acquiring something and entering its `try`, with no point between at which Ctrl-C comes.
 
-After `if lock.acquire(False):` an interrupt may come before the `try` whose `finally` releases the
-lock, which is then held for ever. It may not come here:
+After `if lock.acquire(False):` an interrupt may come before the `try` with the `finally` that
+releases the lock, which is then held for ever. In this form no interrupt can come there:
 
 ```python
 for _ in trying(lock):
@@ -11,16 +11,17 @@ for _ in trying(lock):
         lock.release()
 ```
 
-**Guarantees.** An interrupt comes before the call, and nothing has happened; or in the body, whose
-`try` has begun.
+**Guarantees.** An interrupt comes before the call, when nothing has happened; or in the body, when
+its `try` has begun.
 
 **How.** The interpreter runs signal handlers where a Python function begins, behind a call, and
 where a loop jumps back. A `for` asks its iterator for the next item in an instruction that is none
 of these, and neither is a `try`. So the call is made by an iterator that is C all through, and the
 first thing of the body is its `try`, or one assignment that another `try` around the loop reads.
 
-**Assumes.** The function is one of C, as a lock's methods and those of `SimpleQueue` are: one of
-Python begins, and calls. Where handlers run is CPython's (`tests/test_interrupts.py`).
+**Assumes.** The function is written in C, as the methods of a lock and of `SimpleQueue` are: in a
+Python function, handlers run where it begins and behind its calls. The points at which handlers run
+are those of CPython (`tests/test_interrupts.py`).
 """
 
 import itertools
@@ -37,7 +38,7 @@ class _Lock(Protocol):
 
     @property
     def acquire(self) -> Callable[[bool], object]:
-        """Acquires the lock, and waits for it if it is to; returns whether it is held."""
+        """Acquires the lock, and waits for it if the argument is true; returns whether it has."""
         ...
 
 

@@ -1,28 +1,70 @@
-"""Logging for places at which nobody is left who could be told of an error."""
+"""Logging for places at which no caller is left that could be told of an error.
+
+`logging` is imported when the first owner of threads is made (`threads.exit_hook`), or with the
+first line: it would take a sixth of the time of importing this library.
+"""
 
 import contextlib
-import logging
-from typing import Any, final, override
+from typing import Final, final
 
-__all__ = ["logger_of"]
+__all__ = ["Logger", "logger_of"]
+
+# The levels that `logging` documents.
+_WARNING: Final = 30
+_ERROR: Final = 40
+_CRITICAL: Final = 50
+
+_CALLER: Final = 3
+"""The frame that a record names: behind `_log`, and behind `warning` and the like."""
 
 
 @final
-class _Logger(logging.LoggerAdapter[logging.Logger]):
-    """A logger that raises no `Exception`.
+class Logger:
+    """A logger of a module that raises no `Exception`.
 
-    `logging` passes on what a handler's `emit` or a filter raises. What is logged here is logged in
+    `logging` passes on what a handler's `emit` or a filter raises. The code that logs here is in
     the midst of something that has to be finished: a worker's end is to be reported, a message has
     to become a dead letter, a thread has a turn in hand.
     """
 
-    @override
-    def log(self, level: int, msg: object, *args: object, **kwargs: Any) -> None:
+    __slots__ = ("name",)
+
+    def __init__(self, name: str) -> None:
+        """Log under a name."""
+        self.name: Final = name
+
+    def warning(self, message: str, *args: object) -> None:
+        """Log a warning."""
+        self._log(_WARNING, message, args)
+
+    def error(self, message: str, *args: object, exc_info: BaseException | None = None) -> None:
+        """Log an error, with the traceback of an exception if one is given."""
+        self._log(_ERROR, message, args, exc_info=exc_info)
+
+    def exception(self, message: str, *args: object) -> None:
+        """Log an error, with the traceback of the exception that is being handled."""
+        self._log(_ERROR, message, args, exc_info=True)
+
+    def critical(self, message: str, *args: object, exc_info: bool) -> None:
+        """Log a critical error, with the traceback of the exception that is being handled."""
+        self._log(_CRITICAL, message, args, exc_info=exc_info)
+
+    def _log(
+        self,
+        level: int,
+        message: str,
+        args: tuple[object, ...],
+        *,
+        exc_info: BaseException | bool | None = None,
+    ) -> None:
         with contextlib.suppress(Exception):
-            # One frame more than the logger expects: this one.
-            super().log(level, msg, *args, stacklevel=2, **kwargs)
+            import logging  # noqa: PLC0415 - see the module
+
+            logging.getLogger(self.name).log(
+                level, message, *args, exc_info=exc_info, stacklevel=_CALLER
+            )
 
 
-def logger_of(module: str) -> "logging.LoggerAdapter[logging.Logger]":
-    """Return a logger of a module, by its `__name__`, that raises no `Exception`."""
-    return _Logger(logging.getLogger(module))
+def logger_of(module: str) -> Logger:
+    """Return the logger of a module, by its `__name__`."""
+    return Logger(module)

@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from threadpool_mb.markers import MISSING, Missing
+from threadpool_mb.values import MISSING, Missing
 
 __all__ = ["Dispatch", "Initialize", "Remove"]
 

@@ -30,7 +30,7 @@ class Kept:
     def __init__(self) -> None:
         self.calls: list[mb.Call[int]] = []
 
-    def worker(self, key: object) -> Generator[None, mb.Request]:
+    def worker(self, key: object) -> Generator[None, mb.originals.Request]:
         while True:
             match (yield):
                 case mb.Call(Echo(number), box):

@@ -4,14 +4,16 @@ import asyncio
 import dataclasses
 import threading
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
 import threadpool_mb as mb
 from tests.aio.doubles import run, until_in_loop
 from tests.helpers import DEADLINE
-from threadpool_mb.command.handlers import Handlers
-from threadpool_mb.scheduling.ending import Ending
+from tests.insides import dispatcher_of, table_of
+from threadpool_mb.calls.handlers import Handlers
+from threadpool_mb.threads.latches import Ending
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -58,7 +60,7 @@ def test_leaving_the_block_drains_while_the_workers_use_the_loop() -> None:
     async def main() -> list[int]:
         async with mb.Pool(mb.server(asking())) as pool:
             pool.initialize("key")
-            calls = [asyncio.create_task(mb.acall(pool.ref("key"), Ask(n))) for n in range(3)]
+            calls = [asyncio.create_task(mb.aio.call(pool.ref("key"), Ask(n))) for n in range(3)]
             await asyncio.sleep(0)
         assert pool.join(timeout=0).finished
         return await asyncio.gather(*calls)
@@ -70,7 +72,7 @@ def test_adrain_returns_what_drain_does_while_the_workers_use_the_loop() -> None
     async def main() -> list[int]:
         pool = mb.Pool(mb.server(asking()))
         pool.initialize("key")
-        calls = [asyncio.create_task(mb.acall(pool.ref("key"), Ask(n))) for n in range(3)]
+        calls = [asyncio.create_task(mb.aio.call(pool.ref("key"), Ask(n))) for n in range(3)]
         await asyncio.sleep(0)
         report = await pool.adrain(timeout=None)
         assert report == pool.drain(timeout=0)
@@ -88,7 +90,7 @@ def test_no_thread_waits_for_the_end() -> None:
         await stuck_with(pool, worker, 1)
         before = threading.active_count()
         draining = asyncio.create_task(pool.adrain(timeout=None))
-        await until_in_loop(lambda: pool._dispatcher.ending._callbacks)  # type: ignore[attr-defined]
+        await until_in_loop(lambda: dispatcher_of(pool).ending._callbacks)  # type: ignore[attr-defined]
         assert threading.active_count() == before
         worker.go.set()
         assert (await draining).finished
@@ -153,7 +155,7 @@ def test_a_task_that_is_cancelled_while_it_drains_cancels_the_pool_and_leaves_no
                 await pool.__aexit__(None, None, None)
 
         pool = mb.Pool(worker, on_dead_letter=lambda letter: dead.append(letter.message))
-        ending = pool._dispatcher.ending  # type: ignore[attr-defined]
+        ending = dispatcher_of(pool).ending  # type: ignore[attr-defined]
         await stuck_with(pool, worker, 1, 2)
         task = asyncio.create_task(end())
         await until_in_loop(lambda: ending._callbacks)
@@ -180,7 +182,7 @@ def test_several_tasks_of_several_loops_await_one_end() -> None:
         await stuck_with(pool, worker, 1)
         elsewhere = asyncio.create_task(asyncio.to_thread(lambda: run(drain())))
         here = [asyncio.create_task(drain()) for _ in range(2)]
-        ending = pool._dispatcher.ending  # type: ignore[attr-defined]
+        ending = dispatcher_of(pool).ending  # type: ignore[attr-defined]
         await until_in_loop(lambda: len(ending._callbacks) == 3)
         worker.go.set()
         return [*await asyncio.gather(*here), await elsewhere]
@@ -191,7 +193,7 @@ def test_several_tasks_of_several_loops_await_one_end() -> None:
 def test_a_loop_that_was_closed_while_its_task_drained_is_told_nothing() -> None:
     worker = Stuck()
     pool: mb.Pool[str, object] = mb.Pool(worker)
-    ending = pool._dispatcher.ending
+    ending = dispatcher_of(pool).ending
     loop = asyncio.new_event_loop()
     loop.run_until_complete(stuck_with(pool, worker, 1))
     task = loop.create_task(pool.adrain(timeout=None))
@@ -309,9 +311,28 @@ def test_leaving_a_broker_s_block_does_what_with_does(max_threads: int | None) -
     async def main() -> None:
         items = Items()
         async with mb.Broker(items.config, max_threads=max_threads) as broker:
+            for message in range(4):
+                broker.input.deliver(message)
+        assert broker.exception() is None
+        assert (items.handled, items.cleaned) == ([1, 2, 3], ["key"])
+
+    run(main())
+
+
+@pytest.mark.parametrize("max_threads", [None, 2])
+def test_leaving_a_broker_s_block_with_an_exception_cancels_it(max_threads: int | None) -> None:
+    async def leave(broker: mb.Broker[Any, Any, Any, Any], items: Items) -> None:
+        async with broker:
             broker.input.deliver(0)
             broker.input.deliver(1)
             await until_in_loop(lambda: items.handled)
+            raise ZeroDivisionError
+
+    async def main() -> None:
+        items = Items()
+        broker = mb.Broker(items.config, max_threads=max_threads)
+        with pytest.raises(ZeroDivisionError):
+            await leave(broker, items)
         assert isinstance(broker.exception(), mb.Cancelled)
         assert items.cleaned == ["key"]
 
@@ -344,7 +365,7 @@ def test_leaving_an_executor_s_block_awaits_tasks_that_use_the_loop() -> None:
             futures = [executor.submit_keyed(n % 3, ask, n) for n in range(9)]
         with pytest.raises(RuntimeError, match="shutdown"):
             executor.submit(ask, 1)
-        assert len(executor._table.threads) == 0
+        assert len(table_of(executor).threads) == 0
         return [future.result(0) for future in futures]
 
     assert run(main()) == list(range(9))
@@ -361,7 +382,7 @@ def test_a_task_that_is_cancelled_while_it_awaits_an_executor_leaves_it_shut_dow
         executor = mb.KeyedExecutor(1)
         future = executor.submit(go.wait, DEADLINE)
         task = asyncio.create_task(leave())
-        await until_in_loop(lambda: executor._table.ending._callbacks)
+        await until_in_loop(lambda: table_of(executor).ending._callbacks)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task

@@ -11,8 +11,8 @@ import pytest
 import threadpool_mb as mb
 from tests.aio.doubles import run, until_in_loop
 from tests.helpers import DEADLINE, Running, in_thread, until
-from threadpool_mb.mailbox.askers import Asker
-from threadpool_mb.mailbox.slots import Slots
+from threadpool_mb.line.askers import Asker
+from threadpool_mb.line.slots import Slots
 
 
 def full(config: mb.MailboxConfig, count: int = 1) -> tuple[mb.Mailbox[Any], mb.Input[Any], Slots]:
@@ -21,7 +21,7 @@ def full(config: mb.MailboxConfig, count: int = 1) -> tuple[mb.Mailbox[Any], mb.
     target = mailbox.new_input()
     for number in range(count):
         target.deliver(number)
-    return mailbox, target, target.slots  # type: ignore[attr-defined]
+    return mailbox, target, target.room  # type: ignore[attr-defined]
 
 
 def unused_slots(slots: Slots) -> int:
@@ -45,7 +45,7 @@ def test_a_task_gets_its_turn_beside_threads_that_send_in_a_loop() -> None:
 
     async def main() -> None:
         await until_in_loop(lambda: slots.waiting == 4)
-        delivering = asyncio.create_task(mb.deliver_async(target, "task"))
+        delivering = asyncio.create_task(mb.aio.deliver(target, "task"))
         await until_in_loop(lambda: slots.askers)
         with in_thread(receive) as receiver:
             assert await delivering
@@ -54,7 +54,7 @@ def test_a_task_gets_its_turn_beside_threads_that_send_in_a_loop() -> None:
         # moment at which a slot was freed: a few, where without a line the task waits for ever.
         assert len(received) < 1000
 
-    slots = target.slots  # type: ignore[attr-defined]
+    slots = target.room  # type: ignore[attr-defined]
     senders = [Running(send) for _ in range(4)]
     try:
         run(main())
@@ -78,10 +78,10 @@ def test_tasks_and_threads_that_wait_are_served_in_the_order_in_which_they_came(
 
         async def main() -> None:
             thread("thread before")
-            tasks = [asyncio.create_task(mb.deliver_async(target, "task"))]
+            tasks = [asyncio.create_task(mb.aio.deliver(target, "task"))]
             await until_in_loop(lambda: len(slots.askers) == 1)
             thread("thread between")
-            tasks.append(asyncio.create_task(mb.deliver_async(target, "other task")))
+            tasks.append(asyncio.create_task(mb.aio.deliver(target, "other task")))
             await until_in_loop(lambda: len(slots.askers) == 3)
             thread("thread after")
             received = []
@@ -107,7 +107,7 @@ def test_a_task_that_is_cancelled_after_it_was_given_room_passes_it_on(count: in
     mailbox, target, slots = full(mb.Blocking(count), count)
 
     async def main() -> None:
-        task = asyncio.create_task(mb.deliver_async(target, "cancelled"))
+        task = asyncio.create_task(mb.aio.deliver(target, "cancelled"))
         await until_in_loop(lambda: slots.askers)
         with in_thread(lambda: target.deliver("next")) as sender:
             until(lambda: slots.waiting)
@@ -132,7 +132,7 @@ def test_a_task_whose_loop_does_not_run_any_more_keeps_no_room(
     """It was given the room after its loop had stopped, or at the very last moment before."""
     mailbox, target, slots = full(mb.Blocking(1))
     loop = asyncio.new_event_loop()
-    task = loop.create_task(mb.deliver_async(target, "late"))
+    task = loop.create_task(mb.aio.deliver(target, "late"))
 
     async def until_it_waits() -> None:
         await until_in_loop(lambda: slots.askers)
@@ -170,7 +170,7 @@ def test_threads_and_tasks_in_line_take_back_what_a_stopped_loop_was_given() -> 
     go = threading.Event()
 
     async def stops_at_once() -> asyncio.Task[bool]:
-        task = asyncio.create_task(mb.deliver_async(target, "late"))
+        task = asyncio.create_task(mb.aio.deliver(target, "late"))
         await until_in_loop(lambda: slots.askers)
         told.set()
         assert await asyncio.to_thread(go.wait, DEADLINE)
@@ -182,7 +182,7 @@ def test_threads_and_tasks_in_line_take_back_what_a_stopped_loop_was_given() -> 
         assert told.wait(DEADLINE)
 
         async def main() -> None:
-            other = asyncio.create_task(mb.deliver_async(target, "a task in line"))
+            other = asyncio.create_task(mb.aio.deliver(target, "a task in line"))
             await until_in_loop(lambda: len(slots.askers) == 2)
             with in_thread(lambda: target.deliver("a thread in line")) as sender:
                 until(lambda: slots.waiting)
@@ -208,7 +208,7 @@ def test_the_end_of_the_mailbox_wakes_all_in_the_line_and_those_that_were_given_
     mailbox, target, slots = full(mb.Blocking(1))
 
     async def main() -> None:
-        tasks = [asyncio.create_task(mb.deliver_async(target, "task")) for _ in range(3)]
+        tasks = [asyncio.create_task(mb.aio.deliver(target, "task")) for _ in range(3)]
         await until_in_loop(lambda: len(slots.askers) == 3)
         with contextlib.ExitStack() as threads:
             senders = [
@@ -239,7 +239,7 @@ def test_a_thread_whose_time_runs_out_in_the_line_leaves_it() -> None:
         slots.ask(asker)
         assert await asyncio.to_thread(target.deliver, "thread") is False
         assert list(slots.askers) == [asker]
-        assert await mb.deliver_async(target, "task") is False
+        assert await mb.aio.deliver(target, "task") is False
         assert list(slots.askers) == [asker]
 
     asker = Asker(lambda: True, lambda: True)
@@ -253,7 +253,7 @@ def test_a_slot_of_a_sender_whose_put_is_interrupted_goes_to_the_task_that_waits
     mailbox, target, slots = full(mb.Blocking(1))
 
     async def main() -> bool:
-        task = asyncio.create_task(mb.deliver_async(target, "task"))
+        task = asyncio.create_task(mb.aio.deliver(target, "task"))
         await until_in_loop(lambda: slots.askers)
         # As `deliver` does where it is interrupted with a slot in its hand.
         mailbox.inlet.queue.get()  # type: ignore[attr-defined]
@@ -269,7 +269,7 @@ def test_one_who_delivers_while_its_thread_holds_the_lock_waits_where_it_can_be_
     mailbox, target, slots = full(mb.Blocking(1))
 
     async def main() -> None:
-        task = asyncio.create_task(mb.deliver_async(target, "task"))
+        task = asyncio.create_task(mb.aio.deliver(target, "task"))
         await until_in_loop(lambda: slots.askers)
 
         def in_the_midst() -> bool:

@@ -9,14 +9,14 @@ import pytest
 import threadpool_mb as mb
 from tests.aio.doubles import Echo, run, until_in_loop
 from tests.helpers import until
-from threadpool_mb.aio import delivering
-from threadpool_mb.aio.signals import Signal
-from threadpool_mb.mailbox.askers import Asker
+from threadpool_mb.aio import doors
+from threadpool_mb.aio.waking import Signal
+from threadpool_mb.line.askers import Asker
 
 
 def stuck(mailbox: mb.Mailbox[int]) -> int:
     """Return how many stand in the line."""
-    return len(mailbox.new_input().slots.askers)  # type: ignore[attr-defined]
+    return len(mailbox.new_input().room.askers)  # type: ignore[attr-defined]
 
 
 def test_one_who_asks_at_a_worker_that_was_replaced_asks_its_successor(
@@ -41,13 +41,13 @@ def test_one_who_asks_at_a_worker_that_was_replaced_asks_its_successor(
         return Asker(tell, runs)
 
     async def main() -> bool:
-        task = asyncio.create_task(mb.deliver_async(pool.ref("key"), "asked for"))
+        task = asyncio.create_task(mb.aio.deliver(pool.ref("key"), "asked for"))
         await until_in_loop(lambda: len(begun) == 2)
         await asyncio.sleep(0)
         hold[1].set()
         return await task
 
-    monkeypatch.setattr(delivering, "Asker", asker)
+    monkeypatch.setattr(doors, "Asker", asker)
     with mb.Pool(worker, mailbox=mb.Blocking(1), on_dead_letter=lambda _: None) as pool:
         pool.initialize("key", "fills the first")
         until(lambda: begun)
@@ -81,12 +81,12 @@ def test_a_task_of_a_closed_loop_is_passed_over() -> None:
     target = mailbox.new_input()
     target.deliver(0)
     loop = asyncio.new_event_loop()
-    dead = loop.create_task(mb.deliver_async(target, 1))
+    dead = loop.create_task(mb.aio.deliver(target, 1))
     loop.run_until_complete(until_in_loop(lambda: stuck(mailbox)))
     loop.close()
 
     async def alive() -> bool:
-        task = asyncio.create_task(mb.deliver_async(target, 2))
+        task = asyncio.create_task(mb.aio.deliver(target, 2))
         await until_in_loop(lambda: stuck(mailbox) == 2)
         assert mailbox.receive() == 0
         return await task
@@ -104,11 +104,11 @@ def test_those_that_have_withdrawn_do_not_pile_up() -> None:
     target.deliver(0)
 
     async def main() -> int:
-        waiting = [asyncio.create_task(mb.deliver_async(target, 1)) for _ in range(70)]
+        waiting = [asyncio.create_task(mb.aio.deliver(target, 1)) for _ in range(70)]
         await until_in_loop(lambda: stuck(mailbox) == 70)
         most = 0
         for _ in range(30):
-            calls = [asyncio.create_task(mb.acall(target, Echo(1))) for _ in range(50)]  # type: ignore[arg-type]
+            calls = [asyncio.create_task(mb.aio.call(target, Echo(1))) for _ in range(50)]  # type: ignore[arg-type]
             await until_in_loop(lambda: stuck(mailbox) >= 120)
             for call in calls:
                 call.cancel()
@@ -161,7 +161,7 @@ def test_senders_tell_a_busy_receiver_once_until_it_has_found_the_mailbox_empty(
 
         loop.call_soon_threadsafe = counting  # type: ignore[method-assign,assignment]
         received = 0
-        async for _ in mb.async_messages(mailbox):
+        async for _ in mb.aio.messages(mailbox):
             received += 1
             if received < 50:
                 mailbox.new_input().deliver(received)
@@ -173,7 +173,7 @@ def test_senders_tell_a_busy_receiver_once_until_it_has_found_the_mailbox_empty(
 
 
 def test_a_generator_worker_that_is_replaced_leaves_no_caller_asking() -> None:
-    def worker(key: str) -> Generator[None, mb.Request]:
+    def worker(key: str) -> Generator[None, mb.originals.Request]:
         while True:
             match (yield):
                 case mb.Call(Echo(number), box):
@@ -188,7 +188,7 @@ def test_a_generator_worker_that_is_replaced_leaves_no_caller_asking() -> None:
                 pool.initialize("key")
                 await asyncio.sleep(0)
 
-        calls = [asyncio.create_task(mb.acall(pool.ref("key"), Echo(n))) for n in range(200)]
+        calls = [asyncio.create_task(mb.aio.call(pool.ref("key"), Echo(n))) for n in range(200)]
         await replace()
         return await asyncio.gather(*calls, return_exceptions=True)
 

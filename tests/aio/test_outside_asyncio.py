@@ -13,15 +13,15 @@ type Door = Callable[[mb.Mailbox[Any]], Coroutine[Any, Any, object]]
 
 
 async def first_message(mailbox: mb.Mailbox[Any]) -> object:
-    async for message in mb.async_messages(mailbox):
+    async for message in mb.aio.messages(mailbox):
         return message
     return None
 
 
 SENDING: dict[str, Door] = {
-    "acall": lambda mailbox: mb.acall(mailbox.new_input(), Echo(1)),
-    "acall in time": lambda mailbox: mb.acall(mailbox.new_input(), Echo(1), timeout=5),
-    "deliver_async": lambda mailbox: mb.deliver_async(mailbox.new_input(), 1),
+    "aio.call": lambda mailbox: mb.aio.call(mailbox.new_input(), Echo(1)),
+    "aio.call in time": lambda mailbox: mb.aio.call(mailbox.new_input(), Echo(1), timeout=5),
+    "aio.deliver": lambda mailbox: mb.aio.deliver(mailbox.new_input(), 1),
 }
 
 
@@ -67,7 +67,7 @@ def test_nothing_is_delivered(
         run(SENDING[name](mailbox))
 
     assert len(mailbox) == is_full
-    assert len(mailbox.new_input().slots.askers) == 0  # type: ignore[attr-defined]
+    assert len(mailbox.new_input().room.askers) == 0  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("run", [by_hand, in_a_callback])
@@ -75,7 +75,7 @@ def test_nothing_is_received(run: Callable[[Coroutine[Any, Any, object]], None])
     mailbox: mb.Mailbox[int] = mb.Unlimited().create()
     mailbox.new_input().deliver(1)
 
-    with pytest.raises(RuntimeError, match="async_messages must be awaited in a task"):
+    with pytest.raises(RuntimeError, match=r"aio\.messages must be awaited in a task"):
         run(first_message(mailbox))
 
     assert mailbox.receive(timeout=0) == 1

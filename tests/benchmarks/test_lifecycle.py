@@ -18,7 +18,7 @@ CELLS = [
     ("in deliver", "SIGTERM"),
     ("in join", "fork"),
     ("in with", "fork"),
-    ("in acall", "Ctrl-C"),
+    ("in aio.call", "Ctrl-C"),
     ("broker, in drain", "fork"),
     ("keyed, idle", "fork"),
     ("keyed, busy", "finalizer"),

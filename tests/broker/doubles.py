@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, NoReturn
 
 from tests.helpers import DEADLINE, until
+from tests.insides import loop_of
 from threadpool_mb import (
     MISSING,
     DeadLetter,
@@ -137,7 +138,7 @@ def settle(broker: Broker[Any, Any, Any, Any]) -> None:
     reached = threading.Event()
     broker.input.deliver(reached)
     assert reached.wait(DEADLINE)
-    parallel = broker._loop.parallel
+    parallel = loop_of(broker).parallel
     until(lambda: parallel is None or parallel._table.tasks == 0)
 
 

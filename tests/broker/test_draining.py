@@ -5,6 +5,7 @@ import pytest
 import threadpool_mb as mb
 from tests.broker.doubles import Callbacks, Gate, Stop, brokering, outcome, raising
 from tests.helpers import Running, until
+from tests.insides import loop_of
 
 
 def dead(callbacks: Callbacks) -> list[object]:
@@ -42,9 +43,9 @@ def test_what_is_left_when_the_timeout_runs_out_is_reported_and_cancelled() -> N
         for number in range(10):
             broker.input.deliver(mb.Dispatch("key", number))
         gate.wait_until_reached()
-        until(lambda: broker._loop.waiting == 9)
+        until(lambda: loop_of(broker).waiting == 9)
         report = broker.drain(timeout=0.01)
-        state = broker._loop.state
+        state = loop_of(broker).state
         gate.open()
         outcome(broker)
         later = broker.drain(timeout=None)
@@ -98,7 +99,7 @@ def test_two_threads_may_drain_at_once() -> None:
         broker.input.deliver(mb.Initialize("key", 1))
         gate.wait_until_reached()
         drains = [Running(lambda: broker.drain(timeout=None).finished) for _ in range(2)]
-        until(lambda: broker._loop.closing)
+        until(lambda: loop_of(broker).closing)
         gate.open()
 
         assert [drain.result() for drain in drains] == [True, True]

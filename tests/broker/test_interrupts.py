@@ -23,10 +23,11 @@ def test_an_end_that_was_interrupted_is_finished_by_the_next_one(end: str, error
         assert isinstance(outcome(broker), error)
 
 
-def test_wherever_leaving_the_block_is_interrupted_the_broker_is_cancelled() -> None:
+def test_wherever_leaving_the_block_is_interrupted_the_broker_ends() -> None:
     scenes = interrupted_at_each_point(prepare, lambda broker: broker.__exit__(None, None, None))
     for number, broker in enumerate(scenes):
         if number == 0:
             broker.cancel()  # the first point is before its `__exit__` has begun
 
-        assert isinstance(outcome(broker), Cancelled)
+        # Cancelled, unless it had been drained by then.
+        assert isinstance(outcome(broker), Cancelled | None)

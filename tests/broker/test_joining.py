@@ -151,14 +151,32 @@ def test_a_callback_that_joins_its_own_broker_is_told_so() -> None:
     assert str(error).endswith(" cannot be joined from its own thread: that would wait for itself")
 
 
-def test_leaving_the_block_cancels_and_joins() -> None:
+def test_leaving_the_block_drains_and_joins() -> None:
     callbacks = Callbacks()
 
     with Broker(callbacks.config()) as broker:
-        broker.input.deliver(Initialize(1))
-        settle(broker)
+        for key in range(20):
+            broker.input.deliver(Initialize(key))
 
-    assert isinstance(broker.exception(), Cancelled)
+    assert broker.exception() is None
+    assert sorted(callbacks.of("clean")) == [(key, f"initial {key}") for key in range(20)]
+
+
+def test_leaving_the_block_with_an_exception_cancels_and_joins() -> None:
+    def block() -> None:
+        with Broker(callbacks.config()) as broker:
+            brokers.append(broker)
+            broker.input.deliver(Initialize(1))
+            settle(broker)
+            raise Boom
+
+    callbacks = Callbacks()
+    brokers: list[Broker[object]] = []
+
+    with pytest.raises(Boom):
+        block()
+
+    assert isinstance(brokers[0].exception(), Cancelled)
     assert callbacks.of("clean") == [(1, "initial 1")]
 
 

@@ -20,6 +20,7 @@ from tests.broker.doubles import (
     settle,
 )
 from tests.helpers import DEADLINE, Running, refusing_threads, until
+from tests.insides import loop_of
 from threadpool_mb import (
     Blocking,
     Cancelled,
@@ -42,7 +43,7 @@ def test_different_keys_are_handled_at_once() -> None:
         broker.input.deliver(Initialize(1, "one"))
         broker.input.deliver(Initialize(2, "two"))
         settle(broker)
-        kept = broker._loop.resources
+        kept = loop_of(broker).resources
 
     assert (both.broken, kept) == (False, 2)
     assert sorted(callbacks.of("handle")) == [(1, "one", "initial 1"), (2, "two", "initial 2")]
@@ -135,7 +136,7 @@ def test_cancelling_lets_what_runs_finish_and_makes_dead_letters_of_what_waits_f
         broker.input.deliver(Dispatch(1, "waits"))
         broker.input.deliver(Initialize(1))
         gate.wait_until_reached()
-        until(lambda: len(broker._loop.mailbox) == 0)
+        until(lambda: len(loop_of(broker).mailbox) == 0)
 
         broker.cancel()
         with pytest.raises(TimeoutError):
@@ -188,7 +189,7 @@ def test_a_limit_of_the_mailbox_is_one_for_what_waits_behind_a_stuck_key(
         # the hand of the broker's thread, and then as many as the mailbox takes.
         for number in range(1, limit + max_threads):
             until(functools.partial(broker.input.deliver, Dispatch(1, number)))
-            until(lambda: len(broker._loop.mailbox) == 0)
+            until(lambda: len(loop_of(broker).mailbox) == 0)
             accepted.append(number)
         for number in range(100, 100 + limit):
             # The room of the last one is free a moment after it was taken out.
@@ -248,7 +249,7 @@ def test_a_sender_that_waits_for_room_goes_on_when_a_stuck_key_does() -> None:
             lambda: [broker.input.deliver(Initialize(1, number)) for number in range(6)]
         )
         gate.wait_until_reached()
-        until(lambda: broker._loop.mailbox.stats().senders_waiting == 1)
+        until(lambda: loop_of(broker).mailbox.stats().senders_waiting == 1)
         gate.open()
 
         assert sender.result() == [True] * 6

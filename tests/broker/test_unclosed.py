@@ -23,6 +23,7 @@ from tests.broker.doubles import (
     raising,
 )
 from tests.helpers import DEADLINE, until
+from tests.insides import loop_of
 from threadpool_mb import Dispatch, Initialize
 from threadpool_mb.broker.broker import Broker
 from threadpool_mb.broker.config import BrokerConfig, RemoveResource, ResourceUpdate, UpdateResource
@@ -95,7 +96,7 @@ def test_a_collected_broker_for_which_there_is_no_thread_is_closed_at_exit(
 ) -> None:
     monkeypatch.setattr(_thread, "start_new_thread", raising(RuntimeError("no more threads")))
     broker = Broker(Callbacks().config(), name="forgotten")
-    loop = broker._loop
+    loop = loop_of(broker)
 
     with recorded_warnings():
         del broker
@@ -147,7 +148,7 @@ def test_a_cancelled_broker_leaves_nothing_to_the_garbage_collector() -> None:
     gc.disable()
     try:
         broker = Broker(Callbacks().config())
-        loop = weakref.ref(broker._loop)
+        loop = weakref.ref(loop_of(broker))
         broker.cancel()
         broker.join()
 

@@ -97,10 +97,10 @@ def _answer(command: Any, box: Any, look: Callable[[], object]) -> None:  # noqa
             box.reply(None)
 
 
-def workers(setting: Setting) -> Callable[[str], Generator[None, mb.Request]]:
+def workers(setting: Setting) -> Callable[[str], Generator[None, mb.originals.Request]]:
     """Return a worker that holds the setting over its `yield`s, unless its key is "plain"."""
 
-    def worker(key: str) -> Generator[None, mb.Request]:
+    def worker(key: str) -> Generator[None, mb.originals.Request]:
         with contextlib.nullcontext() if key.startswith("plain") else setting.enter(key):
             while True:
                 request = yield
@@ -109,7 +109,7 @@ def workers(setting: Setting) -> Callable[[str], Generator[None, mb.Request]]:
     return worker
 
 
-def _look(pool: mb.Pool[str, mb.Request], key: str) -> tuple[object, threading.Thread]:
+def _look(pool: mb.Pool[str, mb.originals.Request], key: str) -> tuple[object, threading.Thread]:
     return mb.call(pool.ref(key), Look(), timeout=TIMEOUT)
 
 
@@ -123,7 +123,7 @@ def test_it_is_in_force_for_its_own_key_on_whichever_thread(setting: Setting) ->
         threads = {first[1]}
         # Each takes a thread away: what is looked at in between runs on one that is left.
         for block, key in zip(blocks, ("plain", "plain 2"), strict=True):
-            replies.append(mb.call_async(pool.ref(key), block))
+            replies.append(mb.ask(pool.ref(key), block))
             block.begun.wait(TIMEOUT)
             seen, thread = _look(pool, "a")
             assert seen == setting.of("a")
@@ -143,7 +143,7 @@ def test_it_moves_with_its_key_from_one_thread_to_another(setting: Setting) -> N
         seen, thread = _look(pool, "a")
         for _ in range(1000):
             block = Block()
-            mb.call_async(pool.ref("plain"), block)
+            mb.ask(pool.ref("plain"), block)
             block.begun.wait(TIMEOUT)
             seen, thread = _look(pool, "a")
             block.go.set()
@@ -215,7 +215,7 @@ def test_it_is_left_without_an_error_when_its_worker_ends(
 
 
 def test_what_a_worker_binds_for_good_stays_its_own() -> None:
-    def worker(key: str) -> Generator[None, mb.Request]:
+    def worker(key: str) -> Generator[None, mb.originals.Request]:
         while True:
             request = yield
             bind_contextvars(**{key: len(get_contextvars())})
@@ -232,7 +232,7 @@ def test_what_a_worker_binds_for_good_stays_its_own() -> None:
 
 
 def test_a_span_of_a_worker_is_the_parent_of_what_its_messages_open() -> None:
-    def worker(key: str) -> Generator[None, mb.Request]:
+    def worker(key: str) -> Generator[None, mb.originals.Request]:
         with TRACER.start_as_current_span("worker " + key) as outer:
             while True:
                 request = yield

@@ -51,7 +51,7 @@ def by_futures(mailbox: mb.Mailbox[Message]) -> None:
 
 def by_handling(mailbox: mb.Mailbox[Message]) -> None:
     while True:
-        mb.handle_message(mailbox, lambda message: None)
+        mb.originals.handle_message(mailbox, lambda message: None)
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 import io
 
 from tests.helpers import until
-from threadpool_mb.demo.progress import Progress
+from threadpool_mb.demo.report import Progress
 
 
 class Terminal(io.StringIO):

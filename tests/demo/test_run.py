@@ -8,8 +8,7 @@ import pytest
 from tests.helpers import DEADLINE
 from threadpool_mb.demo import run
 from threadpool_mb.demo.run import Job, run_in_pool, run_on_one_thread, warm_up
-from threadpool_mb.demo.sources import find_sources
-from threadpool_mb.demo.tally import Function, Tally, tally_file
+from threadpool_mb.demo.tally import Function, Tally, find_sources, tally_file
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from threadpool_mb.demo.sources import find_sources, standard_library
+from threadpool_mb.demo.tally import find_sources, standard_library
 
 
 def write(root: Path, *names: str) -> None:

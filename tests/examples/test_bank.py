@@ -165,7 +165,7 @@ def test_money_for_an_account_that_takes_no_more_is_put_back() -> None:
         bank.open("ann", 100)
         bank.open("bob", 7)
         ann, bob = Stuck(bank, "ann"), Stuck(bank, "bob")
-        reply = mb.call_async(bank.accounts.ref("ann"), Transfer("ann", "bob", 30))
+        reply = mb.ask(bank.accounts.ref("ann"), Transfer("ann", "bob", 30))
         bank.accounts.close()
         ann.go_on.set()
 
@@ -185,7 +185,7 @@ def test_money_for_an_account_that_goes_before_it_has_it_is_put_back(
         bank.open("ann", 100)
         bank.open("bob", 7)
         stuck = Stuck(bank, "bob")
-        reply = mb.call_async(bank.accounts.ref("ann"), Transfer("ann", "bob", 30))
+        reply = mb.ask(bank.accounts.ref("ann"), Transfer("ann", "bob", 30))
         until(lambda: len(bank.under_way) == 1 and bank.accounts.stats().messages == 1)
         if source_closed:
             bank.close("ann")

@@ -48,7 +48,7 @@ def _dsps_are_open() -> Iterator[None]:
 class Member:
     """A member of a group; knows where it was told last that it is mixed."""
 
-    def __init__(self, group: mb.KeyInput[str, mb.Request], name: str) -> None:
+    def __init__(self, group: mb.KeyInput[str, mb.originals.Request], name: str) -> None:
         self.group = group
         self.name = name
         self.inbox: mb.Mailbox[Mixed] = mb.Unlimited().create()
@@ -188,7 +188,7 @@ def test_who_joins_where_there_is_no_room_is_told() -> None:
 def test_a_lease_ends_with_its_dsp() -> None:
     with media_server.media_server({"dsp-1": 1}) as (_, dsps):
         mixer = mb.call(dsps.ref("dsp-1"), media_server.CreateMixer())
-        lease = mb.call_async(dsps.ref("dsp-1"), media_server.Lease(mixer))
+        lease = mb.ask(dsps.ref("dsp-1"), media_server.Lease(mixer))
         dsps.remove("dsp-1")
 
         with pytest.raises(mb.WorkerGone):
@@ -201,7 +201,7 @@ def test_a_lease_ends_with_its_mixer() -> None:
     with media_server.media_server({"dsp-1": 1}) as (_, dsps):
         dsp = dsps.ref("dsp-1")
         mixer = mb.call(dsp, media_server.CreateMixer())
-        lease = mb.call_async(dsp, media_server.Lease(mixer))
+        lease = mb.ask(dsp, media_server.Lease(mixer))
 
         assert mb.call(dsp, media_server.Mix(mixer, ("ann",)))
         assert not lease.done()

@@ -14,7 +14,8 @@ from typing import Final, Self
 import pytest
 
 from tests.helpers import DEADLINE
-from threadpool_mb.mailbox import sending, slots
+from threadpool_mb.line import slots
+from threadpool_mb.mailbox import sending
 
 
 class Stop:

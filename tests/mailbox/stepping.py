@@ -6,14 +6,16 @@ it has stopped before them or before the next one that does. One that may drop t
 something is no such instruction.
 """
 
+import contextlib
 import dis
 import functools
+import itertools
 import pathlib
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from types import CodeType, FrameType
-from typing import Final
+from types import CodeType, FunctionType, ModuleType
+from typing import Any, Final
 
 import pytest
 
@@ -21,12 +23,10 @@ from tests.helpers import DEADLINE, Running
 from threadpool_mb.mailbox import sending
 
 STEPS: Final = pytest.mark.timeout(120)
-"""For tests that go through `each_step`: some 300 scenes, with up to six threads each, of which two
-are traced. They take 2 s of processor time; but each hand-over from thread to thread waits for a
+"""For tests that go through `each_step`: some 300 scenes, with up to six threads each, two of which
+are monitored. They take 2 s of processor time; but each hand-over from thread to thread waits for a
 turn on the processor: it took 48 s beside a load of 14 on 2 cores.
 """
-
-_COLD_RUNS: Final = 4
 
 _OF_THE_FRAME: Final = (
     "LOAD_FAST",
@@ -51,8 +51,6 @@ _OF_SEVERAL: Final = ("LOAD_FAST_AND_CLEAR",)
 MAILBOXES: Final = str(pathlib.Path(sending.__file__).parent)
 """Where the mailboxes' code is."""
 
-type _Trace = Callable[[FrameType, str, object], _Trace | None]
-
 
 @functools.cache
 def _shared(code: CodeType) -> frozenset[int]:
@@ -70,14 +68,73 @@ def _shared(code: CodeType) -> frozenset[int]:
     return frozenset(found)
 
 
+_MONITOR: Final = sys.monitoring.PROFILER_ID
+_INSTRUCTION: Final = sys.monitoring.events.INSTRUCTION
+
+_steppers: Final[dict[int, "Stepped[Any]"]] = {}
+"""Those that have not stopped yet, by their threads."""
+
+
+def _on_instruction(code: CodeType, offset: int) -> None:
+    stepper = _steppers.get(threading.get_ident())
+    if stepper is not None and offset in _shared(code):
+        stepper.step()
+
+
+def _codes_in(prefix: str | tuple[str, ...]) -> set[CodeType]:
+    """Return the code of all functions of the modules whose files' names begin so."""
+    found: set[CodeType] = set()
+    seen: set[int] = set()
+    left: list[Any] = [
+        module
+        for module in list(sys.modules.values())
+        if str(getattr(module, "__file__", None)).startswith(prefix)
+    ]
+    while left:
+        each = left.pop()
+        if id(each) in seen:
+            continue
+        seen.add(id(each))
+        if isinstance(each, CodeType):
+            if each.co_filename.startswith(prefix):
+                found.add(each)
+            left += each.co_consts
+        elif isinstance(each, (ModuleType, type)):
+            left += vars(each).values()
+        elif isinstance(each, property):
+            left += [each.fget, each.fset]
+        elif isinstance(each, (staticmethod, classmethod, FunctionType)):
+            left += [getattr(each, "__code__", None), getattr(each, "__wrapped__", None)]
+    return found
+
+
+@contextlib.contextmanager
+def _monitored(prefix: str | tuple[str, ...]) -> Iterator[None]:
+    """Have threads report each instruction of some modules.
+
+    Not by `sys.settrace`: a function reports nothing to it where a thread that is not traced has
+    run it since, until it has run once more.
+    """
+    monitoring, codes = sys.monitoring, _codes_in(prefix)
+    assert codes, f"there is no code in {prefix}"
+    monitoring.use_tool_id(_MONITOR, "stepping")
+    monitoring.register_callback(_MONITOR, _INSTRUCTION, _on_instruction)
+    try:
+        for code in codes:
+            monitoring.set_local_events(_MONITOR, code, _INSTRUCTION)
+        yield
+    finally:
+        for code in codes:
+            monitoring.set_local_events(_MONITOR, code, 0)
+        monitoring.register_callback(_MONITOR, _INSTRUCTION, None)
+        monitoring.free_tool_id(_MONITOR)
+
+
 class Stepped[T]:
     """A function in its own thread, which stops before the `stop_at`-th instruction that counts."""
 
-    def __init__(
-        self, function: Callable[[], T], stop_at: int, code: str | tuple[str, ...] = MAILBOXES
-    ) -> None:
+    def __init__(self, function: Callable[[], T], stop_at: int) -> None:
         self._function: Final = function
-        self._code: Final = code
         self._left = stop_at
         self._stopped = False
         # That it has stopped or ended. Waited for without looking again and again: a busy machine
@@ -88,27 +145,23 @@ class Stepped[T]:
         assert self._rests.wait(DEADLINE), "the thread neither stopped nor ended"
 
     def _run(self) -> T:
-        sys.settrace(self._called)
+        me = threading.get_ident()
+        _steppers[me] = self
         try:
             return self._function()
         finally:
-            sys.settrace(None)
+            _steppers.pop(me, None)
             self._rests.set()
 
-    def _called(self, frame: FrameType, event: str, arg: object) -> "_Trace | None":
-        if not frame.f_code.co_filename.startswith(self._code):
-            return None
-        frame.f_trace_opcodes = True
-        return self._step
-
-    def _step(self, frame: FrameType, event: str, arg: object) -> "_Trace | None":
-        if event == "opcode" and frame.f_lasti in _shared(frame.f_code):
-            self._left -= 1
-            if self._left == 0:
-                self._stopped = True
-                self._rests.set()
-                assert self._go.wait(DEADLINE), "the test has not let the thread go"
-        return self._step
+    def step(self) -> None:
+        """Count one instruction, on its thread; stop before the one that was asked for."""
+        self._left -= 1
+        if self._left == 0:
+            # What follows need not be counted.
+            del _steppers[threading.get_ident()]
+            self._stopped = True
+            self._rests.set()
+            assert self._go.wait(DEADLINE), "the test has not let the thread go"
 
     @property
     def stopped(self) -> bool:
@@ -125,31 +178,19 @@ def each_step[S](
     prepare: Callable[[], S],
     act: Callable[[S], object],
     code: str | tuple[str, ...] = MAILBOXES,
-    *,
-    warm: Callable[[], object] | None = None,
 ) -> Iterator[tuple[S, Stepped[object]]]:
     """Prepare a scene and act in it, again and again, stopped at the first, second … last step.
 
-    The last times `act` does not stop. Nor, perhaps, does it the first times: functions whose
-    instructions were never traced report none while they run first. So it has come to the end only
-    where it has not stopped again and again.
-
-    They report none the next time either once another thread has run them, which is not traced, as
-    the test itself may do. So `act` is traced once more before each time, in a scene of its own; or
-    `warm` is, which does the same, where a scene would not end without the test.
+    The last time `act` does not stop.
     """
-    number, unstopped = 1, 0
-    while unstopped < _COLD_RUNS:
-        again = warm or functools.partial(act, prepare())
-        scene = prepare()
-        Stepped(again, sys.maxsize, code).result()
-        stepped = Stepped(functools.partial(act, scene), number, code)
-        yield scene, stepped
-        stepped.result()
-        if stepped.stopped:
-            number, unstopped = number + 1, 0
-        else:
-            unstopped += 1
+    with _monitored(code):
+        for number in itertools.count(1):
+            scene = prepare()
+            stepped = Stepped(functools.partial(act, scene), number)
+            yield scene, stepped
+            stepped.result()
+            if not stepped.stopped:
+                break
     assert number > 1, "it has stopped nowhere: nothing was shown"
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from threadpool_mb.describing import describe
+from threadpool_mb.arguments import describe
 
 
 @pytest.mark.parametrize("value", [None, 3, "text", (1, 2), ...], ids=repr)

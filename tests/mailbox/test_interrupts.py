@@ -13,10 +13,11 @@ import threadpool_mb as mb
 from tests.helpers import Running
 from tests.mailbox.stepping import each_step, held
 from tests.points import at_each_point, interrupted_at_each_point
-from threadpool_mb.mailbox import askers, sending, slots
-from threadpool_mb.mailbox.askers import Asker
+from threadpool_mb.line import askers, slots
+from threadpool_mb.line.askers import Asker
+from threadpool_mb.line.inlet import DONE
+from threadpool_mb.mailbox import sending
 from threadpool_mb.mailbox.claims import Claims
-from threadpool_mb.mailbox.inlet import DONE
 from threadpool_mb.mailbox.receiving import QueueMailbox
 from threadpool_mb.mailbox.sending import MailboxInlet
 
@@ -298,7 +299,7 @@ def test_an_interrupt_of_a_sender_that_waits_does_not_begin_with_an_empty_queue(
     target = mailbox.new_input()
     target.deliver(1)
     if line:
-        target.slots.ask(Asker(lambda: True, lambda: True))  # type: ignore[attr-defined]
+        target.room.ask(Asker(lambda: True, lambda: True))  # type: ignore[attr-defined]
 
     assert interrupted(lambda: target.deliver(2)).__context__ is None
     assert mailbox.stats().senders_waiting == 0

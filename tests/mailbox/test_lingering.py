@@ -7,7 +7,7 @@ from typing import Final
 
 import pytest
 
-from threadpool_mb.mailbox import lingering
+from threadpool_mb.threads import waiting
 
 QUICK: Final = 1e-6
 """Seconds without the core where nobody else wants it."""
@@ -26,9 +26,9 @@ class Machine:
         self.arrive_after = 1
         self.queue: queue.SimpleQueue[int] = queue.SimpleQueue()
         self._numbers = itertools.count()
-        monkeypatch.setattr(lingering, "os", SimpleNamespace(sched_yield=self._give_away))
-        monkeypatch.setattr(lingering, "time", SimpleNamespace(perf_counter=lambda: self.now))
-        monkeypatch.setattr(lingering, "_not_before", 0.0)
+        monkeypatch.setattr(waiting, "os", SimpleNamespace(sched_yield=self._give_away))
+        monkeypatch.setattr(waiting, "time", SimpleNamespace(perf_counter=lambda: self.now))
+        monkeypatch.setattr(waiting, "_not_before", 0.0)
 
     def _give_away(self) -> None:
         self.given_away += 1
@@ -41,9 +41,9 @@ class Machine:
     def wait(self) -> int:
         """Wait for a message; return how often the core was given away for it."""
         before = self.given_away
-        if self.now < lingering._not_before:
+        if self.now < waiting._not_before:
             self.queue.put(next(self._numbers))
-        lingering.get_patiently(self.queue)
+        waiting.get_patiently(self.queue)
         while not self.queue.empty():
             self.queue.get()
         return self.given_away - before
@@ -76,7 +76,7 @@ def test_who_finds_none_parks(machine: Machine) -> None:
             parked.append(machine.given_away)
             return 0
 
-    assert lingering.get_patiently(Parked()) == 0
+    assert waiting.get_patiently(Parked()) == 0
     assert parked == [3]
 
 
@@ -85,7 +85,7 @@ def test_who_lost_a_time_slice_for_one_message_parks_at_once_for_a_while(machine
 
     assert [machine.wait() for _ in range(3)] == [1, 0, 0]
 
-    machine.now += lingering._PARK_AT_ONCE_FOR
+    machine.now += waiting._PARK_AT_ONCE_FOR
     machine.takes = QUICK
     assert [machine.wait() for _ in range(3)] == [1, 1, 1]
 

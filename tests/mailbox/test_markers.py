@@ -24,5 +24,5 @@ def test_missing_is_one_object_also_when_it_is_copied_or_pickled() -> None:
 def test_missing_is_neither_none_nor_false() -> None:
     assert mb.MISSING is not None
     assert mb.MISSING != False  # noqa: E712 - equality is the claim
-    assert isinstance(mb.MISSING, mb.Missing)
-    assert list(mb.Missing) == [mb.MISSING]
+    assert isinstance(mb.MISSING, mb.originals.Missing)
+    assert list(mb.originals.Missing) == [mb.MISSING]

@@ -16,13 +16,13 @@ def test_without_a_message_the_callback_is_not_called() -> None:
     handled: list[object] = []
 
     with pytest.raises(mb.MailboxEmpty):
-        mb.handle_message(mailbox, handled.append, timeout=0)
+        mb.originals.handle_message(mailbox, handled.append, timeout=0)
     mailbox.close()
     with pytest.raises(mb.MailboxClosed):
-        mb.handle_message(mailbox, handled.append)
+        mb.originals.handle_message(mailbox, handled.append)
     mailbox.cancel()
     with pytest.raises(mb.Cancelled):
-        mb.handle_message(mailbox, handled.append)
+        mb.originals.handle_message(mailbox, handled.append)
 
     assert handled == []
 
@@ -32,7 +32,7 @@ def test_the_callback_gets_the_message_and_its_result_is_returned() -> None:
     mailbox = mb.Unlimited().create()
     mailbox.new_input().deliver(21)
 
-    result = mb.handle_message(mailbox, lambda message: message * 2)
+    result = mb.originals.handle_message(mailbox, lambda message: message * 2)
 
     assert result == 42
     assert len(mailbox) == 0
@@ -40,7 +40,7 @@ def test_the_callback_gets_the_message_and_its_result_is_returned() -> None:
 
 def test_handling_a_message_waits_for_it(stage: Stage) -> None:
     mailbox = mb.Unlimited().create()
-    handler = Running(lambda: mb.handle_message(mailbox, str, timeout=60))
+    handler = Running(lambda: mb.originals.handle_message(mailbox, str, timeout=60))
     stage.until_receiver_waits()
 
     mailbox.new_input().deliver(42)
@@ -54,7 +54,7 @@ def test_what_the_callback_raises_passes_and_the_message_is_gone() -> None:
         mailbox.new_input().deliver(message)
 
     with pytest.raises(ZeroDivisionError):
-        mb.handle_message(mailbox, lambda message: 1 // message)
+        mb.originals.handle_message(mailbox, lambda message: 1 // message)
 
     assert mailbox.receive_many(5) == [1]
 
@@ -67,7 +67,7 @@ def test_a_message_of_a_users_own_mailbox_is_handled() -> None:
         def __iter__(self) -> Iterator[int]:
             raise NotImplementedError
 
-    assert mb.handle_message(Always42(), str) == "42"  # type: ignore[arg-type]
+    assert mb.originals.handle_message(Always42(), str) == "42"  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

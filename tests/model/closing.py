@@ -1,4 +1,4 @@
-"""The protocol of `mailbox.inlet`, and of `mailbox.sending`, one atomic access a step.
+"""The protocol of `line.inlet`, and of `mailbox.sending`, one atomic access a step.
 
 A sender has an input, which it is handed out first and which has copies of the inlet's flags; or it
 is *direct* and looks at the inlet's own.

@@ -1,4 +1,4 @@
-"""Lanes: every interleaving of senders, turns and the end, as `scheduling.lanes` has them."""
+"""Lanes: every interleaving of senders, turns and the end, as `line.lane` has them."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace

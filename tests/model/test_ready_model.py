@@ -1,6 +1,6 @@
 """Turns that are moved: every interleaving of who moves them and who takes turns.
 
-As `scheduling.ready` and `SharedThreads` have it. A turn in here may need another one to be done
+As `threads.turns` and `SharedThreads` have it. A turn in here may need another one to be done
 before it ends: so a turn that stays while a thread sleeps is a deadlock.
 """
 

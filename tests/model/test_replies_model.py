@@ -1,8 +1,8 @@
 """A call's answer: every interleaving of waiting, replying, handing on and the ends of workers.
 
 Worker A has the call. It hands it on to worker B, or not, and ends. B replies, or not, and ends.
-Meanwhile two threads wait for the answer. See the heads of `command.cell`, `command.answer` and
-`command.holders`.
+Meanwhile two threads wait for the answer. See the heads of `calls.cell`, `calls.answer` and
+`calls.unanswered`.
 """
 
 import functools

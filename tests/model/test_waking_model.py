@@ -1,6 +1,6 @@
 """Waking a task: every interleaving of senders and a task that says idle, looks and waits.
 
-The steps are those of `aio.receiving` and `aio.signals`. A lane's turn has a lock beside them, and
+The steps are those of `aio.doors` and `aio.waking`. A lane's turn has a lock beside them, and
 a model of its own: `test_lanes_model`.
 """
 

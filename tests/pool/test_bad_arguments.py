@@ -12,7 +12,7 @@ from tests.helpers import in_thread, until
 from tests.pool.doubles import Boom, Intercepting, raising
 from tests.pool.witness import Witness, finish, named
 from threadpool_mb import CatchAll, NonBlocking, Pool, Unlimited, Waiting, WorkerExit
-from threadpool_mb.describing import describe
+from threadpool_mb.arguments import describe
 
 
 @pytest.fixture(autouse=True)

@@ -165,7 +165,7 @@ def test_a_key_that_raised_when_its_worker_ended_counts_as_free_once_it_raises_n
         pool.dispatch(key, "end")
         key.hash_raises = True
         gate.open()
-        until(lambda: not pool.stats().unfinished and witness.exits)
+        until(lambda: not pool.stats().workers and witness.exits)
         key.hash_raises = False
 
         assert key not in pool

@@ -3,6 +3,7 @@
 import pytest
 
 from tests.helpers import Running, in_thread, until
+from tests.insides import dispatcher_of
 from tests.pool.witness import Witness, finish, named
 from threadpool_mb import Cancelled, DrainReport, Mailbox, NonBlocking, Pool, PoolClosed
 
@@ -332,7 +333,7 @@ def test_an_interrupt_while_the_block_drains_cancels_the_pool(
 
         with monkeypatch.context() as patched:
             patched.setattr(
-                type(pool._dispatcher),
+                type(dispatcher_of(pool)),
                 "join",
                 lambda self, *, timeout: interrupted(timeout=timeout),
             )

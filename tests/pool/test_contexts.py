@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from tests.helpers import DEADLINE, Running, until
+from tests.insides import roster_of
 from tests.pool.witness import finish
 from threadpool_mb import Broker, BrokerConfig, Call, Command, KeyedExecutor, Mailbox, Pool, call
 
@@ -114,7 +115,7 @@ def test_a_worker_that_resets_what_it_has_set_keeps_no_context() -> None:
     with Pool(worker) as pool:
         pool.initialize("a", "x")
         until(lambda: not pool.stats().messages)
-        lane: Any = pool._roster.routes["a"].mailbox
+        lane: Any = roster_of(pool).routes["a"].mailbox
         until(lambda: lane.unattended)
         kept = lane._context
 

@@ -5,6 +5,7 @@ import threading
 import pytest
 
 from tests.helpers import DEADLINE, in_thread, run_together, until
+from tests.insides import dispatcher_of, worker_of
 from tests.pool.witness import Witness, finish
 from threadpool_mb import Blocking, Dispatch, Initialize, Mailbox, NonBlocking, PoolClosed, Waiting
 
@@ -156,7 +157,7 @@ def test_a_sender_that_waits_for_room_learns_that_its_worker_was_removed(
         gate = witness.hold(pool, "a")
         pool.dispatch("a", 1)
         with in_thread(lambda: pool.dispatch("a", 2)) as sender:
-            until(lambda: pool._find("a").mailbox.stats().senders_waiting == 1)
+            until(lambda: worker_of(pool, "a").mailbox.stats().senders_waiting == 1)
 
             pool.remove("a")
 
@@ -174,7 +175,7 @@ def test_a_sender_that_waits_for_room_learns_that_its_worker_failed(witness: Wit
         gate = witness.hold(pool, "a")
         pool.dispatch("a", error)
         with in_thread(lambda: pool.dispatch("a", 1)) as sender:
-            until(lambda: pool._find("a").mailbox.stats().senders_waiting == 1)
+            until(lambda: worker_of(pool, "a").mailbox.stats().senders_waiting == 1)
 
             # The worker takes the error, which makes room: the message is in, and left over; or it
             # is not in yet, and refused. Either way it is one dead letter.
@@ -195,12 +196,12 @@ def test_a_sender_that_waits_for_room_goes_on_to_the_removed_workers_successor(
     with witness.pool(mailbox=Blocking(1)) as pool:
         gate = witness.hold(pool, "a")
         pool.dispatch("a", 1)
-        first = pool._find("a")
+        first = worker_of(pool, "a")
         with in_thread(lambda: pool.dispatch("a", 2)) as sender:
             until(lambda: first.mailbox.stats().senders_waiting == 1)
 
             # `Pool.remove` in two steps, with an initialize between them.
-            pool._dispatcher.roster.leave(first, may_start=False)
+            dispatcher_of(pool).roster.leave(first, may_start=False)
             pool.initialize("a")
             first.mailbox.cancel()
 
@@ -223,7 +224,7 @@ def test_a_sender_that_waits_for_room_wakes_when_the_pool_ends(witness: Witness,
             return str(caught.value)
 
         with in_thread(send) as sender:
-            until(lambda: pool._find("a").mailbox.stats().senders_waiting == 1)
+            until(lambda: worker_of(pool, "a").mailbox.stats().senders_waiting == 1)
 
             getattr(pool, end)()
 

@@ -26,7 +26,7 @@ from threadpool_mb import (
     WorkerExit,
     call,
 )
-from threadpool_mb.scheduling.ready import _IN_A_ROW
+from threadpool_mb.threads.turns import _IN_A_ROW
 
 PRODUCERS = 40
 EACH = 20
@@ -363,7 +363,7 @@ def test_a_sender_that_is_no_worker_waits_as_long_as_it_takes() -> None:
         gate.wait_until_reached()
         pool.dispatch("a", 1)
         sender = Running(lambda: pool.dispatch("a", 2))
-        until(lambda: pool.stats().unfinished[0].senders_waiting)
+        until(lambda: pool.stats().workers[0].senders_waiting)
         gate.open()
 
         assert sender.result() is True

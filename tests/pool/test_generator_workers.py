@@ -10,11 +10,12 @@ from typing import Any
 import pytest
 
 from tests.helpers import DEADLINE, until
+from tests.insides import worker_of
 from tests.points import interrupted_at_each_point
 from tests.pool.doubles import Boom
 from tests.pool.witness import Witness, finish
 from threadpool_mb import Cancelled, Pool, PoolClosed, Unlimited
-from threadpool_mb.mailbox.inlet import IDLE
+from threadpool_mb.line.inlet import IDLE
 
 variable: contextvars.ContextVar[str] = contextvars.ContextVar("variable", default="unset")
 
@@ -479,7 +480,7 @@ def test_an_interrupt_wherever_a_message_wakes_a_worker_leaves_a_pool_that_can_b
         witness = Witness("generator")
         pool: Pool[Any, Any] = Pool(witness.work_in_turns, max_threads=1)
         pool.initialize("a", 0)
-        lane: Any = pool._find("a").mailbox  # type: ignore[union-attr]
+        lane: Any = worker_of(pool, "a").mailbox  # type: ignore[union-attr]
         until(
             lambda: len(witness.handled) > 0 and lane.unattended == IDLE and not lane._busy.locked()
         )

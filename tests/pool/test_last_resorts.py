@@ -7,12 +7,13 @@ from typing import Any
 import pytest
 
 from tests.helpers import until
+from tests.insides import dispatcher_of
 from tests.pool.doubles import Boom, EvilKey, raising
 from tests.pool.witness import END, Witness, finish
 from threadpool_mb import Mailbox, MailboxClosed, Pool, Unlimited
 from threadpool_mb.pool.incarnation import Incarnation
 from threadpool_mb.pool.roster import Roster
-from threadpool_mb.scheduling.threads import ThreadCache
+from threadpool_mb.threads.cached import ThreadCache
 
 
 class RaisingMailbox:
@@ -193,14 +194,14 @@ def test_a_pool_can_be_looked_at_though_a_mailbox_raises(witness: Witness) -> No
 
     with witness.pool(mailbox=config, name="io") as pool:
         gate = witness.hold(pool, "a")
-        config.raises = pool._dispatcher.roster.routes["a"].mailbox._raises  # type: ignore[attr-defined]
+        config.raises = dispatcher_of(pool).roster.routes["a"].mailbox._raises  # type: ignore[attr-defined]
         config.raises |= {"stats": Boom(), "closed": Boom(), "__len__": Boom()}
 
         stats, text, report = pool.stats(), repr(pool), pool.join(timeout=0)
         config.raises.clear()
         gate.open()
 
-    assert [worker.key for worker in stats.unfinished] == ["a"]
+    assert [worker.key for worker in stats.workers] == ["a"]
     assert text == "<Pool 'io' [1 worker | 1 thread | running]>"
     assert [worker.key for worker in report.unfinished] == ["a"]
 
@@ -267,8 +268,8 @@ def test_a_key_that_began_to_raise_is_not_counted_once_its_worker_has_ended(
         pool.dispatch(key, END)
         key.hash_raises = True
         gate.open()
-        until(lambda: len(witness.exits) > 0 and not pool.stats().unfinished)
+        until(lambda: len(witness.exits) > 0 and not pool.stats().workers)
 
-        assert len(pool) == pool.stats().workers == 0
+        assert len(pool) == pool.stats().keys == 0
         assert "[0 workers |" in repr(pool)
         finish(pool)

@@ -1,10 +1,32 @@
 """What a pool shows of itself."""
 
+import asyncio
+import contextlib
+from collections.abc import Callable, Generator
+from typing import Any
+
 import pytest
 
-from tests.helpers import until
-from tests.pool.witness import END, Witness, finish
-from threadpool_mb import PoolStats, UnfinishedWorker
+from tests.helpers import DEADLINE, until
+from tests.pool.witness import END, Gate, Witness, finish
+from threadpool_mb import (
+    Blocking,
+    CallError,
+    CatchAll,
+    Command,
+    Mailbox,
+    MailboxConfig,
+    Pool,
+    PoolStats,
+    Unlimited,
+    WorkerStats,
+    aio,
+    call,
+)
+
+
+class Ask(Command[int]):
+    """Is not answered."""
 
 
 def test_repr_shows_name_counts_and_state(witness: Witness) -> None:
@@ -81,9 +103,10 @@ def test_stats_tell_what_lives_and_what_happened(witness: Witness) -> None:
         gate.open()
         finish(pool)
 
-    leaving = UnfinishedWorker(
+    leaving = WorkerStats(
         key="a",
         incarnation=1,
+        state="busy",
         running=True,
         told_to_end=True,
         messages=1,
@@ -91,9 +114,9 @@ def test_stats_tell_what_lives_and_what_happened(witness: Witness) -> None:
     )
     nothing = PoolStats(
         state="running",
-        workers=0,
+        keys=0,
         messages=0,
-        unfinished=(),
+        workers=(),
         leaving=(),
         started=0,
         failed=0,
@@ -103,15 +126,140 @@ def test_stats_tell_what_lives_and_what_happened(witness: Witness) -> None:
     assert empty == nothing
     assert stats == PoolStats(
         state="running",
-        workers=1,
+        keys=1,
         messages=2,
-        unfinished=stats.unfinished,
+        workers=stats.workers,
         leaving=(leaving,),
         started=1,
         failed=0,
         dead_letters={"unknown key": 1},
         threads=2,
     )
+
+
+def states_of(pool: Pool[Any, Any]) -> dict[object, str]:
+    """Return what each worker does, by its key."""
+    return {worker.key: worker.state for worker in pool.stats().workers}
+
+
+def test_a_worker_is_idle_or_busy_or_waits_for_the_one_before_it(witness: Witness) -> None:
+    with witness.pool() as pool:
+        pool.initialize("idle", 1)
+        gate = witness.hold(pool, "busy")
+        leaving = witness.hold(pool, "leaving")
+        pool.remove("leaving")
+        pool.initialize("leaving")
+        until(lambda: states_of(pool)["idle"] == "idle")
+
+        found = [(worker.key, worker.state) for worker in pool.stats().workers]
+
+        gate.open()
+        leaving.open()
+        until(lambda: set(states_of(pool).values()) == {"idle"})
+        assert found == [
+            ("idle", "idle"),
+            ("busy", "busy"),
+            ("leaving", "busy"),
+            ("leaving", "waiting"),
+        ]
+
+
+def test_a_generator_worker_waits_whose_messages_have_no_thread_yet() -> None:
+    witness = Witness("generator")
+    with witness.pool(max_threads=1) as pool:
+        pool.initialize("a")
+        until(lambda: states_of(pool) == {"a": "idle"})
+        gate = witness.hold(pool, "b")
+        pool.dispatch("a", 1)
+
+        found = states_of(pool)
+
+        gate.open()
+        until(lambda: states_of(pool) == {"a": "idle", "b": "idle"})
+        assert found == {"a": "waiting", "b": "busy"}
+
+
+def test_a_worker_that_has_called_another_one_waits(witness: Witness) -> None:
+    with witness.pool() as pool:
+        gate = witness.hold(pool, "called")
+        pool.initialize("calling")
+
+        def ask() -> None:
+            with contextlib.suppress(CallError):
+                call(pool.ref("called"), Ask())
+
+        pool.dispatch("calling", ask)
+
+        # Between two waits, in which it looks again, it is busy.
+        until(lambda: states_of(pool) == {"called": "busy", "calling": "waiting"})
+        gate.open()
+
+
+def test_a_worker_that_waits_for_room_waits() -> None:
+    witness = Witness()
+    with witness.pool(mailbox=Blocking(1)) as pool:
+        gate = witness.hold(pool, "full")
+        pool.dispatch("full", 1)
+        pool.initialize("sender")
+        pool.dispatch("sender", lambda: pool.dispatch("full", 2))
+
+        until(lambda: states_of(pool) == {"full": "busy", "sender": "waiting"})
+        gate.open()
+
+
+def test_a_generator_worker_is_busy_while_its_end_is_reported() -> None:
+    gate = Gate()
+
+    def work(_key: str) -> Generator[None, object]:
+        yield
+
+    with Pool(work, on_worker_exit=lambda _: gate()) as pool:
+        pool.initialize("a", "the only one")
+        gate.wait_until_reached()
+
+        found = states_of(pool)
+
+        gate.open()
+        assert found == {"a": "busy"}
+
+
+@pytest.mark.parametrize(
+    "receive",
+    [
+        lambda mailbox: mailbox.receive(),
+        lambda mailbox: mailbox.receive(timeout=DEADLINE),
+        lambda mailbox: mailbox.receive_many(2),
+        lambda mailbox: mailbox.try_receive().result(timeout=DEADLINE),
+        lambda mailbox: next(iter(mailbox)),
+        lambda mailbox: asyncio.run(anext_of(mailbox)),
+    ],
+    ids=["receive", "receive in time", "receive many", "future", "loop", "asyncio"],
+)
+@pytest.mark.parametrize("config", [Unlimited(), Blocking(2), CatchAll(Unlimited())], ids=repr)
+def test_a_function_worker_is_idle_however_it_receives(
+    receive: Callable[[Mailbox[Any]], object], config: MailboxConfig
+) -> None:
+    gate = Gate()
+
+    def work(_key: str, mailbox: Mailbox[str]) -> None:
+        receive(mailbox)
+        gate()
+
+    with Pool(work, mailbox=config) as pool:
+        pool.initialize("a")
+        until(lambda: states_of(pool) == {"a": "idle"})
+        pool.dispatch("a", "message")
+        gate.wait_until_reached()
+
+        assert states_of(pool) == {"a": "busy"}
+        gate.open()
+
+
+async def anext_of(mailbox: Mailbox[Any]) -> object:
+    """Return the next message of a mailbox."""
+    async for message in aio.messages(mailbox):
+        return message
+    return None
 
 
 def test_stats_count_failed_workers(witness: Witness) -> None:

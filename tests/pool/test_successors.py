@@ -33,7 +33,7 @@ def test_a_successor_waits_for_the_finally_block_of_its_predecessor(witness: Wit
         pool.initialize("other", "other")
         until(lambda: "other runs" in events)  # so the dispatcher has looked at "new"
         assert events == ["old runs", "other runs"]
-        assert pool.stats().workers == 2
+        assert pool.stats().keys == 2
         assert pool.stats().started == 2
 
         gate.open()

@@ -6,6 +6,7 @@ import logging
 import pytest
 
 from tests.helpers import in_thread, until
+from tests.insides import worker_of
 from tests.pool.doubles import Boom, raising
 from tests.pool.witness import END, Witness, finish
 from threadpool_mb import (
@@ -235,7 +236,7 @@ def test_a_message_that_finds_no_room_before_its_worker_returns_is_a_dead_letter
         gate = witness.gate()
         pool.initialize("a", 1)
         gate.wait_until_reached()
-        mailbox = pool._find("a").mailbox
+        mailbox = worker_of(pool, "a").mailbox
         with in_thread(lambda: pool.dispatch("a", 2)) as sender:
             until(lambda: mailbox.stats().senders_waiting == 1)
 

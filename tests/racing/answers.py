@@ -21,11 +21,11 @@ from threadpool_mb import (
     Reply,
     WorkerExit,
     WorkerGone,
+    ask,
     call,
-    call_async,
     delegate,
-    late_replies,
 )
+from threadpool_mb.originals import late_replies
 
 
 class Planned(Exception):
@@ -147,7 +147,7 @@ class Answers:
             called: list[Reply[int]] = []
             for number in range(first, first + count):
                 ref = self.pools[0].ref(self.keys[number % len(self.keys)])
-                reply = call_async(ref, Ask(number))
+                reply = ask(ref, Ask(number))
                 if number % 2:
                     reply.add_done_callback(called.append)
                 replies.append((number, reply))

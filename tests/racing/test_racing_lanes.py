@@ -11,9 +11,10 @@ from typing import Any, Final
 import pytest
 
 from tests.helpers import Running, until
+from tests.insides import worker_of
 from tests.pool.witness import Gate, Witness, finish
 from threadpool_mb import Pool
-from threadpool_mb.mailbox.inlet import IDLE
+from threadpool_mb.line.inlet import IDLE
 from threadpool_mb.pool import generator_workers
 
 
@@ -67,7 +68,7 @@ def witness(monkeypatch: pytest.MonkeyPatch) -> Witness:
 def idle_lane(pool: Pool[Any, Any], key: str) -> tuple[_StagedLane, _StagedLock]:
     """Give the key a worker, and return its lane and its lock once it is idle."""
     pool.initialize(key)
-    incarnation = pool._find(key)
+    incarnation = worker_of(pool, key)
     assert incarnation is not None
     lane: Any = incarnation.mailbox
     until(lambda: lane.unattended == IDLE and not lane._busy.locked())
@@ -170,7 +171,7 @@ def test_a_lane_does_not_run_before_the_one_before_it_has_ended(witness: Witness
         ending.wait_until_reached()
 
         pool.initialize("a", "first")
-        successor: Any = pool._find("a")
+        successor: Any = worker_of(pool, "a")
         pool.dispatch("a", "second")
 
         # It was born busy: nobody can schedule it but who ends the one before it.

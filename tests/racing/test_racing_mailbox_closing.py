@@ -8,7 +8,7 @@ import threadpool_mb as mb
 from tests.conformance.configs import EVERY, ROOM_FOR_TWO
 from tests.helpers import Running
 from tests.mailbox.staging import Stage
-from threadpool_mb.mailbox.inlet import Marker
+from threadpool_mb.line.inlet import Marker
 
 EACH = pytest.mark.parametrize("config", EVERY, ids=repr)
 ROOMY = pytest.mark.parametrize("config", ROOM_FOR_TWO, ids=repr)

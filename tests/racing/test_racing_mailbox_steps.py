@@ -9,7 +9,7 @@ import threadpool_mb as mb
 from tests.helpers import Running, until
 from tests.mailbox.staging import Stage
 from tests.mailbox.stepping import STEPS, each_step, held
-from threadpool_mb.mailbox.inlet import DONE, ending
+from threadpool_mb.line.inlet import DONE, ending
 
 pytestmark = STEPS
 
@@ -178,8 +178,7 @@ def test_wherever_a_draining_receiver_is_interrupted_by_a_late_sender_nothing_is
         scene.close()
         return scene
 
-    warm = Scene(config).close_and_drain
-    for scene, receiver in each_step(prepare, LateScene.drain, warm=warm):
+    for scene, receiver in each_step(prepare, LateScene.drain):
         scene.finish_sender()
         receiver.result()
 
@@ -197,8 +196,7 @@ def test_wherever_an_abandoning_owner_is_interrupted_by_a_late_sender_nothing_is
     def prepare() -> LateScene:
         return LateScene(config, stage, point)
 
-    warm = Scene(config).abandon
-    for scene, owner in each_step(prepare, LateScene.abandon, warm=warm):
+    for scene, owner in each_step(prepare, LateScene.abandon):
         scene.finish_sender()
         owner.result()
 
@@ -222,8 +220,7 @@ def test_wherever_a_closer_is_interrupted_by_another_end_a_late_message_is_not_l
     def prepare() -> LateScene:
         return LateScene(config, stage, point)
 
-    warm = Scene(config).close
-    for scene, closer in each_step(prepare, LateScene.close, warm=warm):
+    for scene, closer in each_step(prepare, LateScene.close):
         if held(ending):
             closer.result()
         getattr(scene, end)()

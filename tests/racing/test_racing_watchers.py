@@ -3,8 +3,8 @@
 import threading
 from collections.abc import Callable
 
-from threadpool_mb.command.answer import Answer
-from threadpool_mb.here import Awaited
+from threadpool_mb.calls.answer import Answer
+from threadpool_mb.threads.here import Awaited
 
 
 class Stopping(dict[Awaited, None]):

@@ -295,7 +295,7 @@ class PoolMachine(stateful.RuleBasedStateMachine):
         keys = sorted(worker.key for worker in self.line if worker.current)
         stats = self.pool.stats()
         assert sorted(self.pool.keys()) == keys
-        assert len(self.pool) == stats.workers == len(keys)
+        assert len(self.pool) == stats.keys == len(keys)
         assert [key for key in "ab" if key in self.pool] == keys
         assert stats.messages == sum(len(worker.backlog) for worker in self.line)
         assert stats.started == len(self.model_exits) + sum(each.running for each in self.line)

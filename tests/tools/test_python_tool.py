@@ -96,7 +96,26 @@ def test_an_unknown_version_exits_with_2_and_one_line(
     output = capsys.readouterr()
     assert status == 2
     assert output.out == ""
-    assert output.err == ("tools/python: unknown version '3.12'; one of 3.13t, 3.14t, 3.13, 3.14\n")
+    assert output.err == (
+        "tools/python: unknown version '3.12'; one of 3.13t, 3.14t, 3.13, 3.14, 3.15t, 3.15\n"
+    )
+
+
+@pytest.mark.parametrize("version", ["3.15t", "3.15"])
+def test_a_version_without_a_pinned_release_is_found_and_not_built(
+    tool: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str], version: str
+) -> None:
+    compiler_without(tmp_path / "bin")
+
+    assert tool.main([version]) == 1
+    assert capsys.readouterr().err == (
+        f"tools/python: no {version} is there or comes from uv, and no release of it is pinned to"
+        " build\n"
+    )
+
+    path = interpreter(tmp_path / "bin" / f"python{version}", version)
+    assert tool.main([version]) == 0
+    assert capsys.readouterr().out == f"{path}\n"
 
 
 def test_the_answer_is_all_that_goes_to_stdout(

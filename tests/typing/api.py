@@ -5,6 +5,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, assert_type
 
 import threadpool_mb as mb
+from threadpool_mb.originals import Request
 
 
 def worker(key: str, mailbox: mb.Mailbox[int]) -> None:
@@ -12,9 +13,9 @@ def worker(key: str, mailbox: mb.Mailbox[int]) -> None:
         assert_type(message, int)
     assert_type(mailbox.receive(timeout=1.0), int)
     assert_type(mailbox.receive_many(3), list[int])
-    assert_type(mailbox.try_receive().try_now(), int | mb.Missing)
+    assert_type(mailbox.try_receive().try_now(), int | mb.originals.Missing)
     assert_type(mailbox.try_receive().result(), int)
-    assert_type(mb.handle_message(mailbox, str), str)
+    assert_type(mb.originals.handle_message(mailbox, str), str)
 
 
 def a_pool_knows_its_keys_and_messages() -> None:
@@ -83,7 +84,7 @@ def a_broker_knows_its_messages_and_resources() -> None:
     def demultiplex(message: bytes) -> mb.Initialize[str, int] | mb.Dispatch[str, int]:
         return mb.Dispatch(message.decode(), len(message))
 
-    def create(key: str, message: int | mb.Missing) -> list[int]:
+    def create(key: str, message: int | mb.originals.Missing) -> list[int]:
         return [] if message is mb.MISSING else [message]
 
     def handle(key: str, message: int, resource: list[int]) -> mb.ResourceUpdate[list[int]] | None:
@@ -130,18 +131,18 @@ class Deposit(mb.Notice):
 
 
 def a_call_returns_what_its_command_expects(
-    ref: mb.KeyInput[str, mb.Request], sending: mb.Input[mb.Request], mailbox: mb.Input[int]
+    ref: mb.KeyInput[str, Request], sending: mb.Input[Request], mailbox: mb.Input[int]
 ) -> None:
     assert_type(mb.call(ref, GetBalance()), int)
     assert_type(mb.call(ref, GetName(), timeout=1.5), str)
     assert_type(mb.call(sending, GetBalance(), timeout=None), int)
-    assert_type(mb.call_async(sending, GetBalance()), mb.Reply[int])
+    assert_type(mb.ask(sending, GetBalance()), mb.Reply[int])
     assert_type(mb.cast(ref, Deposit()), bool)
     mb.call(ref, Deposit())  # type: ignore[arg-type]
     mb.call(ref, GetBalance(), 1.5)  # type: ignore[call-arg]
     mb.call(ref, GetBalance(), timeout="1")  # type: ignore[arg-type]
     mb.call(mailbox, GetBalance())  # type: ignore[arg-type]
-    mb.call_async(ref, Deposit())  # type: ignore[arg-type]
+    mb.ask(ref, Deposit())  # type: ignore[arg-type]
     mb.cast(ref, GetBalance())  # type: ignore[arg-type]
     mb.cast(mailbox, Deposit())  # type: ignore[arg-type]
 
@@ -154,7 +155,7 @@ def a_pool_of_requests_is_called() -> None:
     mb.Pool(account, inline_calls="no")  # type: ignore[arg-type]
 
 
-def account(key: str) -> Generator[None, mb.Request]:
+def account(key: str) -> Generator[None, Request]:
     """Tell calls and casts apart."""
     while True:
         match (yield):
@@ -169,7 +170,7 @@ def account(key: str) -> Generator[None, mb.Request]:
 def a_reply_is_read(reply: mb.Reply[int]) -> None:
     assert_type(reply.result(), int)
     assert_type(reply.result(timeout=1), int)
-    assert_type(reply.try_result(), int | mb.Missing)
+    assert_type(reply.try_result(), int | mb.originals.Missing)
     assert_type(reply.done(), bool)
     assert_type(reply.as_future(), Future[int])
     assert_type(reply.call_id, mb.CallId)
@@ -178,7 +179,7 @@ def a_reply_is_read(reply: mb.Reply[int]) -> None:
 
 
 def a_call_is_answered_or_handed_on(
-    received: mb.Call[int], target: mb.Input[mb.Request], ref: mb.KeyInput[str, mb.Request]
+    received: mb.Call[int], target: mb.Input[Request], ref: mb.KeyInput[str, Request]
 ) -> None:
     assert_type(received.command, mb.Command[int])
     assert_type(received.reply_box, mb.ReplyBox[int])
@@ -237,10 +238,10 @@ def a_handler_keeps_its_type(handlers: Account) -> None:
     assert_type(handlers.deposit(Deposit()), None)  # type: ignore[assert-type]
 
 
-def servers_are_workers(mailbox: mb.Mailbox[mb.Request], numbers: mb.Mailbox[int]) -> None:
-    assert_type(mb.server(Account), Callable[[str], Generator[None, mb.Request]])
+def servers_are_workers(mailbox: mb.Mailbox[Request], numbers: mb.Mailbox[int]) -> None:
+    assert_type(mb.server(Account), Callable[[str], Generator[None, Request]])
     pool = mb.Pool(mb.server(Account, after_error="stop"))
-    assert_type(pool, mb.Pool[str, mb.Request])
+    assert_type(pool, mb.Pool[str, Request])
     assert_type(mb.call(pool.ref("alice"), GetBalance()), int)
     assert_type(mb.serve(mailbox, Account("alice")), None)
     mb.serve(mailbox, {GetBalance: lambda command: 1}, after_error="continue")
@@ -251,12 +252,12 @@ def servers_are_workers(mailbox: mb.Mailbox[mb.Request], numbers: mb.Mailbox[int
     mb.server(lambda: Account("alice"))  # type: ignore[arg-type,misc]
 
 
-def errors_of_calls_say_whose(error: mb.CallError, counter: mb.Counter) -> None:
+def errors_of_calls_say_whose(error: mb.CallError, counter: mb.originals.Counter) -> None:
     assert_type(error.call_id, mb.CallId)
     assert_type(error.key, object)
     assert_type(error.reason, str)
     assert_type(mb.DuplicateReply(error.call_id).call_id, mb.CallId)
     assert_type(counter.take_next(), mb.CallId)
     assert_type(counter.increment_and_get(), int)
-    assert_type(mb.late_replies(), int)
+    assert_type(mb.originals.late_replies(), int)
     _timed_out: TimeoutError = mb.CallTimedOut("text", error.call_id)

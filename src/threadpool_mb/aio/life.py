@@ -1,6 +1,6 @@
 """`async with` and `adrain`: the end of a pool is awaited, and no thread waits for it.
 
-Whoever blocks a loop until a pool has ended blocks the pool's workers, too, if they need that loop.
+To block a loop until a pool has ended blocks the pool's workers, too, if they need that loop.
 
 **How.** The thread that ends last but for those that have nothing to do any more calls back into
 the loop (`Ending`). What is left then is that those threads end by themselves, in a moment: the
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final, Protocol, Self
 
 from threadpool_mb.aio.loops import running_loop, tell_future, within
 from threadpool_mb.arguments import NEVER, Deadline, shortest
-from threadpool_mb.scheduling.ending import Ending
+from threadpool_mb.threads.latches import Ending
 
 if TYPE_CHECKING:
     import asyncio
@@ -130,7 +130,7 @@ async def await_end(
     ends.check_not_own_thread()
     try:
         end()
-        # In a forked child nobody is there who could end.
+        # In a forked child no thread is there that could end.
         if not ends.threads_ended():
             await _reached(loop, ends.ending, deadline)
         pause = _FIRST_PAUSE

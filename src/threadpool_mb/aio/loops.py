@@ -7,7 +7,7 @@ import contextlib
 import sys
 from typing import TYPE_CHECKING
 
-from threadpool_mb.waiting import parked
+from threadpool_mb.threads.waiting import parked
 
 if TYPE_CHECKING:
     import asyncio

@@ -11,23 +11,19 @@ from types import TracebackType
 from typing import Any, Final, Self, final
 
 from threadpool_mb.aio.life import AsyncLife, await_end
-from threadpool_mb.arguments import Deadline, check_limit
-from threadpool_mb.broker.config import BrokerConfig
+from threadpool_mb.arguments import Deadline, check_callable, check_limit, counted, describe
+from threadpool_mb.broker.config import BrokerConfig, BrokerDrainReport
 from threadpool_mb.broker.loop import BrokerLoop
 from threadpool_mb.broker.parallel import ParallelHandling
-from threadpool_mb.broker.reports import BrokerDrainReport
-from threadpool_mb.callables import check_callable
-from threadpool_mb.copying import Uncopied
 from threadpool_mb.dead_letters import DeadLetter, DeadLetterOffice, DeadLetterReason
-from threadpool_mb.describing import counted, describe
 from threadpool_mb.errors import Cancelled, ThreadRefused
-from threadpool_mb.mailbox.of_parent import INPUT_OF_PARENT
-from threadpool_mb.mailbox.protocols import Input, Mailbox, MailboxConfig
-from threadpool_mb.mailbox.unlimited import Unlimited
+from threadpool_mb.line.inlet import INPUT_OF_PARENT
+from threadpool_mb.mailbox.kinds import Unlimited
 from threadpool_mb.mailbox.using import check_mailbox_config
-from threadpool_mb.markers import MISSING
-from threadpool_mb.scheduling.exit_hook import close_at_exit
-from threadpool_mb.threading_context import new_thread
+from threadpool_mb.protocols import Input, Mailbox, MailboxConfig
+from threadpool_mb.threads.exit_hook import close_at_exit
+from threadpool_mb.threads.launching import new_thread
+from threadpool_mb.values import MISSING, Uncopied
 
 __all__ = ["Broker"]
 
@@ -36,7 +32,7 @@ _UNLIMITED: Final = Unlimited()
 
 @final
 class _Ends:
-    """The end of a broker, for who waits for it; see `aio.life`. Does not keep the broker alive."""
+    """The end of a broker, which it does not keep alive; see `aio.life`."""
 
     __slots__ = ("_loop", "_owner", "_thread", "ending")
 
@@ -304,7 +300,10 @@ class Broker[M, K, W, R](AsyncLife[BrokerDrainReport], Uncopied):
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """Cancel and join; what stopped the broker is raised unless the block raises already.
+        """Drain the broker, or cancel it if the block was left with an exception; then join it.
+
+        As the `with` of a pool. What stopped the broker is raised unless the block raises already.
+        An interrupt while it drains cancels it and is raised at once: `join` waits for its end.
 
         Blocks: until all resources are cleaned.
 
@@ -312,19 +311,16 @@ class Broker[M, K, W, R](AsyncLife[BrokerDrainReport], Uncopied):
             BaseException: what has stopped the broker; see `join`.
         """
         try:
+            (self.close if kind is None else self.cancel)()
+            self._wait(Deadline(None))
+        except BaseException as raised:
             self.cancel()
-        except BaseException:  # an interrupt
-            self.cancel()
-            raise
-        try:
-            if error is None:
-                self.join()
-            else:
-                self._wait(Deadline(None))
-        except RuntimeError:
             # In a child of the process in which it was made it is left at once.
-            if not self._loop.in_child:
-                raise
+            if self._loop.in_child and isinstance(raised, RuntimeError):
+                return
+            raise
+        if error is None:
+            self.join()
 
     async def __aexit__(
         self,
@@ -333,7 +329,8 @@ class Broker[M, K, W, R](AsyncLife[BrokerDrainReport], Uncopied):
         traceback: TracebackType | None,
     ) -> None:
         """Do what leaving a `with` block does; only this task waits, not its loop."""
-        await await_end("async with", self._ends, self.cancel, self.cancel)
+        end = self.close if kind is None else self.cancel
+        await await_end("async with", self._ends, end, self.cancel)
         if error is None and not self._loop.in_child:
             self.join()
 

@@ -1,15 +1,17 @@
-"""What a user of a broker writes: four functions, and what `handle` answers."""
+"""What a user of a broker writes, four functions, and what they get: the report of its end."""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import final
 
-from threadpool_mb.callables import check_callable
-from threadpool_mb.markers import MISSING, Missing
+from threadpool_mb.arguments import check_callable
+from threadpool_mb.dead_letters import DeadLetterReason
 from threadpool_mb.messages import Dispatch, Initialize
+from threadpool_mb.values import MISSING, Missing
 
 __all__ = [
     "BrokerConfig",
+    "BrokerDrainReport",
     "KeepResource",
     "RemoveResource",
     "ResourceUpdate",
@@ -113,3 +115,21 @@ class BrokerConfig[M, K, W, R]:
         check_callable(self.create, "create", "key", "message")
         check_callable(self.handle, "handle", "key", "message", "resource")
         check_callable(self.clean, "clean", "key", "resource")
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class BrokerDrainReport:
+    """How a broker ended, or what it waits for; from `Broker.drain`."""
+
+    finished: bool
+    """Whether all that was taken is accounted for, all resources are cleaned, and the threads have
+    ended. Never, in a child of the process in which the broker was made, if it was open at the
+    fork."""
+    messages: int
+    """Messages that had not been handled when the timeout ran out, without those in hand."""
+    resources: int
+    """Resources that are not cleaned yet."""
+    error: BaseException | None
+    """What has stopped the broker, if that was an error."""
+    dead_letters: Mapping[DeadLetterReason, int]
+    """Messages that were not handled, by reason, since the broker was made."""

@@ -16,23 +16,20 @@ The loop does not know the `Broker` that users hold: the thread must not keep it
 from collections.abc import Callable
 from typing import Final, final
 
-from threadpool_mb.arguments import AT_ONCE, Deadline
-from threadpool_mb.broker.config import BrokerConfig
+from threadpool_mb.arguments import AT_ONCE, Deadline, counted, describe
+from threadpool_mb.broker.config import BrokerConfig, BrokerDrainReport
 from threadpool_mb.broker.parallel import ParallelHandling
-from threadpool_mb.broker.reports import BrokerDrainReport
 from threadpool_mb.broker.resources import Address, Resources
-from threadpool_mb.command.failures import forget_locals
+from threadpool_mb.calls.unanswered import forget_locals
 from threadpool_mb.dead_letters import DeadLetterOffice, DeadLetterReason
-from threadpool_mb.describing import counted, describe
 from threadpool_mb.errors import Cancelled, MailboxClosed, MailboxEmpty
 from threadpool_mb.forking import MADE_BEFORE_FORK, end_child, keep
-from threadpool_mb.latches import Latch
 from threadpool_mb.logs import logger_of
-from threadpool_mb.mailbox.own_kinds import own_mailbox
-from threadpool_mb.mailbox.protocols import Mailbox
-from threadpool_mb.markers import MISSING
+from threadpool_mb.mailbox.kinds import own_mailbox
 from threadpool_mb.messages import Dispatch, Initialize
-from threadpool_mb.scheduling.ending import Ending
+from threadpool_mb.protocols import Mailbox
+from threadpool_mb.threads.latches import Ending, Latch
+from threadpool_mb.values import MISSING
 
 __all__ = ["BrokerLoop"]
 

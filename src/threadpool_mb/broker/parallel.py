@@ -4,7 +4,7 @@
 thread took them from its mailbox. What was taken is handled, or becomes a dead letter if the broker
 was stopped before its turn or its key cannot be looked up, before `join` returns.
 
-**Assumes.** One thread calls `take` and `join`, the broker's. What `executor.table` guarantees:
+**Assumes.** One thread calls `take` and `join`, the broker's. What `keyed.table` guarantees:
 each message is a task of its key. Reading and writing an attribute is atomic.
 
 A message goes from one thread to the other in a list, which the thread that handles it empties. A
@@ -25,12 +25,12 @@ from threadpool_mb.arguments import Deadline
 from threadpool_mb.broker.resources import Address, Resources
 from threadpool_mb.dead_letters import DeadLetterReason
 from threadpool_mb.errors import ThreadRefused
-from threadpool_mb.executor.futures import KeyedFuture
-from threadpool_mb.executor.table import Table
-from threadpool_mb.executor.tasks import Task
+from threadpool_mb.keyed.futures import KeyedFuture
+from threadpool_mb.keyed.table import Table
+from threadpool_mb.keyed.tasks import Task
 from threadpool_mb.logs import logger_of
-from threadpool_mb.markers import Missing
 from threadpool_mb.messages import Dispatch
+from threadpool_mb.values import Missing
 
 __all__ = ["ParallelHandling"]
 

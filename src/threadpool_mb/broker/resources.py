@@ -11,19 +11,18 @@ Calls for different keys may come from several threads: each method of a `dict` 
 import dataclasses
 from typing import Any, Final, Never, final
 
+from threadpool_mb.arguments import describe
 from threadpool_mb.broker.config import (
     BrokerConfig,
     KeepResource,
     RemoveResource,
     UpdateResource,
 )
-from threadpool_mb.command.failures import forget_locals
-from threadpool_mb.dead_letters import DeadLetterOffice, DeadLetterReason
-from threadpool_mb.describing import describe
-from threadpool_mb.informed import inform
+from threadpool_mb.calls.unanswered import forget_locals
+from threadpool_mb.dead_letters import DeadLetterOffice, DeadLetterReason, inform
 from threadpool_mb.logs import logger_of
-from threadpool_mb.markers import MISSING, Missing
 from threadpool_mb.messages import Dispatch, Initialize
+from threadpool_mb.values import MISSING, Missing
 
 __all__ = ["Address", "Resources"]
 

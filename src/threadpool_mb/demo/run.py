@@ -18,11 +18,10 @@ from pathlib import Path
 from typing import final
 
 from threadpool_mb.dead_letters import DeadLetter
-from threadpool_mb.demo.sources import Source
-from threadpool_mb.demo.tally import Tally, read_source, tally_file
-from threadpool_mb.mailbox.protocols import Mailbox
+from threadpool_mb.demo.tally import Source, Tally, read_source, tally_file
 from threadpool_mb.pool.pool import Pool
 from threadpool_mb.pool.reports import WorkerExit
+from threadpool_mb.protocols import Mailbox
 
 __all__ = ["Job", "cores", "run_in_pool", "run_on_one_thread", "warm_up"]
 
@@ -35,7 +34,7 @@ class Job:
     packages: Mapping[str, Sequence[Path]]
     """The files of each key, heaviest key first."""
     tallies: Mapping[str, Tally]
-    """What was counted under each key; written by whoever runs the job."""
+    """What was counted under each key; written by the thread that runs the job."""
 
     @classmethod
     def of(cls, sources: Iterable[Source]) -> "Job":

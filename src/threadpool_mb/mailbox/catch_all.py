@@ -1,22 +1,23 @@
-"""`CatchAll`: a mailbox whose faults become "refused" and "nothing came"."""
+"""`CatchAll`: a mailbox that turns faults into "refused" and "nothing came"."""
 
 import dataclasses
 from collections.abc import Callable, Iterator
-from typing import Final, Literal, final
+from typing import Final, Literal, final, override
 
-from threadpool_mb.arguments import AT_ONCE, Deadline, check_limit, check_timeout
+from threadpool_mb.arguments import Deadline, check_limit, check_timeout
 from threadpool_mb.errors import MailboxClosed, MailboxEmpty
+from threadpool_mb.line.adapting import OwnInput, adapted
+from threadpool_mb.line.slots import Slots
 from threadpool_mb.logs import logger_of
-from threadpool_mb.mailbox.protocols import (
+from threadpool_mb.mailbox.using import check_mailbox_config
+from threadpool_mb.protocols import (
     Input,
     Mailbox,
     MailboxConfig,
     MailboxStats,
     MessageFuture,
 )
-from threadpool_mb.mailbox.slots import Slots, worth_waiting_for
-from threadpool_mb.mailbox.using import check_mailbox_config, deliver_within
-from threadpool_mb.markers import MISSING, Missing
+from threadpool_mb.values import MISSING, Missing
 
 __all__ = ["CatchAll", "CatchAllMailbox"]
 
@@ -38,7 +39,7 @@ class CatchAll:
     """
 
     config: MailboxConfig
-    """Whose mailboxes are wrapped."""
+    """The config that creates the wrapped mailboxes."""
 
     def __post_init__(self) -> None:
         """Check the config."""
@@ -55,11 +56,11 @@ class CatchAll:
 
 
 @final
-class _CatchAllInput[T]:
+class _CatchAllInput[T](OwnInput[T]):
     __slots__ = ("_input",)
 
     def __init__(self, wrapped: Input[T]) -> None:
-        self._input: Final = wrapped
+        self._input: Final = adapted(wrapped)
 
     def deliver(self, message: T, /) -> bool:
         """Deliver, `False` if the wrapped input raises; see `Input.deliver`."""
@@ -70,24 +71,19 @@ class _CatchAllInput[T]:
         except Exception:  # noqa: BLE001 - logged
             return _log_refusal()
 
+    @override
     def deliver_within(self, message: T, deadline: Deadline) -> bool:
-        """Deliver until the deadline; see `QueueInput.deliver_within`."""
         try:
-            return deliver_within(self._input, message, deadline)
+            return self._input.deliver_within(message, deadline)
         except MailboxClosed:
             raise
         except Exception:  # noqa: BLE001 - logged
             return _log_refusal()
 
     @property
-    def slots(self) -> Slots | None:
-        """The slots of the wrapped input, if it is of this library and has a limit."""
-        return getattr(self._input, "slots", None)
-
-    def offer(self, message: T, *, last: bool = False, **_: object) -> bool | Slots:
-        """Deliver without waiting; see `QueueInput.offer`."""
-        taken = self.deliver_within(message, AT_ONCE)
-        return taken or worth_waiting_for(self.slots, last=last) or False
+    @override
+    def room(self) -> Slots | None:
+        return self._input.room
 
 
 @final

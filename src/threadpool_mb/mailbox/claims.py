@@ -1,25 +1,25 @@
 """Futures: claims on the next messages of a mailbox, filled in the order in which they were taken.
 
-**Guarantees.** A message goes to the oldest claim whose future is still alive. A future that was
-dropped unfilled is passed over; one that is dropped filled but unread puts its message back at the
-end of the mailbox. No message is lost either way.
+**Guarantees.** A message goes to the oldest claim that still has a living future. A future that was
+dropped unfilled is passed over; a future that is dropped filled but unread puts its message back at
+the end of the mailbox. No message is lost either way.
 
-**Assumes.** `list.append` is atomic. What CPython calls a finalizer for, and when, counts for
-nothing but for how soon a dropped claim is passed over (`tests/test_assumptions.py`).
+**Assumes.** `list.append` is atomic. For which objects CPython calls a finalizer, and when, matters
+only for how soon a dropped claim is passed over (`tests/test_assumptions.py`).
 
-**How.** Nobody fills a future when a message is delivered: senders know nothing of claims. Of the
+**How.** No future is filled when a message is delivered: senders know nothing of claims. Of the
 threads that wait for a future one at a time *leads*: it takes messages from the mailbox and fills
 the oldest claims with them, until its own is filled. The others wait until theirs is filled or
-nobody leads.
+no thread leads.
 
-The race of the leader and a future that dies. No weak reference could tell which of the two was
-first: with a GIL it is still alive while `__del__` runs, and a message that is filled in behind
-`__del__`'s look would be lost. So a future and the line share a `_Claim`, which outlives the
+The race of the leader and a future that dies. A weak reference could not tell which of the two was
+first: with a GIL the reference is still alive while `__del__` runs, and a message that is filled in
+behind `__del__`'s look would be lost. So a future and the line share a `_Claim`, which outlives the
 future, and to which both only append:
 
 1. The leader appends the message that it has taken.
-2. Whoever waits for the future appends `_READ`, and returns the message.
-3. The finalizer appends that it was dropped.
+2. The thread that waits for the future appends `_READ`, and returns the message.
+3. The finalizer appends that the future was dropped.
 
 The first entry decides about (1) and (3): if it is the message, the finalizer sees it and gives the
 message back; if it is the finalizer's, the leader sees that, and the message goes to the next
@@ -36,15 +36,15 @@ from collections.abc import Callable
 from typing import Final, final
 
 from threadpool_mb.arguments import AT_ONCE, Deadline
-from threadpool_mb.copying import Uncopied
 from threadpool_mb.errors import Cancelled, MailboxClosed, MailboxEmpty
-from threadpool_mb.markers import MISSING, Missing
-from threadpool_mb.waiting import parked
+from threadpool_mb.threads.waiting import parked
+from threadpool_mb.values import MISSING, Missing, Uncopied
 
 __all__ = ["ClaimedMessage", "Claims"]
 
 _READ: Final = "read"
-"""An entry of a claim. Its message is entered in a tuple; that it was dropped, as a list."""
+"""An entry of a claim: its message was read. The message itself is entered in a tuple; that the
+claim was dropped is entered as a list."""
 
 
 @final
@@ -58,12 +58,12 @@ class _Claim[T]:
 
     @property
     def open(self) -> bool:
-        """Whether a message would be taken; once it is not, it never is again."""
+        """Whether the claim would take a message; once it would not, it never does again."""
         return not self._log
 
     @property
     def filled(self) -> bool:
-        """Whether a message was taken, and nobody but the future has it."""
+        """Whether the claim has taken a message, and only the future has that message."""
         match self._log[:2]:
             case [tuple()] | [tuple(), "read"]:
                 return True
@@ -71,7 +71,10 @@ class _Claim[T]:
                 return False
 
     def fill(self, message: T) -> bool:
-        """Take a message; `False` if the claim was dropped. Once, for a claim in the line."""
+        """Take a message; `False` if the claim was dropped.
+
+        Called once, for a claim in the line.
+        """
         self._log.append((message,))
         return isinstance(self._log[0], tuple)
 
@@ -84,7 +87,7 @@ class _Claim[T]:
         return first[0] if isinstance(first, tuple) and log[1] is _READ else MISSING
 
     def drop(self) -> T | Missing:
-        """Take and give no message any more. Returns the one that must be given back."""
+        """Take and give no message any more. Returns the message that must be given back."""
         log, mine = self._log, [None]
         log.append(mine)
         first = log[0]
@@ -104,8 +107,8 @@ class ClaimedMessage[T](Uncopied):
         self._claims: Final = claims
         self._take: Final = take
         self._claim: Final = claim
-        # Where it is alive although it was finalized. A finalizer is called once only: so another
-        # future sees to the second message.
+        # The future that takes over where this one is alive although it was finalized. A finalizer
+        # is called once only: so a different future sees to the second message.
         self._successor: ClaimedMessage[T] | None = None
 
     def try_now(self) -> T | Missing:
@@ -145,11 +148,11 @@ class ClaimedMessage[T](Uncopied):
             return self._successor
 
     def __del__(self, ended: Callable[[], bool] = sys.is_finalizing) -> None:
-        """Put a message that nobody has read back at the end of the mailbox.
+        """Put a message that was not read back at the end of the mailbox.
 
-        Not once the interpreter has ended: nobody receives then, and modules are gone.
+        Not once the interpreter has ended: no thread receives then, and modules are gone.
         """
-        # An interrupt may have come before it was made: then there is no claim.
+        # An interrupt may have come before the future was made: then there is no claim.
         claim: _Claim[T] | None = getattr(self, "_claim", None)
         message = MISSING if claim is None or ended() else claim.drop()
         if message is not MISSING:
@@ -170,13 +173,13 @@ class Claims[T]:
     __slots__ = ("_changed", "_leader", "_open", "give_back", "lock")
 
     def __init__(self, give_back: Callable[[T], object]) -> None:
-        """Put messages that reached nobody back with `give_back`."""
+        """Put messages that reached no receiver back with `give_back`."""
         self.give_back: Final = give_back
         self.lock: Final = threading.RLock()
-        """Guards the two below, and who fills a claim. Reentrant: a finalizer may run under it.
+        """Guards the two below, and the filling of claims. Reentrant: a finalizer may run under it.
 
-        Entered as it is and not through the condition, whose `__exit__` is Python code that an
-        interrupt can keep from releasing it.
+        It is entered as it is and not through the condition: the condition's `__exit__` is Python
+        code, and an interrupt can keep that from releasing the lock.
         """
         self._open: Final[collections.deque[_Claim[T]]] = collections.deque()
         # The thread that takes messages for all.
@@ -187,10 +190,10 @@ class Claims[T]:
     def new(self, take: Callable[[Deadline], T]) -> ClaimedMessage[T]:
         """Return a future behind all that are there."""
         claim: _Claim[T] = _Claim()
-        # Before its claim is in the line, where nothing but the future's end takes it out again.
+        # Made before its claim is in the line: only the future's end takes the claim out of there.
         future = ClaimedMessage(self, take, claim)
         with self.lock:
-            # Those who poll drop one future after the other, behind one that lives.
+            # A receiver that polls drops one future after the other, behind a future that lives.
             while self._open and not self._open[-1].open:
                 self._open.pop()
             self._open.append(claim)
@@ -215,7 +218,7 @@ class Claims[T]:
             return True
 
     def wait(self, claim: _Claim[T], deadline: Deadline, take: Callable[[Deadline], T]) -> None:
-        """Wait until `claim` is filled, or was dropped, by leading if nobody else does.
+        """Wait until `claim` is filled, or was dropped; lead if no other thread does.
 
         Blocks: at most until the deadline.
 
@@ -234,7 +237,7 @@ class Claims[T]:
                         filled = self._fill_oldest_locked(message)
                     if not filled:
                         self.give_back(message)
-                    # It must not be kept alive while the next one is waited for.
+                    # The message must not be kept alive while this waits for the next one.
                     del message
             finally:
                 with self.lock:
@@ -256,7 +259,7 @@ class Claims[T]:
         return True
 
     def _leads(self, me: int) -> bool:
-        """Take the lead, if nobody has it."""
+        """Take the lead, if no thread has it."""
         with self.lock:
             if self._leader is None:
                 self._leader = me
@@ -265,8 +268,8 @@ class Claims[T]:
     def _fill_oldest_locked(self, message: T) -> bool:
         """Remove the oldest claim that takes the message, if there is one.
 
-        There is the leader's own, whose future is alive as it is waited for; but for the case that
-        is described above.
+        There is the leader's own claim: its future is alive while the leader waits for it. The
+        exception is the case that is described above.
         """
         while self._open:
             if self._open.popleft().fill(message):

@@ -3,8 +3,8 @@
 **Guarantees.** Each message is returned once. `Cancelled` is raised before the next message is
 taken. A closed mailbox gives out all it holds, then raises `MailboxClosed` for ever.
 
-**Assumes.** One thread receives (futures may be awaited by others: they take turns, see `claims`).
-What `inlet` says of `SimpleQueue`.
+**Assumes.** One thread receives. Other threads may wait for futures: they take turns, see `claims`.
+Of `SimpleQueue`, what `line.inlet` assumes of it.
 """
 
 import contextlib
@@ -16,14 +16,13 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Final, cast, final
 
 from threadpool_mb.arguments import Deadline, check_limit
-from threadpool_mb.copying import Uncopied
 from threadpool_mb.errors import Cancelled, MailboxClosed, MailboxEmpty
+from threadpool_mb.line.inlet import Marker
 from threadpool_mb.mailbox.claims import Claims
-from threadpool_mb.mailbox.inlet import Marker
-from threadpool_mb.mailbox.lingering import receive_patiently
-from threadpool_mb.mailbox.protocols import MailboxStats, MessageFuture
 from threadpool_mb.mailbox.sending import MailboxInlet, Sending
-from threadpool_mb.waiting import parked
+from threadpool_mb.protocols import MailboxStats, MessageFuture
+from threadpool_mb.threads.waiting import parked, receive_patiently
+from threadpool_mb.values import Uncopied
 
 __all__ = ["QueueMailbox"]
 
@@ -32,12 +31,12 @@ _is_message: Final = functools.partial(operator.is_not, Marker)
 
 
 _EMPTY: Final = [].__sizeof__()
-"""Of a list that was cleared. `__len__` would say it more clearly, and take 6 ns a message longer:
-it is a slot, which takes a wrapper to be called."""
+"""The `__sizeof__` of a list that was cleared. `__len__` would be clearer, but takes 6 ns a message
+longer: it is a slot of the type, and only a wrapper can call it."""
 
 
 def _noting(stopped: list[None]) -> Iterator[bool]:
-    """Yield nothing, and note that it was asked."""
+    """Yield nothing, and note in `stopped` that this was asked."""
     stopped.append(None)
     yield from ()
 
@@ -56,6 +55,7 @@ class QueueMailbox[T](Sending[T], Uncopied):
         "_plain",
         "_running",
         "_timeout",
+        "receiver_waits",
     )
 
     def __init__(self, inlet: MailboxInlet[T], receive_timeout: float | None = None) -> None:
@@ -67,15 +67,17 @@ class QueueMailbox[T](Sending[T], Uncopied):
         self._askers: Final = () if slots is None else slots.askers
         self._timeout: Final = receive_timeout
         self._claims: Claims[T] | None = None
-        # True while `receive` may take the short way: there is no default timeout, and nothing was
-        # closed, cancelled or claimed that the receiver knows of. Once False, it stays so.
+        # True while `receive` may take the short way: there is no default timeout, and the receiver
+        # knows of no closing, cancelling or claim. Once False, it stays so.
         self._plain = receive_timeout is None
-        # Empty once `_plain` is false: a flag that iterators of C can ask for its size. No lock:
-        # several threads may have to clear it, and no lock is for that.
+        # Empty once `_plain` is false: a flag that iterators of C can ask for its size. A lock
+        # would not do as the flag: several threads may have to clear it.
         self._running: Final = [None]
         # The marker of the end was taken: the queue is only to be emptied.
         self._ending = False
         self._cancelled = False
+        self.receiver_waits: bool = False
+        """Whether a thread, or a task, waits for the next message; for `WorkerStats.state`."""
 
     @property
     def cancelled(self) -> bool:
@@ -106,12 +108,12 @@ class QueueMailbox[T](Sending[T], Uncopied):
     def cancel(self) -> None:
         """Take no more messages and ask the receiver to stop.
 
-        Its next `receive` raises `Cancelled`, also when messages wait, and also when it already
-        waits itself.
+        The receiver's next `receive` raises `Cancelled`, also when messages wait, and also when the
+        receiver already waits in it.
 
         Blocks: never.
         """
-        # In this order: a thread that sees `cancelled` shall find that no message is taken.
+        # In this order: a thread that sees that it is cancelled must find that no message is taken.
         self._leave_short_way()
         self._cancelled = True
         self.close()
@@ -119,14 +121,14 @@ class QueueMailbox[T](Sending[T], Uncopied):
     def forked(self) -> None:
         """Give and take nothing any more: what waits is the parent's; in a child of `os.fork`.
 
-        A receiver whose thread has forked gets `Cancelled`.
+        A receiver on the thread that has forked gets `Cancelled`.
         """
         self._leave_short_way()
         self._cancelled = True
         self._refuse_in_child()
 
     def abandon(self) -> None:
-        """Say that nobody will receive any more: what is in the mailbox becomes dead letters.
+        """Say that no thread will receive any more: what is in the mailbox becomes dead letters.
 
         For the owner of the mailbox, once its receiver has ended. The mailbox is closed with it.
 
@@ -155,7 +157,8 @@ class QueueMailbox[T](Sending[T], Uncopied):
                     if message is not Marker:
                         return message
             timeout = self._timeout
-        # Waits outside of the handler above: what interrupts a wait shall not begin with `Empty`.
+        # Waits outside of the handler above: what interrupts a wait must not have `Empty` as its
+        # context.
         return self._receive(Deadline(timeout))
 
     def receive_many(self, max_messages: int, *, timeout: float | None = None) -> list[T]:
@@ -190,9 +193,9 @@ class QueueMailbox[T](Sending[T], Uncopied):
     def _stretches(self) -> Iterator[Iterable[T]]:
         """Yield iterables of messages that follow each other, as long as the mailbox is plain.
 
-        One that has no limit gives out what waits through iterators of C alone: where a generator
-        in their place is resumed for each message, that costs 60 ns of 130 on 3.13t and 10 of 80 on
-        3.14t (`benchmarks/`, "never full, 1:1"). None of them holds a message that it has given
+        A mailbox that has no limit gives out what waits through iterators of C alone. A generator
+        in their place, resumed for each message, costs 60 ns of 130 on 3.13t and 10 of 80 on 3.14t
+        (`benchmarks/`, "never full, 1:1"). None of the iterators holds a message that it has given
         out.
         """
         if self._free is not None:
@@ -202,8 +205,9 @@ class QueueMailbox[T](Sending[T], Uncopied):
             qsize = inlet.queue.qsize
             while self._plain:
                 if waiting := qsize():
-                    # `get(True)` as often, unless the receiver is stopped. It hardly ever waits:
-                    # the thread that abandons the mailbox may take messages, and leaves the marker.
+                    # `get(True)` once for each, unless the receiver is stopped. It hardly ever
+                    # waits: the thread that abandons the mailbox may take messages out, but leaves
+                    # the marker.
                     all_taken: list[None] = []
                     unless_stopped = iter(cast("Callable[[], bool]", running.__sizeof__), _EMPTY)
                     turns = itertools.chain(
@@ -218,13 +222,13 @@ class QueueMailbox[T](Sending[T], Uncopied):
                         continue
                     message = self._look()
                 else:
-                    message = receive_patiently(inlet.queue)
+                    message = self._await_next()
                     if message is Marker:
                         message = self._look()
                 if message is Marker:
                     break
-                # Given out of a list, and held by nothing here: a call that its receiver drops
-                # is dropped, though the receiver has not come back.
+                # Given out of a list, so that nothing here holds it: a call that its receiver drops
+                # is dropped at once, though the receiver has not come back here.
                 given = [message]
                 del message
                 yield map(list[T].pop, (given,))
@@ -243,7 +247,7 @@ class QueueMailbox[T](Sending[T], Uncopied):
                 if empty:
                     empty = False
                     # Outside of the handler; see `receive`.
-                    message = receive_patiently(self.inlet.queue)
+                    message = self._await_next()
                 if message is marker:
                     returned = self._look()
                     if returned is marker:
@@ -255,10 +259,10 @@ class QueueMailbox[T](Sending[T], Uncopied):
             free(None)
             if askers:
                 self._tell()
-            # Held here until the receiver comes back: to give it out of a list, as above, would
-            # cost 60 ns of 250.
+            # The message is held here until the receiver comes back: to give it out of a list, as
+            # above, would cost 60 ns of 250.
             yield message
-            # The last message must not be kept alive while the next one is waited for.
+            # The last message must not be kept alive while this waits for the next one.
             del message
 
     def _rest(self) -> Iterator[T]:
@@ -282,7 +286,7 @@ class QueueMailbox[T](Sending[T], Uncopied):
         return self._claims.new(self._take)
 
     def _tell(self) -> None:
-        """Give the free slots to the askers that stand in the line, one having been freed."""
+        """Have a slot that was freed given to a sender that has asked for one."""
         if (slots := self.slots) is not None:
             slots.tell()
 
@@ -305,7 +309,7 @@ class QueueMailbox[T](Sending[T], Uncopied):
             return future.wait(deadline)
 
     def _take(self, deadline: Deadline) -> T:
-        """Take the oldest message, for whichever claim."""
+        """Take the oldest message, also if a future claims it."""
         while True:
             if self._cancelled:
                 msg = "the receiver was asked to stop"
@@ -322,7 +326,7 @@ class QueueMailbox[T](Sending[T], Uncopied):
                 return message
 
     def _look(self) -> T:
-        """Return what a marker that was taken stands for; the marker, if it is for the end."""
+        """Return the message that a marker stands for; the marker, if it is for the end."""
         message = self.inlet.behind_marker()
         if message is not Marker:
             return message
@@ -334,15 +338,26 @@ class QueueMailbox[T](Sending[T], Uncopied):
         """Wait for what comes next."""
         remaining = deadline.remaining()
         if remaining is None:
-            return receive_patiently(self.inlet.queue)
+            return self._await_next()
         try:
             if remaining == 0:
                 return self._get(timeout=0)
+            self.receiver_waits = True
             with parked():
                 return self._get(timeout=remaining)
         except queue.Empty:
             pass
+        finally:
+            self.receiver_waits = False
         raise MailboxEmpty("no message came within the timeout")
+
+    def _await_next(self) -> T:
+        """Wait for what comes next into the queue, which was found empty."""
+        self.receiver_waits = True
+        try:
+            return receive_patiently(self.inlet.queue)
+        finally:
+            self.receiver_waits = False
 
     def _last(self) -> T:
         """Take what is left behind the marker; step 3 of the interleaving in `inlet`."""

@@ -1,10 +1,10 @@
 """The sending half of a mailbox: its inlet, and the input that is handed out.
 
-The interleavings are those of `mailbox.inlet`. One step is added for `QueueInput`, whose `deliver`
-looks at copies of the inlet's two flags. The thread that changes a flag has the input look at it
-after that (`look`): so `close` returns when `deliver` refuses, and the receiver takes its last look
-when `deliver` knows of `DONE`. The input is made when it is first asked for, perhaps while another
-thread ends the mailbox:
+The interleavings are those of `line.inlet`. One step is added for `QueueInput`: its `deliver` looks
+at copies of the inlet's two flags. The thread that changes a flag has the input look at it after
+that (`look`). So `close` returns only when `deliver` refuses, and the receiver takes its last look
+only when `deliver` knows of `DONE`. The input is made when it is first asked for, perhaps while
+another thread ends the mailbox:
 
 1. `new_input` enters the input, under `ending`.
 2. It has the input look at the flags.
@@ -13,22 +13,22 @@ b. It acquires `ending`, puts the marker, and releases it.
 c. It has the input look, if there is one.
 
 If (1) comes before (b), (c) finds the input. If (1) comes after (b), (2) finds the flag. `DONE`,
-and the `IDLE` of a task, are written under `ending`, and looked at in the same way.
+and the `IDLE` of a receiver that is a task of asyncio, are written under `ending`, and looked at in
+the same way.
 """
 
 import queue
 from collections.abc import Callable
 from typing import Final, cast, final, override
 
-from threadpool_mb.arguments import AT_ONCE, NEVER, Deadline
-from threadpool_mb.copying import Uncopied
-from threadpool_mb.informed import inform
+from threadpool_mb.arguments import NEVER, Deadline
+from threadpool_mb.dead_letters import inform
+from threadpool_mb.line.adapting import OwnInput
+from threadpool_mb.line.inlet import DONE, IDLE, Inlet, Marker, ending, refuse_in_child
+from threadpool_mb.line.slots import Slots, refuse
 from threadpool_mb.logs import logger_of
-from threadpool_mb.mailbox.inlet import DONE, IDLE, Inlet, Marker, ending
-from threadpool_mb.mailbox.of_parent import refuse_in_child
-from threadpool_mb.mailbox.protocols import Input
-from threadpool_mb.mailbox.slots import Slots, refuse, worth_waiting_for
-from threadpool_mb.markers import MISSING
+from threadpool_mb.protocols import Input
+from threadpool_mb.values import MISSING, Uncopied
 
 __all__ = ["MailboxInlet", "QueueInput", "Sending"]
 
@@ -39,8 +39,8 @@ _logger = logger_of(__name__)
 class MailboxInlet[T](Inlet[T]):
     """Where a mailbox's messages go in.
 
-    Apart from the mailbox, so that the two threads that use them do not write to one object's
-    reference count; and without a reference to it, or to the input that is handed out, so that
+    It is apart from the mailbox, so that the two threads that use them do not write to one object's
+    reference count. It has no reference to the mailbox, or to the input that is handed out, so that
     there is no cycle.
     """
 
@@ -70,8 +70,8 @@ class MailboxInlet[T](Inlet[T]):
         self.returned: Final[list[T]] = []
         """Messages that were given back; the queue holds a marker for each, in its place."""
         self._on_dead_letter: Final = on_dead_letter
-        # Called for a receiver that waits elsewhere. Replaced as a whole, since senders go through
-        # it; under `ending`.
+        # Called for a receiver that waits elsewhere. The tuple is replaced as a whole, under
+        # `ending`, since senders iterate over it.
         self._wakers: tuple[Callable[[], object], ...] = ()
 
     @override
@@ -80,7 +80,7 @@ class MailboxInlet[T](Inlet[T]):
 
     @override
     def attend(self) -> None:
-        """Sweep, or call the receiver. Neither `DONE` nor a waker is unset before its end."""
+        """Sweep, or call the wakers. Once set, `DONE` stays; a waker stays until it is stopped."""
         if self.unattended == DONE:
             self.sweep()
         else:
@@ -102,7 +102,7 @@ class MailboxInlet[T](Inlet[T]):
         return stop
 
     def give_back(self, message: T) -> None:
-        """Put a message that was taken, but reached nobody, back at the end of the queue.
+        """Put a message that was taken, but reached no receiver, back at the end of the queue.
 
         Also when the mailbox is shut or full: it takes no slot, and frees none when it is received.
         For finalizers: reentrant, takes no lock.
@@ -139,22 +139,22 @@ class MailboxInlet[T](Inlet[T]):
                 self._on_dead_letter(message)
             except Exception:
                 _logger.exception("on_dead_letter raised")
-        # After the pool's own, which knows more of it.
+        # After the pool's own hook, which knows more of the message.
         inform(message, MISSING, "nobody receives from its mailbox any more")
 
 
 @final
-class QueueInput[T](Uncopied):
+class QueueInput[T](Uncopied, OwnInput[T]):
     """What `new_input` hands out: delivers into an inlet. Threads: internally synchronized."""
 
-    __slots__ = ("deliver", "look", "slots")
+    __slots__ = ("_slots", "deliver", "look")
 
     def __init__(self, inlet: MailboxInlet[T]) -> None:  # noqa: C901 - small closures over one state
-        """Deliver into `inlet`, whose flags are not looked at yet."""
+        """Deliver into `inlet`; its flags are not looked at yet."""
         # Closures: reading a cell saves a third of `deliver`'s time on 3.13t against reading `self`
         # (119 ns for 174; none on 3.14t). `benchmarks/`, "never full, 1:1".
         slots = inlet.slots
-        self.slots: Final = slots
+        self._slots: Final = slots
         put: Callable[[T], object] = inlet.put
         attend = inlet.attend
         take: Callable[[], object] = refuse_in_child if slots is None else slots.take
@@ -170,7 +170,7 @@ class QueueInput[T](Uncopied):
                 unattended = True
 
         self.look: Final[Callable[..., None]] = look
-        """Look at the inlet's flags; or refuse with what is given, for good."""
+        """Look at the inlet's flags; or refuse with the function that is given, for good."""
 
         def deliver(message: T, /) -> bool:
             put(message)
@@ -178,7 +178,7 @@ class QueueInput[T](Uncopied):
                 attend()
             return True
 
-        self.deliver: Callable[[T], bool] = deliver
+        self.deliver: Callable[[T], bool] = deliver  # pyright: ignore[reportIncompatibleMethodOverride]
         """Put one message into the mailbox; see `Input.deliver`."""
         if slots is None:
             return
@@ -206,22 +206,15 @@ class QueueInput[T](Uncopied):
 
         self.deliver = deliver_into_slot
 
+    @property
+    @override
+    def room(self) -> Slots | None:
+        return self._slots
+
+    @override
     def deliver_within(self, message: T, deadline: Deadline) -> bool:
-        """Put one message into the mailbox, and wait for room at most until the deadline.
-
-        Returns and raises what `deliver` does; `False` also if the deadline came first.
-        """
         deliver: Callable[..., bool] = self.deliver
-        return deliver(message) if self.slots is None else deliver(message, deadline)
-
-    def offer(self, message: T, *, last: bool = False, **_: object) -> bool | Slots:
-        """Put one message into the mailbox, if that can be done without waiting; for `aio`.
-
-        Returns:
-            What `deliver` does; or the slots for which it would wait, unless it is the last time.
-        """
-        taken = self.deliver_within(message, AT_ONCE)
-        return taken or worth_waiting_for(self.slots, last=last) or False
+        return deliver(message) if self._slots is None else deliver(message, deadline)
 
 
 class Sending[T]:
@@ -260,11 +253,11 @@ class Sending[T]:
     def wake_with(self, waker: Callable[[], object]) -> Callable[[], object]:
         """Call `waker` after each message that is delivered, and when the mailbox is closed.
 
-        For a receiver that must not wait in `receive`. What is there already does not count: it has
-        to look for itself after this.
+        For a receiver that must not wait in `receive`. The waker is not called for messages that
+        are there already: the receiver has to look for itself after this.
 
         Returns:
-            What ends it.
+            A function that ends this.
         """
         stop = self.inlet.wake_with(waker)
         self._input_looks()

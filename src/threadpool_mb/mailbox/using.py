@@ -3,11 +3,10 @@
 from collections.abc import Callable
 from typing import cast
 
-from threadpool_mb.arguments import Deadline
-from threadpool_mb.describing import describe
-from threadpool_mb.mailbox.protocols import Input, Mailbox, MailboxConfig
+from threadpool_mb.arguments import describe
+from threadpool_mb.protocols import Mailbox, MailboxConfig
 
-__all__ = ["check_mailbox_config", "deliver_within", "handle_message", "no_input"]
+__all__ = ["check_mailbox_config", "handle_message", "no_input"]
 
 
 def handle_message[T, R](
@@ -28,18 +27,8 @@ def handle_message[T, R](
     return callback(mailbox.receive(timeout=timeout))
 
 
-def deliver_within[T](target: Input[T], message: T, deadline: Deadline) -> bool:
-    """Deliver, and wait for room at most until the deadline: `False` if it came first.
-
-    The inputs of this library know how. A user's own may have a method `deliver_within(message,
-    deadline)`; where it has none, this blocks as long as its `deliver` does.
-    """
-    within: Callable[[T, Deadline], bool] | None = getattr(target, "deliver_within", None)
-    return target.deliver(message) if within is None else within(message, deadline)
-
-
 def no_input(target: object) -> TypeError:
-    """Return what to raise where something else was given than an input; it says what was meant."""
+    """Return the error to raise where no input was given; its text says what to give instead."""
     if callable(getattr(target, "ref", None)):
         meant = "pool.ref(key), which addresses one of its workers"
     elif callable(getattr(target, "new_input", None)):

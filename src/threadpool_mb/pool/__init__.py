@@ -1,1 +1,1 @@
-"""The pool: who runs for which key (roster), started by whom (dispatcher), behind which door."""
+"""The pool: which worker a key has (roster), what starts it (dispatcher), and the door."""

@@ -1,12 +1,14 @@
-"""The control plane: the dispatcher thread starts workers and knows when all have ended.
+"""The control plane: what starts workers, and how the end of all workers is known.
 
 **Guarantees.** Each worker that was entered is started once when its turn comes, unless it is
-dropped before; its end is reported once (`ended`). The dispatcher thread never delivers a message.
+dropped before; its end is reported once (`ends`). The dispatcher thread never delivers a message.
 It runs no user code, but for one case: if the system starts no thread for a worker, there is none
 to run the hooks that are told of it, and they run on the dispatcher.
 
-A worker's life: `Roster.enter` (any thread) → `_start` (dispatcher) → the worker's function →
-`WorkerEnds.report` (both on its own thread).
+A function worker's life: `Roster.enter` (any thread) → `_start` (dispatcher) → the worker's
+function → `WorkerEnds.report` (both on its own thread). A generator worker skips `_start` where
+there is a shared thread: `Roster` has its kind start it at once (`WorkerKind.start_at_once`), on
+the thread that enters it or that ends the worker before it.
 """
 
 import contextlib
@@ -17,30 +19,29 @@ import threading
 from collections.abc import Callable
 from typing import Final, Literal, final
 
-from threadpool_mb.arguments import AT_ONCE, Deadline, check_timeout, shortest
+from threadpool_mb.arguments import AT_ONCE, Deadline, check_timeout, counted, shortest
 from threadpool_mb.dead_letters import DeadLetterOffice, DeadLetterReason
-from threadpool_mb.describing import counted
 from threadpool_mb.errors import ThreadRefused
 from threadpool_mb.forking import MADE_BEFORE_FORK, keep
-from threadpool_mb.here import here
 from threadpool_mb.logs import logger_of
-from threadpool_mb.mailbox.protocols import MailboxStats
-from threadpool_mb.markers import MISSING
-from threadpool_mb.pool.ended import WorkerEnds
+from threadpool_mb.pool.ends import WorkerEnds
 from threadpool_mb.pool.incarnation import Incarnation, State
 from threadpool_mb.pool.reports import (
     DrainReport,
     PoolStats,
-    UnfinishedWorker,
     WorkerExit,
+    WorkerStats,
     what_is_left,
 )
 from threadpool_mb.pool.roster import Roster
 from threadpool_mb.pool.telling import Telling
 from threadpool_mb.pool.workers import MakeKind
-from threadpool_mb.scheduling.ending import Ending
-from threadpool_mb.scheduling.exit_hook import close_at_exit
-from threadpool_mb.threading_context import new_thread
+from threadpool_mb.protocols import MailboxStats
+from threadpool_mb.threads.exit_hook import close_at_exit
+from threadpool_mb.threads.here import here
+from threadpool_mb.threads.latches import Ending
+from threadpool_mb.threads.launching import new_thread
+from threadpool_mb.values import MISSING
 
 __all__ = ["Dispatcher"]
 
@@ -257,13 +258,13 @@ class Dispatcher[K, M]:
 
     def stats(self) -> PoolStats[K]:
         """Return a snapshot; see `Pool.stats`."""
-        unfinished = self._unfinished()
+        workers = self._unfinished()
         return PoolStats(
             state=self.state,
-            workers=self.roster.workers,
-            messages=sum(worker.messages for worker in unfinished),
-            unfinished=unfinished,
-            leaving=tuple(worker for worker in unfinished if worker.told_to_end),
+            keys=self.roster.workers,
+            messages=sum(worker.messages for worker in workers),
+            workers=workers,
+            leaving=tuple(worker for worker in workers if worker.told_to_end),
             started=self.roster.started,
             failed=self.roster.failed,
             dead_letters=self._office.counts(),
@@ -290,21 +291,29 @@ class Dispatcher[K, M]:
             f" | {counted(threads, 'thread')} | {self.state}]>"
         )
 
-    def _unfinished(self) -> tuple[UnfinishedWorker[K], ...]:
-        unfinished: list[UnfinishedWorker[K]] = []
+    def _unfinished(self) -> tuple[WorkerStats[K], ...]:
+        unfinished: list[WorkerStats[K]] = []
         if self.roster.in_child:
             return ()  # they are not in this process, and their mailboxes may be locked for ever
         for incarnation in self.roster.unfinished():
+            state = incarnation.state
+            if state is State.ENDED:
+                continue  # meanwhile
             try:
                 mailbox = incarnation.mailbox.stats()
             except Exception:  # a user's mailbox: it must not keep the pool from being looked at
                 _logger.exception("%s: a mailbox raised", self.name)
                 mailbox = MailboxStats(messages=0, senders_waiting=0, closed=False, cancelled=False)
             unfinished.append(
-                UnfinishedWorker(
+                WorkerStats(
                     key=incarnation.key,
                     incarnation=incarnation.number,
-                    running=incarnation.state is State.RUNNING,
+                    state=(
+                        "waiting"
+                        if state is State.PENDING or incarnation.waits_for is not None
+                        else self._kind.state_of(incarnation)
+                    ),
+                    running=state is State.RUNNING,
                     told_to_end=mailbox.closed,
                     messages=mailbox.messages,
                     senders_waiting=mailbox.senders_waiting,

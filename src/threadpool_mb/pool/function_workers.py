@@ -5,17 +5,17 @@ import threading
 from collections.abc import Callable
 from typing import Any, Final, cast, final
 
-from threadpool_mb.callables import check_ran
+from threadpool_mb.arguments import check_ran, describe
 from threadpool_mb.dead_letters import DeadLetterOffice
-from threadpool_mb.describing import describe
-from threadpool_mb.here import here
-from threadpool_mb.mailbox.own_kinds import own_mailbox
-from threadpool_mb.mailbox.protocols import Mailbox, MailboxConfig
-from threadpool_mb.markers import MISSING
+from threadpool_mb.line.adapting import adapted
+from threadpool_mb.mailbox.kinds import own_mailbox
 from threadpool_mb.pool.incarnation import Incarnation, Leftovers
-from threadpool_mb.pool.reports import ExitCause
+from threadpool_mb.pool.reports import ExitCause, WorkerState
 from threadpool_mb.pool.workers import Ended, ended_well, stop_cause
-from threadpool_mb.scheduling.threads import ThreadCache
+from threadpool_mb.protocols import Mailbox, MailboxConfig
+from threadpool_mb.threads.cached import ThreadCache
+from threadpool_mb.threads.here import here
+from threadpool_mb.values import MISSING
 
 __all__ = ["FunctionWorkers"]
 
@@ -48,9 +48,10 @@ class FunctionWorkers[K, M]:
         mailbox: Mailbox[M] = self._config.create(on_dead_letter=leftovers)
         own = own_mailbox(mailbox)
         slots = None if own is None else own.slots
+        # Without a limit, and without a `CatchAll` around it, senders put into it themselves.
         if own is not None and own is mailbox and slots is None:
             return Incarnation(key, leftovers, mailbox, own.inlet, own.inlet)
-        incarnation = Incarnation(key, leftovers, mailbox, mailbox.new_input(), None)
+        incarnation = Incarnation(key, leftovers, mailbox, adapted(mailbox.new_input()), None)
         if slots is not None:
             slots.holder = incarnation
         return incarnation
@@ -75,6 +76,11 @@ class FunctionWorkers[K, M]:
 
     def grow(self) -> None:
         """Do nothing: each worker has a thread."""
+
+    def state_of(self, incarnation: Incarnation[K, M]) -> WorkerState:
+        """Return what a worker does; see `WorkerKind.state_of`."""
+        own = own_mailbox(cast("Mailbox[M]", incarnation.mailbox))
+        return "idle" if own is not None and own.receiver_waits else "busy"
 
     def _live(self, incarnation: Incarnation[K, M]) -> None:
         error = self._run(incarnation)

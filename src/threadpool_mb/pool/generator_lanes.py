@@ -1,7 +1,7 @@
 """The lane of a generator worker: its generator, its turns, its end, its context.
 
 **Guarantees.** One thread at a time runs a worker's generator: its set-up, its messages and its end
-are turns of one lane (`scheduling.lanes`), or one message is a call that is handled on its caller's
+are turns of one lane (`line.lane`), or one message is a call that is handled on its caller's
 thread. Set-up comes before the first message. A worker's end is reported on a shared thread, once
 its generator is closed or has come to its end; one that comes to its end in a call on its caller's
 thread runs its `finally` blocks there.
@@ -22,21 +22,21 @@ import queue
 from collections.abc import Callable, Generator
 from typing import Any, Final, Literal, Never, cast, final, override
 
-from threadpool_mb.callables import make_generator
+from threadpool_mb.arguments import describe, make_generator
 from threadpool_mb.dead_letters import DeadLetterOffice, DeadLetterReason
-from threadpool_mb.describing import describe
 from threadpool_mb.errors import Cancelled
-from threadpool_mb.here import here
+from threadpool_mb.line.inlet import IDLE, Marker
+from threadpool_mb.line.lane import Lane
+from threadpool_mb.line.slots import Slots
 from threadpool_mb.logs import logger_of
-from threadpool_mb.mailbox.inlet import Marker
-from threadpool_mb.mailbox.slots import Slots
-from threadpool_mb.markers import MISSING, Missing
 from threadpool_mb.pool.incarnation import Incarnation
+from threadpool_mb.pool.reports import WorkerState
 from threadpool_mb.pool.workers import Ended, stop_cause
-from threadpool_mb.scheduling.lanes import Lane
-from threadpool_mb.scheduling.shared_threads import SharedThreads
+from threadpool_mb.threads.here import here
+from threadpool_mb.threads.shared import SharedThreads
+from threadpool_mb.values import MISSING, Missing
 
-__all__ = ["GeneratorFunction", "GeneratorLane", "Kind"]
+__all__ = ["Common", "GeneratorFunction", "GeneratorLane"]
 
 _logger = logger_of(__name__)
 
@@ -57,7 +57,7 @@ type GeneratorFunction[K, M] = Callable[[K], _Generator[M]]
 
 
 @final
-class Kind[K, M]:
+class Common[K, M]:
     """What the workers of a pool have in common."""
 
     __slots__ = ("ended", "office", "threads", "throughput", "worker")
@@ -82,11 +82,11 @@ class Kind[K, M]:
 class GeneratorLane[K, M](Lane[M]):
     """The lane of one worker, and its generator."""
 
-    __slots__ = ("_context", "_generator", "_key", "_kind", "incarnation", "reason")
+    __slots__ = ("_common", "_context", "_generator", "_key", "incarnation", "reason")
 
-    def __init__(self, kind: Kind[K, M], key: K, slots: Slots | None) -> None:
-        super().__init__(kind.threads, slots)
-        self._kind: Final = kind
+    def __init__(self, common: Common[K, M], key: K, slots: Slots | None) -> None:
+        super().__init__(common.threads, slots)
+        self._common: Final = common
         self._key: Final = key
         self.reason: DeadLetterReason = DeadLetterReason.WORKER_ENDED
         self._generator: _Generator[M] | _Over[M] | None = None
@@ -98,7 +98,7 @@ class GeneratorLane[K, M](Lane[M]):
 
     @property
     def holder(self) -> Incarnation[K, M] | None:
-        """Who has the calls that are handled in a turn; see `Serving`."""
+        """The worker that has the calls that are handled in a turn; see `Serving`."""
         return self.incarnation
 
     @override
@@ -118,7 +118,7 @@ class GeneratorLane[K, M](Lane[M]):
     def _work_in_context(self) -> bool:
         over = self._generator
         if isinstance(over, tuple):
-            # It still waits for a message if it was the caller who was interrupted.
+            # It still waits for a message if it was the caller that was interrupted.
             self._close(over[1])
             outcome: _Outcome = over[0]
         else:
@@ -132,7 +132,7 @@ class GeneratorLane[K, M](Lane[M]):
 
     @override
     def _handle(self, message: M) -> bool:
-        # An idle lane has had a turn, and so has a generator.
+        # There is a generator: an idle lane has had the turn that sets the worker up.
         generator: Any = self._generator
         context = self._context
         is_new = context is None
@@ -161,7 +161,7 @@ class GeneratorLane[K, M](Lane[M]):
         # frames, and what these hold ends with them, before the successor starts.
         incarnation = cast("Incarnation[K, M]", self.incarnation)
         self._generator = self.incarnation = None
-        ended = self._kind.ended
+        ended = self._common.ended
         if isinstance(handed[0], tuple):
             stopped = self._stopped_by(handed[0][0])
             if stopped is None:
@@ -194,7 +194,7 @@ class GeneratorLane[K, M](Lane[M]):
             slots = self.slots
             free = None if slots is None else slots.free
             askers = () if slots is None else slots.askers
-            left = self._kind.throughput
+            left = self._common.throughput
             # `qsize` rather than `Empty`, which costs as much as handling a message or two.
             while left and not self.cancelled and (waiting := qsize()):
                 waiting = min(waiting, left)
@@ -220,7 +220,7 @@ class GeneratorLane[K, M](Lane[M]):
                         _refuse(generator, value)
             message = MISSING
             # In a child that it has forked it is not closed: in the parent it goes on.
-            if (self.cancelled or self._drained) and not self._kind.threads.in_child:
+            if (self.cancelled or self._drained) and not self._common.threads.in_child:
                 return _stop(generator) if self.cancelled else _close_drained(generator)
         except StopIteration:
             return "returned"
@@ -243,17 +243,30 @@ class GeneratorLane[K, M](Lane[M]):
             )
 
     @property
+    def state(self) -> WorkerState:
+        """What the worker does; see `WorkerStats.state`."""
+        if self.unattended == IDLE:
+            return "idle"
+        if self.incarnation is None:
+            return "busy"  # its end is being reported
+        # Before its set-up, and between two messages of a turn, it counts as waiting. What is no
+        # generator of the interpreter's does not say whether it runs.
+        generator = self._generator
+        waits = generator is None or not getattr(generator, "gi_running", True)
+        return "waiting" if waits else "busy"
+
+    @property
     def owner(self) -> str:
         """The name of the pool; see `HasReason`."""
-        return self._kind.office.owner
+        return self._common.office.owner
 
     @override
     def _bury(self, message: M, /) -> None:
-        self._kind.office.take(self._key, message, self.reason)
+        self._common.office.take(self._key, message, self.reason)
 
     def _set_up(self) -> _Generator[M]:
         """Run the worker to its first `yield`."""
-        generator = self._generator = make_generator(self._kind.worker, self._key)
+        generator = self._generator = make_generator(self._common.worker, self._key)
         if (value := next(generator)) is not None:
             _refuse(generator, value)
         return generator

@@ -1,30 +1,34 @@
 """Generator workers: `worker(key)` takes a message at each `yield`, on whichever thread has a turn.
 
-A few threads take turns of all of them; each has a lane (`generator_lanes`).
+A few threads take turns of all of them; each has a lane (`generator_lanes`). Where its messages
+wait in a user's own kind of mailbox, the lane holds one token a message (`ForeignLane`).
 """
 
 from collections.abc import Callable
-from typing import Any, Final, cast, final
+from typing import Any, Final, Literal, cast, final, override
 
+from threadpool_mb.arguments import NEVER, Deadline
 from threadpool_mb.dead_letters import DeadLetterOffice
-from threadpool_mb.here import here
-from threadpool_mb.mailbox.inlet import IDLE
-from threadpool_mb.mailbox.protocols import Mailbox, MailboxConfig
-from threadpool_mb.mailbox.slots import Slots
-from threadpool_mb.pool.foreign_lanes import ForeignLane
-from threadpool_mb.pool.generator_lanes import GeneratorFunction, GeneratorLane, Kind
+from threadpool_mb.errors import Cancelled
+from threadpool_mb.line.adapting import adapted
+from threadpool_mb.line.inlet import IDLE, Marker
+from threadpool_mb.line.slots import Slots
+from threadpool_mb.pool.generator_lanes import Common, GeneratorFunction, GeneratorLane
 from threadpool_mb.pool.incarnation import Incarnation, Leftovers, State
-from threadpool_mb.pool.workers import Ended
-from threadpool_mb.scheduling.shared_threads import SharedThreads
+from threadpool_mb.pool.reports import WorkerState
+from threadpool_mb.pool.workers import Ended, ended_well
+from threadpool_mb.protocols import Mailbox, MailboxConfig, MailboxStats
+from threadpool_mb.threads.here import here
+from threadpool_mb.threads.shared import SharedThreads
 
-__all__ = ["GeneratorWorkers"]
+__all__ = ["ForeignLane", "GeneratorWorkers"]
 
 
 @final
 class GeneratorWorkers[K, M]:
     """Runs workers in turns on a few threads."""
 
-    __slots__ = ("_config", "_kind", "_make_slots", "threads")
+    __slots__ = ("_common", "_config", "_make_slots", "threads")
 
     def __init__(
         self,
@@ -41,7 +45,7 @@ class GeneratorWorkers[K, M]:
 
         `make_slots` is what `slots_maker` has found for the config.
         """
-        self._kind: Final[Kind[K, M]] = Kind(
+        self._common: Final[Common[K, M]] = Common(
             worker, office, threads, throughput=throughput, ended=ended
         )
         self.threads: Final = threads
@@ -52,12 +56,12 @@ class GeneratorWorkers[K, M]:
         """Create a worker that is not entered yet; see `WorkerKind.new_incarnation`."""
         make_slots = self._make_slots
         if make_slots is None:
-            leftovers = Leftovers(key, self._kind.office)
+            leftovers = Leftovers(key, self._common.office)
             mailbox: Mailbox[M] = self._config.create(on_dead_letter=leftovers)
-            foreign: ForeignLane[K, M] = ForeignLane(self._kind, key, mailbox)
+            foreign: ForeignLane[K, M] = ForeignLane(self._common, key, mailbox)
             return Incarnation(key, leftovers, foreign, foreign, None)
         slots = make_slots()
-        lane: GeneratorLane[K, M] = GeneratorLane(self._kind, key, slots)
+        lane: GeneratorLane[K, M] = GeneratorLane(self._common, key, slots)
         if slots is None:
             return Incarnation(key, lane, lane, lane, lane)
         incarnation = Incarnation(key, lane, lane, lane, None)
@@ -117,3 +121,88 @@ class GeneratorWorkers[K, M]:
     def grow(self) -> None:
         """Start one more thread if one is needed; see `WorkerKind.grow`."""
         self.threads.grow()
+
+    def state_of(self, incarnation: Incarnation[K, M]) -> WorkerState:
+        """Return what a worker does; see `WorkerKind.state_of`."""
+        return cast("GeneratorLane[K, M]", incarnation.mailbox).state
+
+
+@final
+class ForeignLane[K, M](GeneratorLane[K, M]):
+    """The lane of a worker whose messages wait in a user's own kind of mailbox.
+
+    The queue holds a token for each. That mailbox makes the dead letters; `reason` and `_bury` are
+    not used.
+    """
+
+    __slots__ = ("_input", "_mailbox")
+
+    def __init__(
+        self,
+        common: Common[K, M],
+        key: K,
+        mailbox: Mailbox[M],
+    ) -> None:
+        super().__init__(common, key, None)
+        self._mailbox: Final = mailbox
+        self._input: Final = adapted(mailbox.new_input())
+
+    @override
+    def deliver(self, message: M, /, deadline: Deadline = NEVER) -> bool:
+        """Put one message into the mailbox, and a token into the queue; see `Lane.deliver`."""
+        try:
+            if not (
+                self._input.deliver(message)
+                if deadline is NEVER
+                else self._input.deliver_within(message, deadline)
+            ):
+                return False
+        except Exception:
+            raise
+        except BaseException:
+            # An interrupt: the mailbox may have the message. A token too many does no harm.
+            self._announce()
+            raise
+        self._announce()
+        return True
+
+    def _announce(self) -> None:
+        """Put a token; also when the lane is shut by now, as the message is in the mailbox."""
+        self.put(cast("M", None))
+        if self.unattended:
+            self.attend()
+
+    @override
+    def stats(self) -> MailboxStats:
+        """Return a snapshot of the mailbox."""
+        return self._mailbox.stats()
+
+    @override
+    def shut(self) -> None:
+        if self.cancelled:
+            self._mailbox.cancel()
+        else:
+            self._mailbox.close()
+        super().shut()
+
+    @override
+    def sweep(self) -> None:
+        # The queue has nothing but tokens.
+        self._mailbox.abandon()
+
+    @override
+    def _stopped_by(self, error: BaseException) -> Literal["stopped", "drained"] | None:
+        if not ended_well(error, self):
+            return None
+        return "stopped" if isinstance(error, Cancelled) else "drained"
+
+    @override
+    def turn_for(self, _message: M, /) -> bool:
+        """Take none: the messages wait in the user's mailbox."""
+        return False
+
+    @override
+    def get(self, block: bool = True, timeout: float | None = None) -> M:
+        """Take a message out of the mailbox for a token, or the marker; never waits."""
+        token = self.get_nowait()
+        return token if token is cast("M", Marker) else self._mailbox.receive(timeout=0)

@@ -1,22 +1,21 @@
 """One worker's life under one key: its number, its mailbox, its place among those of the key."""
 
 import enum
-from collections.abc import Callable
 from typing import Final, Protocol, cast, final
 
+from threadpool_mb.arguments import describe
 from threadpool_mb.dead_letters import DeadLetterOffice, DeadLetterReason
-from threadpool_mb.describing import describe
-from threadpool_mb.here import Awaited
-from threadpool_mb.mailbox.inlet import Inlet
-from threadpool_mb.mailbox.of_parent import INPUT_OF_PARENT
-from threadpool_mb.mailbox.own_kinds import own_mailbox
-from threadpool_mb.mailbox.protocols import Input, MailboxStats
-from threadpool_mb.mailbox.protocols import Mailbox as UserMailbox
+from threadpool_mb.line.adapting import OwnInput
+from threadpool_mb.line.inlet import INPUT_OF_PARENT, Inlet
+from threadpool_mb.line.lane import Lane
+from threadpool_mb.mailbox.kinds import own_mailbox
+from threadpool_mb.protocols import Mailbox, MailboxStats
+from threadpool_mb.threads.here import Awaited
 
-__all__ = ["HasReason", "Incarnation", "Leftovers", "Mailbox", "State"]
+__all__ = ["HasReason", "Incarnation", "Leftovers", "State", "WorkerMailbox"]
 
 
-class Mailbox(Protocol):
+class WorkerMailbox(Protocol):
     """What the control plane tells and asks a worker's mailbox, or lane."""
 
     def close(self) -> None:
@@ -91,7 +90,9 @@ class Incarnation[K, M]:
     To its callers it is the `Holder` of their calls.
 
     `number`, `state`, `current`, `predecessor` and `successor` belong to the roster, which guards
-    them with its lock; the rest never changes.
+    them with its lock. `forked` writes `input` and `direct`, in the child; the end of the worker
+    writes `end_error`, then `gone`; `watchers` and `waits_for` are guarded as `calls.unanswered`
+    and `threads.circles` say. The rest never changes.
     """
 
     __slots__ = (
@@ -115,21 +116,21 @@ class Incarnation[K, M]:
         self,
         key: K,
         leftovers: HasReason,
-        mailbox: Mailbox,
-        sending: Input[M],
+        mailbox: WorkerMailbox,
+        sending: OwnInput[M],
         direct: Inlet[M] | None,
     ) -> None:
         """Make a worker that is not entered yet."""
         self.key: Final = key
         self.leftovers: Final = leftovers
         self.mailbox: Final = mailbox
-        self.input: Input[M] = sending
+        self.input: OwnInput[M] = sending
         self.direct: Inlet[M] | None = direct
         """Where the mailbox has no limit: its inlet, for senders that do in their own frame what
         `deliver` does (which saves 25 ns of 140 on 3.14t and of 265 on 3.13t)."""
         self.end_error: BaseException | None = None
         """What it has raised, if it has failed. Its callers may have this for as long as they like:
-        the locals of its frames are cleared first; see `failures.forget_locals`."""
+        the locals of its frames are cleared first; see `unanswered.forget_locals`."""
         self.gone: bool = False
         self.watchers: dict[Awaited, None] | None = None
         self.waits_for: Awaited | None = None
@@ -150,9 +151,8 @@ class Incarnation[K, M]:
 
     def expedite(self) -> None:
         """Have it take its turn before others, if it shares threads; see `Holder`."""
-        expedite: Callable[[], object] | None = getattr(self.mailbox, "expedite", None)
-        if expedite is not None:
-            expedite()
+        if (lane := self._lane) is not None:
+            lane.expedite()
 
     def forked(self) -> None:
         """Get no message any more, from any sender; in a child of `os.fork`."""
@@ -161,13 +161,18 @@ class Incarnation[K, M]:
 
     def nudge(self) -> None:
         """Have idle threads of its pool run for a moment, if it shares threads; see `Holder`."""
-        nudge: Callable[[], object] | None = getattr(self.mailbox, "nudge", None)
-        if nudge is not None:
-            nudge()
+        if (lane := self._lane) is not None:
+            lane.nudge()
+
+    @property
+    def _lane(self) -> Lane[M] | None:
+        """What it shares threads by, if it is a generator worker."""
+        mailbox = self.mailbox
+        return None if not isinstance(mailbox, Lane) else cast("Lane[M]", mailbox)
 
     def receives_from(self, mailbox: object) -> bool:
         """Return whether `mailbox` is the one that its messages come out of; see `Holder`."""
-        return mailbox is not None and mailbox is own_mailbox(cast("UserMailbox[M]", self.mailbox))
+        return mailbox is not None and mailbox is own_mailbox(cast("Mailbox[M]", self.mailbox))
 
     @property
     def title(self) -> str:

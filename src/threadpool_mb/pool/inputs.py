@@ -1,17 +1,29 @@
-"""The pool as an `Input`: of messages for one key, and of the original's pool messages."""
+"""The pool as an `Input`: of messages and calls for one key, and of the original's pool messages.
+
+A call knows which worker has it, waits for room until its deadline, and may run here.
+
+**Guarantees.** The worker that has a call is written down before it can take it. A call is handled
+on its caller's thread only where its worker is idle (`Lane.turn_for`).
+"""
 
 from collections.abc import Callable
-from typing import Any, Final, Protocol, final
+from typing import Any, Final, Protocol, final, override
 
-from threadpool_mb.command.answer import Answer
-from threadpool_mb.copying import Uncopied
-from threadpool_mb.describing import describe
-from threadpool_mb.mailbox.slots import Slots
-from threadpool_mb.markers import Missing
+from threadpool_mb.arguments import AT_ONCE, Deadline, describe, shortest
+from threadpool_mb.calls.answer import Answer
+from threadpool_mb.calls.calling import CallTarget, settle_refused
+from threadpool_mb.errors import MailboxClosed
+from threadpool_mb.line.askers import Room
+from threadpool_mb.line.slots import Slots
 from threadpool_mb.messages import Dispatch, Initialize, Remove
-from threadpool_mb.pool.calls import Calls
+from threadpool_mb.pool.dispatcher import Dispatcher
+from threadpool_mb.pool.incarnation import Incarnation
+from threadpool_mb.pool.undelivered import Undelivered
+from threadpool_mb.threads.circles import waiting_for, would_wait_for_itself
+from threadpool_mb.threads.here import here
+from threadpool_mb.values import Missing, Uncopied
 
-__all__ = ["KeyInput", "PoolInput"]
+__all__ = ["Calls", "KeyInput", "PoolInput"]
 
 
 class _Routes[K, M](Protocol):
@@ -21,38 +33,43 @@ class _Routes[K, M](Protocol):
 
 
 @final
-class KeyInput[K, M](Uncopied):
+class KeyInput[K, M](Uncopied, CallTarget):
     """An `Input` that addresses one key, whichever worker it has; from `Pool.ref`.
 
     Threads: internally synchronized.
     """
 
-    __slots__ = ("_calls", "_dispatch", "key")
+    __slots__ = ("_calls", "_dispatch", "_key")
 
     def __init__(self, key: K, dispatch: Callable[[K, M], bool], calls: "Calls[K, M]") -> None:
         """Address `key` through `dispatch`, and with calls through `calls`."""
         self._dispatch: Final = dispatch
         self._calls: Final = calls
-        self.key: Final = key
+        self._key: Final = key
+
+    @property
+    @override
+    def key(self) -> K:
         """The key."""
+        return self._key
 
     def deliver(self, message: M, /) -> bool:
         """Hand a message to the key's worker; blocks, returns and raises as `Pool.dispatch`."""
-        return self._dispatch(self.key, message)
+        return self._dispatch(self._key, message)
 
-    def offer(
+    @override
+    def _offer(
         self, message: M, *, last: bool = False, answer: Answer[Any] | None = None
     ) -> bool | Slots:
-        """Hand a message to the key's worker without waiting; see `Calls.offer`."""
-        return self._calls.offer(self.key, message, last=last, answer=answer)
+        return self._calls.offer(self._key, message, last=last, answer=answer)
 
-    def deliver_call(self, call: M, answer: Answer[Any], *, inline: bool) -> bool:
-        """Hand a call to the key's worker; see `CallTarget`."""
-        return self._calls.deliver(self.key, call, answer, inline=inline)
+    @override
+    def _deliver_call(self, call: M, answer: Answer[Any], *, inline: bool) -> bool:
+        return self._calls.deliver(self._key, call, answer, inline=inline)
 
     def __repr__(self) -> str:
         """Show the key."""
-        return f"<KeyInput {describe(self.key)}>"
+        return f"<KeyInput {describe(self._key)}>"
 
 
 @final
@@ -86,3 +103,97 @@ class PoolInput[K, M](Uncopied):
                 raise TypeError(
                     f"a pool takes Initialize, Dispatch or Remove, not {describe(message)}"
                 )
+
+
+@final
+class Calls[K, M]:
+    """Hands calls to the workers of a pool. Threads: any."""
+
+    __slots__ = ("_call_here", "_find", "_inline", "_undelivered")
+
+    def __init__(
+        self, dispatcher: Dispatcher[K, M], undelivered: Undelivered[K, M], *, inline: bool | None
+    ) -> None:
+        """Use the pool's own.
+
+        `inline` says whether calls may be handled on the caller's thread; `None`: unless that is
+        the main one.
+        """
+        self._find: Final = dispatcher.roster.routes.get
+        self._call_here: Final = dispatcher.call_here
+        self._undelivered: Final = undelivered
+        self._inline: Final = inline
+
+    def deliver(self, key: K, call: M, answer: Answer[Any], *, inline: bool) -> bool:
+        """Hand a call to the key's worker; see `CallTarget`."""
+        may_run_here = inline and here.allows(inline_calls=self._inline)
+        tried: Incarnation[K, M] | None = None
+        while (incarnation := self._find(key)) is not None and incarnation is not tried:
+            answer.holder = incarnation
+            try:
+                if may_run_here and self._call_here(incarnation, call):
+                    return True
+                return self._put(incarnation, call, answer)
+            except MailboxClosed:
+                tried = incarnation
+        answer.holder = None
+        return self._undelivered.nobody(key, call, tried)
+
+    def _put(self, incarnation: Incarnation[K, M], call: M, answer: Answer[Any]) -> bool:
+        target = incarnation.input
+        if incarnation.direct is not None:
+            return target.deliver(call)
+        slots = target.room
+        # A user's own is asked once; what waits there, waits for the worker in any case.
+        if slots is not None and target.deliver_within(call, AT_ONCE):
+            return True
+        if self._put_with_patience(incarnation, call, answer):
+            return True
+        if answer.deadline.remaining() != 0:
+            return self._undelivered.refused(incarnation, call)
+        settle_refused(answer)
+        return False
+
+    def _put_with_patience(
+        self, incarnation: Incarnation[K, M], call: M, answer: Answer[Any]
+    ) -> bool:
+        """Wait for room; a thread that does that waits for the worker."""
+        target, deadline, move = incarnation.input, answer.deadline, answer.move
+        slots = target.room
+        room = answer if slots is None else Room(slots, incarnation, answer.deadlock)
+        try:
+            if move is not None:
+                move.room = room
+                # A thread that hands a call on waits here, not for the answer.
+                if (deadlock := would_wait_for_itself(answer)) is not None:
+                    raise deadlock
+            with waiting_for(room) as waiting:
+                if slots is None:
+                    return target.deliver_within(call, deadline)
+                deadline = Deadline(shortest(slots.timeout, deadline.remaining()))
+                return any(target.deliver_within(call, end) for end in waiting.pauses(deadline))
+        finally:
+            if move is not None:
+                move.room = None
+
+    def offer(
+        self, key: K, message: M, *, last: bool, answer: Answer[Any] | None = None
+    ) -> bool | Slots:
+        """Hand a message to the key's worker if that can be done without waiting; for `aio`.
+
+        Returns:
+            What `dispatch` does; or the slots for which it would wait, unless it is the last time.
+        """
+        tried: Incarnation[K, M] | None = None
+        while (incarnation := self._find(key)) is not None and incarnation is not tried:
+            if answer is not None:
+                answer.holder = incarnation
+            try:
+                taken = incarnation.input.offer(message, last=last)
+            except MailboxClosed:
+                tried = incarnation
+                continue
+            return taken or self._undelivered.refused(incarnation, message)
+        if answer is not None:
+            answer.holder = None
+        return self._undelivered.nobody(key, message, tried)

@@ -2,14 +2,14 @@
 
 A message's life: `Pool.dispatch` → the mailbox's `deliver` ∥ the worker's `receive` → its function.
 The sender looks the key up in the routing table, without a lock, and delivers on its own thread: a
-full or stuck mailbox holds up those who send to its key, and nobody else.
+full or stuck mailbox holds up the senders to its key, and no others.
 
 The race of a sender and the end of a worker:
 
 1. The sender finds the worker in the table.
 2. The worker is removed, or ends; another may be initialized for the key.
 3. The sender delivers. Either the message is in the mailbox before it is abandoned, and is received
-   or becomes a dead letter there (`mailbox.inlet`); or the sender finds the mailbox closed, by
+   or becomes a dead letter there (`line.inlet`); or the sender finds the mailbox closed, by
    `closed` or by the `MailboxClosed` of `deliver`, and looks the key up again.
 """
 
@@ -20,24 +20,20 @@ from types import TracebackType
 from typing import Final, Self, final
 
 from threadpool_mb.aio.life import AsyncLife
-from threadpool_mb.arguments import check_key
-from threadpool_mb.callables import check_callable
-from threadpool_mb.copying import Uncopied
+from threadpool_mb.arguments import check_callable, check_key, describe
 from threadpool_mb.dead_letters import DeadLetter, DeadLetterOffice, DeadLetterReason
-from threadpool_mb.describing import describe
 from threadpool_mb.errors import MailboxClosed, PoolClosed
-from threadpool_mb.mailbox.protocols import Input, MailboxConfig
-from threadpool_mb.mailbox.unlimited import Unlimited
+from threadpool_mb.mailbox.kinds import Unlimited
 from threadpool_mb.mailbox.using import check_mailbox_config
-from threadpool_mb.markers import MISSING, Missing
 from threadpool_mb.messages import Dispatch, Initialize, Remove
-from threadpool_mb.pool.calls import Calls
 from threadpool_mb.pool.dispatcher import Dispatcher
 from threadpool_mb.pool.incarnation import Incarnation
-from threadpool_mb.pool.inputs import KeyInput, PoolInput
-from threadpool_mb.pool.kinds import Worker, worker_kind
+from threadpool_mb.pool.inputs import Calls, KeyInput, PoolInput
 from threadpool_mb.pool.reports import DrainReport, PoolStats, WorkerExit
 from threadpool_mb.pool.undelivered import Overflow, Undelivered
+from threadpool_mb.pool.which_kind import Worker, worker_kind
+from threadpool_mb.protocols import Input, MailboxConfig
+from threadpool_mb.values import MISSING, Missing, Uncopied
 
 __all__ = ["Pool"]
 
@@ -204,8 +200,8 @@ class Pool[K, M](AsyncLife[DrainReport[K]], Uncopied):
     def dispatch(self, key: K, message: M, /) -> bool:
         """Hand a message to the key's worker.
 
-        Blocks: as long as the worker's mailbox does: for ever by default if its kind is `Blocking`
-        and it stays full, else hardly.
+        Blocks: as long as the worker's mailbox does. If its kind is `Blocking`, that is until there
+        is room, if need be for ever; otherwise it is some microseconds, or `deliver_timeout`.
 
         Returns:
             `True` once the message is in the mailbox; `False` if the key has no worker, or its
@@ -341,7 +337,7 @@ class Pool[K, M](AsyncLife[DrainReport[K]], Uncopied):
         Blocks: at most `timeout` seconds; `None`: for ever, also if nobody closes the pool.
 
         Returns:
-            What was lost and who failed; if the timeout ran out, also who has not ended.
+            What was lost and what failed; if the timeout ran out, also which workers are left.
 
         Raises:
             RuntimeError: on a thread of the pool itself, which would wait for itself.

@@ -4,16 +4,17 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
+from threadpool_mb.arguments import counted, some_keys
 from threadpool_mb.dead_letters import DeadLetterReason
-from threadpool_mb.describing import counted, some_keys
-from threadpool_mb.markers import MISSING
+from threadpool_mb.values import MISSING
 
 __all__ = [
     "DrainReport",
     "ExitCause",
     "PoolStats",
-    "UnfinishedWorker",
     "WorkerExit",
+    "WorkerState",
+    "WorkerStats",
     "what_is_left",
 ]
 
@@ -28,7 +29,7 @@ class WorkerExit[K]:
     key: K
     """Its key."""
     incarnation: int
-    """Its number; each worker of a pool has another one, and later ones have greater ones."""
+    """Its number; unique within the pool; later workers have greater numbers."""
     error: BaseException | None
     """What it raised; `None` if it ended well."""
     cause: ExitCause
@@ -48,14 +49,29 @@ class WorkerExit[K]:
     of a function worker are its own affair: which one it had in hand is not known."""
 
 
+type WorkerState = Literal["idle", "busy", "waiting"]
+"""What a worker does; see `WorkerStats.state`."""
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
-class UnfinishedWorker[K]:
-    """A worker that has not ended."""
+class WorkerStats[K]:
+    """A worker that has not ended, as it was when it was looked at, a moment after others."""
 
     key: K
     """Its key."""
     incarnation: int
     """Its number."""
+    state: WorkerState
+    """What it does:
+
+    - `"idle"`: it waits for its next message. Of a function worker: some thread, or task of
+      asyncio, waits for the next message of its mailbox, one of this library's;
+    - `"waiting"`: it waits for the worker of its key before it; for one of the threads that take
+      turns; for an answer, in `call` or `Reply.result`; or for room in a mailbox of a worker, for
+      which it waits as long as it takes (`Blocking`);
+    - `"busy"`: anything else. Other waits of its code are not known of, such as those in `aio`, for
+      a future, or for a call that is handled on its own thread.
+    """
     running: bool
     """Whether it was started; if not, it waits for the worker before it, or for its thread."""
     told_to_end: bool
@@ -73,7 +89,7 @@ class DrainReport[K]:
     finished: bool
     """Whether all workers and threads have ended. Never, in a child of the process in which the
     pool was made, if it was open at the fork."""
-    unfinished: tuple[UnfinishedWorker[K], ...]
+    unfinished: tuple[WorkerStats[K], ...]
     """The workers that have not, oldest first."""
     failed: int
     """Workers that ended with an error, since the pool was made."""
@@ -88,13 +104,13 @@ class PoolStats[K]:
     state: str
     """`"running"`, `"closing"`, `"cancelling"` or `"ended"`; `"made before os.fork()"` in a
     child of the process in which it was made."""
-    workers: int
+    keys: int
     """Keys that have a worker."""
     messages: int
     """Messages that wait in all mailboxes."""
-    unfinished: tuple[UnfinishedWorker[K], ...]
-    """All workers that have not ended, oldest first: who is busy, who is full, who waits."""
-    leaving: tuple[UnfinishedWorker[K], ...]
+    workers: tuple[WorkerStats[K], ...]
+    """All workers that have not ended, oldest first: which are busy, which are full, which wait."""
+    leaving: tuple[WorkerStats[K], ...]
     """Workers that were told to end and have not; if one stays here, its code is stuck."""
     started: int
     """Workers that were started, since the pool was made."""
@@ -106,8 +122,8 @@ class PoolStats[K]:
     """Threads of the pool, idle ones and the dispatcher included."""
 
 
-def what_is_left(unfinished: Sequence[UnfinishedWorker[Any]]) -> str:
-    """Return, for a log line, who has not ended and how much waits for them."""
+def what_is_left(unfinished: Sequence[WorkerStats[Any]]) -> str:
+    """Return, for a log line, which workers are left and how much waits for them."""
     workers, messages = len(unfinished), sum(worker.messages for worker in unfinished)
     running = some_keys([worker.key for worker in unfinished if worker.running])
     return (

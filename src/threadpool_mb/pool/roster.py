@@ -1,4 +1,4 @@
-"""Who works for which key: the routing table, and the line of workers behind each key.
+"""Which worker a key has: the routing table, and the line of workers behind each key.
 
 **Guarantees.** A key has at most one *current* worker, the one that `routes` names. At most one
 worker of a key runs; a new one starts only after the one before it has completely ended. What is
@@ -69,9 +69,9 @@ class Roster[K, M]:
     ) -> None:
         """Tell `ready` of each worker whose turn has come, and `None` once closed and all ended.
 
-        Unless `start_at_once` has started it: if it is still pending, it sets its state and starts
-        it, without a call between the three. Both are called under the lock: they must neither
-        block nor run user code.
+        `start_at_once` is asked first; if it has started the worker, `ready` is not told. It looks
+        whether the worker is still pending, sets its state and starts it, with no call between
+        these. Both functions are called under the lock: they must neither block nor run user code.
         """
         self._ready: Final = ready
         self._start_at_once: Final = start_at_once
@@ -181,7 +181,8 @@ class Roster[K, M]:
         if self._told:
             return False
         self.closed = self.in_child = True
-        # Not `routes`, which senders read; see `forking`. Who is in it refuses all that is sent.
+        # Not `routes`, which senders read; see `forking`. The workers in it refuse all that is
+        # sent.
         self.workers = 0
         return True
 
@@ -306,7 +307,7 @@ class Roster[K, M]:
 
         1. The remover reads "close", for a worker that is to drain, and tells the mailbox.
         2. The canceller drops that worker, which has not started, and writes "abandon".
-        3. The remover comes here. The entry is another one now, and stays for the next look.
+        3. The remover comes here. The entry is a different one now, and stays for the next look.
 
         To delete whatever is there in (3) would lose the messages that wait in the mailbox.
         """

@@ -7,8 +7,8 @@ or becomes a dead letter, or the pool is closed and its sender is told so: one o
 from collections.abc import Callable, Iterable
 from typing import Final, Literal, final
 
+from threadpool_mb.arguments import describe
 from threadpool_mb.dead_letters import DeadLetterOffice, DeadLetterReason
-from threadpool_mb.describing import describe
 from threadpool_mb.errors import MailboxClosed, PoolClosed
 from threadpool_mb.pool.dispatcher import Dispatcher
 from threadpool_mb.pool.incarnation import Incarnation

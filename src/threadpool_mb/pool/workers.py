@@ -7,10 +7,10 @@ from typing import Any, Protocol, cast
 from threadpool_mb.arguments import Deadline
 from threadpool_mb.dead_letters import DeadLetterReason
 from threadpool_mb.errors import Cancelled, MailboxClosed, PoolClosed
-from threadpool_mb.mailbox.own_kinds import own_mailbox
-from threadpool_mb.mailbox.protocols import Mailbox
+from threadpool_mb.mailbox.kinds import own_mailbox
 from threadpool_mb.pool.incarnation import Incarnation
-from threadpool_mb.pool.reports import ExitCause
+from threadpool_mb.pool.reports import ExitCause, WorkerState
+from threadpool_mb.protocols import Mailbox
 
 __all__ = ["Ended", "MakeKind", "Threads", "WorkerKind", "ended_well", "stop_cause"]
 
@@ -91,6 +91,10 @@ class WorkerKind[K, M](Protocol):
 
     def grow(self) -> None:
         """Start one more thread if one is needed; on the dispatcher thread."""
+        ...
+
+    def state_of(self, incarnation: Incarnation[K, M], /) -> WorkerState:
+        """Return what a worker does that has begun and waits for no other. Blocks: never."""
         ...
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from tests.helpers import DEADLINE, run_together
+from tests.insides import table_of
 from threadpool_mb import KeyedExecutor
 
 pytestmark = pytest.mark.racing
@@ -58,7 +59,7 @@ def test_every_task_runs_once_and_in_its_senders_order_unless_it_was_cancelled(
         for sender in range(3):
             ran = [number for by, number in log.ran if by == sender]
             assert ran == [number for by, number in expected[key] if by == sender]
-    assert executor._table.tasks == 0
+    assert table_of(executor).tasks == 0
 
 
 def test_whoever_waits_for_a_future_is_woken() -> None:

@@ -8,6 +8,7 @@ from collections.abc import Generator
 import pytest
 
 from tests.helpers import DEADLINE, run_together, until
+from tests.insides import dispatcher_of
 from tests.racing.ledger import Ledger
 from threadpool_mb import (
     Blocking,
@@ -75,7 +76,7 @@ def test_senders_and_removers_and_ends_and_restarts_by_the_exit_hook_lose_no_mes
 
     def restart(exit_: WorkerExit[str]) -> None:
         ledger.exits.append(exit_)
-        if not pool._dispatcher.roster.closed:
+        if not dispatcher_of(pool).roster.closed:
             pool.initialize(exit_.key)
 
     with ledger.pool(on_worker_exit=restart) as pool:

@@ -6,7 +6,7 @@ import pytest
 
 from tests.helpers import DEADLINE, until
 from threadpool_mb.arguments import Deadline
-from threadpool_mb.scheduling.threads import ThreadCache
+from threadpool_mb.threads.cached import ThreadCache
 
 pytestmark = pytest.mark.racing
 

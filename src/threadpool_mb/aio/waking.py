@@ -1,0 +1,158 @@
+"""Waking a task of asyncio from another thread, and a loop now and then.
+
+**Guarantees.** After `tell` the task's next look at the signal finds it, and wakes it if it waits.
+A loop that is closed is told nothing, and raises nothing.
+
+A *pulse* is what a loop does now and then while its tasks wait for other threads. A free-threaded
+build frees a reply box that another thread has dropped only when the thread that made it, the
+loop's, runs Python code again (gh-157838); see `calls.answer`. So a loop whose tasks wait for
+replies must not sleep on. Nor must the workers' threads: the nudges wake them.
+
+Room in a mailbox that was given to a task whose loop was stopped before it could use it is taken
+back by those that wait beside it; see `line.slots`.
+"""
+
+import asyncio
+import threading
+import weakref
+from typing import Any, Final, final
+
+from threadpool_mb.aio.loops import running_loop
+from threadpool_mb.calls.answer import Answer
+from threadpool_mb.forking import remade_in_children
+from threadpool_mb.line.slots import Slots
+from threadpool_mb.threads.waiting import parked
+
+__all__ = ["Pulse", "Signal", "pulse_here"]
+
+
+@final
+class Signal:
+    """A flag that one task waits for and any thread sets.
+
+    It says idle, looks once more, and waits, as each receiver does (`line.inlet`). Telling twice
+    costs a task one wake-up, not two:
+
+    1. The task calls `clear`, then looks for what it wants, then waits.
+    2. Another thread brings what the task wants, then calls `tell`.
+
+    If (1) does not find what (2) has brought, `clear` comes before `tell`, which finds the flag
+    unset, and wakes the task.
+    """
+
+    __slots__ = ("_event", "_loop", "can_be_seen", "told")
+
+    def __init__(self) -> None:
+        """Make one for the task that runs."""
+        self._loop: Final = asyncio.get_running_loop()
+        self.can_be_seen: Final = self._loop.is_running
+        """Whether the loop runs, so that the task sees what it is told."""
+        self._event: Final = asyncio.Event()
+        self.told: bool = False
+
+    def clear(self) -> None:
+        """Forget what was told; on the loop's thread."""
+        self._event.clear()
+        self.told = False
+
+    def tell(self) -> bool:
+        """Set the flag, and wake the task. Threads: any. Blocks: never.
+
+        Returns:
+            `False` if the loop is closed: its tasks are gone.
+        """
+        if not self.told:
+            self.told = True
+            try:
+                self._loop.call_soon_threadsafe(self._event.set)
+            except RuntimeError:
+                return False
+        return True
+
+    async def wait(self, seconds: float | None = None) -> bool:
+        """Wait until the flag is set; `False` if the time ran out."""
+        try:
+            # On a loop that runs in a worker the worker's thread waits, too.
+            with parked():
+                async with asyncio.timeout(seconds):
+                    await self._event.wait()
+        except TimeoutError:
+            return False
+        return True
+
+
+_PAUSE: Final = 0.05
+"""Seconds between two beats."""
+_BEATS_TO_A_NUDGE: Final = 5
+
+
+@final
+class Pulse:
+    """Beats as long as tasks of one loop wait.
+
+    Threads: the loop's alone.
+    """
+
+    __slots__ = ("_answers", "_beats", "_slots", "_until_nudge")
+
+    def __init__(self) -> None:
+        """Make one that does not beat yet."""
+        self._beats = False
+        self._until_nudge = _BEATS_TO_A_NUDGE
+        # What tasks wait for, and how many of them.
+        self._answers: Final[dict[Answer[Any], int]] = {}
+        self._slots: Final[dict[Slots, int]] = {}
+
+    def watch(self, what: Answer[Any] | Slots) -> None:
+        """Beat until `unwatch`, called as often: a task waits for `what`."""
+        watched = self._watched(what)
+        watched[what] = watched.get(what, 0) + 1
+        if not self._beats:
+            self._beats = True
+            asyncio.get_running_loop().call_later(_PAUSE, self._beat)
+
+    def unwatch(self, what: Answer[Any] | Slots) -> None:
+        """Take note that the task does not wait any more."""
+        watched = self._watched(what)
+        watched[what] -= 1
+        if not watched[what]:
+            del watched[what]
+
+    def _watched(self, what: Answer[Any] | Slots) -> dict[Any, int]:
+        return self._slots if isinstance(what, Slots) else self._answers
+
+    def _beat(self) -> None:
+        self._beats = bool(self._answers or self._slots)
+        if self._beats:
+            asyncio.get_running_loop().call_later(_PAUSE, self._beat)
+        for slots in self._slots:
+            slots.tell()
+        self._until_nudge -= 1
+        if not self._until_nudge:
+            self._until_nudge = _BEATS_TO_A_NUDGE
+            for reply in self._answers:
+                if reply.holder is not None:
+                    reply.holder.nudge()
+
+
+_pulses: Final[weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Pulse]] = (
+    weakref.WeakKeyDictionary()
+)
+_lock: Final = remade_in_children(threading.RLock())
+"""Guards `_pulses`. Nobody waits under it."""
+
+
+def pulse_here(what: str) -> Pulse:
+    """Return the pulse of the loop whose task runs here; `what` is for the error's text.
+
+    To be called before anything is sent: what cannot wait shall not send either.
+
+    Raises:
+        RuntimeError: outside of a task of asyncio.
+    """
+    loop = running_loop(what)
+    with _lock:
+        pulse = _pulses.get(loop)
+        if pulse is None:
+            pulse = _pulses[loop] = Pulse()
+        return pulse

@@ -1,0 +1,1 @@
+"""Calls: messages that expect a reply, and what sends, serves and answers them."""

@@ -1,0 +1,244 @@
+"""What a caller does: cast, call, call without waiting, hand a call on.
+
+A call's life: `call` makes an `Answer` for itself and a `ReplyBox` for the receiver, and delivers
+the command with the box. The receiver answers through the box. `call` keeps no reference to the
+box, so that it is freed where the receiver drops it.
+"""
+
+from typing import Any
+
+from threadpool_mb.arguments import NEVER, Deadline, describe
+from threadpool_mb.calls import unanswered
+from threadpool_mb.calls.answer import Answer
+from threadpool_mb.calls.messages import Call, Cast, Command, Notice, ReplyBox, answer_of
+from threadpool_mb.calls.reply import Reply
+from threadpool_mb.calls.unanswered import Move
+from threadpool_mb.dead_letters import DeadLetterReason
+from threadpool_mb.errors import CallDeadlock, MailboxClosed
+from threadpool_mb.line.adapting import adapted
+from threadpool_mb.line.slots import Slots
+from threadpool_mb.mailbox.using import no_input
+from threadpool_mb.protocols import Input
+from threadpool_mb.values import MISSING
+
+__all__ = ["CallTarget", "ask", "begin_call", "call", "cast", "delegate", "settle_refused"]
+
+
+class CallTarget:
+    """The base class of an input that knows which worker is to answer."""
+
+    __slots__ = ()
+
+    @property
+    def key(self) -> object:
+        """The key that it addresses."""
+        raise NotImplementedError
+
+    def _deliver_call(self, call: Any, answer: Answer[Any], *, inline: bool) -> bool:  # noqa: ANN401 - of any target
+        """Deliver a call, until the answer's deadline, and name its worker in the answer.
+
+        Args:
+            call: the call.
+            answer: what its caller waits for.
+            inline: whether the call may be handled here, before this returns.
+
+        Returns:
+            `False` if it was not taken; the answer is there then.
+
+        Raises:
+            MailboxClosed: if what it belongs to is closed.
+            CallDeadlock: if it would have to wait for room for ever.
+        """
+        raise NotImplementedError
+
+    def _offer(
+        self,
+        message: Any,  # noqa: ANN401 - of any target
+        *,
+        last: bool = False,
+        answer: Answer[Any] | None = None,
+    ) -> bool | Slots:
+        """Deliver a message, or a call, if that can be done without waiting; see `OwnInput.offer`.
+
+        If it is a call, name its worker in its answer.
+        """
+        raise NotImplementedError
+
+
+def cast(target: Input[Cast], notice: Notice, /) -> bool:
+    """Send a notice, and expect no reply.
+
+    Blocks: as `target.deliver` does.
+    Threads: safe from any thread.
+
+    Returns:
+        `False` if the notice was refused, as `target.deliver` does.
+
+    Raises:
+        TypeError: if it is no `Notice`, or the target no input: a pool, say, or a key.
+        MailboxClosed: if the mailbox is closed.
+
+    From the original's `cast`.
+    """
+    if not isinstance(notice, Notice):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise TypeError(f"a notice must be a Notice, not {describe(notice)}")
+    try:
+        return target.deliver(Cast(notice))
+    except AttributeError:
+        if hasattr(target, "deliver"):
+            raise
+    raise no_input(target)
+
+
+def call[R](target: Input[Call[Any]], command: Command[R], /, *, timeout: float | None = None) -> R:
+    """Send a command, wait for the reply, and return it.
+
+    One deadline covers both: waiting for room in the mailbox, and for the reply. A call without a
+    timeout to an idle generator worker of a pool is handled on the caller's thread; see
+    `Pool(inline_calls=)`.
+
+    Blocks: until the reply is there, at most `timeout` seconds (`None`: for ever). Where `target`
+    is no input of this library, also as long as its `deliver` does.
+    Threads: any thread, workers included.
+
+    Args:
+        target: what to ask: `pool.ref(key)`, a mailbox's or a broker's input.
+        command: what to ask.
+        timeout: seconds.
+
+    Raises:
+        CallNotDelivered: if nobody has the key, or the mailbox refused the call, or is closed.
+        CallTimedOut: if the timeout ran out. The receiver is told: `reply_box.expired`.
+        CallFailed: if the receiver said so, or raised; its exception is the `__cause__`.
+        WorkerGone: if no worker is left that would answer.
+        CallDeadlock: if the worker that is to answer waits for the worker that calls this.
+        TypeError: if it is no `Command`, or the target no input: a pool, say, or a key.
+        ValueError: if the timeout is no number of seconds.
+
+    From the original's `call`, whose timeout does not cover the delivery.
+    """
+    deadline = NEVER if timeout is None else Deadline(timeout)
+    answer = _send(target, command, deadline, inline=deadline is NEVER)
+    return answer.result_or_give_up()
+
+
+def ask[R](target: Input[Call[Any]], command: Command[R], /) -> Reply[R]:
+    """Send a command, and return its reply-to-be.
+
+    Blocks: as `target.deliver` does; not for the reply.
+    Threads: any thread, workers included.
+
+    Returns:
+        The reply. If the call was not delivered it says so: `CallNotDelivered`.
+
+    Raises:
+        TypeError: if it is no `Command`, or the target no input.
+
+    From the original's `callAsync`, which returns nothing where the call was not delivered.
+    """
+    return Reply(_send(target, command, NEVER, inline=False))
+
+
+def delegate[R](
+    target: Input[Call[R]], received: Call[R], command: Command[R] | None = None, /
+) -> bool:
+    """Hand a call that was received on to another worker, which answers it.
+
+    The worker that handed it on is not asked for the answer any more, and may end. The call is the
+    other one's from now on: an answer through this box counts, and the other one's is then the
+    second.
+
+    Blocks: until there is room, as `target.deliver` does, or until the call's deadline.
+    Threads: safe from any thread.
+
+    Args:
+        target: what is to answer: `pool.ref(key)`, a mailbox's or a broker's input.
+        received: the call.
+        command: what the other one is asked, in the place of what the call asks.
+
+    Returns:
+        `False` if it was not taken; its caller has been told.
+
+    Raises:
+        TypeError: if it is no `Call`, or no `Command`, or the target no input.
+
+    From the original's `delegateCall`.
+    """
+    if not isinstance(received, Call):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise TypeError(f"what is handed on must be a Call, not {describe(received)}")
+    if command is not None:
+        _check_command(command)
+        # Not another `Call`: it would be this thread's, and one that the next worker drops would be
+        # kept, with the reply box, until this thread runs again; see `calls.answer`.
+        received.command = command
+    answer = answer_of(received.reply_box)
+    before = answer.holder
+    move = Move()
+    try:
+        answer.hand_on(move)
+        taken = _deliver(target, received, answer, inline=False)
+    except BaseException:
+        # A user's input: the call is still here.
+        answer.holder = before
+        answer.taken_back(move)
+        raise
+    answer.handed_on(move)
+    return taken
+
+
+def _check_command(command: object) -> None:
+    if not isinstance(command, Command):
+        raise TypeError(f"a command must be a Command, not {describe(command)}")
+
+
+def begin_call[R](
+    target: Input[Call[Any]], command: Command[R], deadline: Deadline
+) -> tuple[Answer[R], Call[R]]:
+    """Return what waits for the answer to a command, and what is to be delivered."""
+    _check_command(command)
+    # A user's own input may have one, too: it is for the texts of errors.
+    key: object = getattr(target, "key", MISSING)
+    answer: Answer[R] = Answer(key, deadline)
+    return answer, Call(command, ReplyBox(answer))
+
+
+def settle_refused(answer: Answer[Any]) -> None:
+    """Answer that the call was refused, or that its time ran out before there was room."""
+    if answer.deadline.remaining() == 0:
+        answer.settle_error(unanswered.not_delivered_in_time(answer.call_id, answer.key))
+    else:
+        answer.not_handled(answer.key, DeadLetterReason.REFUSED, started=False)
+
+
+def _send[R](
+    target: Input[Call[Any]], command: Command[R], deadline: Deadline, *, inline: bool
+) -> Answer[R]:
+    answer, message = begin_call(target, command, deadline)
+    _deliver(target, message, answer, inline=inline)
+    return answer
+
+
+def _deliver[R](
+    target: Input[Call[R]], message: Call[R], answer: Answer[R], *, inline: bool
+) -> bool:
+    deadline = answer.deadline
+    taken = False
+    try:
+        if isinstance(target, CallTarget):
+            # Users see nothing of it.
+            return target._deliver_call(message, answer, inline=inline)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+        if not hasattr(target, "deliver"):
+            raise no_input(target)
+        answer.holder = None
+        taken = (
+            target.deliver(message)
+            if deadline is NEVER
+            else adapted(target).deliver_within(message, deadline)
+        )
+        if not taken:
+            settle_refused(answer)
+    except MailboxClosed as error:
+        answer.settle_error(unanswered.not_delivered(answer.call_id, answer.key, error))
+    except CallDeadlock as error:
+        answer.settle_error(error)
+    return taken

@@ -1,1 +1,0 @@
-"""Commands: messages that expect a reply, and what sends, serves and answers them."""

@@ -1,0 +1,294 @@
+"""All tasks of one executor or broker, by key, and the threads that run them.
+
+**Guarantees.** What `keyed.tasks` says of each key. Once closed, no task comes; when the last
+one is done, the threads end. A task that is refused a thread never runs.
+
+**Assumes.** What `keyed.tasks` does.
+"""
+
+import concurrent.futures.thread
+import threading
+from collections.abc import Callable, Iterator
+from typing import Final, NoReturn, final
+
+from threadpool_mb.arguments import AT_ONCE, NEVER, Deadline, counted, some_keys
+from threadpool_mb.errors import ThreadRefused
+from threadpool_mb.forking import MADE_BEFORE_FORK, keep, remake
+from threadpool_mb.keyed.tasks import Shard, Task
+from threadpool_mb.logs import logger_of
+from threadpool_mb.threads.latches import Ending, Latch
+from threadpool_mb.threads.shared import SharedThreads
+
+__all__ = ["Table"]
+
+_logger = logger_of(__name__)
+
+_SHARDS: Final = 64
+
+
+@final
+class Table:
+    """All tasks of one executor or broker, and its threads. Knows neither.
+
+    Threads: internally synchronized.
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "_ended",
+        "_initialize",
+        "broken",
+        "closed",
+        "ending",
+        "in_child",
+        "name",
+        "shards",
+        "threads",
+    )
+
+    def __init__(
+        self,
+        name: str,
+        max_workers: int,
+        initialize: Callable[[], object] = lambda: None,
+        *,
+        named: Callable[[int], str] | None = None,
+        own_waits_only: bool = False,
+    ) -> None:
+        """Make an empty table; each thread calls `initialize` before its first task.
+
+        `named` and `own_waits_only` are as in `SharedThreads`.
+        """
+        self.name: Final = name
+        self._initialize: Final = initialize
+        self.shards: Final = tuple(Shard(self) for _ in range(_SHARDS))
+        # That it is closed and no task is left; `join` waits for it.
+        self._ended: Final = Latch()
+        self.ending: Final = Ending()
+        """The same, for asyncio."""
+        self.closed: bool = False
+        self.broken: bool = False
+        self.in_child: bool = False
+        """Whether its threads are those of the process that has forked this one."""
+        self.threads: Final = SharedThreads(
+            name,
+            max_workers,
+            prepare=self._prepare,
+            named=named,
+            own_waits_only=own_waits_only,
+        )
+
+    def shard(self, key: object) -> Shard:
+        """Return the shard of a key."""
+        return self.shards[hash(key) % _SHARDS]
+
+    def submit(self, task: Task) -> None:
+        """Run a task after those of its key.
+
+        Raises:
+            BrokenThreadPool: if a thread could not be initialized.
+            ThreadRefused: if there is no thread, and the system starts none.
+            RuntimeError: if the table is closed.
+        """
+        shard, threads, future = task.shard, self.threads, task.future
+        try:
+            with shard.lock:
+                if shard.closed:
+                    self._refuse()
+                is_lane = shard.add(task)
+        except BaseException:
+            # An interrupt may have come between; those behind it must not wait for ever.
+            if shard.is_lane(task):
+                threads.put(task)
+            raise
+        if is_lane:
+            threads.put(task)
+        # Without a thread also behind others: theirs may have been refused.
+        if threads.growing and (is_lane or not threads.any):
+            try:
+                threads.grow_if_needed()
+            except ThreadRefused:
+                # It cannot be taken back, but it will be left out, unless another thread came.
+                left_out = future is None or future.cancel()
+                if self.closed:
+                    # The thread that closed it may have counted on that thread.
+                    self.close()
+                if left_out:
+                    raise
+
+    def _refuse(self) -> NoReturn:
+        if self.in_child:
+            raise RuntimeError(f"{self.name} was {MADE_BEFORE_FORK}: it has no threads here")
+        if self.broken:
+            raise concurrent.futures.thread.BrokenThreadPool(self.why_broken)
+        raise RuntimeError(f"cannot schedule new futures after shutdown of {self.name}")
+
+    @property
+    def why_broken(self) -> str:
+        """What is wrong with a table that is broken."""
+        return f"a thread initializer failed, {self.name} is not usable any more"
+
+    @property
+    def tasks(self) -> int:
+        """How many are not done."""
+        return sum(len(list(tasks)) for tasks in self._unfinished())
+
+    @property
+    def keys(self) -> int:
+        """How many keys have tasks that are not done; each task without a key is one more."""
+        return sum(len(shard) for shard in self.shards)
+
+    @property
+    def waiting(self) -> int:
+        """How many have not begun, and were not cancelled."""
+        return sum(1 for _ in self.pending())
+
+    def pending(self) -> Iterator[Task]:
+        """Yield the tasks that have not begun, and were not cancelled."""
+        for tasks in self._unfinished():
+            for task in tasks:
+                future = task.future
+                if future is not None and not future.done():
+                    yield task
+
+    def close(self) -> None:
+        """Take no more tasks; let the threads end when those that were taken are done.
+
+        Blocks: never, but where the only thread was refused to another sender: then it starts one,
+        or calls the callbacks of the futures that it cancels.
+        """
+        if self.in_child:
+            return
+        for shard in self.shards:
+            with shard.lock:
+                shard.closed = True
+        # Not before: a thread that sees it, and no task, lets all threads end.
+        self.closed = True
+        self.end_if_done()
+        if not self._ended.is_open and not self.threads.any:
+            # A sender counts on the thread that a different sender asks for. The system may have
+            # refused that thread.
+            try:
+                self.threads.grow()
+            except ThreadRefused:
+                self._leave_out()
+                self._end()
+
+    def join(self) -> None:
+        """Wait until a closed table's tasks are done and its threads have ended.
+
+        Blocks: until then.
+
+        Raises:
+            RuntimeError: on one of these threads.
+        """
+        if self.in_child:
+            return
+        self.check_not_own_thread()
+        # First: the thread of a task that was just submitted may not have been started yet.
+        self._ended.wait(NEVER)
+        self.threads.join(NEVER)
+
+    def threads_ended(self) -> bool:
+        """Return whether a table that has ended has no thread left. Blocks: never."""
+        return self.in_child or (self._ended.is_open and self.threads.join(AT_ONCE))
+
+    def check_not_own_thread(self) -> None:
+        """Raise `RuntimeError` on one of its threads."""
+        if threading.current_thread() in self.threads:
+            raise RuntimeError(f"a task cannot wait for the end of {self.name}, which runs it")
+
+    def waits_for(self, deadline: Deadline) -> str | None:
+        """Return what keeps a closed table from its end at the deadline; see `exit_hook`."""
+        if self._ended.wait(deadline) and self.threads.join(deadline):
+            return None
+        running = [lane.key for shard in self.shards for lane in shard.all_lanes() if lane.thread]
+        tasks = self.tasks
+        return f"{self.name}: {counted(tasks, 'task')} not done{some_keys(running)}"
+
+    def forked(self, *, needed: bool = False) -> bool:
+        """Take note that this is a child of `os.fork`; return whether the table works here.
+
+        It does if no thread was started and no task has come, unless a thread is `needed`.
+        """
+        for shard in self.shards:
+            remake(shard.lock)
+        used = any(shard.lanes() for shard in self.shards)
+        usable = self.threads.forked(usable=not (used or needed or self._ended.is_open))
+        if usable or self._ended.is_open:
+            return usable
+        self.in_child = self.closed = True
+        for shard in self.shards:
+            shard.forked()
+        # For a thread that waits in `join`, and has forked in a signal handler.
+        self._ended.open()
+        keep(self)
+        return False
+
+    def end_if_done(self) -> None:
+        """Let the threads end, of a closed table without tasks."""
+        if self.in_child:
+            return
+        # A task that came before it was closed has its entry: both are under the lock.
+        for shard in self.shards:
+            with shard.lock:
+                if shard.lanes():
+                    return
+        self._end()
+
+    def _end(self) -> None:
+        self.threads.close()
+        self._ended.open()
+        self.ending.reach()
+
+    def fail(self, *_: object, **__: object) -> NoReturn:
+        """Raise what a task raises in the place of its function, once the table is broken."""
+        raise concurrent.futures.thread.BrokenThreadPool(
+            f"a thread initializer of {self.name} failed, the task was not run"
+        )
+
+    def cancel_pending(self) -> None:
+        """Cancel the tasks that do not run yet."""
+        if self.in_child:
+            return
+        # Not under a lock: their callbacks are user code.
+        for tasks in self._unfinished():
+            for task in tasks:
+                future = task.future
+                if future is not None:
+                    future.cancel()
+
+    def _leave_out(self) -> None:
+        """Cancel all tasks and forget them: there is no thread, nor will there be one."""
+        for shard in self.shards:
+            with shard.lock:
+                tasks = list(shard.unfinished())
+                shard.clear()
+            # Not under the lock: their callbacks are user code.
+            for task in tasks:
+                future, task.future = task.future, None
+                if future is not None and future.cancel():
+                    # No thread is left to tell the threads that wait for several.
+                    future.set_running_or_notify_cancel()
+
+    def _unfinished(self) -> Iterator[list[Task]]:
+        for shard in self.shards:
+            with shard.lock:
+                tasks = list(shard.unfinished())
+            yield tasks
+
+    def _prepare(self) -> None:
+        """Initialize a thread; where that fails, all tasks fail from now on."""
+        try:
+            self._initialize()
+        except BaseException:
+            # The thread goes on: somebody has to tell those that were taken.
+            self.break_down()
+            _logger.critical("%s: the initializer raised", self.name, exc_info=True)
+
+    def break_down(self) -> None:
+        """Let all tasks fail that have not begun, and take no more."""
+        self.broken = True
+        for shard in self.shards:
+            shard.broken = True
+        self.close()

@@ -1,0 +1,318 @@
+"""Tasks by key: which runs, and which wait for the one before them.
+
+A *lane* is the tasks of one key from the first one's coming to the last one's end. The task that
+came first stands for its lane: it is what is scheduled, and the others wait in its `behind`.
+
+**Guarantees.** Of the tasks of a key one at a time is scheduled or runs, in the order in which they
+came. A key has an entry while it has a lane, and at no other time. A task runs in a `contextvars`
+context of its own, and so do its future's callbacks: nothing of what they set there is left.
+
+**How.** A shard has the keys of some hashes, and a lock (`keyed.table`). The interleaving that
+must neither leave a task waiting nor run two of a key at once:
+
+1. A sender looks the key up and finds a lane, and adds its task to it.
+2. Or it finds none, enters its task as a new lane, and schedules it after that.
+a. The thread that has run a task of a lane takes the next one from the lane.
+b. Or it finds none, and deletes the entry.
+
+Each is one step under the shard's lock, but for the scheduling. After (1) there is a task in the
+lane, so that lane's next step is (a), not (b). After (b) there is no entry, so that the next sender
+does (2). Between (2) and (b) each other sender does (1), and schedules nothing: a lane is scheduled
+by (2) once, and then by the thread that has run it, when its turn is over and before anyone else
+can. So it is never in two hands, and only its own thread takes from it.
+
+An interrupt in a sender: it may come before the entry, and nothing has happened; after the
+scheduling, and the task runs; between, and `submit` schedules the lane on its way out
+(`tests/keyed/test_interrupts.py`).
+
+**Assumes.** A key's `__hash__` and `__eq__`, which run under that lock, wait for nobody and submit
+nothing. If they raise, or a key's hash has changed, an entry may stay; its tasks run.
+"""
+
+import collections
+import dataclasses
+import threading
+from collections.abc import Callable, Iterator
+from contextvars import Context, copy_context
+from typing import Any, Final, NoReturn, Protocol, final
+
+from threadpool_mb.forking import keep
+from threadpool_mb.keyed.futures import KeyedFuture
+from threadpool_mb.logs import logger_of
+from threadpool_mb.threads.shared import SharedThreads
+from threadpool_mb.values import MISSING, Missing
+
+__all__ = ["Owner", "Shard", "Task", "Withdrawn"]
+
+_logger = logger_of(__name__)
+
+_THROUGHPUT: Final = 64
+"""The most tasks of a key in a turn."""
+
+
+class Owner(Protocol):
+    """What a task needs to know of the table that its shard is in."""
+
+    @property
+    def name(self) -> str:
+        """For log lines."""
+        ...
+
+    @property
+    def threads(self) -> SharedThreads:
+        """Where lanes are scheduled."""
+        ...
+
+    @property
+    def closed(self) -> bool:
+        """Whether no task comes any more."""
+        ...
+
+    def end_if_done(self) -> None:
+        """Let the threads end, once closed, if no task is left."""
+        ...
+
+    def fail(self, *_: object, **__: object) -> NoReturn:
+        """Raise what a task raises in the place of its function, once the table is broken."""
+        ...
+
+
+@final
+class Task:
+    """One call, and the future of its result; and the lane of its key, if it came first."""
+
+    __slots__ = (
+        "_arguments",
+        "_function",
+        "_keywords",
+        "behind",
+        "context",
+        "ended",
+        "future",
+        "key",
+        "shard",
+        "thread",
+    )
+
+    def __init__(  # noqa: PLR0917 - what a call is made of
+        self,
+        shard: "Shard",
+        key: object,
+        future: KeyedFuture[Any],
+        function: Callable[..., object],
+        /,
+        arguments: tuple[object, ...],
+        keywords: dict[str, object] | None,
+        context: Context | None,
+    ) -> None:
+        """Make a task that nobody knows of yet.
+
+        `None` for no keywords; and for a copy of the context of the thread that runs it, which has
+        in it what the thread's initializer has set.
+        """
+        self.key: Final = key
+        # Not the table: all threads would count its references (`benchmarks/`, "executor").
+        self.shard: Final = shard
+        self.future: KeyedFuture[Any] | None = future
+        self._function: Callable[..., object] | Missing = function
+        self._arguments: tuple[object, ...] = arguments
+        self._keywords: dict[str, object] | None = keywords
+        self.context: Context | None = context
+        # Of the lane. Guarded by the shard's lock, but for `thread`, which the running thread
+        # writes.
+        self.behind: collections.deque[Task] | None = None
+        self.ended: bool = False
+        self.thread: int = 0
+
+    def turn(self) -> None:
+        """Run some of the lane's tasks, on a shared thread."""
+        left = _THROUGHPUT
+        shard = self.shard
+        self.thread = threading.get_ident()
+        task: Task | None = self if self.future is not None else shard.take(self)
+        try:
+            while task is not None and left:
+                try:
+                    # Released now: the first task doubles as the lane, and lives as long.
+                    context, task.context = task.context, None
+                    # The plain function: a bound method is one more object for each task.
+                    (copy_context() if context is None else context).run(Task.run, task)
+                except BaseException:
+                    # A callback's, or somebody else has set the future; the lane must go on.
+                    _logger.exception("%s: a task's end raised", shard.table.name)
+                left -= 1
+                context = None
+                # The one that was run dies here, outside the lock: it may hold users' objects.
+                task = shard.next(self, take=left > 0)
+        except Exception:
+            # The key's. The lane has ended all the same.
+            task = None
+            _logger.exception(
+                "%s: the entry of key at %#x stays: looking it up failed",
+                shard.table.name,
+                id(self.key),
+            )
+        self.thread = 0
+        if task is not None:
+            shard.table.threads.schedule(self)
+        elif shard.closed and shard.table.closed:
+            shard.table.end_if_done()
+
+    def withdraw(self) -> "Withdrawn | None":
+        """Return a task that has not begun and never will now; `None` if it has, or was cancelled.
+
+        1. This reads what is called, then cancels the future.
+        2. The thread that runs it asks the future whether it is to, then forgets what is called.
+
+        If (1) cancels it, (2) has not asked, and so has not forgotten, when (1) reads.
+        """
+        future, function = self.future, self._function
+        arguments, keywords = self._arguments, self._keywords
+        if future is None or function is MISSING or future.done() or not future.cancel():
+            return None
+        return Withdrawn(future, function, arguments, keywords or {})
+
+    def run(self) -> None:
+        """Call the function, and keep nothing of the call."""
+        # The call's references are released now: the first task doubles as the lane.
+        future, self.future = self.future, None
+        try:
+            if future is None or not future.set_running_or_notify_cancel():
+                return
+            function, arguments, keywords = self._function, self._arguments, self._keywords
+        finally:
+            # After that question; see `withdraw`.
+            self._function = MISSING
+            self._keywords = None
+            self._arguments = ()
+        try:
+            if function is MISSING or self.shard.broken:
+                function = self.shard.table.fail
+            result = function(*arguments, **keywords) if keywords else function(*arguments)
+        except BaseException as error:  # noqa: BLE001 - it is the future's
+            future.set_exception(error)
+            # The error's traceback holds this frame, which must hold neither the error's future
+            # nor what the task was called with, among which that may be.
+            del self, future, function, arguments, keywords
+        else:
+            future.set_result(result)
+
+
+@final
+@dataclasses.dataclass(frozen=True, slots=True)
+class Withdrawn:
+    """A task that was taken back, with the names that `concurrent.futures` has for its parts."""
+
+    future: KeyedFuture[Any]
+    """Is cancelled."""
+    fn: Callable[..., object]
+    args: tuple[object, ...]
+    kwargs: dict[str, object]
+
+    @property
+    def task(self) -> tuple[Callable[..., object], tuple[object, ...], dict[str, object]]:
+        """The last three, as 3.14 has them."""
+        return self.fn, self.args, self.kwargs
+
+
+@final
+class Shard:
+    """The lanes of some keys."""
+
+    __slots__ = ("_entries", "broken", "closed", "in_child", "lock", "table")
+
+    def __init__(self, table: Owner) -> None:
+        """Make an empty one, which is open."""
+        self.table: Final = table
+        # Copies of the table's, so that a task need not touch it. `closed` is written under the
+        # lock.
+        self.broken: bool = False
+        self.closed: bool = False
+        self.in_child: bool = False
+        """Whether its tasks are those of the process that has forked this one."""
+        # Guards the entries and their lanes. Nobody waits under it. Reentrant: a signal handler, or
+        # a finalizer, may submit.
+        self.lock: Final = threading.RLock()
+        self._entries: Final[dict[object, Task]] = {}
+
+    def add(self, task: Task) -> bool:
+        """Add a task; under the lock. Return whether it is to be scheduled, as a new lane."""
+        lane = self._entries.setdefault(task.key, task)
+        if lane is task:
+            return True
+        if lane.ended:  # and could not be deleted
+            self._entries[task.key] = task
+            return True
+        if lane.behind is None:
+            fresh = collections.deque[Task]()
+            # Looked at after that call, in which a signal handler may have submitted.
+            if lane.behind is None:
+                lane.behind = fresh
+        lane.behind.append(task)
+        return False
+
+    def is_lane(self, task: Task) -> bool:
+        """Return whether the task came first."""
+        with self.lock:
+            return self._entries.get(task.key) is task
+
+    def take(self, lane: Task) -> Task:
+        """Return the lane's next task: at the beginning of a turn that is not its first one."""
+        with self.lock:
+            assert lane.behind  # noqa: S101 - `next` has seen it; nobody else takes
+            return lane.behind.popleft()
+
+    def next(self, lane: Task, *, take: bool) -> Task | None:
+        """Return the lane's next task, one being done; `None` if the lane has ended.
+
+        It stays where it is unless it is to be taken.
+        """
+        with self.lock:
+            if not lane.behind:
+                lane.ended = True
+                # The entry's key is this very object: nothing is compared with it.
+                del self._entries[lane.key]
+                return None
+            return lane.behind.popleft() if take else lane.behind[0]
+
+    @property
+    def threads(self) -> SharedThreads:
+        """What runs its tasks."""
+        return self.table.threads
+
+    def runs_here(self, key: object, /) -> bool:
+        """Return whether this thread runs a task of the key just now."""
+        with self.lock:
+            lane = self._entries.get(key)
+        return lane is not None and lane.thread == threading.get_ident()
+
+    def __len__(self) -> int:
+        """Return the number of lanes; other threads may change it at once."""
+        return len(self._entries)
+
+    def clear(self) -> None:
+        """Forget all tasks; under the lock."""
+        self._entries.clear()
+
+    def forked(self) -> None:
+        """Take no more tasks, and leave those that wait to the parent; in a child of `os.fork`."""
+        self.in_child = self.closed = True
+        for lane in self._entries.values():
+            # A task whose thread has forked may run here: the next one of its key does not.
+            keep(lane.behind)
+            lane.behind = None
+
+    def lanes(self) -> list[Task]:
+        """Return all lanes; under the lock."""
+        return [lane for lane in self._entries.values() if not lane.ended]
+
+    def all_lanes(self) -> list["Task"]:
+        """Return all lanes."""
+        with self.lock:
+            return self.lanes()
+
+    def unfinished(self) -> Iterator[Task]:
+        """Return the tasks that are not done; under the lock."""
+        for lane in self.lanes():
+            yield lane
+            yield from lane.behind or ()

@@ -1,0 +1,388 @@
+"""The free slots of a mailbox with a limit.
+
+A sender takes a slot before it puts a message; the receiver frees it after it took the message.
+Slots are issued when they are first needed, so that a limit of a million costs nothing until a
+million messages wait.
+
+**Guarantees.** Never more slots are taken than the limit. A freed slot goes to a sender that
+waits, if there is one. Threads and tasks are served in the order in which they began to wait; only
+a sender that comes at the moment at which a slot is freed may be earlier. Once shut, every sender
+that waits wakes.
+
+**Assumes.** Of `SimpleQueue`, what `line.inlet` assumes; and that what is put is handed to the
+thread that waits in `get`, so that no `get_nowait` comes between (`tests/test_assumptions.py`). An
+interrupt that hits the main thread between taking a slot and putting its message costs the mailbox
+that slot.
+
+Why no wake-up is lost: a slot is an entry of the queue, not a signal. A slot that no sender waits
+for stays in the queue; a sender that times out or is interrupted has not taken one. Shutting frees
+one slot more. Each sender that finds the mailbox closed with a slot in its hand frees it again, for
+the next sender that waits. `tests/model/test_slots_model.py` runs through every interleaving of it.
+
+**The line.** A task of asyncio must not park its thread. It stands in a line, as an `Asker`; the
+thread that finds a free slot *gives* it one, and tells it. A task that was only told would come too
+late each time: while its loop wakes up, a thread that waits in the queue has been handed the slot,
+or a thread that has just delivered takes it. As long as an asker stands in the line, or was given a
+slot and has not used it, threads that have to wait stand there, too: first come, first served.
+
+Two races are not decided by the lock. First, a slot that is freed as a sender gets in line:
+
+1. The sender gets in line.
+2. It looks into the queue for a free slot (`tell`).
+a. The receiver puts the slot into the queue.
+b. It looks whether a sender stands in the line, and calls `tell`.
+
+If (a) comes before (2), (2) finds the slot. If it comes after, so does (b), which finds the sender.
+
+Second, the line and the threads that parked in the queue before there was a line. These threads
+come first: so `tell` gives nothing to the line as long as `_parking` counts any.
+
+1. A thread that was handed a slot by the queue takes itself out of that count.
+2. It looks whether a sender stands in the line, and calls `tell`.
+a. Another slot is put. No thread parks any more, so the slot stays in the queue.
+b. The receiver calls `tell`, which finds the thread counted, and gives nothing.
+
+(b) comes before (1), and so does (a); so (2) finds the slot, and the line.
+
+A slot that was given is used, or goes on to the next asker: a task that is cancelled passes it on
+as it leaves the line. A task cannot do so while its loop does not run. Such a task is passed over;
+where its loop was stopped after it was told, `tell` takes the slot back. For that, a sender that
+waits in the line calls `tell` now and then.
+
+A sender that parks a thread which takes turns of many workers tells that thread's pool, so that a
+different thread may take their turns. If the sender is a worker itself, it is part of the circles
+that `threadpool_mb.threads.circles` finds: it waits for the worker that receives from the full
+mailbox.
+
+The other designs that were tried, and their figures: `docs/performance.md`.
+"""
+
+import collections
+import contextlib
+import queue
+import threading
+from collections.abc import Callable
+from typing import Final, Never, final
+
+from threadpool_mb.arguments import NEVER, Deadline, shortest
+from threadpool_mb.errors import MailboxClosed
+from threadpool_mb.forking import remake
+from threadpool_mb.line.askers import Asker, Room, asker_of_thread
+from threadpool_mb.threads.circles import expedite, waiting_for
+from threadpool_mb.threads.here import Holder, here
+from threadpool_mb.threads.waiting import parked
+
+__all__ = ["Slots", "refuse", "worth_waiting_for"]
+
+_PAUSE: Final = 0.1
+"""Seconds until a thread in the line looks whether a slot is to be taken back."""
+
+type _GoOn = Callable[[], None]
+
+
+def refuse(_message: object, /) -> Never:
+    """Stand in the place of a shut queue's `put`.
+
+    Raises:
+        MailboxClosed: always.
+    """
+    raise MailboxClosed("the mailbox is closed")
+
+
+@final
+class Slots:
+    """The free slots of one mailbox."""
+
+    __slots__ = (
+        "_free",
+        "_given",
+        "_lock",
+        "_parking",
+        "_unissued",
+        "_using",
+        "askers",
+        "closed",
+        "free",
+        "holder",
+        "limit",
+        "parked",
+        "take",
+        "timeout",
+        "waiting",
+    )
+
+    def __init__(self, limit: int, timeout: float | None) -> None:
+        """Issue up to `limit` slots, for which senders wait at most `timeout` seconds."""
+        self.limit: Final = limit
+        """The most messages that wait."""
+        self.timeout: Final = timeout
+        """How many seconds a sender waits for a slot; `None` for ever."""
+        self._free: Final[queue.SimpleQueue[None]] = queue.SimpleQueue()
+        self.take: Final[Callable[[], None]] = self._free.get_nowait
+        """Take a slot; `queue.Empty` if none is free that was issued."""
+        self.free: Final[Callable[[None], None]] = self._free.put
+        """Free a slot, `free(None)`; if there are `askers` after that, call `tell`."""
+        # Guards the rest. No thread waits under it. Reentrant: the garbage collector may run a
+        # finalizer while it is held, and that may deliver.
+        self._lock: Final = threading.RLock()
+        self._unissued = limit
+        self.waiting: int = 0
+        """The number of threads that wait."""
+        self.parked: Final[dict[int, None]] = {}
+        """The threads that wait, as `threading.get_ident()`: until it has a slot or gives up."""
+        # How many of these threads wait in the queue, and not in the line.
+        self._parking = 0
+        self.closed: bool = False
+        self.askers: Final[collections.OrderedDict[Asker, None]] = collections.OrderedDict()
+        """The line, the first one first."""
+        self.holder: Holder | None = None
+        """The worker that receives from the mailbox, if it is a pool's, until the mailbox is shut:
+        it refers back to the slots."""
+        # The askers that were given a slot and have not used it.
+        self._given: Final[dict[Asker, bool]] = {}
+        # The askers that are just about to use a slot that they were given, by their threads.
+        self._using: Final[dict[int, Asker]] = {}
+
+    def shut(self) -> None:
+        """Wake every sender that waits."""
+        self.closed = True
+        self.holder = None
+        self.free(None)
+        # A sender that gets in line after this look sees that it is closed; see `ask` and `_stand`.
+        if self.askers:
+            with self._lock:
+                line = list(self.askers)
+            for asker in line:
+                asker.tell()
+
+    def give_back(self) -> None:
+        """Free a slot that was taken in vain."""
+        self.free(None)
+        if self.askers:
+            self.tell()
+
+    def ask(self, asker: Asker) -> None:
+        """Get in line. `asker` is told when it is given a slot, and whenever it is to try again.
+
+        Blocks: never.
+        """
+        with self._lock:
+            self.askers[asker] = None
+        self.tell()
+        # Read after the asker got in line: either this sees `closed`, or `shut` sees the asker.
+        if self.closed:
+            asker.tell()
+
+    def leave(self, asker: Asker) -> None:
+        """Leave the line; a slot that `asker` was given and has not used goes to the next asker."""
+        with self._lock:
+            self.askers.pop(asker, None)
+            unused = self._given.pop(asker, False)
+        if unused:
+            self.give_back()
+
+    def using[R](self, asker: Asker, deliver: Callable[[], R]) -> R:
+        """Call `deliver`, which may use the slot that `asker` was given, if it was given one."""
+        me = threading.get_ident()
+        self._using[me] = asker
+        try:
+            return deliver()
+        finally:
+            self._using.pop(me, None)
+
+    def forked(self) -> None:
+        """Wake the sender on the thread that has forked, if it waits; in a child of `os.fork`.
+
+        The senders that ask for a slot are the parent's, and are not told.
+        """
+        remake(self._lock)
+        self.closed = True
+        if threading.get_ident() in self.parked:
+            self.free(None)
+
+    def tell(self) -> None:
+        """Give the free slots to the senders that stand in the line. Blocks: never."""
+        told: list[Asker] = []
+        try:
+            with self._lock:
+                for asker in list(self._given):
+                    if not asker.runs() and self._given.pop(asker, False):
+                        self.free(None)
+                while self.askers and not self._parking:
+                    self.take()
+                    self._give_locked(told)
+        except queue.Empty:
+            pass
+        finally:
+            # Not under the lock, but also where an interrupt has come.
+            for asker in told:
+                if not asker.tell():
+                    self.leave(asker)
+
+    def _give_locked(self, told: list[Asker]) -> None:
+        """Give a slot to the first asker that can use it; those before it are told all the same."""
+        while self.askers:
+            try:
+                # In one step: a finalizer or signal handler may call `tell` at any call here.
+                asker, _ = self.askers.popitem(last=False)
+            except KeyError:
+                break
+            told.append(asker)
+            if asker.runs():
+                self._given[asker] = True
+                return
+        self.free(None)
+
+    def wait(self, deadline: Deadline = NEVER) -> bool:
+        """Take a slot where `take` found none; `False` if none came free in time.
+
+        Blocks: for the slots' timeout, or until the deadline, whatever comes first.
+
+        Raises:
+            MailboxClosed: if the mailbox was shut, before or during the wait.
+            DispatchDeadlock: if the wait would be for ever.
+        """
+        with self._lock:
+            if self._unissued:
+                # One for this sender, and as many as there are already for later senders. Under
+                # the lock, so that a sender which finds nothing left to issue finds these. No call
+                # stands between looking at the count and lowering it: a finalizer may re-enter.
+                issued = self.limit - self._unissued
+                self._unissued -= 1
+                while issued and self._unissued:
+                    self._unissued -= 1
+                    issued -= 1
+                    self.free(None)
+                return True
+            if self._given and self._uses_its_own_locked():
+                return True
+        if self.timeout == 0 or deadline.remaining() == 0:
+            return self._take_at_once()
+        holder = self.holder
+        if holder is not None and (here.serving is not None or here.inner):
+            return self._wait_as_worker(holder, deadline)
+        return self._wait(deadline)
+
+    def _wait_as_worker(self, holder: Holder, deadline: Deadline) -> bool:
+        """Wait as `wait` does, on a thread that runs a worker, for room in a worker's mailbox.
+
+        Raises:
+            DispatchDeadlock: if the wait would be for ever.
+        """
+        if self.timeout is not None or deadline.remaining() is not None:
+            # The wait ends by itself, and so is part of no circle. Or it is one of the pauses of a
+            # call that waits for room: the whole wait is followed there (`pool.inputs`).
+            expedite(holder)
+            return self._wait(deadline)
+        with waiting_for(Room(self, holder)) as waiting:
+            return any(self._wait(end) for end in waiting.pauses(deadline))
+
+    def _wait(self, deadline: Deadline) -> bool:
+        """Wait until there is a slot and take it; `False` if there was none in time."""
+        end = Deadline(shortest(self.timeout, deadline.remaining()))
+        wait = parked()
+        # Not told twice: the thread that gives a slot ends no wait that is inside a wait.
+        with contextlib.nullcontext() if self._is_waited_for_here() else wait:
+            return self._wait_parked(end, wait.go_on)
+
+    def _is_waited_for_here(self) -> bool:
+        """Return whether the worker that runs here has said already that it waits for a slot."""
+        workers = here.workers()
+        room = workers[-1].waits_for if workers else None
+        return isinstance(room, Room) and room.slots is self
+
+    def _wait_parked(self, end: Deadline, go_on: _GoOn) -> bool:
+        """Wait, and call `go_on` now and then; see `parked`."""
+        me = threading.get_ident()
+        place: tuple[Asker, queue.SimpleQueue[None]] | None = None
+        # Whether this runs in a finalizer, or a signal handler, while this thread holds the lock:
+        # then it waits where it can be served without the lock.
+        inside = _is_owned(self._lock)
+        # Where hardly any thread is left: a thread that is given its slot in the line counts as
+        # going on at once.
+        in_line = here.serving is not None and here.serving.starved
+        with self._lock:
+            if (self.askers or self._given or in_line) and not inside:
+                place = asker_of_thread()
+                self.askers[place[0]] = None
+            else:
+                self._parking += 1
+            self.waiting += 1
+            self.parked[me] = None
+        try:
+            taken = self._park(end) if place is None else self._stand(*place, end, go_on)
+        finally:
+            with self._lock:
+                self.waiting -= 1
+                self.parked.pop(me, None)
+                if place is None:
+                    self._parking -= 1
+            if place is not None:
+                self.leave(place[0])
+            elif self.askers:
+                self.tell()
+        return taken or self._not_taken()
+
+    def _uses_its_own_locked(self) -> bool:
+        """Use the slot that this thread was given for the task which it delivers for."""
+        asker = self._using.get(threading.get_ident())
+        return asker is not None and self._given.pop(asker, False)
+
+    def _take_at_once(self) -> bool:
+        """Look once more, for slots that other senders have issued."""
+        try:
+            self.take()
+        except queue.Empty:
+            return self._not_taken()
+        return True
+
+    def _park(self, end: Deadline) -> bool:
+        """Wait in the queue."""
+        if self.closed:
+            return False
+        with contextlib.suppress(queue.Empty):
+            self._free.get(timeout=end.remaining())
+            return True
+        return False
+
+    def _stand(
+        self,
+        asker: Asker,
+        gate: "queue.SimpleQueue[None]",
+        end: Deadline,
+        go_on: Callable[[], None],
+    ) -> bool:
+        """Wait in the line."""
+        while not self.closed:
+            left = end.remaining()
+            # Each time: it takes back the slots that are to be taken back.
+            self.tell()
+            with contextlib.suppress(queue.Empty):
+                gate.get(timeout=shortest(left, _PAUSE))
+            with self._lock:
+                if self._given.pop(asker, False):
+                    return True
+            if left == 0:
+                break
+            go_on()
+        return False
+
+    def _not_taken(self) -> bool:
+        """Return `False`, or raise.
+
+        If the mailbox was shut, the slot that `shut` freed is in another sender's hand just now.
+        """
+        return refuse(None) if self.closed else False
+
+
+def _is_owned(lock: threading.RLock) -> bool:
+    """Return whether this thread holds the lock; `threading.Condition` asks in the same way."""
+    return bool(lock._is_owned())  # type: ignore[attr-defined]  # noqa: SLF001 - see above
+
+
+def worth_waiting_for(slots: Slots | None, *, last: bool) -> Slots | None:
+    """Return the slots of a mailbox that was full, if a sender is to wait for one of them.
+
+    `None` if the sender tries for the `last` time, or if `deliver` would not wait either.
+    """
+    return None if last or slots is None or slots.timeout == 0 else slots

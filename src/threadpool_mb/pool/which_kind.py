@@ -1,0 +1,69 @@
+"""How you write the worker says how it runs: a generator in turns, a function on a thread."""
+
+from collections.abc import Callable
+from typing import cast
+
+from threadpool_mb.arguments import check_callable, check_limit, is_generator_function
+from threadpool_mb.dead_letters import DeadLetterOffice
+from threadpool_mb.mailbox.kinds import slots_maker
+from threadpool_mb.pool.function_workers import FunctionWorkers
+from threadpool_mb.pool.generator_lanes import GeneratorFunction
+from threadpool_mb.pool.generator_workers import GeneratorWorkers
+from threadpool_mb.pool.workers import MakeKind
+from threadpool_mb.protocols import Mailbox, MailboxConfig
+from threadpool_mb.threads.counting import default_max_threads
+from threadpool_mb.threads.shared import SharedThreads
+
+__all__ = ["Worker", "worker_kind"]
+
+type Worker[K, M] = GeneratorFunction[K, M] | Callable[[K, Mailbox[M]], object]
+"""A generator function `worker(key)`, or a function `worker(key, mailbox)`."""
+
+_THROUGHPUT = 64
+"""Half of it costs nothing yet, a quarter a third of the speed (docs/performance.md)."""
+
+
+def worker_kind[K, M](
+    worker: Worker[K, M],
+    config: MailboxConfig,
+    office: DeadLetterOffice[K, M],
+    pool_name: str,
+    *,
+    max_threads: int | None,
+    throughput: int | None,
+) -> MakeKind[K, M]:
+    """Check a pool's worker; return what makes its kind.
+
+    Raises:
+        TypeError: if the worker cannot be called as it has to be.
+        ValueError: if a number is wrong, or is not for this kind.
+    """
+    given = {
+        name: number
+        for name, number in (("max_threads", max_threads), ("throughput", throughput))
+        if number is not None
+    }
+    for name, number in given.items():
+        check_limit(number, name)
+    if not is_generator_function(worker):
+        check_callable(worker, "worker", "key", "mailbox")
+        for name, number in given.items():
+            raise ValueError(
+                f"{name} is for generator workers, not {number} for a function: each of its"
+                " workers has a thread of its own"
+            )
+        function = cast("Callable[[K, Mailbox[M]], object]", worker)
+        return lambda _ask, ended: FunctionWorkers(function, config, office, pool_name, ended)
+
+    check_callable(worker, "worker", "key", generator=True)
+    make_slots = slots_maker(config)
+    generator = cast("GeneratorFunction[K, M]", worker)
+    return lambda ask, ended: GeneratorWorkers(
+        generator,
+        config,
+        make_slots,
+        office,
+        SharedThreads(pool_name, max_threads or default_max_threads(), ask),
+        throughput=throughput or _THROUGHPUT,
+        ended=ended,
+    )

@@ -1,0 +1,204 @@
+"""How many shared threads there are, what they do, and whether there may be one more.
+
+A thread that is one too many rests until it is needed again. If all threads of a pool wait for its
+workers, the pool gets one more thread. Once one of those that wait goes on, the thread that is one
+too many must not begin with further turns: each turn may come to wait as well, and would then cost
+one more thread. It rests instead of ending: the next thread may be needed in a millisecond, and
+costs 0.3 ms to start.
+"""
+
+import os
+import queue
+import threading
+from typing import Final, final
+
+from threadpool_mb.interrupts import trying
+from threadpool_mb.threads.turns import ServingThread
+
+__all__ = ["RestingThreads", "ThreadCount", "default_max_threads"]
+
+
+def default_max_threads() -> int:
+    """Return how many threads there may be by default; as for `ThreadPoolExecutor`."""
+    return min(32, (os.process_cpu_count() or 1) + 4)
+
+
+class ThreadCount:
+    """Counts threads; `SharedThreads` has them.
+
+    Threads: internally synchronized.
+    """
+
+    __slots__ = (
+        "_blocked",
+        "_closed",
+        "_idle",
+        "_lock",
+        "_max_threads",
+        "_refused",
+        "_resting",
+        "_starting",
+        "_threads",
+        "_too_many",
+        "growing",
+        "in_child",
+        "own_waits_only",
+    )
+
+    def __init__(self, max_threads: int, *, own_waits_only: bool) -> None:
+        """Count none yet; see `SharedThreads`."""
+        self._max_threads: Final = max_threads
+        self.own_waits_only: Final = own_waits_only
+        # Guards the rest. No thread waits under it. Reentrant: a finalizer may run under it.
+        self._lock: Final = threading.RLock()
+        # The threads that count; not those that rest.
+        self._threads: Final[list[threading.Thread]] = []
+        self._resting: Final = RestingThreads(self._lock)
+        self._idle: int = 0
+        self._starting: int = 0
+        # How many threads wait for another worker, and may need one more thread to go on.
+        self._blocked: int = 0
+        self._closed: bool = False
+        # The system has refused a thread.
+        self._refused: bool = False
+        # More than `max_threads` run: one of them rests, once it is not needed.
+        self._too_many: bool = False
+        self.in_child: bool = False
+        """Whether the threads are those of the process that has forked this one."""
+        self.growing: bool = True
+        """Whether there may be more threads than there are."""
+
+    def _count_no_more(self) -> None:
+        """Have no further thread."""
+        self._closed = True
+        self.growing = False
+
+    def _in_child(self) -> None:
+        """Take note that the threads are those of the process that has forked this one."""
+        self.in_child = True
+
+    def block(self, thread: ServingThread) -> None:
+        """Take note that one of the threads waits for a worker, which may need a thread."""
+        with self._lock:
+            if not thread.counted:
+                thread.counted = True
+                self._blocked += 1
+                self._look_whether_growing_locked()
+        self.grow_if_needed()
+
+    def unblock(self, thread: ServingThread) -> None:
+        """Take note that the thread goes on; called on that thread."""
+        with self._lock:
+            self._unblock_locked(thread)
+
+    def will_unblock(self, thread: ServingThread, wait: int) -> None:
+        """Take note that it goes on in a moment, from the wait of that number; on any thread.
+
+        Does nothing where it would have to wait for the lock: the thread that calls it may hold a
+        different lock, which a finalizer that runs under this one waits for. The thread that waited
+        takes note itself as it goes on; at worst there is one more thread meanwhile.
+        """
+        for _ in trying(self._lock):
+            try:
+                if thread.wait == wait:
+                    self._unblock_locked(thread)
+            finally:
+                self._lock.release()
+
+    def _unblock_locked(self, thread: ServingThread) -> None:
+        if thread.counted:
+            thread.counted = False
+            self._blocked -= 1
+            self._look_whether_growing_locked()
+
+    def grow_if_needed(self) -> None:
+        """Ask for one more thread, if one is needed."""
+        raise NotImplementedError
+
+    @property
+    def starved(self) -> bool:
+        """Whether all threads that there may be wait, except the thread that asks."""
+        return self._blocked >= self._max_threads - 1
+
+    @property
+    def idle(self) -> int:
+        """How many threads wait for a turn."""
+        return self._idle
+
+    def __contains__(self, thread: threading.Thread) -> bool:
+        """Return whether the thread is one of these."""
+        with self._lock:
+            return thread in self._threads
+
+    def __len__(self) -> int:
+        """Return the number of living threads."""
+        with self._lock:
+            return sum(thread.is_alive() for thread in self._threads)
+
+    def _look_whether_growing_locked(self) -> None:
+        running = len(self._threads)
+        self._too_many = running > self._max_threads
+        more = running < self._max_threads and not self._refused
+        self.growing = not self._closed and (more or running == self._blocked)
+
+
+_REST_SECONDS: Final = 0.1
+"""How long a thread rests before it ends."""
+
+
+@final
+class RestingThreads:
+    """The threads that rest.
+
+    Threads: methods that end in `_locked` are called under the lock of the `ThreadCount`; `rest`
+    acquires it.
+    """
+
+    __slots__ = ("_lock", "_resting")
+
+    def __init__(self, lock: "threading.RLock") -> None:
+        """Be guarded by `lock`; no thread waits under it."""
+        self._lock: Final = lock
+        # The thread that rested last is woken first: its core is the warmest.
+        self._resting: Final[dict[threading.Thread, queue.SimpleQueue[bool]]] = {}
+
+    def add_locked(self) -> "queue.SimpleQueue[bool]":
+        """Add this thread to those that rest, and return what it has to `rest` with."""
+        bell: queue.SimpleQueue[bool] = queue.SimpleQueue()
+        self._resting[threading.current_thread()] = bell
+        return bell
+
+    def rest(self, bell: "queue.SimpleQueue[bool]") -> bool:
+        """Wait until this thread is needed; `False` if it is to end.
+
+        Blocks: a tenth of a second at most.
+
+        The race at the end of that time:
+
+        1. The thread stops waiting.
+        2. A different thread removes it from those that rest, and rings its bell.
+        3. The thread looks whether it is still one of those that rest. It is not: so its bell was
+           rung, or will be at once.
+        """
+        try:
+            return bell.get(timeout=_REST_SECONDS)
+        except queue.Empty:
+            pass
+        with self._lock:
+            if self._resting.pop(threading.current_thread(), None) is not None:
+                return False
+        return bell.get()
+
+    def wake_locked(self) -> threading.Thread | None:
+        """Wake one of the threads that rest, which goes on; `None` if there is none."""
+        if not self._resting:
+            return None
+        thread, bell = self._resting.popitem()
+        bell.put(True)  # noqa: FBT003 - it goes on
+        return thread
+
+    def end_locked(self) -> None:
+        """Have all threads that rest end."""
+        while self._resting:
+            _, bell = self._resting.popitem()
+            bell.put(False)  # noqa: FBT003 - it ends

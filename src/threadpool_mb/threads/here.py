@@ -1,0 +1,244 @@
+"""What runs on this thread: its workers, and how the thread itself serves them.
+
+Below all layers, so that whatever parks a thread (a full mailbox, a reply, a future) can tell the
+pool that the thread belongs to.
+"""
+
+import sys
+import threading
+from collections.abc import Callable
+from typing import Final, Protocol, final
+
+from threadpool_mb.forking import in_children
+
+__all__ = ["Awaited", "Holder", "Serving", "Waiter", "here"]
+
+_DEEPEST: Final = 16
+"""How many workers may call each other on one thread; the next call changes threads."""
+
+# Bound once: a call that is handled in place takes 4 µs in all.
+_exception: Final = sys.exception
+_modules: Final = sys.modules
+
+_OF_ASYNCIO: Final = ("asyncio.events", "_get_running_loop")
+_OF_TRIO: Final = ("trio.lowlevel", "in_trio_run")
+"""The module that knows whether a loop runs, and its function."""
+
+
+class Awaited(Protocol):
+    """A reply that a thread waits for; or room for a call."""
+
+    waiter: "Waiter | None"
+    """The thread that waits for it; the last one that began to, if there are several."""
+
+    @property
+    def holder(self) -> "Holder | None":
+        """The worker that has the call, or that receives from the full mailbox."""
+        ...
+
+    def deadlock(self, chain: str, key: object, /) -> Exception:
+        """Return what is raised in the place of a wait that would never end.
+
+        Args:
+            chain: the workers that wait for each other, as text.
+            key: the last one's key.
+        """
+        ...
+
+    @property
+    def answered(self) -> bool:
+        """Whether the answer is there, so that no thread waits for it any more."""
+        ...
+
+    @property
+    def in_transit(self) -> bool:
+        """Whether the call is being handed over to a worker that may not get it."""
+        ...
+
+    def holder_gone(self, holder: "Holder", /) -> None:
+        """Take note that `holder` has ended. It neither blocks nor raises."""
+        ...
+
+
+class Waiter(Protocol):
+    """A thread that waits."""
+
+    @property
+    def workers(self) -> "tuple[Holder, ...]":
+        """The workers that run on the thread, each called by the one before it."""
+        ...
+
+    def goes_on(self) -> None:
+        """Take note that what the thread waits for is there; see `Serving.goes_on`."""
+        ...
+
+
+class Holder(Protocol):
+    """A worker that has a call in its mailbox or in hand.
+
+    A worker has these for as long as it lives, most of them without ever being called: so they are
+    three slots of the worker itself, and `None` at first.
+    """
+
+    gone: bool
+    """Whether it has ended; what waited in its mailbox was informed before that."""
+    watchers: dict[Awaited, None] | None
+    """The replies that a thread waits for."""
+    waits_for: Awaited | None
+    """The reply that the worker itself waits for; `None` if it does not wait."""
+
+    @property
+    def predecessor(self) -> "Holder | None":
+        """The worker that has to end before this one may start; `None` once it may."""
+        ...
+
+    @property
+    def title(self) -> str:
+        """What the worker is called in an error's text."""
+        ...
+
+    @property
+    def key(self) -> object:
+        """The worker's key."""
+        ...
+
+    @property
+    def backlog(self) -> int:
+        """How many messages wait for the worker."""
+        ...
+
+    def nudge(self) -> None:
+        """Have threads that may keep a dropped call alive run for a moment; see `calls.answer`."""
+        ...
+
+    def expedite(self) -> None:
+        """Have the worker take its turn before others that wait for theirs. Blocks: never."""
+        ...
+
+    def receives_from(self, mailbox: object, /) -> bool:
+        """Return whether `mailbox` is the one that the worker's messages come out of."""
+        ...
+
+    @property
+    def end_reason(self) -> str:
+        """Why the worker has ended."""
+        ...
+
+    @property
+    def end_error(self) -> BaseException | None:
+        """What the worker has raised, if it has failed; set before any of its calls is told."""
+        ...
+
+
+class Serving(Protocol):
+    """A thread that takes turns of many workers."""
+
+    @property
+    def holder(self) -> Holder | None:
+        """The worker that has the turn; `None` if no worker that can be called has it."""
+        ...
+
+    def blocked(self, upon: object = None, /) -> None:
+        """Take note that the thread will wait for another worker, which may need a thread.
+
+        `upon` is what runs that worker, if the caller gives it; `unblocked` is to be given the
+        same.
+        """
+        ...
+
+    @property
+    def wait(self) -> int:
+        """The number of the thread's wait, for `goes_on`."""
+        ...
+
+    def goes_on(self, wait: int, /) -> None:
+        """Take note that the thread has what it waits for, and runs in a moment.
+
+        Does nothing once that wait is over. The thread that gives the waiting thread what it waits
+        for calls this first, before the waiting thread can know of it. So no further thread is
+        asked for in its place, however long the system takes to wake it. Blocks: never.
+        """
+        ...
+
+    @property
+    def starved(self) -> bool:
+        """Whether all other threads of its kind wait, so that this thread is the last one."""
+        ...
+
+    def still_blocked(self) -> None:
+        """Take note that the thread still waits, and that one more may be needed all the same."""
+        ...
+
+    def unblocked(self, upon: object = None, /) -> None:
+        """Take note that the thread goes on."""
+        ...
+
+
+@final
+class _Here(threading.local):
+    """What runs on this thread."""
+
+    def __init__(self) -> None:
+        self.is_main: bool = threading.current_thread() is threading.main_thread()
+        """Whether signal handlers run on this thread."""
+        self.serving: Serving | None = None
+        """What the pool knows this thread as, if it takes turns."""
+        self.inner: list[Holder] = []
+        """The workers that run here beside the worker that has the turn: called without a change
+        of threads, each by the one before it; or the worker that owns the thread."""
+
+    def allows(self, *, inline_calls: bool | None) -> bool:
+        """Return whether a worker may run here at all, as its pool was told.
+
+        `None`: it may, unless an interrupt of the main thread would hit it.
+
+        Whatever the pool was told, the worker may not run where it would find something of the
+        caller's. That is the exception that the caller handles: it would be the worker's
+        `sys.exception()`, the `__context__` of what the worker raises, and what a bare `raise`
+        raises. Or it is an event loop that runs: the worker could run none itself.
+        """
+        return (
+            (not self.is_main if inline_calls is None else inline_calls)
+            and _exception() is None
+            and (_OF_ASYNCIO[0] not in _modules or not _loop_runs(*_OF_ASYNCIO))
+            and (_OF_TRIO[0] not in _modules or not _loop_runs(*_OF_TRIO))
+        )
+
+    def has_room(self) -> bool:
+        """Return whether another worker may run here, called by what runs now.
+
+        The worker must not run out of stack because its caller is deep in a recursion: it needs
+        half of the stack.
+        """
+        # The module of the frame that is so deep, `None` if there is none: a look, without a walk
+        # in Python.
+        half = sys.getrecursionlimit() // 2
+        return len(self.inner) < _DEEPEST and sys._getframemodulename(half) is None  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+
+    def workers(self) -> tuple[Holder, ...]:
+        """Return the workers that run here, each called by the one before it."""
+        outer = None if self.serving is None else self.serving.holder
+        return tuple(self.inner) if outer is None else (outer, *self.inner)
+
+
+def _loop_runs(module: str, look: str) -> bool:
+    """Return whether a function of a module finds an event loop on this thread.
+
+    Neither asyncio nor trio is imported from here. The function of asyncio is the one that its
+    documentation has for event loops: `get_running_loop` would raise where none runs.
+    """
+    # Another thread may import the module, or forget it, at this moment.
+    find: Callable[[], object] | None = getattr(_modules.get(module), look, None)
+    found = None if find is None else find()
+    # Not by its truth: a user's own loop may be false.
+    return found is not None and found is not False
+
+
+here: Final = _Here()
+"""What runs on the thread that looks."""
+
+
+@in_children
+def _be_main() -> None:
+    """The thread that has forked is the main thread of the child."""
+    here.is_main = True

@@ -1,0 +1,115 @@
+"""A signal handler that runs in the middle of a call: one that interrupts, one that submits."""
+
+import contextlib
+from collections.abc import Iterator
+
+import pytest
+
+from tests.helpers import DEADLINE, until
+from tests.insides import table_of
+from tests.points import at_each_point, interrupted_at_each_point
+from tests.pool.witness import Gate
+from threadpool_mb import KeyedExecutor
+
+
+class Busy:
+    """An executor with a thread, whose key holds a task in hand, and perhaps one behind it."""
+
+    def __init__(self, *, held: bool, behind: bool) -> None:
+        self.executor = KeyedExecutor(1)
+        self.executor.submit(int).result(DEADLINE)
+        self.ran: list[str] = []
+        self.gate = Gate()
+        if held:
+            self.executor.submit_keyed("key", self.gate)
+            self.gate.wait_until_reached()
+        if behind:
+            self.executor.submit_keyed("key", self.ran.append, "behind")
+
+    def submit(self) -> None:
+        """Submit for the key, where it is interrupted."""
+        self.executor.submit_keyed("key", self.ran.append, "act")
+
+    def handle(self) -> None:
+        """Submit for the key in the middle of that."""
+        self.executor.submit_keyed("key", self.ran.append, "handler")
+
+    def finish(self) -> list[str]:
+        """Return what has run; fail if the key is stuck."""
+        self.gate.open()
+        self.executor.submit_keyed("key", self.ran.append, "last").result(DEADLINE)
+        self.executor.shutdown()
+        assert table_of(self.executor).tasks == 0
+        return self.ran
+
+
+SCENES = pytest.mark.parametrize(
+    ("held", "behind"), [(False, False), (True, False), (True, True)], ids=["idle", "one", "two"]
+)
+
+
+@SCENES
+def test_a_key_is_not_stuck_wherever_submitting_is_interrupted(held: bool, behind: bool) -> None:  # noqa: FBT001
+    for scene in interrupted_at_each_point(lambda: Busy(held=held, behind=behind), Busy.submit):
+        before = ["behind"] if behind else []
+
+        assert scene.finish() in ([*before, "act", "last"], [*before, "last"])
+
+
+@SCENES
+def test_a_handler_may_submit_wherever_submitting_is(held: bool, behind: bool) -> None:  # noqa: FBT001
+    def handle(scene: Busy) -> None:
+        scene.handle()
+
+    handled = 0
+    for scene in at_each_point(lambda: Busy(held=held, behind=behind), Busy.submit, handle):
+        before = ["behind"] if behind else []
+        ran = scene.finish()
+
+        handled += "handler" in ran
+        assert ran in (
+            [*before, "act", "handler", "last"],
+            [*before, "handler", "act", "last"],
+            [*before, "act", "last"],  # the last time, without the handler
+        )
+    assert handled > 5
+
+
+def test_a_shutdown_that_was_interrupted_can_be_called_again() -> None:
+    def prepare() -> KeyedExecutor:
+        executor = KeyedExecutor(1)
+        executor.submit_keyed("key", int)
+        return executor
+
+    for executor in interrupted_at_each_point(prepare, KeyedExecutor.shutdown):
+        executor.shutdown()
+
+        until(lambda: len(table_of(executor).threads) == 0)  # noqa: B023 - in this round
+
+
+def test_results_of_map_keyed_are_cancelled_wherever_waiting_for_them_is_interrupted() -> None:
+    class Mapped:
+        def __init__(self) -> None:
+            self.executor = KeyedExecutor(1)
+            self.gate = Gate()
+            self.results: Iterator[None] = self.executor.map_keyed(
+                lambda number: number or None, range(3), key=lambda _: "key", buffersize=2
+            )
+
+        def take(self) -> None:
+            with contextlib.suppress(StopIteration):
+                next(self.results)
+
+    for scene in interrupted_at_each_point(Mapped, Mapped.take):
+        scene.executor.shutdown()
+
+        assert table_of(scene.executor).tasks == 0
+
+
+def test_wherever_the_first_thread_is_interrupted_another_one_is_started() -> None:
+    for executor in interrupted_at_each_point(
+        lambda: KeyedExecutor(1), lambda executor: executor.submit_keyed("a", int)
+    ):
+        assert executor.submit_keyed("b", lambda: 1).result(DEADLINE) == 1
+        assert executor.submit_keyed("a", lambda: 2).result(DEADLINE) == 2
+        executor.shutdown()

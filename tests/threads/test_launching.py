@@ -1,0 +1,140 @@
+"""Who joins threads misses none: also one whose starter has not come back from starting it."""
+
+import threading
+
+import pytest
+
+from tests.helpers import DEADLINE, Running, until
+from tests.pool.witness import Gate
+from threadpool_mb.arguments import Deadline
+from threadpool_mb.threads.launching import Launches
+from threadpool_mb.threads.shared import SharedThreads
+
+
+@pytest.fixture
+def launches() -> Launches:
+    return Launches(threading.RLock())
+
+
+def test_a_joiner_waits_for_a_launch_that_is_not_over(launches: Launches) -> None:
+    thread = threading.Thread(target=lambda: None)
+    launches.launch_locked(thread)
+    joiner = Running(lambda: launches.join(Deadline(None)))
+
+    before = launches.join(Deadline(0))
+    thread.start()
+    launches.started(thread)
+
+    assert before is False
+    assert joiner.result() is True
+    assert not thread.is_alive()
+
+
+def test_a_launch_that_has_failed_is_not_waited_for(launches: Launches) -> None:
+    thread = threading.Thread(target=lambda: None)
+    launches.launch_locked(thread)
+    joiner = Running(lambda: launches.join(Deadline(None)))
+
+    does_not_run = launches.failed_locked(thread)
+
+    assert does_not_run is True
+    assert joiner.result() is True
+
+
+def test_a_launch_that_was_interrupted_behind_the_start_is_joined(launches: Launches) -> None:
+    gate = Gate()
+    thread = threading.Thread(target=gate)
+    launches.launch_locked(thread)
+    thread.start()
+
+    does_not_run = launches.failed_locked(thread)
+    before = launches.join(Deadline(0))
+    gate.open()
+
+    assert (does_not_run, before) == (False, False)
+    assert launches.join(Deadline(DEADLINE)) is True
+
+
+def test_several_joiners_wait_for_one_launch(launches: Launches) -> None:
+    thread = threading.Thread(target=lambda: None)
+    launches.launch_locked(thread)
+    joiners = [Running(lambda: launches.join(Deadline(None))) for _ in range(3)]
+
+    thread.start()
+    launches.started(thread)
+
+    assert [each.result() for each in joiners] == [True, True, True]
+
+
+def test_in_a_child_nobody_waits_for_a_launch_of_the_parents(launches: Launches) -> None:
+    launches.launch_locked(threading.Thread(target=lambda: None))
+    joiner = Running(lambda: launches.join(Deadline(None)))
+
+    launches.forked()
+
+    assert joiner.result() is True
+
+
+def test_join_waits_for_a_thread_whose_starter_has_stopped_behind_the_start(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The thread runs, and its starter has not entered it yet: the staged race."""
+    stopped, in_turn = Gate(), Gate()
+    start = threading.Thread.start
+
+    def start_and_stop(thread: threading.Thread) -> None:
+        start(thread)
+        if "-shared-" in thread.name:
+            stopped()
+
+    class Turn:
+        def turn(self) -> None:
+            in_turn()
+
+    threads = SharedThreads("io", 1)
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", start_and_stop)
+        starter = Running(lambda: threads.schedule(Turn()))
+        stopped.wait_until_reached()
+    in_turn.wait_until_reached()
+    threads.close()
+
+    early = threads.join(Deadline(0))
+    joiner = Running(lambda: threads.join(Deadline(None)))
+    in_turn.open()
+    stopped.open()
+    starter.result()
+
+    assert early is False
+    assert joiner.result() is True
+    assert len(threads) == 0
+
+
+def test_a_thread_that_ended_before_its_starter_came_back_is_no_more(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    stopped = Gate()
+    start = threading.Thread.start
+    started: list[threading.Thread] = []
+
+    def start_and_stop(thread: threading.Thread) -> None:
+        start(thread)
+        if "-shared-" in thread.name:
+            started.append(thread)
+            stopped()
+
+    class Turn:
+        def turn(self) -> None:
+            """Do nothing."""
+
+    threads = SharedThreads("io", 1)
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", start_and_stop)
+        starter = Running(lambda: threads.schedule(Turn()))
+        stopped.wait_until_reached()
+    threads.close()
+    until(lambda: not started[0].is_alive())
+    stopped.open()
+    starter.result()
+
+    assert threads.join(Deadline(DEADLINE)) is True
