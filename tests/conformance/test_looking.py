@@ -1,5 +1,6 @@
 """`len` and `stats`: what a mailbox looks like from outside."""
 
+import contextlib
 import dataclasses
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 import threadpool_mb as mb
 from tests.conformance.configs import fill
 from tests.helpers import Running, until
+from threadpool_mb.line.slots import Slots
 
 
 def test_the_length_is_the_number_of_messages_that_wait(roomy: mb.MailboxConfig) -> None:
@@ -92,6 +94,37 @@ def test_statistics_count_the_senders_that_wait(waiting: mb.MailboxConfig) -> No
         except mb.MailboxClosed:
             outcomes.append(None)
     assert sorted(outcomes, key=bool) == [None, None, True]
+
+
+def test_senders_that_wake_while_the_mailbox_is_being_closed_wake_the_others(
+    waiting: mb.MailboxConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ended: list[bool] = []
+    shut = Slots.shut
+
+    def shut_and_wait(slots: Slots) -> None:
+        shut(slots)
+        until(lambda: len(ended) > 0)
+
+    monkeypatch.setattr(Slots, "shut", shut_and_wait)
+    mailbox = waiting.create()
+    fill(mailbox, waiting)
+    deliver = mailbox.new_input().deliver
+
+    def send() -> None:
+        taken = False
+        with contextlib.suppress(mb.MailboxClosed):
+            taken = deliver(99)
+        ended.append(taken)
+
+    senders = [Running(send) for _ in range(3)]
+    until(lambda: mailbox.stats().senders_waiting == 3)
+
+    mailbox.close()
+
+    for sender in senders:
+        sender.result()
+    assert ended == [False, False, False]
 
 
 def test_an_empty_mailbox_is_falsy_only_by_its_length(config: mb.MailboxConfig) -> None:

@@ -265,6 +265,10 @@ class Sending[T]:
 
     def _shut(self) -> None:
         """Take no more messages."""
+        # The input looks before `shut` frees a slot for a sender that waits. That sender must be
+        # refused: only then does it free the slot for the next one.
+        self.inlet.closed = True
+        self._input_looks()
         self.inlet.shut()
         self._input_looks()
 
