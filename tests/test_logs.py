@@ -10,7 +10,7 @@ import pytest
 import threadpool_mb as mb
 from tests.broker.doubles import Boom, Callbacks, brokering, raising
 from tests.helpers import RaisingHandler, until
-from threadpool_mb.logs import logger_of
+from threadpool_mb.logs import Logger
 from threadpool_mb.threads import exit_hook
 
 
@@ -18,7 +18,7 @@ from threadpool_mb.threads import exit_hook
 def test_what_a_handler_or_a_filter_raises_is_dropped(
     raising_log: RaisingHandler, level: str
 ) -> None:
-    log, fails = getattr(logger_of("threadpool_mb.somewhere"), level), raising(Boom())
+    log, fails = getattr(Logger("threadpool_mb.somewhere"), level), raising(Boom())
     if level == "critical":
         log = functools.partial(log, exc_info=True)
 
@@ -31,7 +31,7 @@ def test_what_a_handler_or_a_filter_raises_is_dropped(
 
 
 def test_a_record_names_the_line_that_logs(caplog: pytest.LogCaptureFixture) -> None:
-    logger = logger_of("threadpool_mb.somewhere")
+    logger = Logger("threadpool_mb.somewhere")
     error = Boom()
 
     logger.warning("here")

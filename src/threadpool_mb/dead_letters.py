@@ -21,12 +21,12 @@ from typing import Final, final
 
 from threadpool_mb.arguments import describe
 from threadpool_mb.forking import end_own_thread, remake
-from threadpool_mb.logs import logger_of
+from threadpool_mb.logs import Logger
 from threadpool_mb.values import Missing
 
 __all__ = ["DeadLetter", "DeadLetterOffice", "DeadLetterReason", "Informed", "inform"]
 
-_logger = logger_of(__name__)
+_logger = Logger(__name__)
 
 _LOG_INTERVAL: Final = 1.0
 """Seconds between two log lines of one reason."""

@@ -27,7 +27,7 @@ import threading
 from collections.abc import Callable
 from typing import Any, Final, NoReturn
 
-from threadpool_mb.logs import logger_of
+from threadpool_mb.logs import Logger
 
 __all__ = [
     "MADE_BEFORE_FORK",
@@ -43,7 +43,7 @@ __all__ = [
     "remake",
 ]
 
-_logger = logger_of(__name__)
+_logger = Logger(__name__)
 
 MADE_BEFORE_FORK: Final = "made before os.fork()"
 """What an error says, in a child, of a thing that only the parent can use."""

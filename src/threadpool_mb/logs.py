@@ -7,7 +7,7 @@ first line: it would take a sixth of the time of importing this library.
 import contextlib
 from typing import Final, final
 
-__all__ = ["Logger", "logger_of"]
+__all__ = ["Logger"]
 
 # The levels that `logging` documents.
 _WARNING: Final = 30
@@ -30,7 +30,7 @@ class Logger:
     __slots__ = ("name",)
 
     def __init__(self, name: str) -> None:
-        """Log under a name."""
+        """Log under the `__name__` of a module."""
         self.name: Final = name
 
     def warning(self, message: str, *args: object) -> None:
@@ -63,8 +63,3 @@ class Logger:
             logging.getLogger(self.name).log(
                 level, message, *args, exc_info=exc_info, stacklevel=_CALLER
             )
-
-
-def logger_of(module: str) -> Logger:
-    """Return the logger of a module, by its `__name__`."""
-    return Logger(module)

@@ -90,7 +90,7 @@ def test_no_thread_waits_for_the_end() -> None:
         await stuck_with(pool, worker, 1)
         before = threading.active_count()
         draining = asyncio.create_task(pool.adrain(timeout=None))
-        await until_in_loop(lambda: dispatcher_of(pool).ending._callbacks)  # type: ignore[attr-defined]
+        await until_in_loop(lambda: dispatcher_of(pool).ending._callbacks)
         assert threading.active_count() == before
         worker.go.set()
         assert (await draining).finished
@@ -155,7 +155,7 @@ def test_a_task_that_is_cancelled_while_it_drains_cancels_the_pool_and_leaves_no
                 await pool.__aexit__(None, None, None)
 
         pool = mb.Pool(worker, on_dead_letter=lambda letter: dead.append(letter.message))
-        ending = dispatcher_of(pool).ending  # type: ignore[attr-defined]
+        ending = dispatcher_of(pool).ending
         await stuck_with(pool, worker, 1, 2)
         task = asyncio.create_task(end())
         await until_in_loop(lambda: ending._callbacks)
@@ -182,7 +182,7 @@ def test_several_tasks_of_several_loops_await_one_end() -> None:
         await stuck_with(pool, worker, 1)
         elsewhere = asyncio.create_task(asyncio.to_thread(lambda: run(drain())))
         here = [asyncio.create_task(drain()) for _ in range(2)]
-        ending = dispatcher_of(pool).ending  # type: ignore[attr-defined]
+        ending = dispatcher_of(pool).ending
         await until_in_loop(lambda: len(ending._callbacks) == 3)
         worker.go.set()
         return [*await asyncio.gather(*here), await elsewhere]

@@ -73,7 +73,7 @@ def test_tasks_that_wait_for_each_other_in_a_chain_all_end(executor: KeyedExecut
 def test_a_task_that_comes_when_all_threads_wait_gets_one(executor: KeyedExecutor) -> None:
     future: KeyedFuture[int] = KeyedFuture(table_of(executor).shard("b"), "b")
     waits = executor.submit_keyed("a", future.result)
-    until(lambda: blocked(table_of(executor).threads))  # type: ignore[attr-defined]
+    until(lambda: blocked(table_of(executor).threads))
 
     executor.submit_keyed("c", future.set_result, 3)
 
@@ -142,7 +142,7 @@ def test_a_task_whose_second_thread_was_refused_asks_for_it_again(
         return future.result() if wait == "result" else concurrent.futures.wait([future])
 
     waits = executor.submit_keyed("a", outer)
-    until(lambda: table_of(executor).threads._refused)  # type: ignore[attr-defined]
+    until(lambda: table_of(executor).threads._refused)
     refuses.clear()
 
     assert waits.result(DEADLINE)
@@ -167,7 +167,7 @@ def test_a_wait_for_futures_of_several_kinds_is_told_of_once(executor: KeyedExec
         own = executor.submit_keyed("a", outer)
         assert own.result(DEADLINE) == 4
 
-    assert blocked(table_of(executor).threads) == 0  # type: ignore[attr-defined]
+    assert blocked(table_of(executor).threads) == 0
 
 
 def test_a_thread_of_nobodys_gets_the_event_that_the_standard_library_has_made(
@@ -192,7 +192,7 @@ def test_a_wait_that_an_error_ends_counts_no_more(executor: KeyedExecutor, gate:
             two.submit_keyed("b", int).result(0.001)
 
         assert isinstance(two.submit_keyed("a", outer).exception(DEADLINE), TimeoutError)
-        assert blocked(table_of(two).threads) == 0  # type: ignore[attr-defined]
+        assert blocked(table_of(two).threads) == 0
         gate.open()
 
 

@@ -91,7 +91,7 @@ def test_a_wait_inside_a_wait_counts_one_thread_once() -> None:
 
         assert mb.call(pool.ref("a"), Do(nested)) == "outside"
         assert serving == ["inside"]
-        assert blocked(threads_of(pool)) == 0  # type: ignore[attr-defined]
+        assert blocked(threads_of(pool)) == 0
 
 
 def test_an_executor_has_no_more_threads_than_it_was_told() -> None:
@@ -211,4 +211,4 @@ def test_a_finalizers_wait_inside_another_one_leaves_that_one_counted(
         until(lambda: got)
 
     assert got == ["part"]
-    assert blocked(threads_of(pool)) == 0  # type: ignore[attr-defined]
+    assert blocked(threads_of(pool)) == 0

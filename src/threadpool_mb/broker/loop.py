@@ -24,7 +24,7 @@ from threadpool_mb.calls.unanswered import forget_locals
 from threadpool_mb.dead_letters import DeadLetterOffice, DeadLetterReason
 from threadpool_mb.errors import Cancelled, MailboxClosed, MailboxEmpty
 from threadpool_mb.forking import MADE_BEFORE_FORK, end_child, keep
-from threadpool_mb.logs import logger_of
+from threadpool_mb.logs import Logger
 from threadpool_mb.mailbox.kinds import own_mailbox
 from threadpool_mb.messages import Dispatch, Initialize
 from threadpool_mb.protocols import Mailbox
@@ -33,7 +33,7 @@ from threadpool_mb.values import MISSING
 
 __all__ = ["BrokerLoop"]
 
-_logger = logger_of(__name__)
+_logger = Logger(__name__)
 
 
 @final

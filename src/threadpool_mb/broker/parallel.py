@@ -19,7 +19,7 @@ next message, so that the mailbox fills and its senders feel it.
 
 import threading
 from collections.abc import Callable
-from typing import Any, Final, cast, final
+from typing import Any, Final, final
 
 from threadpool_mb.arguments import Deadline
 from threadpool_mb.broker.resources import Address, Resources
@@ -28,13 +28,13 @@ from threadpool_mb.errors import ThreadRefused
 from threadpool_mb.keyed.futures import KeyedFuture
 from threadpool_mb.keyed.table import Table
 from threadpool_mb.keyed.tasks import Task
-from threadpool_mb.logs import logger_of
+from threadpool_mb.logs import Logger
 from threadpool_mb.messages import Dispatch
 from threadpool_mb.values import Missing
 
 __all__ = ["ParallelHandling"]
 
-_logger = logger_of(__name__)
+_logger = Logger(__name__)
 
 
 @final
@@ -98,7 +98,7 @@ class ParallelHandling[K, W, R]:
                         "%s: the system starts no thread, it goes on alone", self._owner
                     )
                 self._alone = True
-                self._run(*_in_hand(address))
+                self._run(*self._in_hand(address))
                 return
         self._alone = False
         try:
@@ -117,7 +117,7 @@ class ParallelHandling[K, W, R]:
     def _task(self, address: Address[K, W]) -> Task:
         shard = self._table.shard(address.key)
         future: KeyedFuture[Any] = KeyedFuture(shard, address.key)
-        return Task(shard, address.key, future, self._run, _in_hand(address), None, None)
+        return Task(shard, address.key, future, self._run, self._in_hand(address), None, None)
 
     def stop(self) -> None:
         """Make dead letters of what is not handled yet, when its turn comes."""
@@ -151,15 +151,21 @@ class ParallelHandling[K, W, R]:
         """Return whether the thread is one of these."""
         return thread in self._table.threads
 
-    def _run(self, key: K, messages: list[W | Missing], initialize: bool) -> None:  # noqa: FBT001 - of the task
+    def _in_hand(
+        self, address: Address[K, W]
+    ) -> tuple[K, list[W | Missing], Callable[[K, Any], object]]:
+        """Return what `_run` is called with; see the module."""
+        resources = self._resources
+        handle = resources.dispatch if isinstance(address, Dispatch) else resources.initialize
+        return address.key, [address.message], handle
+
+    def _run(self, key: K, messages: list[W | Missing], handle: Callable[[K, Any], object]) -> None:
         """Handle the one message of the list; a task. Nobody reads what it raises."""
         try:
             if self._stopped:
                 self._resources.drop(key, messages.pop(), DeadLetterReason.POOL_CLOSED)
-            elif initialize:
-                self._resources.initialize(key, messages.pop())
             else:
-                self._resources.dispatch(key, cast("W", messages.pop()))
+                handle(key, messages.pop())
         except BaseException as error:  # noqa: BLE001 - `join` raises it
             self.stop()
             self._failed(error)
@@ -169,8 +175,3 @@ class ParallelHandling[K, W, R]:
     def _free(self) -> None:
         if self._room is not None:
             self._room.release()
-
-
-def _in_hand[K, W](address: Address[K, W]) -> tuple[K, list[W | Missing], bool]:
-    """Return what `_run` is called with; see the module."""
-    return address.key, [address.message], not isinstance(address, Dispatch)

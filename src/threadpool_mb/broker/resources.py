@@ -20,13 +20,13 @@ from threadpool_mb.broker.config import (
 )
 from threadpool_mb.calls.unanswered import forget_locals
 from threadpool_mb.dead_letters import DeadLetterOffice, DeadLetterReason, inform
-from threadpool_mb.logs import logger_of
+from threadpool_mb.logs import Logger
 from threadpool_mb.messages import Dispatch, Initialize
 from threadpool_mb.values import MISSING, Missing
 
 __all__ = ["Address", "Resources"]
 
-_logger = logger_of(__name__)
+_logger = Logger(__name__)
 
 type Address[K, W] = Initialize[K, W] | Dispatch[K, W]
 """What `demultiplex` returns: a message and its key."""

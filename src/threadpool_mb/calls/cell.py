@@ -29,7 +29,7 @@ from collections.abc import Callable
 from typing import Any, Final, cast
 
 from threadpool_mb.forking import remade_in_children
-from threadpool_mb.logs import logger_of
+from threadpool_mb.logs import Logger
 from threadpool_mb.numbers import CallId
 
 __all__ = [
@@ -44,7 +44,7 @@ __all__ = [
     "wake_before",
 ]
 
-_logger = logger_of(__name__)
+_logger = Logger(__name__)
 
 type Outcome = tuple[object, BaseException | None, bool]
 """The value, or the error; and whether it came out of the reply box."""

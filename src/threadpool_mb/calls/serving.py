@@ -13,13 +13,13 @@ from threadpool_mb.arguments import check_callable, describe
 from threadpool_mb.calls.handlers import Handler, Handlers, MethodTable, find_handler
 from threadpool_mb.calls.messages import Call, Cast, Request, answer_of
 from threadpool_mb.errors import DuplicateReply
-from threadpool_mb.logs import logger_of
+from threadpool_mb.logs import Logger
 from threadpool_mb.protocols import Mailbox
 from threadpool_mb.threads.here import here
 
 __all__ = ["AfterError", "serve", "server"]
 
-_logger = logger_of(__name__)
+_logger = Logger(__name__)
 
 type AfterError = Literal["continue", "stop"]
 """What a server does when a handler has raised: go on, or let the exception end it."""

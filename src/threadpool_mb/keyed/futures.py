@@ -32,13 +32,13 @@ from typing import Any, Final, Protocol, cast, final, override
 
 from threadpool_mb.arguments import NEVER, Deadline, describe
 from threadpool_mb.forking import MADE_BEFORE_FORK
-from threadpool_mb.logs import logger_of
+from threadpool_mb.logs import Logger
 from threadpool_mb.threads.waiting import Waiters, parked
 from threadpool_mb.values import Uncopied
 
 __all__ = ["KeyedFuture", "NoKey"]
 
-_logger = logger_of(__name__)
+_logger = Logger(__name__)
 
 # The words of `concurrent.futures`, which `wait` and `as_completed` compare with.
 _PENDING: Final = "PENDING"

@@ -15,13 +15,13 @@ from threadpool_mb.arguments import AT_ONCE, NEVER, Deadline, counted, some_keys
 from threadpool_mb.errors import ThreadRefused
 from threadpool_mb.forking import MADE_BEFORE_FORK, keep, remake
 from threadpool_mb.keyed.tasks import Shard, Task
-from threadpool_mb.logs import logger_of
+from threadpool_mb.logs import Logger
 from threadpool_mb.threads.latches import Ending, Latch
 from threadpool_mb.threads.shared import SharedThreads
 
 __all__ = ["Table"]
 
-_logger = logger_of(__name__)
+_logger = Logger(__name__)
 
 _SHARDS: Final = 64
 

@@ -38,13 +38,13 @@ from typing import Any, Final, NoReturn, Protocol, final
 
 from threadpool_mb.forking import keep
 from threadpool_mb.keyed.futures import KeyedFuture
-from threadpool_mb.logs import logger_of
+from threadpool_mb.logs import Logger
 from threadpool_mb.threads.shared import SharedThreads
 from threadpool_mb.values import MISSING, Missing
 
 __all__ = ["Owner", "Shard", "Task", "Withdrawn"]
 
-_logger = logger_of(__name__)
+_logger = Logger(__name__)
 
 _THROUGHPUT: Final = 64
 """The most tasks of a key in a turn."""

@@ -8,7 +8,7 @@ from threadpool_mb.arguments import Deadline, check_limit, check_timeout
 from threadpool_mb.errors import MailboxClosed, MailboxEmpty
 from threadpool_mb.line.adapting import OwnInput, adapted
 from threadpool_mb.line.slots import Slots
-from threadpool_mb.logs import logger_of
+from threadpool_mb.logs import Logger
 from threadpool_mb.mailbox.using import check_mailbox_config
 from threadpool_mb.protocols import (
     Input,
@@ -21,7 +21,7 @@ from threadpool_mb.values import MISSING, Missing
 
 __all__ = ["CatchAll", "CatchAllMailbox"]
 
-_logger = logger_of(__name__)
+_logger = Logger(__name__)
 
 _NOTHING_CAME: Final = "no message came within the timeout, or the wrapped mailbox raised"
 

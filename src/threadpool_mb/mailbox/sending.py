@@ -26,13 +26,13 @@ from threadpool_mb.dead_letters import inform
 from threadpool_mb.line.adapting import OwnInput
 from threadpool_mb.line.inlet import DONE, IDLE, Inlet, Marker, ending, refuse_in_child
 from threadpool_mb.line.slots import Slots, refuse
-from threadpool_mb.logs import logger_of
+from threadpool_mb.logs import Logger
 from threadpool_mb.protocols import Input
 from threadpool_mb.values import MISSING, Uncopied
 
 __all__ = ["MailboxInlet", "QueueInput", "Sending"]
 
-_logger = logger_of(__name__)
+_logger = Logger(__name__)
 
 
 @final

@@ -23,7 +23,7 @@ from threadpool_mb.arguments import AT_ONCE, Deadline, check_timeout, counted, s
 from threadpool_mb.dead_letters import DeadLetterOffice, DeadLetterReason
 from threadpool_mb.errors import ThreadRefused
 from threadpool_mb.forking import MADE_BEFORE_FORK, keep
-from threadpool_mb.logs import logger_of
+from threadpool_mb.logs import Logger
 from threadpool_mb.pool.ends import WorkerEnds
 from threadpool_mb.pool.incarnation import Incarnation, State
 from threadpool_mb.pool.reports import (
@@ -45,7 +45,7 @@ from threadpool_mb.values import MISSING
 
 __all__ = ["Dispatcher"]
 
-_logger = logger_of(__name__)
+_logger = Logger(__name__)
 
 type _Order = Literal["close", "grow"]
 

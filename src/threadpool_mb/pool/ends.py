@@ -18,7 +18,7 @@ from threadpool_mb.calls.unanswered import forget_locals, tell_watchers
 from threadpool_mb.dead_letters import DeadLetterReason
 from threadpool_mb.errors import MailboxClosed
 from threadpool_mb.forking import end_child, end_own_thread
-from threadpool_mb.logs import logger_of
+from threadpool_mb.logs import Logger
 from threadpool_mb.pool.incarnation import Incarnation
 from threadpool_mb.pool.reports import ExitCause, WorkerExit
 from threadpool_mb.pool.roster import Roster
@@ -26,7 +26,7 @@ from threadpool_mb.threads.here import here
 
 __all__ = ["WorkerEnds", "until_drained"]
 
-_logger = logger_of(__name__)
+_logger = Logger(__name__)
 
 
 @final

@@ -28,7 +28,7 @@ from threadpool_mb.errors import Cancelled
 from threadpool_mb.line.inlet import IDLE, Marker
 from threadpool_mb.line.lane import Lane
 from threadpool_mb.line.slots import Slots
-from threadpool_mb.logs import logger_of
+from threadpool_mb.logs import Logger
 from threadpool_mb.pool.incarnation import Incarnation
 from threadpool_mb.pool.reports import WorkerState
 from threadpool_mb.pool.workers import Ended, stop_cause
@@ -38,7 +38,7 @@ from threadpool_mb.values import MISSING, Missing
 
 __all__ = ["Common", "GeneratorFunction", "GeneratorLane"]
 
-_logger = logger_of(__name__)
+_logger = Logger(__name__)
 
 type _Failure = tuple[BaseException, object]
 """What a worker has raised, and the message that it had in hand, `MISSING` if it had none."""

@@ -10,13 +10,13 @@ from collections.abc import Callable, Iterable
 from typing import Final, final
 
 from threadpool_mb.dead_letters import DeadLetterReason
-from threadpool_mb.logs import logger_of
+from threadpool_mb.logs import Logger
 from threadpool_mb.pool.incarnation import Incarnation
 from threadpool_mb.pool.roster import Roster
 
 __all__ = ["Telling"]
 
-_logger = logger_of(__name__)
+_logger = Logger(__name__)
 
 
 @final

@@ -15,12 +15,12 @@ from typing import Final, Protocol
 
 from threadpool_mb.arguments import AT_ONCE, Deadline
 from threadpool_mb.forking import begin_to_log, in_children, log_in_child, remade_in_children
-from threadpool_mb.logs import logger_of
+from threadpool_mb.logs import Logger
 from threadpool_mb.threads.launching import new_thread
 
 __all__ = ["Owner", "close_at_exit"]
 
-_logger = logger_of(__name__)
+_logger = Logger(__name__)
 
 _PATIENCE: Final = 5.0
 """Seconds that the exit is held up until a line says by what."""

@@ -40,7 +40,7 @@ from threadpool_mb.arguments import Deadline
 from threadpool_mb.errors import ThreadRefused
 from threadpool_mb.forking import remake
 from threadpool_mb.interrupts import after
-from threadpool_mb.logs import logger_of
+from threadpool_mb.logs import Logger
 from threadpool_mb.threads.counting import ThreadCount
 from threadpool_mb.threads.here import here
 from threadpool_mb.threads.launching import Launches, new_thread
@@ -49,7 +49,7 @@ from threadpool_mb.threads.waiting import get_patiently
 
 __all__ = ["SharedThreads"]
 
-_logger = logger_of(__name__)
+_logger = Logger(__name__)
 
 
 def _numbered(name: str, count: int) -> str:
