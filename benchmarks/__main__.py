@@ -14,6 +14,7 @@ from typing import Final
 
 from benchmarks import machine, tables
 from benchmarks.catalog import WORKLOADS, description
+from benchmarks.peers import installed
 from benchmarks.report.page import page
 from benchmarks.results import Run, WorkloadResult, load
 
@@ -57,7 +58,7 @@ def _run(words: Sequence[str]) -> int:
     if arguments.rounds < 1 or arguments.scale <= 0:
         parser.error("there must be a round at least, and something to do")
 
-    facts = machine.facts("threadpool_mb", "pykka")
+    facts = machine.facts("threadpool_mb", "pykka") | installed.facts()
     print("\n".join(f"{name}: {value}" for name, value in facts.items()))
     results, failed = _measure(
         arguments.workloads or list(WORKLOADS), arguments.rounds, arguments.scale

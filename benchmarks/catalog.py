@@ -12,6 +12,7 @@ from benchmarks.workloads.cpu import cpu
 from benchmarks.workloads.crowded import crowded
 from benchmarks.workloads.dispatching import dispatch
 from benchmarks.workloads.executor import executor
+from benchmarks.workloads.growth import growth
 from benchmarks.workloads.isolation import isolation
 from benchmarks.workloads.lifecycle import lifecycle
 from benchmarks.workloads.mailboxes import mailboxes
@@ -39,6 +40,7 @@ WORKLOADS: Final[dict[str, Workload]] = {
         crowded,
         dispatch,
         threads,
+        growth,
     )
 }
 

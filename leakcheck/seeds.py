@@ -44,7 +44,7 @@ def _some(keep: Callable[..., object]) -> Callable[..., None]:
 
 
 def _worker_record() -> None:
-    _after(Roster, "end", _some(lambda _roster, incarnation: _kept.append(incarnation)))
+    _after(Roster, "enter", _some(lambda _roster, incarnation: _kept.append(incarnation)))
 
 
 def _mailbox() -> None:
@@ -66,7 +66,7 @@ def _pool_dict() -> None:
     def remember(roster: Any, incarnation: Any, **_: object) -> None:  # noqa: ANN401 - see above
         roster._leaving[f"left {incarnation.number}"] = None  # noqa: SLF001 - that is the leak
 
-    _after(Roster, "end", remember)
+    _after(Roster, "enter", remember)
 
 
 SEEDS: Final[dict[str, Callable[[], None]]] = {

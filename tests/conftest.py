@@ -40,6 +40,8 @@ SAME_EVERYWHERE: Final = (
 data; of texts; and of tools that only compute. tox runs them once."""
 
 ON_TWO_BUILDS: Final = (
+    "benchmarks/test_growth",
+    "benchmarks/test_peers",
     "benchmarks/test_workloads",
     "demo/test_command",
     "leakcheck/test_culprits",

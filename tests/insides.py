@@ -9,6 +9,7 @@ from threadpool_mb.keyed.views import KeyView
 from threadpool_mb.pool.dispatcher import Dispatcher
 from threadpool_mb.pool.incarnation import Incarnation
 from threadpool_mb.pool.roster import Roster
+from threadpool_mb.pool.routes import find
 from threadpool_mb.threads.shared import SharedThreads
 from threadpool_mb.threads.turns import ReadyTurns
 
@@ -25,7 +26,7 @@ def roster_of(pool: Pool[Any, Any]) -> Roster[Any, Any]:
 
 def worker_of(pool: Pool[Any, Any], key: object) -> Incarnation[Any, Any] | None:
     """Return the worker that gets a key's messages."""
-    return pool._find(key)
+    return find(pool._routes, key)
 
 
 def loop_of(broker: Broker[Any, Any, Any, Any]) -> BrokerLoop[Any, Any, Any, Any]:

@@ -14,30 +14,30 @@ class HandWrittenIdeal[K: Hashable, M]:
 
     def __init__(self, worker: Callable[[K], Generator[None, M]], threads: int) -> None:
         self._worker: Final = worker
-        self._queues: Final[list[queue.SimpleQueue[Any]]] = [
+        self.queues: Final[list[queue.SimpleQueue[Any]]] = [
             queue.SimpleQueue() for _ in range(threads)
         ]
         self._threads: Final = [
             threading.Thread(target=self._run, args=(messages.get,), daemon=True)
-            for messages in self._queues
+            for messages in self.queues
         ]
         for thread in self._threads:
             thread.start()
 
     def start(self, key: K) -> None:
         """Start a key's generator, on its thread."""
-        queues = self._queues
+        queues = self.queues
         queues[hash(key) % len(queues)].put((key, None))
 
     def send(self, key: K, messages: Iterable[M]) -> None:
         """Send messages to a key, one after the other."""
-        queues = self._queues
+        queues = self.queues
         for message in messages:
             queues[hash(key) % len(queues)].put((key, message))
 
     def close(self) -> None:
         """End the threads."""
-        for messages in self._queues:
+        for messages in self.queues:
             messages.put(None)
         for thread in self._threads:
             thread.join()

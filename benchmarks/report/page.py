@@ -2,7 +2,7 @@
 
 import dataclasses
 import statistics
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 from typing import Final
 
@@ -23,8 +23,15 @@ round. A bar is the median over the rounds; its whisker goes from the lowest to 
 are taken round by round, and 2 × is always twice as good; those in the plots are to the best peer.
 Every run checked that each message was handled once, and in order where order is promised."""
 
-COLOURS: Final = {Role.OURS: (0, 1), Role.PEER: (2, 3), Role.IDEAL: (3,), Role.DESIGN: (2,)}
+COLOURS: Final = {
+    Role.OURS: (0, 1),
+    Role.PEER: (2, 3, 5, 7, 8, 9, 6),
+    Role.IDEAL: (4,),
+    Role.DESIGN: (2,),
+}
 """Numbers of the classes of lines, in turn."""
+CROWDED: Final = 8
+"""Lines from which on each run has a plot of its own."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -128,7 +135,7 @@ def _overview(sections: dict[str, dict[str, WorkloadResult]]) -> str:
         for shown in _shown(workloads):
             ratios = [_best_ratio(shown.runs.get(label)) for label in labels]
             rows.append([name, shown.any.title, *ratios])
-    head = ["workload", "best of ours, times as good as the best peer", *labels]
+    head = ["workload", "best of ours, times as good as the best peer, which is named", *labels]
     return text_table(head, rows, "overview")
 
 
@@ -138,7 +145,7 @@ def _best_ratio(comparison: Comparison | None) -> str:
     best, other = comparison.best(Role.OURS), comparison.best(Role.PEER)
     if best is None or other is None:
         return "–"
-    return spread(comparison.ratios(best.name, other.name))
+    return f"{spread(comparison.ratios(best.name, other.name))}, {other.name}"
 
 
 def _section(name: str, workloads: dict[str, WorkloadResult]) -> str:
@@ -213,7 +220,7 @@ def _bars(shown: _Shown) -> str:
         mark=one.published,
         mark_name=one.published_name,
     )
-    return f"<figure>{plot}</figure>"
+    return f'<figure class="plot">{plot}</figure>'
 
 
 def _note(comparison: Comparison, figures: Figures) -> str:
@@ -225,7 +232,11 @@ def _note(comparison: Comparison, figures: Figures) -> str:
     return "" if ratio is None else f"  ({number(ratio.median)} ×)"
 
 
-def _lines(title: str, some: Sequence[_Shown]) -> str:
+def _lines(series: str, some: Sequence[_Shown]) -> str:
+    """Draw a series: contenders as lines, with the medians in a table below.
+
+    All runs are in one plot, told apart by dashes, or each has its own, on the same scale.
+    """
     names = list(dict.fromkeys(name for shown in some for name in shown.names()))
     labels = list(dict.fromkeys(label for shown in some for label in shown.runs))
     found: dict[tuple[str, str], list[tuple[float, Figures]]] = {}
@@ -233,23 +244,51 @@ def _lines(title: str, some: Sequence[_Shown]) -> str:
         for name in names:
             for label, comparison, figures in shown.figures(name):
                 found.setdefault((name, label), []).append((comparison.x, figures))
-    used: dict[Role, int] = dict.fromkeys(Role, 0)
-    colours: dict[str, int] = {}
-    drawn = []
+    spreads = [figures.spread for points in found.values() for _, figures in points]
+    span = (min(one.lowest for one in spreads), max(one.highest for one in spreads))
+    apart = len(labels) > 1 and len(found) >= CROWDED
+    colours = _colours(found)
+    drawn: dict[str, list[Line]] = {}
     for (name, label), points in found.items():
-        role = points[0][1].role
-        if name not in colours:
-            colours[name] = COLOURS[role][used[role] % len(COLOURS[role])]
-            used[role] += 1
-        called = f"{name}, {label}" if len(labels) > 1 else name
-        spreads = tuple((x, figures.spread) for x, figures in points)
-        drawn.append(Line(called, colours[name], labels.index(label) % 4, spreads))
-    one = some[0].any
+        called = f"{name}, {label}" if len(labels) > 1 and not apart else name
+        dash = 0 if apart else labels.index(label) % 4
+        line = Line(called, colours[name], dash, tuple((x, one.spread) for x, one in points))
+        drawn.setdefault(label if apart else "", []).append(line)
+    return "".join(
+        _lines_of_one(f"{series}, {label}" if label else series, label, some[0].any, group, span)
+        for label, group in drawn.items()
+    )
+
+
+def _lines_of_one(
+    title: str, run: str, one: Comparison, drawn: Sequence[Line], span: tuple[float, float]
+) -> str:
+    """Draw one plot of a series, of one run or of all."""
     better = "higher is better" if one.higher_is_better else "lower is better"
-    plot = lines(title, f"{one.unit}, {better}", one.x_label, drawn)
+    plot = lines(title, f"{one.unit}, {better}", one.x_label, drawn, span=span)
     legend = "".join(
         '<span><svg viewBox="0 0 28 12"><line x1="0" y1="6" x2="28" y2="6"'
         f' class="line c{line.colour} d{line.dash}"></line></svg>{escape(line.label)}</span>'
         for line in drawn
     )
-    return f'<figure>{plot}<figcaption class="legend">{legend}</figcaption></figure>'
+    places = sorted({x for line in drawn for x, _ in line.points})
+    head = [f"{one.unit}, by {one.x_label}", *(f"{x:,.0f}" for x in places)]
+    rows = []
+    for line in drawn:
+        medians = {x: number(found.median) for x, found in line.points}
+        rows.append([line.label, *(medians.get(x, "–") for x in places)])
+    head_of_run = f'<p class="run soft">{escape(run)}</p>' if run else ""
+    figure = f'<figure class="plot">{plot}<figcaption class="legend">{legend}</figcaption></figure>'
+    return f"{head_of_run}{figure}{text_table(head, rows)}"
+
+
+def _colours(found: Mapping[tuple[str, str], Sequence[tuple[float, Figures]]]) -> dict[str, int]:
+    """Return the number of each contender's colour, which is the same in all runs."""
+    used: dict[Role, int] = dict.fromkeys(Role, 0)
+    colours: dict[str, int] = {}
+    for (name, _), points in found.items():
+        if name not in colours:
+            role = points[0][1].role
+            colours[name] = COLOURS[role][used[role] % len(COLOURS[role])]
+            used[role] += 1
+    return colours

@@ -21,7 +21,9 @@ VALUES: Final = 130
 BAR: Final = 15
 ROW: Final = 21
 LINES_HEIGHT: Final = 340
-WIDE: Final = 20.0
+LEFT: Final = 80
+"""Pixels for the figures at the left of lines."""
+WIDE: Final = 16.0
 """From this ratio of the largest to the smallest on, a scale is logarithmic."""
 MANY: Final = 12
 """Places of points; if there are more, ticks stand at round numbers, and points are small."""
@@ -63,6 +65,11 @@ def ticks(highest: float) -> list[float]:
 def _log_ticks(lowest: float, highest: float) -> list[float]:
     first, last = math.floor(math.log10(lowest)), math.ceil(math.log10(highest))
     return [10.0**power for power in range(first, last + 1)]
+
+
+def _round(tick: float) -> str:
+    """Return a round number in full: a million is no 1e+06."""
+    return f"{tick:,.9g}"
 
 
 def _text(x: float, y: float, text: str, kind: str) -> str:
@@ -121,7 +128,7 @@ def bars(
     for tick in ticks(highest):
         kind = "axis" if tick == 0 else "grid"
         grid.append(_stroke(place(tick), top, place(tick), y, kind))
-        grid.append(_text(place(tick), y + 14, f"{tick:,g}", "tick middle"))
+        grid.append(_text(place(tick), y + 14, _round(tick), "tick middle"))
     grid.append(_text(LABELS, y + 29, unit, "tick"))
     if mark is not None:
         grid.append(_stroke(place(mark), top - 4, place(mark), y, "mark"))
@@ -153,16 +160,27 @@ def _bar(bar: Bar, y: float, place: Callable[[float], float], *, several: bool) 
 
 
 class Place:
-    """Turns values of one axis into pixels; logarithmic if the values lie far apart."""
+    """Turns values of one axis into pixels; logarithmic if the values lie far apart.
+
+    A logarithmic axis goes from one power of 10 to another, or is `exact`: as far as the values do.
+    """
 
     def __init__(
-        self, values: Sequence[float], first: float, last: float, *, linear: bool = False
+        self,
+        values: Sequence[float],
+        first: float,
+        last: float,
+        *,
+        linear: bool = False,
+        exact: bool = False,
     ) -> None:
         lowest, highest = min(values), max(values)
         self.logarithmic: Final = not linear and lowest > 0 and highest / lowest >= WIDE
         if self.logarithmic:
             self.ticks = _log_ticks(lowest, highest)
-            self._from, self._to = math.log10(self.ticks[0]), math.log10(self.ticks[-1])
+            ends = (lowest, highest) if exact else (self.ticks[0], self.ticks[-1])
+            self._from, self._to = map(math.log10, ends)
+            self.ticks = [tick for tick in self.ticks if ends[0] <= tick <= ends[1]]
         else:
             self.ticks = ticks(max(highest, -lowest) or 1.0)
             self._from, self._to = min(lowest, 0.0), max(highest, 0.0)
@@ -188,6 +206,7 @@ def lines(
     width: int = WIDTH,
     height: int = LINES_HEIGHT,
     linear: bool = False,
+    span: Sequence[float] = (),
     marks: Mapping[str, float] | None = None,
 ) -> str:
     """Draw lines through medians, with a whisker at each point.
@@ -200,30 +219,35 @@ def lines(
         width: pixels.
         height: pixels.
         linear: whether both scales are to be, however far apart the values lie.
+        span: values that the scale upwards has room for beside those of the lines.
         marks: where lines are drawn across all of the plot, by what they are called.
     """
     marks = marks or {}
     points = [point for line in some for point in line.points]
     places = sorted({x for x, _ in points})
     many = len(places) > MANY
-    across = Place(places, 70, width - 30, linear=linear)
+    across = Place(places, LEFT, width - 30, linear=linear, exact=True)
     up = Place(
-        [*(v for _, spread in points for v in (spread.lowest, spread.highest)), *marks.values()],
+        [
+            *(v for _, spread in points for v in (spread.lowest, spread.highest)),
+            *marks.values(),
+            *span,
+        ],
         height - 44,
         26,
         linear=linear,
     )
     parts = [_text(0, 12, unit + (", logarithmic" if up.logarithmic else ""), "tick")]
     for tick in up.ticks:
-        parts.append(_stroke(70, up(tick), width - 20, up(tick), "grid"))
-        parts.append(_text(62, up(tick) + 4, f"{tick:,g}", "tick end"))
+        parts.append(_stroke(LEFT, up(tick), width - 20, up(tick), "grid"))
+        parts.append(_text(LEFT - 8, up(tick) + 4, _round(tick), "tick end"))
     for x in across.ticks if many else places:
         parts.append(_stroke(across(x), height - 44, across(x), height - 39, "axis"))
         parts.append(_text(across(x), height - 25, f"{x:,.0f}", "tick middle"))
     scale = ", logarithmic" if across.logarithmic else ""
     parts.append(_text(width - 30, height - 6, x_label + scale, "tick end"))
     for name, value in marks.items():
-        parts.append(_stroke(70, up(value), width - 20, up(value), "mark"))
+        parts.append(_stroke(LEFT, up(value), width - 20, up(value), "mark"))
         parts.append(_text(width - 22, up(value) + 13, name, "tick end"))
     parts.extend(_line(line, across, up, small=many) for line in some)
     return _svg(height, title, parts, width)

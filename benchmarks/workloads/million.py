@@ -1,31 +1,21 @@
 """A million keys: what they cost in time and memory."""
 
-import json
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Final
 
 from benchmarks.machine import cores
 from benchmarks.measuring import Entry, ideal, measure, ours, peer, scaled, tabulate
 from benchmarks.memory import Usage
+from benchmarks.processes import run_module
 from benchmarks.results import Comparison
 
 KEYS: Final = 1_000_000
-CHECKOUT: Final = Path(__file__).parents[2]
 MIB: Final = 2**20
-LONGEST: Final = 600.0
-"""Seconds after which a process is held to be stuck."""
 
 
 def in_process(kind: str, count: int) -> Usage:
     """Run `benchmarks.memory` in a process of its own."""
-    command = [sys.executable, "-m", "benchmarks.memory", kind, str(count)]
-    ended = subprocess.run(  # noqa: S603 - ourselves
-        command, cwd=CHECKOUT, stdout=subprocess.PIPE, check=True, text=True, timeout=LONGEST
-    )
-    return Usage(**json.loads(ended.stdout))
+    return Usage(**run_module("benchmarks.memory", kind, str(count)))
 
 
 def _used_once(count: int, rounds: int) -> Iterator[Comparison]:

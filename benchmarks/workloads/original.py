@@ -1,15 +1,20 @@
 """The Haskell original's pool benchmark: `src-benchmark/Main.hs` of rio-process-pool."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from time import perf_counter
 from typing import Final, Protocol
 
 import threadpool_mb as mb
 from benchmarks.machine import cores
-from benchmarks.measuring import compare, ideal, ours, peer, scaled
+from benchmarks.measuring import Entry, compare, ideal, ours, peer, scaled
+from benchmarks.peers import tonio_tasks
 from benchmarks.peers.actors import ActorPerKey
+from benchmarks.peers.casty_actors import Actors
+from benchmarks.peers.grains import Grains
 from benchmarks.peers.ideal import HandWrittenIdeal
+from benchmarks.peers.installed import CASTY, NIGRAINS, TONIO
+from benchmarks.peers.one_loop import LoopOnThread, OneLoop
 from benchmarks.peers.sharded import ShardedExecutors
 from benchmarks.peers.thread_per_key import ThreadPerKey
 from benchmarks.receivers import Handle, Numbered, Receivers
@@ -30,6 +35,16 @@ class Contender(Protocol):
 
     def send(self, key: int, messages: Iterable[Numbered], /) -> object:
         """Send messages to the receiver of a key, one after the other."""
+
+    def close(self) -> object:
+        """Let all threads end."""
+
+
+class SendsItself(Protocol):
+    """A loop or a runtime whose sender is a coroutine on it."""
+
+    def round(self, keys: range, messages: Sequence[Numbered], /) -> object:
+        """Start the receivers of keys, send each the messages, and wait until all have ended."""
 
     def close(self) -> object:
         """Let all threads end."""
@@ -121,21 +136,83 @@ class _Sharded:
 
 def run(make: Callable[[Receivers[int]], Contender], messages: int, receivers: int) -> float:
     """Send `messages` to each of `receivers`, key by key; return the seconds of both rounds."""
+
+    def from_here(contender: Contender, keys: range, some: Sequence[Numbered]) -> None:
+        for key in keys:
+            contender.start(key)
+        for key in keys:
+            contender.send(key, some)
+
+    return _run(make, from_here, messages, receivers)
+
+
+def run_itself(
+    make: Callable[[Receivers[int]], SendsItself], messages: int, receivers: int
+) -> float:
+    """Do the same with a sender that is a coroutine of the contender."""
+
+    def from_within(contender: SendsItself, keys: range, some: Sequence[Numbered]) -> None:
+        contender.round(keys, some)
+
+    return _run(make, from_within, messages, receivers)
+
+
+def _run[C: (Contender, SendsItself)](
+    make: Callable[[Receivers[int]], C],
+    send: Callable[[C, range, Sequence[Numbered]], None],
+    messages: int,
+    receivers: int,
+) -> float:
     signals = Receivers[int](messages)
     start = perf_counter()
     contender = make(signals)
     for number in range(ROUNDS):
         keys = range(receivers * number, receivers * (number + 1))
-        some = [make_message(i) for i in range(messages)]
-        for key in keys:
-            contender.start(key)
-        for key in keys:
-            contender.send(key, some)
+        send(contender, keys, [make_message(i) for i in range(messages)])
         signals.wait_for(keys)
     took = perf_counter() - start
     contender.close()
     signals.check_end()
     return took
+
+
+def coroutines(messages: int, receivers: int) -> list[Entry[float]]:
+    """Return the peers whose receivers are coroutines, as far as they are installed here."""
+    cell = (messages, receivers)
+    if TONIO.module:
+        tonio_tasks.runtime()  # before the clock: a process can make it only once
+    return [
+        peer(
+            "asyncio, a task per key, sender on the loop",
+            run_itself,
+            lambda r: OneLoop(r.handle),
+            *cell,
+        ),
+        peer(
+            "asyncio, a task per key, sender a thread",
+            run,
+            lambda r: LoopOnThread(r.handle),
+            *cell,
+        ),
+        *TONIO.select(
+            peer(
+                "TonIO, a task per key, sender a task",
+                run_itself,
+                lambda r: tonio_tasks.TasksInRuntime(r.handle),
+                *cell,
+            ),
+            peer(
+                "TonIO, a task per key, sender a thread",
+                run,
+                lambda r: tonio_tasks.TasksFromOutside(r.handle),
+                *cell,
+            ),
+        ),
+        *NIGRAINS.select(
+            peer("nigrains, a call each", run_itself, lambda r: Grains(r.handle), *cell)
+        ),
+        *CASTY.select(peer("casty, serialised", run_itself, lambda r: Actors(r.handle), *cell)),
+    ]
 
 
 def original(rounds: int, scale: float) -> Iterator[Comparison]:
@@ -145,7 +222,9 @@ def original(rounds: int, scale: float) -> Iterator[Comparison]:
     before the next key) and waits until every receiver has said that it got the last one. Timed
     from the making of the pool until then. The published figures are the original's own, from its
     authors' machine. Who shares threads has as many as there are cores. `ThreadPoolExecutor` alone
-    keeps no order; it is let off checking it.
+    keeps no order; it is let off checking it. With the sender on the loop, asyncio has one thread
+    for all; so has nigrains, where each message is a call that is waited for. TonIO's runtime is
+    made before the clock starts, as a process can make it only once. casty takes messages as text.
     """
     threads = cores()
     for (messages, many), published in PUBLISHED.items():
@@ -168,6 +247,7 @@ def original(rounds: int, scale: float) -> Iterator[Comparison]:
                 *cell,
             ),
             peer("Pykka, an actor per key", run, lambda r: ActorPerKey(r.handle), *cell),
+            *coroutines(*cell),
             ideal(
                 f"ideal by hand, {threads} threads",
                 run,

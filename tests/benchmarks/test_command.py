@@ -7,6 +7,7 @@ import pytest
 
 from benchmarks import __main__ as command
 from benchmarks.machine import build
+from benchmarks.peers import installed
 from benchmarks.results import Comparison, Run
 from tests.benchmarks.samples import comparison, run
 
@@ -39,6 +40,19 @@ def test_a_run_writes_one_json_and_one_page_and_prints_its_tables(
     assert written.workloads[0].description == "Does nothing, in rounds."
     assert "3 rounds, scale 0.5" in capsys.readouterr().out
     assert "3 rounds, scale 0.5" in (tmp_path / f"{build()}.html").read_text("utf-8")
+
+
+def test_a_run_tells_which_peers_it_leaves_out(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    missing = installed.find("nowhere", "no_such_package", needs="CPython 4")
+    monkeypatch.setattr(installed, "PACKAGES", (missing,))
+
+    command.main(["one", "--output", str(tmp_path)])
+
+    written = Run.from_json((tmp_path / f"{build()}.json").read_text("utf-8"))
+    assert f"nowhere: {missing.fact()}\n" in capsys.readouterr().out
+    assert written.facts["nowhere"] == missing.fact()
 
 
 def test_a_workload_that_fails_is_told_and_does_not_cost_the_others_figures(

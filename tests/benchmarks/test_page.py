@@ -8,8 +8,8 @@ import pytest
 
 from benchmarks.report.page import page
 from benchmarks.report.plots import ticks
-from benchmarks.results import Run
-from tests.benchmarks.samples import comparison, run
+from benchmarks.results import Comparison, Run
+from tests.benchmarks.samples import OURS, PEER, comparison, run
 
 RUNS = {
     "one": [run()],
@@ -74,8 +74,39 @@ def test_a_comparison_is_drawn_with_a_bar_and_a_whisker_for_each_contender() -> 
 def test_the_points_of_a_series_are_drawn_as_lines() -> None:
     root = _parse(RUNS["two"])
 
-    svg = next(one for one in root.iter("svg") if one.get("aria-label") == "growth")
-    assert len(list(svg.iter("circle"))) == 2 * 5 * 2
+    for label in ("3.13.5t", "3.14.4t"):
+        svg = next(one for one in root.iter("svg") if one.get("aria-label") == f"growth, {label}")
+        assert len(list(svg.iter("circle"))) == 5 * 2
+
+
+def test_what_a_line_plot_shows_stands_in_a_table_below() -> None:
+    rows = [[cell.text for cell in row] for row in _parse([run()]).iter("tr")]
+
+    assert ["ms, by keys", "1", "1,000"] in rows
+    assert ["Pool <ours>", "2.00", "2.00"] in rows
+    assert ["ideal", "1.00", "1.00"] in rows
+
+
+def test_where_there_are_few_lines_the_runs_share_a_plot() -> None:
+    root = _parse([_few("3.13.5t"), _few("3.14.4t")])
+
+    svg = next(one for one in root.iter("svg") if one.get("aria-label") == "few")
+    assert len(list(svg.iter("circle"))) == 2 * 2 * 2
+    assert ["Pool <ours>, 3.14.4t", "2.00", "2.00"] in [
+        [cell.text for cell in row] for row in root.iter("tr")
+    ]
+
+
+def _few(build: str) -> Run:
+    points = [
+        Comparison(f"few at {x}", "ms", (OURS, PEER), series="few", x=x, x_label="keys")
+        for x in (1, 10)
+    ]
+    return run(build, *points)
+
+
+def test_the_overview_names_the_best_peer() -> None:
+    assert "5.00 (2.50 … 10.0), peer" in _texts(_parse([run()]))
 
 
 def test_several_runs_stand_side_by_side_with_the_ratios_of_the_builds() -> None:

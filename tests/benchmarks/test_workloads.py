@@ -7,10 +7,12 @@ import pytest
 
 from benchmarks import measuring, memory
 from benchmarks.catalog import WORKLOADS, description
+from benchmarks.growth import life
+from benchmarks.growth.flooding import Flood
 from benchmarks.machine import facts
 from benchmarks.memory import KINDS, Usage
 from benchmarks.results import Role
-from benchmarks.workloads import confluent, million, original
+from benchmarks.workloads import confluent, growth, million, original
 from benchmarks.workloads.isolation import Latencies
 
 SCALE = 0.002
@@ -18,11 +20,16 @@ SCALE = 0.002
 
 @pytest.fixture
 def _in_short(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Leave out what takes long: new processes, and collecting the garbage of all tests."""
+    """Leave out what takes long: new processes, long curves, and the garbage of all tests."""
     monkeypatch.setattr(million, "in_process", lambda kind, count: KINDS[kind](count))
+    monkeypatch.setattr(growth, "live_in_process", lambda kind, n: life.live(life.KINDS[kind], n))
+    monkeypatch.setattr(growth, "flood_in_process", Flood.run)
+    for places in ("LIVING", "SENDERS", "KEYS", "THREADS"):
+        monkeypatch.setattr(growth, places, getattr(growth, places)[:2])
     nothing = types.SimpleNamespace(collect=int)
     monkeypatch.setattr(measuring, "gc", nothing)
     monkeypatch.setattr(memory, "gc", nothing)
+    monkeypatch.setattr(life, "gc", nothing)
 
 
 @pytest.mark.usefixtures("_in_short")
@@ -51,6 +58,17 @@ def test_a_million_keys_are_made_in_a_process_of_its_own() -> None:
 
     assert isinstance(usage, Usage)
     assert usage.during >= usage.before > 0
+
+
+def test_keys_live_in_a_process_of_their_own() -> None:
+    lived = growth.live_in_process("pool", 10)
+
+    assert lived.idle > 0
+    assert min(lived.start, lived.dispatch, lived.stats or 0, lived.end) > 0
+
+
+def test_a_flood_is_in_a_process_of_its_own() -> None:
+    assert growth.flood_in_process(Flood("pool", 3, 10, senders=2)) > 0
 
 
 def test_the_original_s_messages_have_its_shape() -> None:

@@ -17,7 +17,7 @@ SECONDS = 0.5
 
 LEAKS = {
     # The scenario, the assertions that have to fail, and what has to be named.
-    "worker-record": ("original", {"objects", "blocks"}, "Incarnation is held by"),
+    "worker-record": ("original", {"objects", "blocks"}, "GeneratorLane is held by"),
     "mailbox": ("mailboxes", {"objects", "blocks"}, "QueueMailbox is held by"),
     "thread": ("pools", {"threads"}, "× left-behind"),
     "reply-box": ("calls", {"objects", "blocks"}, "ReplyBox is held by"),

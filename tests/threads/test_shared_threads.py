@@ -13,7 +13,6 @@ from tests.points import interrupted_at_each_point
 from tests.pool.witness import Gate
 from threadpool_mb import ThreadRefused
 from threadpool_mb.arguments import Deadline
-from threadpool_mb.line.inlet import IDLE
 from threadpool_mb.line.lane import Lane
 from threadpool_mb.threads.shared import SharedThreads
 from threadpool_mb.threads.turns import ServingThread
@@ -276,8 +275,7 @@ def test_who_is_interrupted_while_a_turn_is_scheduled_has_asked_for_a_thread(of:
     class IdleLane(Lane[None]):
         def __init__(self, threads: SharedThreads) -> None:
             super().__init__(threads, None)
-            self.unattended = IDLE
-            self._busy.release()
+            self._let_go()
 
     def prepare() -> SharedThreads:
         threads = SharedThreads("t", 1, lambda: asked.append(threads))

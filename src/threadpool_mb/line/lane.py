@@ -11,7 +11,8 @@ they came. A lane that holds messages is scheduled or runs, once it has begun. I
 
 The words: a lane is *busy* while its lock is held. A sender wakes an idle lane by scheduling it.
 Only the thread that holds the lock writes `unattended`. A lane is born busy: it begins when its
-owner schedules it first.
+owner schedules it first. The lock is made at the first (a), unlocked, which is (b): no thread has
+read `IDLE` before, and only then does it look for the lock. So a lane that never idles needs none.
 
 The interleaving that must not lose a wake-up is that of an inlet, with the lock added. The sender
 is (1) to (3), the thread at the end of a turn is (a) to (d):
@@ -37,7 +38,7 @@ of each inlet; the lock is never released after it.
 
 import queue
 import threading
-from typing import Final, override
+from typing import Any, Final, override
 
 from threadpool_mb.line.inlet import DONE, IDLE, PUT, TAKEN, Inlet, ending
 from threadpool_mb.line.slots import Slots
@@ -72,8 +73,10 @@ class Lane[M](queue.SimpleQueue[M], Inlet[M]):
     )
 
     # Said again for `pyright --verifytypes`: what a subclass sets, it is to give a type.
+    cancelled: bool
     closed: bool
     marked: int
+    slots: Slots | None
     unattended: int
 
     def __init__(
@@ -83,12 +86,14 @@ class Lane[M](queue.SimpleQueue[M], Inlet[M]):
     ) -> None:
         """Make an empty lane that is busy until it was scheduled and has had a turn."""
         if _INIT_MAKES_QUEUE:
-            super().__init__()
-        self._open(slots)
+            queue.SimpleQueue.__init__(self)  # pyright: ignore[reportUnknownMemberType]
+        # `_open`, written out: a lane is born with each worker.
+        self.slots = slots
+        self.closed = self.cancelled = False
+        self.marked = self.unattended = 0
         self._threads: Final = threads
-        self._busy: Final = threading.Lock()
-        self._busy.acquire()
-        self.cancelled: bool = False
+        # Made by the thread that lets go of the lane first: until then only that thread has it.
+        self._busy: threading.Lock | None = None
 
     @override
     def attend(self) -> None:
@@ -98,10 +103,11 @@ class Lane[M](queue.SimpleQueue[M], Inlet[M]):
             return
         threads = self._threads
         put = threads.put
+        busy: Any = self._busy  # an idle lane has one
         # `interrupts.trying`, written out: calling it would take a tenth of the time that it takes
         # to wake a lane (70 of 660 ns on 3.14t). An interrupt comes before the lock is tried, or
         # after `put`: the lane is scheduled.
-        for got in map(self._busy.acquire, (False,)):
+        for got in map(busy.acquire, (False,)):
             if got:
                 try:
                     self.unattended = 0
@@ -146,6 +152,21 @@ class Lane[M](queue.SimpleQueue[M], Inlet[M]):
         self.finish()
         self.sweep()
 
+    def end_if_empty(self) -> bool:
+        """Take no more messages, if none is left; see `WorkerMailbox.end_if_empty`.
+
+        For the thread that holds the lock. It is `shut`, without the marker, and `finish`: no
+        receiver is to find the marker, and nobody else writes `DONE`. A message that was put before
+        is found by the look here; the sender of one that is put after that look finds `DONE`, which
+        was written before it.
+        """
+        if self.slots is not None:
+            return False  # senders may wait for them
+        self.closed = True
+        self.unattended = DONE
+        # Of the two, the marker is put first.
+        return self.qsize() == (self.marked == PUT)
+
     def stats(self) -> MailboxStats:
         """Return a snapshot of the lane."""
         return MailboxStats(
@@ -178,8 +199,9 @@ class Lane[M](queue.SimpleQueue[M], Inlet[M]):
         """
         if self.unattended != IDLE:
             return False
+        busy: Any = self._busy
         # Loops; see `attend`.
-        for got in map(self._busy.acquire, (False,)):
+        for got in map(busy.acquire, (False,)):
             if not got:
                 break
             self.unattended = 0
@@ -191,7 +213,7 @@ class Lane[M](queue.SimpleQueue[M], Inlet[M]):
                 if (not taken or self._handle(message)) and not self.qsize():
                     # As in `_let_go`.
                     self.unattended = IDLE
-                    for _ in iter(self._busy.release, 0):
+                    for _ in iter(busy.release, 0):
                         held = False
                         break
                     if self.qsize():
@@ -221,8 +243,13 @@ class Lane[M](queue.SimpleQueue[M], Inlet[M]):
         if self.qsize():
             self._threads.schedule(self)
             return
-        self.unattended = IDLE
-        self._busy.release()
+        busy = self._busy
+        if busy is None:
+            self._busy = threading.Lock()
+            self.unattended = IDLE
+        else:
+            self.unattended = IDLE
+            busy.release()
         if self.qsize():
             self.attend()
 

@@ -25,7 +25,7 @@ from threadpool_mb.errors import ThreadRefused
 from threadpool_mb.forking import MADE_BEFORE_FORK, keep
 from threadpool_mb.logs import Logger
 from threadpool_mb.pool.ends import WorkerEnds
-from threadpool_mb.pool.incarnation import Incarnation, State
+from threadpool_mb.pool.incarnation import Incarnation
 from threadpool_mb.pool.reports import (
     DrainReport,
     PoolStats,
@@ -161,7 +161,6 @@ class Dispatcher[K, M]:
             self._threads.forked()
             for incarnation in self.roster.unfinished():
                 incarnation.forked()
-                self._kind.forked(incarnation)
             keep(self)
         return False
 
@@ -297,7 +296,7 @@ class Dispatcher[K, M]:
             return ()  # they are not in this process, and their mailboxes may be locked for ever
         for incarnation in self.roster.unfinished():
             state = incarnation.state
-            if state is State.ENDED:
+            if state == "ended":
                 continue  # meanwhile
             try:
                 mailbox = incarnation.mailbox.stats()
@@ -310,10 +309,10 @@ class Dispatcher[K, M]:
                     incarnation=incarnation.number,
                     state=(
                         "waiting"
-                        if state is State.PENDING or incarnation.waits_for is not None
+                        if state == "pending" or incarnation.waits_for is not None
                         else self._kind.state_of(incarnation)
                     ),
-                    running=state is State.RUNNING,
+                    running=state == "running",
                     told_to_end=mailbox.closed,
                     messages=mailbox.messages,
                     senders_waiting=mailbox.senders_waiting,

@@ -58,6 +58,8 @@ class WorkerEnds[K, M]:
         never_ran: bool = False,
     ) -> None:
         """Report the end of a worker, then let its successor start."""
+        if error is None and self._on_worker_exit is None and self.roster.end_quietly(incarnation):
+            return
         if self.roster.in_child:
             # It has forked. Its end here is not the worker's, which goes on in the parent.
             if error is not None and not isinstance(error, SystemExit):

@@ -3,11 +3,12 @@
 import functools
 import threading
 from collections.abc import Callable
-from typing import Any, Final, cast, final
+from typing import Any, Final, cast, final, override
 
 from threadpool_mb.arguments import check_ran, describe
 from threadpool_mb.dead_letters import DeadLetterOffice
-from threadpool_mb.line.adapting import adapted
+from threadpool_mb.line.adapting import OwnInput, adapted
+from threadpool_mb.line.inlet import INPUT_OF_PARENT, Inlet
 from threadpool_mb.mailbox.kinds import own_mailbox
 from threadpool_mb.pool.incarnation import Incarnation, Leftovers
 from threadpool_mb.pool.reports import ExitCause, WorkerState
@@ -17,7 +18,92 @@ from threadpool_mb.threads.cached import ThreadCache
 from threadpool_mb.threads.here import here
 from threadpool_mb.values import MISSING
 
-__all__ = ["FunctionWorkers"]
+__all__ = ["FunctionWorker", "FunctionWorkers"]
+
+
+@final
+class FunctionWorker[K, M](Incarnation[K, M]):
+    """One worker that has a thread of its own, and a mailbox."""
+
+    __slots__ = (
+        "_input",
+        "_leftovers",
+        "_mailbox",
+        "current",
+        "direct",
+        "end_error",
+        "gone",
+        "key",
+        "number",
+        "predecessor",
+        "state",
+        "successor",
+        "waits_for",
+        "watchers",
+    )
+
+    def __init__(
+        self,
+        key: K,
+        leftovers: Leftovers[K, M],
+        mailbox: Mailbox[M],
+        sending: OwnInput[M],
+        direct: Inlet[M] | None,
+    ) -> None:
+        """Make a worker that is not entered yet."""
+        self._be_new(key)
+        self._leftovers: Final = leftovers
+        self._mailbox: Final = mailbox
+        self._input: OwnInput[M] = sending
+        self.direct = direct
+
+    @property
+    @override
+    def mailbox(self) -> Mailbox[M]:
+        return self._mailbox
+
+    @property
+    @override
+    def input(self) -> OwnInput[M]:
+        return self._input
+
+    @property
+    @override
+    def leftovers(self) -> Leftovers[K, M]:
+        return self._leftovers
+
+    @property
+    @override
+    def owner(self) -> str:
+        return self._leftovers.office.owner
+
+    @override
+    def deliver(self, message: M, /) -> bool:
+        return self._input.deliver(message)
+
+    @override
+    def end_if_empty(self) -> bool:
+        return False  # a mailbox may have futures, wakers, senders that wait
+
+    @override
+    def forked(self) -> None:
+        self.direct = None
+        self._input = INPUT_OF_PARENT
+        own = own_mailbox(self._mailbox)
+        if own is not None:
+            own.forked()
+
+    @override
+    def expedite(self) -> None:
+        """Do nothing: it shares no thread."""
+
+    @override
+    def nudge(self) -> None:
+        """Do nothing: it shares no thread."""
+
+    @override
+    def receives_from(self, mailbox: object) -> bool:
+        return mailbox is not None and mailbox is own_mailbox(self._mailbox)
 
 
 @final
@@ -50,8 +136,8 @@ class FunctionWorkers[K, M]:
         slots = None if own is None else own.slots
         # Without a limit, and without a `CatchAll` around it, senders put into it themselves.
         if own is not None and own is mailbox and slots is None:
-            return Incarnation(key, leftovers, mailbox, own.inlet, own.inlet)
-        incarnation = Incarnation(key, leftovers, mailbox, adapted(mailbox.new_input()), None)
+            return FunctionWorker(key, leftovers, mailbox, own.inlet, own.inlet)
+        incarnation = FunctionWorker(key, leftovers, mailbox, adapted(mailbox.new_input()), None)
         if slots is not None:
             slots.holder = incarnation
         return incarnation
@@ -67,12 +153,6 @@ class FunctionWorkers[K, M]:
     def call_here(self, _incarnation: Incarnation[K, M], _message: M) -> bool:
         """Take none: a function runs on its own thread."""
         return False
-
-    def forked(self, incarnation: Incarnation[K, M]) -> None:
-        """Have the worker get nothing any more; see `WorkerKind.forked`."""
-        own = own_mailbox(cast("Mailbox[M]", incarnation.mailbox))
-        if own is not None:
-            own.forked()
 
     def grow(self) -> None:
         """Do nothing: each worker has a thread."""

@@ -20,17 +20,17 @@ import contextvars
 import itertools
 import queue
 from collections.abc import Callable, Generator
-from typing import Any, Final, Literal, Never, cast, final, override
+from typing import Any, Final, Literal, Never, Self, final, override
 
 from threadpool_mb.arguments import describe, make_generator
 from threadpool_mb.dead_letters import DeadLetterOffice, DeadLetterReason
 from threadpool_mb.errors import Cancelled
-from threadpool_mb.line.inlet import IDLE, Marker
+from threadpool_mb.line.inlet import IDLE, Inlet, Marker
 from threadpool_mb.line.lane import Lane
 from threadpool_mb.line.slots import Slots
 from threadpool_mb.logs import Logger
-from threadpool_mb.pool.incarnation import Incarnation
-from threadpool_mb.pool.reports import WorkerState
+from threadpool_mb.pool.incarnation import HasReason, Incarnation
+from threadpool_mb.pool.reports import ExitCause, WorkerState
 from threadpool_mb.pool.workers import Ended, stop_cause
 from threadpool_mb.threads.here import here
 from threadpool_mb.threads.shared import SharedThreads
@@ -43,8 +43,10 @@ _logger = Logger(__name__)
 type _Failure = tuple[BaseException, object]
 """What a worker has raised, and the message that it had in hand, `MISSING` if it had none."""
 
-type _Outcome = _Failure | Literal["goes on", "returned", "drained", "stopped"]
-"""How a turn, or a worker, has ended."""
+type _WellEnded = Literal["returned", "drained", "stopped"]
+
+type _Outcome = _Failure | _WellEnded
+"""How a worker has ended."""
 
 type _Generator[M] = Generator[None, M, object]
 
@@ -79,27 +81,82 @@ class Common[K, M]:
         self.ended: Final = ended
 
 
-class GeneratorLane[K, M](Lane[M]):
-    """The lane of one worker, and its generator."""
+class GeneratorLane[K, M](Lane[M], Incarnation[K, M]):
+    """One generator worker: its lane, its generator, and its place among the workers of its key."""
 
-    __slots__ = ("_common", "_context", "_generator", "_key", "incarnation", "reason")
+    __slots__ = (
+        "_common",
+        "_context",
+        "_generator",
+        "current",
+        "direct",
+        "end_error",
+        "gone",
+        "holder",
+        "key",
+        "number",
+        "predecessor",
+        "reason",
+        "state",
+        "successor",
+        "waits_for",
+        "watchers",
+    )
+
+    # Said again, as in `Lane`.
+    direct: Inlet[M] | None
 
     def __init__(self, common: Common[K, M], key: K, slots: Slots | None) -> None:
         super().__init__(common.threads, slots)
+        self._be_new(key)
         self._common: Final = common
-        self._key: Final = key
         self.reason: DeadLetterReason = DeadLetterReason.WORKER_ENDED
         self._generator: _Generator[M] | _Over[M] | None = None
         # The worker's; `None` while there is nothing in it. Written by the thread that has the
         # lane in hand, before it lets go of it.
         self._context: contextvars.Context | None = None
-        self.incarnation: Incarnation[K, M] | None = None
-        """The worker, from its start to its end: a cycle, which the end breaks."""
+        self.holder: Incarnation[K, M] | None = self
+        """The worker itself, which has the calls that are handled in its turns, until its end; see
+        `Serving`. `direct` is it, too: cycles, which the end breaks."""
+        if slots is None:
+            self.direct = self
+        else:
+            slots.holder = self
 
     @property
-    def holder(self) -> Incarnation[K, M] | None:
-        """The worker that has the calls that are handled in a turn; see `Serving`."""
-        return self.incarnation
+    @override
+    def mailbox(self) -> Self:
+        return self
+
+    @property
+    @override
+    def input(self) -> Self:
+        return self
+
+    @property
+    @override
+    def leftovers(self) -> HasReason:
+        return self
+
+    @property
+    @override
+    def owner(self) -> str:
+        return self._common.office.owner
+
+    @override
+    def forked(self) -> None:
+        self.direct = None
+        super().forked()
+
+    @override
+    def abandon(self) -> None:
+        """Make dead letters of what is left; of a worker that never starts, too."""
+        self.holder = self.direct = None
+        super().abandon()
+
+    @override
+    def receives_from(self, mailbox: object) -> bool:
+        return False  # nobody but a turn receives from it
 
     @override
     def _work(self) -> bool:
@@ -120,15 +177,21 @@ class GeneratorLane[K, M](Lane[M]):
         if isinstance(over, tuple):
             # It still waits for a message if it was the caller that was interrupted.
             self._close(over[1])
-            outcome: _Outcome = over[0]
+            outcome: _Outcome | None = over[0]
         else:
             outcome = self._run(over)
         del over
-        if outcome == "goes on":
+        if outcome is None:
             return True
-        handed: list[_Outcome] = [outcome]
-        del outcome
-        return self._end(handed)
+        if isinstance(outcome, str):
+            self._end(outcome)
+        else:
+            # What was raised is handed over, and held by nobody else: its traceback holds the
+            # worker's frames, and what these hold ends with them, before the successor starts.
+            handed: list[Any] = list(outcome)
+            del outcome
+            self._fail(handed)
+        return False
 
     @override
     def _handle(self, message: M) -> bool:
@@ -156,28 +219,22 @@ class GeneratorLane[K, M](Lane[M]):
             self._context = None
         return True
 
-    def _end(self, handed: list[_Outcome]) -> Literal[False]:
-        # What was raised is handed over, and held by nobody else: its traceback holds the worker's
-        # frames, and what these hold ends with them, before the successor starts.
-        incarnation = cast("Incarnation[K, M]", self.incarnation)
-        self._generator = self.incarnation = None
-        ended = self._common.ended
-        if isinstance(handed[0], tuple):
-            stopped = self._stopped_by(handed[0][0])
-            if stopped is None:
-                # Each `pop` is the last reference of this thread to the failure.
-                failed: list[Any] = list(handed.pop())
-                ended(incarnation, failed.pop(0), "failed", failed.pop())
-                return False
-            handed[0] = stopped
-        match handed[0]:
-            case "stopped":
-                ended(incarnation, None, stop_cause(self.reason), MISSING)
-            case "drained":
-                ended(incarnation, None, "drained", MISSING)
-            case _:
-                ended(incarnation, None, "returned", MISSING)
-        return False
+    def _end(self, outcome: _WellEnded) -> None:
+        """Report that the worker has ended well."""
+        self._generator = self.holder = self.direct = None
+        cause: ExitCause = stop_cause(self.leftovers.reason) if outcome == "stopped" else outcome
+        self._common.ended(self, None, cause, MISSING)
+
+    def _fail(self, handed: list[Any]) -> None:
+        """Report that the worker has raised, unless its own mailbox has ended it."""
+        stopped = self._stopped_by(handed[0])
+        if stopped is not None:
+            handed.clear()
+            self._end(stopped)
+            return
+        self._generator = self.holder = self.direct = None
+        # Each `pop` is the last reference of this thread.
+        self._common.ended(self, handed.pop(0), "failed", handed.pop())
 
     def _stopped_by(self, error: BaseException) -> Literal["stopped", "drained"] | None:
         """Return how its own mailbox has ended it, if it has."""
@@ -185,8 +242,8 @@ class GeneratorLane[K, M](Lane[M]):
 
     def _run(  # noqa: C901, PLR0912 - few calls a message
         self, generator: _Generator[M] | None
-    ) -> _Outcome:
-        """Run the worker for a turn; return what has become of it."""
+    ) -> _Outcome | None:
+        """Run the worker for a turn; return how it has ended, `None` if it goes on."""
         message: M | Missing = MISSING
         try:
             generator = generator or self._set_up()
@@ -229,7 +286,7 @@ class GeneratorLane[K, M](Lane[M]):
             if generator is not None:
                 self._close(generator)
             return (error, message)
-        return "goes on"
+        return None
 
     def _close(self, generator: _Generator[M]) -> None:
         """Close the generator of a worker whose outcome is known."""
@@ -239,15 +296,15 @@ class GeneratorLane[K, M](Lane[M]):
             _logger.exception(
                 "%s: the worker of key %s raised while it was closed",
                 self.owner,
-                describe(self._key),
+                describe(self.key),
             )
 
     @property
-    def state(self) -> WorkerState:
+    def activity(self) -> WorkerState:
         """What the worker does; see `WorkerStats.state`."""
         if self.unattended == IDLE:
             return "idle"
-        if self.incarnation is None:
+        if self.holder is None:
             return "busy"  # its end is being reported
         # Before its set-up, and between two messages of a turn, it counts as waiting. What is no
         # generator of the interpreter's does not say whether it runs.
@@ -255,18 +312,13 @@ class GeneratorLane[K, M](Lane[M]):
         waits = generator is None or not getattr(generator, "gi_running", True)
         return "waiting" if waits else "busy"
 
-    @property
-    def owner(self) -> str:
-        """The name of the pool; see `HasReason`."""
-        return self._common.office.owner
-
     @override
     def _bury(self, message: M, /) -> None:
-        self._common.office.take(self._key, message, self.reason)
+        self._common.office.take(self.key, message, self.reason)
 
     def _set_up(self) -> _Generator[M]:
         """Run the worker to its first `yield`."""
-        generator = self._generator = make_generator(self._common.worker, self._key)
+        generator = self._generator = make_generator(self._common.worker, self.key)
         if (value := next(generator)) is not None:
             _refuse(generator, value)
         return generator

@@ -11,10 +11,10 @@ from threadpool_mb.arguments import NEVER, Deadline
 from threadpool_mb.dead_letters import DeadLetterOffice
 from threadpool_mb.errors import Cancelled
 from threadpool_mb.line.adapting import adapted
-from threadpool_mb.line.inlet import IDLE, Marker
+from threadpool_mb.line.inlet import IDLE, Inlet, Marker
 from threadpool_mb.line.slots import Slots
 from threadpool_mb.pool.generator_lanes import Common, GeneratorFunction, GeneratorLane
-from threadpool_mb.pool.incarnation import Incarnation, Leftovers, State
+from threadpool_mb.pool.incarnation import HasReason, Incarnation, Leftovers
 from threadpool_mb.pool.reports import WorkerState
 from threadpool_mb.pool.workers import Ended, ended_well
 from threadpool_mb.protocols import Mailbox, MailboxConfig, MailboxStats
@@ -58,15 +58,8 @@ class GeneratorWorkers[K, M]:
         if make_slots is None:
             leftovers = Leftovers(key, self._common.office)
             mailbox: Mailbox[M] = self._config.create(on_dead_letter=leftovers)
-            foreign: ForeignLane[K, M] = ForeignLane(self._common, key, mailbox)
-            return Incarnation(key, leftovers, foreign, foreign, None)
-        slots = make_slots()
-        lane: GeneratorLane[K, M] = GeneratorLane(self._common, key, slots)
-        if slots is None:
-            return Incarnation(key, lane, lane, lane, lane)
-        incarnation = Incarnation(key, lane, lane, lane, None)
-        slots.holder = incarnation
-        return incarnation
+            return ForeignLane(self._common, key, mailbox, leftovers)
+        return GeneratorLane(self._common, key, make_slots())
 
     def start_at_once(self, incarnation: Incarnation[K, M]) -> bool:
         """Start a worker if there is a thread; see `WorkerKind.start_at_once`.
@@ -77,12 +70,11 @@ class GeneratorWorkers[K, M]:
         threads = self.threads
         if not threads.any:
             return False
-        lane = cast("GeneratorLane[K, M]", incarnation.mailbox)
-        lane.incarnation = incarnation
+        lane: Any = incarnation  # not `cast`, which is a call
         put = threads.put
-        if incarnation.state is not State.PENDING:
+        if incarnation.state != "pending":
             return False  # dropped by what re-entered
-        incarnation.state = State.RUNNING
+        incarnation.state = "running"
         try:
             put(lane)
             if threads.growing:
@@ -95,14 +87,12 @@ class GeneratorWorkers[K, M]:
     def start(self, incarnation: Incarnation[K, M]) -> None:
         """Start a worker; see `WorkerKind.start`."""
         self.threads.grow(least=1)
-        lane = cast("GeneratorLane[K, M]", incarnation.mailbox)
-        lane.incarnation = incarnation
-        self.threads.schedule(lane)
+        self.threads.schedule(cast("GeneratorLane[K, M]", incarnation))
 
     def call_here(self, incarnation: Incarnation[K, M], message: M) -> bool:
         """Have a message handled on this thread; see `WorkerKind.call_here`."""
         # Not `cast`, here and below: it is a call, and a call of a command takes 4 µs in all.
-        lane: Any = incarnation.mailbox
+        lane: Any = incarnation
         inner = here.inner
         if lane.unattended != IDLE or not here.has_room():
             return False
@@ -114,38 +104,44 @@ class GeneratorWorkers[K, M]:
             del inner[depth:]
         return taken
 
-    def forked(self, incarnation: Incarnation[K, M]) -> None:
-        """Have the worker get nothing any more; see `WorkerKind.forked`."""
-        cast("GeneratorLane[K, M]", incarnation.mailbox).forked()
-
     def grow(self) -> None:
         """Start one more thread if one is needed; see `WorkerKind.grow`."""
         self.threads.grow()
 
     def state_of(self, incarnation: Incarnation[K, M]) -> WorkerState:
         """Return what a worker does; see `WorkerKind.state_of`."""
-        return cast("GeneratorLane[K, M]", incarnation.mailbox).state
+        return cast("GeneratorLane[K, M]", incarnation).activity
 
 
 @final
 class ForeignLane[K, M](GeneratorLane[K, M]):
     """The lane of a worker whose messages wait in a user's own kind of mailbox.
 
-    The queue holds a token for each. That mailbox makes the dead letters; `reason` and `_bury` are
-    not used.
+    The queue holds a token for each. That mailbox makes the dead letters; `_bury` is not used.
     """
 
-    __slots__ = ("_input", "_mailbox")
+    __slots__ = ("_input", "_leftovers", "_mailbox")
+
+    # Said again, as in `Lane`.
+    direct: Inlet[M] | None
 
     def __init__(
         self,
         common: Common[K, M],
         key: K,
         mailbox: Mailbox[M],
+        leftovers: Leftovers[K, M],
     ) -> None:
+        self._leftovers: Final = leftovers
         super().__init__(common, key, None)
+        self.direct = None
         self._mailbox: Final = mailbox
         self._input: Final = adapted(mailbox.new_input())
+
+    @property
+    @override
+    def leftovers(self) -> HasReason:
+        return self._leftovers
 
     @override
     def deliver(self, message: M, /, deadline: Deadline = NEVER) -> bool:
@@ -184,6 +180,10 @@ class ForeignLane[K, M](GeneratorLane[K, M]):
         else:
             self._mailbox.close()
         super().shut()
+
+    @override
+    def end_if_empty(self) -> bool:
+        return False  # the user's mailbox has to be told
 
     @override
     def sweep(self) -> None:

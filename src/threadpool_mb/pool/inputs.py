@@ -18,6 +18,7 @@ from threadpool_mb.line.slots import Slots
 from threadpool_mb.messages import Dispatch, Initialize, Remove
 from threadpool_mb.pool.dispatcher import Dispatcher
 from threadpool_mb.pool.incarnation import Incarnation
+from threadpool_mb.pool.routes import find
 from threadpool_mb.pool.undelivered import Undelivered
 from threadpool_mb.threads.circles import waiting_for, would_wait_for_itself
 from threadpool_mb.threads.here import here
@@ -109,7 +110,7 @@ class PoolInput[K, M](Uncopied):
 class Calls[K, M]:
     """Hands calls to the workers of a pool. Threads: any."""
 
-    __slots__ = ("_call_here", "_find", "_inline", "_undelivered")
+    __slots__ = ("_call_here", "_inline", "_routes", "_undelivered")
 
     def __init__(
         self, dispatcher: Dispatcher[K, M], undelivered: Undelivered[K, M], *, inline: bool | None
@@ -119,7 +120,7 @@ class Calls[K, M]:
         `inline` says whether calls may be handled on the caller's thread; `None`: unless that is
         the main one.
         """
-        self._find: Final = dispatcher.roster.routes.get
+        self._routes: Final = dispatcher.roster.routes
         self._call_here: Final = dispatcher.call_here
         self._undelivered: Final = undelivered
         self._inline: Final = inline
@@ -128,7 +129,7 @@ class Calls[K, M]:
         """Hand a call to the key's worker; see `CallTarget`."""
         may_run_here = inline and here.allows(inline_calls=self._inline)
         tried: Incarnation[K, M] | None = None
-        while (incarnation := self._find(key)) is not None and incarnation is not tried:
+        while (incarnation := find(self._routes, key)) is not None and incarnation is not tried:
             answer.holder = incarnation
             try:
                 if may_run_here and self._call_here(incarnation, call):
@@ -185,7 +186,7 @@ class Calls[K, M]:
             What `dispatch` does; or the slots for which it would wait, unless it is the last time.
         """
         tried: Incarnation[K, M] | None = None
-        while (incarnation := self._find(key)) is not None and incarnation is not tried:
+        while (incarnation := find(self._routes, key)) is not None and incarnation is not tried:
             if answer is not None:
                 answer.holder = incarnation
             try:

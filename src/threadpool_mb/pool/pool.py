@@ -30,6 +30,7 @@ from threadpool_mb.pool.dispatcher import Dispatcher
 from threadpool_mb.pool.incarnation import Incarnation
 from threadpool_mb.pool.inputs import Calls, KeyInput, PoolInput
 from threadpool_mb.pool.reports import DrainReport, PoolStats, WorkerExit
+from threadpool_mb.pool.routes import find
 from threadpool_mb.pool.undelivered import Overflow, Undelivered
 from threadpool_mb.pool.which_kind import Worker, worker_kind
 from threadpool_mb.protocols import Input, MailboxConfig
@@ -85,7 +86,8 @@ class Pool[K, M](AsyncLife[DrainReport[K]], Uncopied):
 
     # fmt: off
     __slots__ = (
-        "_calls", "_dispatcher", "_find", "_new_incarnation", "_office", "_roster", "_undelivered",
+        "_calls", "_dispatcher", "_new_incarnation", "_office", "_roster", "_routes",
+        "_undelivered",
     )
     # fmt: on
 
@@ -154,7 +156,7 @@ class Pool[K, M](AsyncLife[DrainReport[K]], Uncopied):
         self._ends = self._dispatcher
         # Bound once: `dispatch` then touches one shared object less, `initialize` two.
         self._roster: Final = self._dispatcher.roster
-        self._find: Final = self._roster.routes.get
+        self._routes: Final = self._roster.routes
         self._new_incarnation: Final = self._dispatcher.new_incarnation
         self._undelivered: Final = Undelivered(self._dispatcher, self._office, overflow)
         self._calls: Final = Calls(self._dispatcher, self._undelivered, inline=inline_calls)
@@ -183,14 +185,14 @@ class Pool[K, M](AsyncLife[DrainReport[K]], Uncopied):
             msg = f"the pool {self._dispatcher.name!r} {roster.why_closed}: it starts no worker"
             raise PoolClosed(f"{msg} for key {describe(key)}")
         try:
-            before = self._find(key)
+            taken = key in self._routes and roster.has(key)
         except TypeError:
             check_key(key)
             raise
-        taken, refused = before is not None and before.current, False
+        refused = False
         if not taken:
             incarnation = self._new_incarnation(key)
-            refused = message is not MISSING and not incarnation.input.deliver(message)
+            refused = message is not MISSING and not incarnation.deliver(message)
             taken = not roster.enter(incarnation)
         if message is not MISSING and (taken or refused):
             reason = DeadLetterReason.DUPLICATE_INITIALIZE if taken else DeadLetterReason.REFUSED
@@ -216,20 +218,23 @@ class Pool[K, M](AsyncLife[DrainReport[K]], Uncopied):
         """
         incarnation: Incarnation[K, M] | None = None
         try:
-            incarnation = self._find(key)
-            if incarnation is not None:
-                direct = incarnation.direct
-                if direct is None:
-                    return incarnation.input.deliver(message) or self._undelivered.refused(
-                        incarnation, message
-                    )
-                if not direct.closed:
-                    direct.put(message)
-                    if direct.unattended:
-                        direct.attend()
-                    return True
+            incarnation = self._routes[key]  # not `get`; see `routes`
+            direct = incarnation.direct
+            if direct is None:
+                return incarnation.input.deliver(message) or self._undelivered.refused(
+                    incarnation, message
+                )
+            if not direct.closed:
+                direct.put(message)
+                if direct.unattended:
+                    direct.attend()
+                return True
         except MailboxClosed:
             pass
+        except KeyError:
+            # Of the user's mailbox; what the key itself has raised comes again below.
+            if incarnation is not None:
+                raise
         except TypeError:
             check_key(key)
             raise
@@ -275,7 +280,7 @@ class Pool[K, M](AsyncLife[DrainReport[K]], Uncopied):
         From the original's `removePoolWorkerMessage`.
         """
         check_key(key)
-        incarnation = self._find(key)
+        incarnation = find(self._routes, key)
         return incarnation is not None and self._dispatcher.remove(
             incarnation, drain=drain, reason=DeadLetterReason.WORKER_REMOVED
         )

@@ -9,9 +9,9 @@ successor.
 is linked behind it and becomes ready when it ends. A worker that is removed before its turn is
 unlinked and never starts, unless it is to drain.
 
-Reading `routes` needs no lock: `dict.get` is atomic beside insertions and deletions
-(`tests/test_assumptions.py`). Everything else is under the lock. A key's `__hash__` and `__eq__`
-are user code and run under it: they may not wait for another thread that uses the pool.
+Reading `routes` needs no lock (`pool.routes`). Everything else is under the lock. A key's
+`__hash__` and `__eq__` are user code and run under it: they may not wait for another thread that
+uses the pool.
 
 They may raise, and may use the pool themselves, as may a finalizer or a signal handler that runs
 under the lock. So the tables, which ask the key, only say where to look. Which worker is current
@@ -24,7 +24,6 @@ and what stands before it is said by the incarnations, which change without a ca
   that counts as none.
 """
 
-import contextlib
 import threading
 from collections.abc import Callable
 from typing import Final, Literal, cast, final
@@ -32,7 +31,8 @@ from typing import Final, Literal, cast, final
 from threadpool_mb.dead_letters import DeadLetterReason
 from threadpool_mb.errors import PoolClosed
 from threadpool_mb.forking import MADE_BEFORE_FORK, remake
-from threadpool_mb.pool.incarnation import Incarnation, State
+from threadpool_mb.pool.incarnation import Incarnation
+from threadpool_mb.pool.routes import forget, take_out
 
 __all__ = ["Roster"]
 
@@ -121,29 +121,29 @@ class Roster[K, M]:
             self.workers += 1
             entered = False
             try:
-                before = self._leaving.get(key)
+                # Mostly empty: a look less, of the key's methods, too.
+                before = self._leaving.get(key) if self._leaving else None
                 while (current := self.routes.setdefault(key, incarnation)) is not incarnation:
                     if current.current:
                         return False
-                    self._take_out_locked(self.routes, key, current)
-                self._entered += 1
-                incarnation.number = self._entered
-                entry = self._leaving.get(key)
+                    take_out(self.routes, key, current)
+                self._entered = incarnation.number = self._entered + 1
+                entry = self._leaving.get(key) if self._leaving else None
                 entered = True
             finally:
                 if not entered:
                     self._unfinished.pop(incarnation, None)
                     self._not_current_locked(incarnation)
-                    self._forget_locked(self.routes, key, incarnation)
+                    forget(self.routes, key, incarnation)
                     self._tell_if_finished_locked()
             # Where it was removed meanwhile, the entry may be of a worker behind it.
             predecessor = entry if entry is not None and incarnation.current else before
             while predecessor is not None and predecessor.successor is not None:
                 predecessor = predecessor.successor
             # No call stands between here and the last link.
-            if incarnation.state is State.ENDED:
+            if incarnation.state == "ended":
                 return True
-            if predecessor is None or predecessor.state is State.ENDED:
+            if predecessor is None or predecessor.state == "ended":
                 self._let_begin_locked(incarnation)
             else:
                 incarnation.predecessor = predecessor
@@ -158,11 +158,11 @@ class Roster[K, M]:
         try:
             if self._start_at_once(incarnation):
                 self.started += 1
-            elif incarnation.state is State.PENDING:
+            elif incarnation.state == "pending":
                 self._ready(incarnation)
         except BaseException:
             # An interrupt. Where it has begun, nothing is left to be done.
-            if incarnation.state is State.PENDING:
+            if incarnation.state == "pending":
                 self._ready(incarnation)
             raise
 
@@ -196,8 +196,8 @@ class Roster[K, M]:
     def begin(self, incarnation: Incarnation[K, M]) -> bool:
         """Let a worker whose turn has come run; `False` if it was dropped meanwhile."""
         with self._lock:
-            if incarnation.state is State.PENDING:
-                incarnation.state = State.RUNNING
+            if incarnation.state == "pending":
+                incarnation.state = "running"
                 self.started += 1
                 return True
             return False
@@ -220,18 +220,18 @@ class Roster[K, M]:
         Returns:
             `False` if it is not the current one.
         """
-        key = incarnation.key
+        key, leftovers = incarnation.key, incarnation.leftovers
         with self._lock:
             if not incarnation.current:
                 return False
-            dropped = incarnation.state is State.PENDING and not may_start
+            dropped = incarnation.state == "pending" and not may_start
             last = incarnation.predecessor if dropped else incarnation
             if last is not None:
                 # If the key raises here, the worker is still the current one.
                 while (entry := self._leaving.setdefault(key, last)) is not last:
-                    if entry is not incarnation and entry.state is not State.ENDED:
+                    if entry is not incarnation and entry.state != "ended":
                         break
-                    self._take_out_locked(self._leaving, key, entry)
+                    take_out(self._leaving, key, entry)
             # What re-enters has left nothing to do, or changed nothing. No call stands between here
             # and what the mailbox is to be told.
             if not incarnation.current:
@@ -239,7 +239,7 @@ class Roster[K, M]:
             incarnation.current = False
             self.workers -= 1
             if reason is not None:
-                incarnation.leftovers.reason = reason
+                leftovers.reason = reason
                 self.untold[incarnation] = (
                     "abandon" if dropped else "close" if may_start else "cancel"
                 )
@@ -248,8 +248,8 @@ class Roster[K, M]:
             try:
                 if dropped:
                     # Where it was the first of the line, its predecessor having ended.
-                    self._forget_locked(self._leaving, key, incarnation)
-                self._take_out_locked(self.routes, key, incarnation)
+                    forget(self._leaving, key, incarnation)
+                take_out(self.routes, key, incarnation)
             finally:
                 self._tell_if_finished_locked()
             return True
@@ -257,20 +257,64 @@ class Roster[K, M]:
     def end(self, incarnation: Incarnation[K, M], *, failed: bool) -> None:
         """Let the successor of a worker that has completely ended have its turn."""
         with self._lock:
-            incarnation.state = State.ENDED
             self.failed += failed
-            self._unfinished.pop(incarnation, None)
             self._not_current_locked(incarnation)
-            successor = incarnation.successor
-            if successor is not None:
-                successor.predecessor = incarnation.successor = None
-                self._let_begin_locked(successor)
+            self._end_locked(incarnation)
+
+    def end_quietly(self, incarnation: Incarnation[K, M]) -> bool:
+        """Do what `leave` and `end` do of a worker that has ended well, if nobody is to be told.
+
+        1. The worker is not current any more: a thread that looks its key up now finds none.
+        2. Its mailbox refuses: what a sender has put before that is found here, and the sender of
+           what is put after that makes the dead letter itself (`line.inlet`).
+        3. `gone` is written. A caller that begins to watch after that finds it, and one that
+           began before is found here (`calls.unanswered`).
+        4. The successor begins.
+
+        Returns:
+            `False` if somebody is to be told. Then (1) is taken back, and (4) is not done.
+        """
+        with self._lock:
+            if self.in_child or incarnation.watchers:
+                return False
+            current = incarnation.current
+            if current:
+                incarnation.current = False
+                self.workers -= 1
+            if incarnation.end_if_empty():
+                incarnation.gone = True
+                if not incarnation.watchers:
+                    self._end_locked(incarnation)
+                    return True
+            # A message that came just now, say.
+            if current:
+                incarnation.current = True
+                self.workers += 1
+            return False
+
+    def _end_locked(self, incarnation: Incarnation[K, M]) -> None:
+        incarnation.state = "ended"
+        key, routes = incarnation.key, self.routes
+        self._unfinished.pop(incarnation, None)
+        successor = incarnation.successor
+        if successor is not None:
+            successor.predecessor = incarnation.successor = None
+            self._let_begin_locked(successor)
+        try:
             try:
-                self._forget_locked(self.routes, incarnation.key, incarnation)
-                if self._forget_locked(self._leaving, incarnation.key, incarnation) and successor:
-                    # The line goes on behind it.
-                    self._leaving.setdefault(incarnation.key, successor)
-            finally:
+                # `take_out`, written out: a `KeyError` if it has left before.
+                if (
+                    routes[key] is incarnation
+                    and (taken := routes.pop(key, incarnation)) is not incarnation
+                ):
+                    routes.setdefault(key, taken)
+            except Exception:  # noqa: BLE001, S110 - as in `forget`
+                pass
+            if self._leaving and forget(self._leaving, key, incarnation) and successor is not None:
+                # The line goes on behind it.
+                self._leaving.setdefault(key, successor)
+        finally:
+            if self.closed:
                 self._tell_if_finished_locked()
 
     def close(self) -> list[Incarnation[K, M]]:
@@ -288,13 +332,13 @@ class Roster[K, M]:
         """
         with self._lock:
             self.closed = self.cancelled = True
-            dropped = [each for each in list(self._unfinished) if each.state is State.PENDING]
+            dropped = [each for each in list(self._unfinished) if each.state == "pending"]
             for each in dropped:
                 each.leftovers.reason = DeadLetterReason.POOL_CLOSED
                 self.untold[each] = "abandon"
                 self._drop_locked(each)
-                self._forget_locked(self.routes, each.key, each)
-                self._forget_locked(self._leaving, each.key, each)
+                forget(self.routes, each.key, each)
+                forget(self._leaving, each.key, each)
             self._tell_if_finished_locked()
             return list(self._unfinished)
 
@@ -333,7 +377,7 @@ class Roster[K, M]:
 
     def _drop_locked(self, incarnation: Incarnation[K, M]) -> None:
         """Take a worker that has not started out of its line."""
-        incarnation.state = State.ENDED
+        incarnation.state = "ended"
         before, behind = incarnation.predecessor, incarnation.successor
         incarnation.predecessor = incarnation.successor = None
         if before is not None:
@@ -353,25 +397,3 @@ class Roster[K, M]:
             self._ready(None)
             # Last: what was interrupted is done again; a second `None` does no harm.
             self._told = True
-
-    @staticmethod
-    def _take_out_locked(
-        table: dict[K, Incarnation[K, M]], key: K, incarnation: Incarnation[K, M] | None
-    ) -> bool:
-        """Delete the key's entry if it is `incarnation`; what the key raises passes."""
-        if incarnation is None or table.get(key) is not incarnation:
-            return False
-        # The key is asked once more, and may have put another worker there meanwhile.
-        taken = table.pop(key, incarnation)
-        if taken is not incarnation:
-            table.setdefault(key, taken)
-        return True
-
-    @classmethod
-    def _forget_locked(
-        cls, table: dict[K, Incarnation[K, M]], key: K, incarnation: Incarnation[K, M] | None
-    ) -> bool:
-        # A key that raises now did not when it was entered. Its entry stays, and counts as none.
-        with contextlib.suppress(Exception):
-            return cls._take_out_locked(table, key, incarnation)
-        return False

@@ -12,6 +12,7 @@ from threadpool_mb.dead_letters import DeadLetterOffice, DeadLetterReason
 from threadpool_mb.errors import MailboxClosed, PoolClosed
 from threadpool_mb.pool.dispatcher import Dispatcher
 from threadpool_mb.pool.incarnation import Incarnation
+from threadpool_mb.pool.routes import find
 
 __all__ = ["Overflow", "Undelivered"]
 
@@ -56,7 +57,7 @@ class Undelivered[K, M]:
         `dispatch`, and so does each that a worker does not take directly: it looks the key up
         again, and says what becomes of the message.
         """
-        find = self._dispatcher.roster.routes.get
+        routes = self._dispatcher.roster.routes
         taken = 0
         direct = put = None
         for message in messages:
@@ -67,7 +68,7 @@ class Undelivered[K, M]:
                 taken += 1
                 continue
             taken += dispatch(key, message)
-            incarnation = find(key)
+            incarnation = find(routes, key)
             direct = None if incarnation is None else incarnation.direct
             put = None if direct is None else direct.put
         return taken

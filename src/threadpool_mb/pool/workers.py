@@ -85,10 +85,6 @@ class WorkerKind[K, M](Protocol):
         """
         ...
 
-    def forked(self, incarnation: Incarnation[K, M], /) -> None:
-        """Have the worker get nothing any more; in a child of `os.fork`. Runs no user code."""
-        ...
-
     def grow(self) -> None:
         """Start one more thread if one is needed; on the dispatcher thread."""
         ...

@@ -35,7 +35,7 @@ __all__ = ["Launches", "new_thread"]
 class Launches:
     """The threads of one owner.
 
-    Threads: methods that end in `_locked` are called under the lock; `bool` and `forked` need none;
+    Threads: methods that end in `_locked` are called under the lock; `forked` needs none;
     the others acquire it.
     """
 
@@ -47,10 +47,6 @@ class Launches:
         # A thread that has ended is dropped as the next one starts.
         self._started: Final[dict[threading.Thread, None]] = {}
         self._launching: Final[dict[threading.Thread, Latch]] = {}
-
-    def __bool__(self) -> bool:
-        """Return whether there is a thread that was started."""
-        return bool(self._started)
 
     def launch_locked(self, thread: threading.Thread) -> None:
         """Take note that `thread.start()` is about to be called."""

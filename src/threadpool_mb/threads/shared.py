@@ -76,6 +76,7 @@ class SharedThreads(ThreadCount):
         "_next_nudge",
         "_prepare",
         "_ready",
+        "any",
         "put",
     )
 
@@ -111,6 +112,8 @@ class SharedThreads(ThreadCount):
         self.put: Final[Callable[[Turn], None]] = self._ready.put
         """The first half of `schedule`; `grow_if_needed` is the second."""
         self._launches: Final = Launches(self._lock)
+        self.any: bool = False
+        """Whether a thread was started; one that is being started may be refused, and is none."""
         self._next_nudge: float = 0.0
         # Has its one entry while no thread asks for one more. The thread that asks pops it. A call
         # of `grow` puts it back, also one that was not asked for, which a lock would not allow.
@@ -146,11 +149,6 @@ class SharedThreads(ThreadCount):
     def _one_is_needed(self) -> bool:
         """Whether a turn waits that no thread will take at once."""
         return not self._idle and len(self._ready) > self._starting
-
-    @property
-    def any(self) -> bool:
-        """Whether a thread was started; one that is being started may be refused, and is none."""
-        return bool(self._launches)
 
     def grow(self, *, least: int = 0) -> None:
         """Start a thread if one is needed, or if there are fewer than `least`.
@@ -292,6 +290,7 @@ class SharedThreads(ThreadCount):
                 self._threads.append(me)
                 self._look_whether_growing_locked()
             self._launches.runs_locked(me)
+            self.any = True
         self._take_turns()
 
     def _take_turns(self) -> None:

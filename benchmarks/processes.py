@@ -1,0 +1,24 @@
+"""Parts of a benchmark that run in a process of their own."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, Final
+
+CHECKOUT: Final = Path(__file__).parents[1]
+LONGEST: Final = 600.0
+"""Seconds after which a process is held to be stuck."""
+
+
+def run_module(module: str, *words: str) -> Any:  # noqa: ANN401 - what the module prints
+    """Run a module of the benchmarks in a new process, and return the JSON that it prints."""
+    ended = subprocess.run(  # noqa: S603 - ourselves
+        [sys.executable, "-m", module, *words],
+        cwd=CHECKOUT,
+        stdout=subprocess.PIPE,
+        check=True,
+        text=True,
+        timeout=LONGEST,
+    )
+    return json.loads(ended.stdout)
