@@ -4,10 +4,8 @@ import asyncio
 from collections.abc import Callable, Coroutine, Iterable
 from typing import Any, Final
 
+from benchmarks.peers.handling import Handle
 from benchmarks.peers.installed import NIGRAINS
-
-type Handle[M] = Callable[[M], bool]
-"""Takes a message, and returns true once it was the last one."""
 
 
 def _kind[M](worker: Callable[[int], Handle[M]]) -> Any:  # noqa: ANN401 - a class of the package's

@@ -2,21 +2,11 @@
 
 import asyncio
 import threading
-from collections.abc import Awaitable, Callable, Coroutine, Hashable, Iterable
+from collections.abc import Callable, Coroutine, Hashable, Iterable
 from typing import Final
 
 from benchmarks.measuring import PATIENCE
-
-type Handle[M] = Callable[[M], bool]
-"""Takes a message, and returns true once it was the last one."""
-
-
-async def _work[K, M](
-    worker: Callable[[K], Handle[M]], key: K, get: Callable[[], Awaitable[M]]
-) -> None:
-    handle = worker(key)
-    while not handle(await get()):
-        pass
+from benchmarks.peers.handling import Handle, handle_all
 
 
 class OneLoop[K: Hashable, M]:
@@ -38,7 +28,7 @@ class OneLoop[K: Hashable, M]:
     def start(self, key: K) -> asyncio.Task[None]:
         """Start a key's task; to be called on the loop."""
         queue = self.queues[key] = asyncio.Queue[M]()
-        return asyncio.create_task(_work(self._worker, key, queue.get))
+        return asyncio.create_task(handle_all(self._worker, key, queue.get))
 
     def round(self, keys: Iterable[K], messages: Iterable[M]) -> None:
         """Start keys, send each the messages, and return when all their tasks have ended."""
@@ -72,7 +62,7 @@ class LoopOnThread[K: Hashable, M]:
     def start(self, key: K) -> None:
         """Start a key's task."""
         queue = self.queues[key] = asyncio.Queue[M]()
-        self.call(self._start, _work(self._worker, key, queue.get))
+        self.call(self._start, handle_all(self._worker, key, queue.get))
 
     def send(self, key: K, messages: Iterable[M]) -> None:
         """Send messages to a key, one after the other."""

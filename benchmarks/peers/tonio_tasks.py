@@ -11,24 +11,14 @@ from typing import Any, Final
 
 from benchmarks.machine import cores
 from benchmarks.measuring import PATIENCE
+from benchmarks.peers.handling import Handle, handle_all
 from benchmarks.peers.installed import TONIO
-
-type Handle[M] = Callable[[M], bool]
-"""Takes a message, and returns true once it was the last one."""
 
 
 @functools.cache
 def runtime() -> Any:  # noqa: ANN401 - of a package that may not be installed
     """Return the process's runtime, with as many threads as there are cores."""
     return TONIO.module.runtime(threads=cores())
-
-
-async def _work[K, M](
-    worker: Callable[[K], Handle[M]], key: K, receive: Callable[[], Awaitable[M]]
-) -> None:
-    handle = worker(key)
-    while not handle(await receive()):
-        pass
 
 
 class TasksInRuntime[K: Hashable, M]:
@@ -51,7 +41,7 @@ class TasksInRuntime[K: Hashable, M]:
         """Return the coroutine of a key, which is still to be spawned, and open its channel."""
         sender, receiver = TONIO.module.sync.channel.unbounded()
         self.sends[key] = sender.send
-        return _work(self._worker, key, receiver.receive)
+        return handle_all(self._worker, key, receiver.receive)
 
     def round(self, keys: Iterable[K], messages: Iterable[M]) -> None:
         """Start keys, send each the messages, and return when all their coroutines have ended."""
