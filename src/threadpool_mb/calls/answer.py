@@ -22,10 +22,10 @@ from typing import Any, Final, cast, final
 from threadpool_mb.arguments import NEVER, Deadline
 from threadpool_mb.calls import unanswered
 from threadpool_mb.calls.cell import (
+    Gate,
     Outcome,
     count_late_reply,
     gate_in,
-    open_gate,
     outcome_in,
     place_in,
     run_callback,
@@ -35,13 +35,15 @@ from threadpool_mb.calls.unanswered import Move, add_watcher, unwatch, watching
 from threadpool_mb.errors import CallDeadlock, CallError, DuplicateReply
 from threadpool_mb.numbers import CallId, made_by_parent, next_number
 from threadpool_mb.threads.circles import waiting_for, would_wait_for_itself
-from threadpool_mb.threads.here import Holder, Waiter
+from threadpool_mb.threads.here import Holder, Waiter, here
 from threadpool_mb.values import MISSING, Uncopied
 
 __all__ = ["Answer"]
 
+_UNWATCHED: Final = 0.001
+"""Seconds that a thread waits before it watches the worker that has the call."""
 _FIRST_PAUSE: Final = 0.001
-"""Seconds that a thread waits before it looks for the first time; see above."""
+"""Seconds that it waits then, before it looks for the first time; see above."""
 _LONGEST_PAUSE: Final = 1.0
 """Seconds that it waits at most between two looks; docs/thread_safety.md says so, too."""
 _PATIENT: Final = 0.128
@@ -121,11 +123,16 @@ class Answer[R](Uncopied):
         try:
             # It is the answer from here on, if there is none in front of it.
             log.append(mine)
-            # No entry is left to see to. A thread that begins to watch a holder now sees the
-            # answer.
-            won = log[0] is mine and self._watched is None
+            # A thread that begins to watch a holder now, or to wait, sees the answer.
+            if self._watched is None:
+                first: Any = log[0]  # not `cast`, which is a call
+                if first is mine:
+                    won = True  # no entry is left to see to
+                elif type(first) is Gate and log[1] is mine and self.waiter is None:
+                    first.put(None)
+                    won = True
         finally:
-            # Also where an interrupt comes right behind that.
+            # Also where an interrupt comes right behind that: a gate may be opened twice.
             if not won:
                 won, replied = place_in(self._log, mine)
                 if won:
@@ -161,7 +168,7 @@ class Answer[R](Uncopied):
 
     def result_or_give_up(self) -> R:
         """Return the value, or raise, before the deadline; take no answer after that."""
-        answer = self.outcome()
+        answer = outcome_in(self._log)
         if answer is None:
             try:
                 answer = self.wait(self.deadline)
@@ -247,42 +254,70 @@ class Answer[R](Uncopied):
         Raises:
             CallDeadlock: if that would be for ever.
         """
-        self.watch()
         gate = gate_in(self._log)
-        with waiting_for(self) as waiting:
+        try:
+            if here.serving is None and not here.inner:
+                answer = self._wait_at(gate, deadline, None)
+            else:
+                with waiting_for(self) as waiting:
+                    answer = self._wait_at(gate, deadline, waiting)
+            if answer is not None:
+                self._pass_on(gate)
+        except BaseException:  # an interrupt, or a deadlock
             try:
-                pause = _FIRST_PAUSE
-                while (answer := self.outcome()) is None:
-                    left = deadline.remaining()
-                    if left == 0:
-                        return None
-                    opened = True
-                    try:
-                        gate.get(timeout=pause if left is None else min(pause, left))
-                    except queue.Empty:
-                        opened = False
-                    # Not in the `except`: a deadlock does not come of an empty queue.
-                    if not opened:
-                        waiting.look_again()
-                    pause = min(2 * pause, _LONGEST_PAUSE)
-                    if pause > _PATIENT:  # the one that is over was half of it
+                self._look_and_pass_on(gate)
+            except BaseException:
+                self._look_and_pass_on(gate)
+                raise
+            raise
+        return answer
+
+    def _wait_at(
+        self,
+        gate: "queue.SimpleQueue[None]",
+        deadline: Deadline,
+        waiting: waiting_for | None,
+    ) -> Outcome | None:
+        """Wait until the gate is open; `waiting` if the wait may close a circle.
+
+        Mostly the answer comes at once. So the holder is not watched before a millisecond is over:
+        to watch takes a lock that all waits share, and a tenth of what a call costs.
+        """
+        pause, next_pause = _UNWATCHED, _FIRST_PAUSE
+        answer = outcome_in(self._log)
+        while answer is None:
+            left = None if deadline is NEVER else deadline.remaining()
+            if left == 0:
+                return self.outcome()
+            opened = True
+            try:
+                gate.get(True, pause if left is None else min(pause, left))  # noqa: FBT003 - waits
+            except queue.Empty:
+                opened = False
+            # Not in the `except`: a deadlock does not come of an empty queue.
+            if not opened:
+                if waiting is not None:
+                    waiting.look_again()
+                self.watch()
+            answer = self.outcome()
+            if answer is None:
+                if next_pause > _PATIENT:  # the one that is over was half of it
+                    if waiting is not None:
                         waiting.go_on()
-                        if (holder := self.holder) is not None:
-                            holder.nudge()
-                return answer
-            finally:
-                try:
-                    self._pass_on(gate)
-                except BaseException:  # an interrupt
-                    self._pass_on(gate)
-                    raise
+                    if (holder := self.holder) is not None:
+                        holder.nudge()
+                pause, next_pause = next_pause, min(2 * next_pause, _LONGEST_PAUSE)
+        return answer
 
     def _pass_on(self, gate: "queue.SimpleQueue[None]") -> None:
-        """Let the next waiter go on, if the answer is there; see `calls.cell`."""
+        """Let the next waiter go on, the answer being there; see `calls.cell`."""
+        gate.put(None)
+        if self._watched is not None:
+            unwatch(self._watched, self)
+
+    def _look_and_pass_on(self, gate: "queue.SimpleQueue[None]") -> None:
         if self.answered:
-            open_gate(gate)
-            if self._watched is not None:
-                unwatch(self._watched, self)
+            self._pass_on(gate)
 
     def watch(self) -> None:
         """Be told of the end of the worker that has the call, if the answer is waited for.

@@ -5,7 +5,7 @@ the command with the box. The receiver answers through the box. `call` keeps no 
 box, so that it is freed where the receiver drops it.
 """
 
-from typing import Any
+from typing import Any, Never
 
 from threadpool_mb.arguments import NEVER, Deadline, describe
 from threadpool_mb.calls import unanswered
@@ -118,7 +118,10 @@ def call[R](target: Input[Call[Any]], command: Command[R], /, *, timeout: float 
     From the original's `call`, whose timeout does not cover the delivery.
     """
     deadline = NEVER if timeout is None else Deadline(timeout)
-    answer = _send(target, command, deadline, inline=deadline is NEVER)
+    answer, message = begin_call(target, command, deadline)
+    _deliver(target, message, answer, inline=timeout is None)
+    # The receiver holds the only reference, and can drop the call.
+    del message
     return answer.result_or_give_up()
 
 
@@ -136,7 +139,9 @@ def ask[R](target: Input[Call[Any]], command: Command[R], /) -> Reply[R]:
 
     From the original's `callAsync`, which returns nothing where the call was not delivered.
     """
-    return Reply(_send(target, command, NEVER, inline=False))
+    answer, message = begin_call(target, command, NEVER)
+    _deliver(target, message, answer, inline=False)
+    return Reply(answer)
 
 
 def delegate[R](
@@ -167,7 +172,8 @@ def delegate[R](
     if not isinstance(received, Call):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise TypeError(f"what is handed on must be a Call, not {describe(received)}")
     if command is not None:
-        _check_command(command)
+        if not isinstance(command, Command):  # pyright: ignore[reportUnnecessaryIsInstance]
+            _refuse_command(command)
         # Not another `Call`: it would be this thread's, and one that the next worker drops would be
         # kept, with the reply box, until this thread runs again; see `calls.answer`.
         received.command = command
@@ -186,16 +192,16 @@ def delegate[R](
     return taken
 
 
-def _check_command(command: object) -> None:
-    if not isinstance(command, Command):
-        raise TypeError(f"a command must be a Command, not {describe(command)}")
+def _refuse_command(command: object) -> Never:
+    raise TypeError(f"a command must be a Command, not {describe(command)}")
 
 
 def begin_call[R](
     target: Input[Call[Any]], command: Command[R], deadline: Deadline
 ) -> tuple[Answer[R], Call[R]]:
     """Return what waits for the answer to a command, and what is to be delivered."""
-    _check_command(command)
+    if not isinstance(command, Command):  # pyright: ignore[reportUnnecessaryIsInstance]
+        _refuse_command(command)
     # A user's own input may have one, too: it is for the texts of errors.
     key: object = getattr(target, "key", MISSING)
     answer: Answer[R] = Answer(key, deadline)
@@ -208,14 +214,6 @@ def settle_refused(answer: Answer[Any]) -> None:
         answer.settle_error(unanswered.not_delivered_in_time(answer.call_id, answer.key))
     else:
         answer.not_handled(answer.key, DeadLetterReason.REFUSED, started=False)
-
-
-def _send[R](
-    target: Input[Call[Any]], command: Command[R], deadline: Deadline, *, inline: bool
-) -> Answer[R]:
-    answer, message = begin_call(target, command, deadline)
-    _deliver(target, message, answer, inline=inline)
-    return answer
 
 
 def _deliver[R](

@@ -33,11 +33,11 @@ from threadpool_mb.logs import Logger
 from threadpool_mb.numbers import CallId
 
 __all__ = [
+    "Gate",
     "Outcome",
     "count_late_reply",
     "gate_in",
     "late_replies",
-    "open_gate",
     "outcome_in",
     "place_in",
     "run_callback",
@@ -50,6 +50,7 @@ type Outcome = tuple[object, BaseException | None, bool]
 """The value, or the error; and whether it came out of the reply box."""
 
 Gate: Final[type[object]] = queue.SimpleQueue
+"""What a gate is. To open it is to put `None`; one that is open stays open."""
 
 
 def outcome_in(log: list[object]) -> Outcome | None:
@@ -86,7 +87,7 @@ def wake_before(mine: Outcome, log: list[object], call_id: CallId) -> None:
             break
         try:
             if type(entry) is Gate:
-                open_gate(cast("queue.SimpleQueue[None]", entry))
+                cast("queue.SimpleQueue[None]", entry).put(None)
             else:
                 run_callback(cast("Callable[[], object]", entry), call_id)
         except BaseException as error:  # noqa: BLE001 - a callback's, or an interrupt
@@ -111,11 +112,6 @@ def gate_in(log: list[object]) -> "queue.SimpleQueue[None]":
     gate: queue.SimpleQueue[None] = queue.SimpleQueue()
     log.append(gate)
     return gate
-
-
-def open_gate(gate: "queue.SimpleQueue[None]") -> None:
-    """Let the next waiter go on; a gate that is open stays open. Blocks: never."""
-    gate.put(None)
 
 
 _lock: Final = remade_in_children(threading.RLock())

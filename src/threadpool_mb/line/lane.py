@@ -209,9 +209,8 @@ class Lane[M](queue.SimpleQueue[M], Inlet[M]):
             taken = False
             try:
                 taken = not (self.closed or self.qsize())
-                # A message that has come meanwhile is for a shared thread.
-                if (not taken or self._handle(message)) and not self.qsize():
-                    # As in `_let_go`.
+                if not taken or self._handle(message):
+                    # As in `_let_go`. A message that has come meanwhile is for a shared thread.
                     self.unattended = IDLE
                     for _ in iter(busy.release, 0):
                         held = False

@@ -25,7 +25,7 @@ from typing import Any, Final, Literal, Never, Self, final, override
 from threadpool_mb.arguments import describe, make_generator
 from threadpool_mb.dead_letters import DeadLetterOffice, DeadLetterReason
 from threadpool_mb.errors import Cancelled
-from threadpool_mb.line.inlet import IDLE, Inlet, Marker
+from threadpool_mb.line.inlet import IDLE, TAKEN, Inlet, Marker
 from threadpool_mb.line.lane import Lane
 from threadpool_mb.line.slots import Slots
 from threadpool_mb.logs import Logger
@@ -202,7 +202,10 @@ class GeneratorLane[K, M](Lane[M], Incarnation[K, M]):
         if context is None:
             # Kept before it is used: an interrupt must not lose what the worker has set.
             context = self._context = contextvars.Context()
+        inner = here.inner
+        depth = len(inner)
         try:
+            inner.append(self)
             if (value := context.run(generator.send, message)) is not None:
                 _refuse(generator, value)
         # Whatever comes next: no interrupt comes between an `except` and a tuple that is built.
@@ -215,6 +218,8 @@ class GeneratorLane[K, M](Lane[M], Incarnation[K, M]):
                 # It was meant for the thread that calls: it comes again there.
                 _thread.interrupt_main()
             return False
+        finally:
+            del inner[depth:]
         if is_new and not len(context):
             self._context = None
         return True
@@ -277,7 +282,9 @@ class GeneratorLane[K, M](Lane[M], Incarnation[K, M]):
                         _refuse(generator, value)
             message = MISSING
             # In a child that it has forked it is not closed: in the parent it goes on.
-            if (self.cancelled or self._drained) and not self._common.threads.in_child:
+            if (
+                self.cancelled or (self.marked == TAKEN and not qsize())
+            ) and not self._common.threads.in_child:
                 return _stop(generator) if self.cancelled else _close_drained(generator)
         except StopIteration:
             return "returned"

@@ -141,9 +141,10 @@ class Calls[K, M]:
         return self._undelivered.nobody(key, call, tried)
 
     def _put(self, incarnation: Incarnation[K, M], call: M, answer: Answer[Any]) -> bool:
+        direct = incarnation.direct
+        if direct is not None:
+            return direct.deliver(call)
         target = incarnation.input
-        if incarnation.direct is not None:
-            return target.deliver(call)
         slots = target.room
         # A user's own is asked once; what waits there, waits for the worker in any case.
         if slots is not None and target.deliver_within(call, AT_ONCE):

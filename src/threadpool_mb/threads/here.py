@@ -19,6 +19,8 @@ _DEEPEST: Final = 16
 # Bound once: a call that is handled in place takes 4 µs in all.
 _exception: Final = sys.exception
 _modules: Final = sys.modules
+_deepest_frame: Final = sys.getrecursionlimit
+_module_of_frame: Final = sys._getframemodulename  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
 
 _OF_ASYNCIO: Final = ("asyncio.events", "_get_running_loop")
 _OF_TRIO: Final = ("trio.lowlevel", "in_trio_run")
@@ -200,8 +202,8 @@ class _Here(threading.local):
         return (
             (not self.is_main if inline_calls is None else inline_calls)
             and _exception() is None
-            and (_OF_ASYNCIO[0] not in _modules or not _loop_runs(*_OF_ASYNCIO))
-            and (_OF_TRIO[0] not in _modules or not _loop_runs(*_OF_TRIO))
+            and ("asyncio.events" not in _modules or not _loop_runs(*_OF_ASYNCIO))
+            and ("trio.lowlevel" not in _modules or not _loop_runs(*_OF_TRIO))
         )
 
     def has_room(self) -> bool:
@@ -212,8 +214,7 @@ class _Here(threading.local):
         """
         # The module of the frame that is so deep, `None` if there is none: a look, without a walk
         # in Python.
-        half = sys.getrecursionlimit() // 2
-        return len(self.inner) < _DEEPEST and sys._getframemodulename(half) is None  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+        return len(self.inner) < _DEEPEST and _module_of_frame(_deepest_frame() // 2) is None
 
     def workers(self) -> tuple[Holder, ...]:
         """Return the workers that run here, each called by the one before it."""
