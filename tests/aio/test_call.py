@@ -62,7 +62,7 @@ def test_a_worker_is_not_run_on_the_loops_thread() -> None:
             threads.append(threading.current_thread())
             message.reply_box.reply(0)
 
-    with mb.Pool(worker, inline_calls=True) as pool:
+    with mb.Pool(worker) as pool:
         pool.initialize("key")
 
         run(mb.aio.call(pool.ref("key"), Echo(1)))

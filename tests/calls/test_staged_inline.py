@@ -27,10 +27,11 @@ from threadpool_mb import (
 )
 from threadpool_mb.line import inlet, lane
 from threadpool_mb.line.inlet import ending
+from threadpool_mb.pool import generator_lanes
 
 pytestmark = pytest.mark.slow
 
-CODE: Final = (str(pathlib.Path(lane.__file__)), str(pathlib.Path(inlet.__file__)))
+CODE: Final = tuple(str(pathlib.Path(module.__file__)) for module in (generator_lanes, lane, inlet))
 
 
 class Scene:

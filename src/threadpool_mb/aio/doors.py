@@ -5,8 +5,8 @@ import functools
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
-from threadpool_mb.aio.loops import running_loop, tell_future, within
-from threadpool_mb.aio.waking import Pulse, Signal, pulse_here
+from threadpool_mb.aio.loops import running_loop, within
+from threadpool_mb.aio.waking import Pulse, Signal, pulse_of
 from threadpool_mb.arguments import NEVER, Deadline, describe, shortest
 from threadpool_mb.calls import unanswered
 from threadpool_mb.calls.answer import Answer
@@ -35,8 +35,10 @@ async def call[R](
     One deadline covers both: waiting for room in the mailbox, and for the reply. A task that is
     cancelled meanwhile takes no reply any more: the receiver is told by `reply_box.expired`.
 
-    Blocks: never the loop, unless the mailbox is of a user's own kind. A worker is never run on the
-    loop's thread.
+    Blocks: never the loop, unless the mailbox is of a user's own kind. No worker runs on the loop's
+    thread, but for an idle generator worker of a `Pool(inline_calls=True)`, if there is no timeout:
+    the loop waits for what it does, and the task does not let others have their turn meanwhile. Nor
+    can such a worker run a loop of its own there.
     Threads: any loop on any thread.
 
     Args:
@@ -52,37 +54,47 @@ async def call[R](
     and what `call` raises, but for `CallDeadlock`.
     """
     # First: where nobody could wait for the reply, nothing is sent.
-    pulse = pulse_here("aio.call")
+    loop = running_loop("aio.call")
     deadline = NEVER if timeout is None else Deadline(timeout)
     answer, message = begin_call(target, command, deadline)
     try:
-        try:
-            taken = await deliver_until(target, message, deadline, pulse, answer)
-        except MailboxClosed as error:
-            answer.settle_error(unanswered.not_delivered(answer.call_id, answer.key, error))
-        else:
-            if not taken:
-                settle_refused(answer)
+        # Users see nothing of it.
+        if not (
+            timeout is None
+            and isinstance(target, CallTarget)
+            and target._handle_on_loop(message, answer)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+        ):
+            await _send(target, message, answer, pulse_of(loop))
         # Keep no reference: the receiver holds the only one, and can drop the call.
         del message
         if answer.outcome() is None:
-            pulse.watch(answer)
-            try:
-                await _answered(answer, deadline.remaining())
-            finally:
-                pulse.unwatch(answer)
+            await _answered(answer, loop, pulse_of(loop))
     finally:
         # Also where the task was cancelled, or the time ran out. If there is an answer, it stands.
         answer.give_up()
     return answer.result(0)
 
 
-async def _answered(answer: Answer[Any], seconds: float | None) -> None:
-    """Wait for the answer, or until the time has run out."""
-    loop = asyncio.get_running_loop()
+async def _send[R](
+    target: Input[Call[Any]], message: Call[R], answer: Answer[R], pulse: Pulse
+) -> None:
+    """Deliver a call; if that cannot be done, the answer says so."""
+    try:
+        if not await deliver_until(target, message, answer.deadline, pulse, answer):
+            settle_refused(answer)
+    except MailboxClosed as error:
+        answer.settle_error(unanswered.not_delivered(answer.call_id, answer.key, error))
+
+
+async def _answered(answer: Answer[Any], loop: asyncio.AbstractEventLoop, pulse: Pulse) -> None:
+    """Wait for the answer, or until the call's deadline."""
     answered: asyncio.Future[None] = loop.create_future()
-    answer.when_answered(functools.partial(tell_future, loop, answered))
-    await within(loop, answered, seconds)
+    pulse.watch(answer)
+    try:
+        answer.when_answered(functools.partial(pulse.wake, loop, answered))
+        await within(loop, answered, answer.deadline.remaining())
+    finally:
+        pulse.unwatch(answer)
 
 
 type _Offer[T] = Callable[..., bool | Slots]
@@ -116,7 +128,7 @@ async def deliver[T](target: Input[T], message: T, /) -> bool:
         RuntimeError: outside of a task of asyncio; the message was not delivered.
         TypeError: if the input is not one of this library's.
     """
-    return await deliver_until(target, message, NEVER, pulse_here("aio.deliver"))
+    return await deliver_until(target, message, NEVER, pulse_of(running_loop("aio.deliver")))
 
 
 async def deliver_until[T](

@@ -12,7 +12,7 @@ from threadpool_mb.threads.waiting import parked
 if TYPE_CHECKING:
     import asyncio
 
-__all__ = ["running_loop", "tell_future", "within"]
+__all__ = ["fill", "running_loop", "tell_future", "within"]
 
 
 def running_loop(what: str) -> "asyncio.AbstractEventLoop":
@@ -35,7 +35,7 @@ async def within(
     loop: "asyncio.AbstractEventLoop", future: "asyncio.Future[None]", seconds: float | None
 ) -> None:
     """Wait for the future, or until the time has run out."""
-    timer = None if seconds is None else loop.call_later(seconds, _set, future)
+    timer = None if seconds is None else loop.call_later(seconds, fill, future)
     try:
         # On a loop that runs in a worker the worker's thread waits, too.
         with parked():
@@ -48,9 +48,10 @@ async def within(
 def tell_future(loop: "asyncio.AbstractEventLoop", future: "asyncio.Future[None]") -> None:
     """Fill a future of a loop from any thread; nothing happens where the loop is closed."""
     with contextlib.suppress(RuntimeError):  # the loop is closed, and its tasks are gone
-        loop.call_soon_threadsafe(_set, future)
+        loop.call_soon_threadsafe(fill, future)
 
 
-def _set(future: "asyncio.Future[None]") -> None:
+def fill(future: "asyncio.Future[None]") -> None:
+    """Fill a future, unless it is done; on its loop's thread."""
     if not future.done():
         future.set_result(None)

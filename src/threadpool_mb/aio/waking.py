@@ -13,17 +13,18 @@ back by those that wait beside it; see `line.slots`.
 """
 
 import asyncio
+import collections
 import threading
 import weakref
 from typing import Any, Final, final
 
-from threadpool_mb.aio.loops import running_loop
+from threadpool_mb.aio.loops import fill
 from threadpool_mb.calls.answer import Answer
 from threadpool_mb.forking import remade_in_children
 from threadpool_mb.line.slots import Slots
 from threadpool_mb.threads.waiting import parked
 
-__all__ = ["Pulse", "Signal", "pulse_here"]
+__all__ = ["Pulse", "Signal", "pulse_of"]
 
 
 @final
@@ -88,12 +89,23 @@ _BEATS_TO_A_NUDGE: Final = 5
 
 @final
 class Pulse:
-    """Beats as long as tasks of one loop wait.
+    """Beats as long as tasks of one loop wait, and wakes them.
 
-    Threads: the loop's alone.
+    Several are woken with one `call_soon_threadsafe`, which costs more than all else (it writes to
+    a socket). As with a `Signal`:
+
+    1. A thread adds a future.
+    2. It reads whether the loop is told, and tells it if not.
+    a. The loop forgets that it was told.
+    b. It takes all futures.
+
+    If (1) comes before (b), the loop finds the future. If not, (2) comes after (a), and the loop is
+    told once more.
+
+    Threads: the loop's alone, but for `wake`.
     """
 
-    __slots__ = ("_answers", "_beats", "_slots", "_until_nudge")
+    __slots__ = ("_answers", "_beats", "_slots", "_told", "_until_nudge", "_woken")
 
     def __init__(self) -> None:
         """Make one that does not beat yet."""
@@ -102,6 +114,27 @@ class Pulse:
         # What tasks wait for, and how many of them.
         self._answers: Final[dict[Answer[Any], int]] = {}
         self._slots: Final[dict[Slots, int]] = {}
+        # Not the loop, which the pulse would keep alive.
+        self._woken: Final[collections.deque[asyncio.Future[None]]] = collections.deque()
+        self._told = False
+
+    def wake(self, loop: asyncio.AbstractEventLoop, future: "asyncio.Future[None]") -> None:
+        """Fill a future of the loop; on any thread. Nothing happens where the loop is closed."""
+        self._woken.append(future)
+        if not self._told:
+            self._told = True
+            try:
+                loop.call_soon_threadsafe(self._fill)
+            except RuntimeError:
+                self._woken.clear()  # the loop is closed, and its tasks are gone
+            except BaseException:  # an interrupt
+                self._told = False
+                raise
+
+    def _fill(self) -> None:
+        self._told = False
+        while self._woken:
+            fill(self._woken.popleft())
 
     def watch(self, what: Answer[Any] | Slots) -> None:
         """Beat until `unwatch`, called as often: a task waits for `what`."""
@@ -142,15 +175,8 @@ _lock: Final = remade_in_children(threading.RLock())
 """Guards `_pulses`. Nobody waits under it."""
 
 
-def pulse_here(what: str) -> Pulse:
-    """Return the pulse of the loop whose task runs here; `what` is for the error's text.
-
-    To be called before anything is sent: what cannot wait shall not send either.
-
-    Raises:
-        RuntimeError: outside of a task of asyncio.
-    """
-    loop = running_loop(what)
+def pulse_of(loop: asyncio.AbstractEventLoop) -> Pulse:
+    """Return the pulse of a loop; on its thread."""
     with _lock:
         pulse = _pulses.get(loop)
         if pulse is None:

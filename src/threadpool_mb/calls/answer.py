@@ -128,9 +128,11 @@ class Answer[R](Uncopied):
                 first: Any = log[0]  # not `cast`, which is a call
                 if first is mine:
                     won = True  # no entry is left to see to
-                elif type(first) is Gate and log[1] is mine and self.waiter is None:
+                    return True
+                if type(first) is Gate and log[1] is mine and self.waiter is None:
                     first.put(None)
                     won = True
+                    return True
         finally:
             # Also where an interrupt comes right behind that: a gate may be opened twice.
             if not won:
@@ -168,6 +170,11 @@ class Answer[R](Uncopied):
 
     def result_or_give_up(self) -> R:
         """Return the value, or raise, before the deadline; take no answer after that."""
+        entry: Any
+        for entry in self._log:
+            # `read`, written out for a call that was handled on this thread.
+            if type(entry) is tuple and entry[1] is None:
+                return entry[0]  # type: ignore[no-any-return]
         answer = outcome_in(self._log)
         if answer is None:
             try:
@@ -291,7 +298,7 @@ class Answer[R](Uncopied):
                 return self.outcome()
             opened = True
             try:
-                gate.get(True, pause if left is None else min(pause, left))  # noqa: FBT003 - waits
+                gate.get(True, pause if left is None else min(pause, left))
             except queue.Empty:
                 opened = False
             # Not in the `except`: a deadlock does not come of an empty queue.

@@ -51,6 +51,14 @@ class CallTarget:
         """
         raise NotImplementedError
 
+    def _handle_on_loop(self, call: Any, answer: Answer[Any]) -> bool:  # noqa: ANN401 - of any target
+        """Have a call handled here, on the thread of the loop that runs, if that was asked for.
+
+        Returns:
+            `False` if it was not taken.
+        """
+        raise NotImplementedError
+
     def _offer(
         self,
         message: Any,  # noqa: ANN401 - of any target

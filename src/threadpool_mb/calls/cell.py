@@ -49,7 +49,7 @@ _logger = Logger(__name__)
 type Outcome = tuple[object, BaseException | None, bool]
 """The value, or the error; and whether it came out of the reply box."""
 
-Gate: Final[type[object]] = queue.SimpleQueue
+Gate: Final[type[Any]] = queue.SimpleQueue
 """What a gate is. To open it is to put `None`; one that is open stays open."""
 
 

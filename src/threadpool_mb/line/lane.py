@@ -181,60 +181,6 @@ class Lane[M](queue.SimpleQueue[M], Inlet[M]):
         if self._work():
             self._let_go()
 
-    def turn_for(self, message: M, /) -> bool:  # noqa: C901 - a call costs 4 µs in all
-        """Have one message handled on the caller's thread, if the lane is idle.
-
-        The order is kept, because an idle lane has no other message. One thread at a time still
-        runs the lane, because the caller acquires the lock, as a thread that schedules it does.
-
-        The caller may be the main thread, where an interrupt comes between any two calls. `held`
-        says whether this thread has yet to let go of the lane. No interrupt comes between the step
-        that lets go and the writing of `held`. So what an interrupt has left undone is done all the
-        same: the lane is scheduled, or looked into once more.
-
-        Blocks: as long as handling it takes.
-
-        Returns:
-            `False` if the message was not taken.
-        """
-        if self.unattended != IDLE:
-            return False
-        busy: Any = self._busy
-        # Loops; see `attend`.
-        for got in map(busy.acquire, (False,)):
-            if not got:
-                break
-            self.unattended = 0
-            held = True
-            taken = False
-            try:
-                taken = not (self.closed or self.qsize())
-                if not taken or self._handle(message):
-                    # As in `_let_go`. A message that has come meanwhile is for a shared thread.
-                    self.unattended = IDLE
-                    for _ in iter(busy.release, 0):
-                        held = False
-                        break
-                    if self.qsize():
-                        self.attend()
-                else:
-                    for _ in map(self._threads.put, (self,)):
-                        held = False
-                    self._threads.grow_if_needed()
-            except BaseException:
-                if held:
-                    self.unattended = 0
-                    # Not `schedule`: the next interrupt could come before its `put`.
-                    self._threads.put(self)
-                    self._threads.grow_if_needed()
-                else:
-                    self._threads.grow_if_needed()
-                    if self.qsize():
-                        self.attend()
-                raise
-            return taken
-        return False
-
     def _let_go(self) -> None:
         """Let the lane wait for its next turn, or for the next message."""
         if self.cancelled and self._threads.in_child:
@@ -252,10 +198,6 @@ class Lane[M](queue.SimpleQueue[M], Inlet[M]):
         if self.qsize():
             self.attend()
 
-    def _handle(self, message: M) -> bool:
-        """Handle one message that is in no queue; `False` if a turn has to end the worker."""
-        raise NotImplementedError
-
     def _work(self) -> bool:
         """Handle at most as many messages as a turn may; `False` if the lane has ended."""
         raise NotImplementedError
@@ -263,8 +205,3 @@ class Lane[M](queue.SimpleQueue[M], Inlet[M]):
     def _marker_was_taken(self) -> None:
         with ending:
             self.marked = TAKEN
-
-    @property
-    def _drained(self) -> bool:
-        """Whether the lane was closed, and all messages that were put before that were taken."""
-        return self.marked == TAKEN and not self.qsize()

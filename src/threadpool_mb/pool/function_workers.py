@@ -94,6 +94,10 @@ class FunctionWorker[K, M](Incarnation[K, M]):
             own.forked()
 
     @override
+    def handle_here(self, message: M, *, inline_calls: bool | None, on_loop: bool = False) -> bool:
+        return False  # a function runs on its own thread
+
+    @override
     def expedite(self) -> None:
         """Do nothing: it shares no thread."""
 
@@ -149,10 +153,6 @@ class FunctionWorkers[K, M]:
     def start(self, incarnation: Incarnation[K, M]) -> None:
         """Start a worker; see `WorkerKind.start`."""
         self.threads.start(functools.partial(self._live, incarnation))
-
-    def call_here(self, _incarnation: Incarnation[K, M], _message: M) -> bool:
-        """Take none: a function runs on its own thread."""
-        return False
 
     def grow(self) -> None:
         """Do nothing: each worker has a thread."""

@@ -15,12 +15,10 @@ turn: one that is empty would cost every idle worker 64 bytes and more.
 """
 
 import _thread
-import contextlib
 import contextvars
 import itertools
 import queue
-from collections.abc import Callable, Generator
-from typing import Any, Final, Literal, Never, Self, final, override
+from typing import Any, Final, Literal, Self, final, override
 
 from threadpool_mb.arguments import describe, make_generator
 from threadpool_mb.dead_letters import DeadLetterOffice, DeadLetterReason
@@ -29,6 +27,13 @@ from threadpool_mb.line.inlet import IDLE, TAKEN, Inlet, Marker
 from threadpool_mb.line.lane import Lane
 from threadpool_mb.line.slots import Slots
 from threadpool_mb.logs import Logger
+from threadpool_mb.pool.generators import (
+    GeneratorFunction,
+    WorkerGenerator,
+    close_drained,
+    refuse,
+    stop,
+)
 from threadpool_mb.pool.incarnation import HasReason, Incarnation
 from threadpool_mb.pool.reports import ExitCause, WorkerState
 from threadpool_mb.pool.workers import Ended, stop_cause
@@ -36,7 +41,7 @@ from threadpool_mb.threads.here import here
 from threadpool_mb.threads.shared import SharedThreads
 from threadpool_mb.values import MISSING, Missing
 
-__all__ = ["Common", "GeneratorFunction", "GeneratorLane"]
+__all__ = ["Common", "GeneratorLane"]
 
 _logger = Logger(__name__)
 
@@ -48,14 +53,9 @@ type _WellEnded = Literal["returned", "drained", "stopped"]
 type _Outcome = _Failure | _WellEnded
 """How a worker has ended."""
 
-type _Generator[M] = Generator[None, M, object]
-
-type _Over[M] = tuple[_Failure | Literal["returned"], _Generator[M]]
+type _Over[M] = tuple[_Failure | Literal["returned"], WorkerGenerator[M]]
 """A generator that ended, or was interrupted, in a call on its caller's thread, behind its outcome;
 the next turn ends the worker."""
-
-type GeneratorFunction[K, M] = Callable[[K], _Generator[M]]
-"""A worker that takes a message at each `yield`."""
 
 
 @final
@@ -111,7 +111,7 @@ class GeneratorLane[K, M](Lane[M], Incarnation[K, M]):
         self._be_new(key)
         self._common: Final = common
         self.reason: DeadLetterReason = DeadLetterReason.WORKER_ENDED
-        self._generator: _Generator[M] | _Over[M] | None = None
+        self._generator: WorkerGenerator[M] | _Over[M] | None = None
         # The worker's; `None` while there is nothing in it. Written by the thread that has the
         # lane in hand, before it lets go of it.
         self._context: contextvars.Context | None = None
@@ -194,7 +194,59 @@ class GeneratorLane[K, M](Lane[M], Incarnation[K, M]):
         return False
 
     @override
+    def handle_here(  # noqa: C901 - a call costs 4 µs in all
+        self, message: M, *, inline_calls: bool | None, on_loop: bool = False
+    ) -> bool:
+        """Have one message handled on the caller's thread; see `Incarnation.handle_here`.
+
+        The order is kept, because an idle lane has no other message. One thread at a time still
+        runs the lane, because the caller acquires the lock, as a thread that schedules it does.
+
+        The caller may be the main thread, where an interrupt comes between any two calls. `held`
+        says whether this thread has yet to let go of the lane. No interrupt comes between the step
+        that lets go and the writing of `held`. So what an interrupt has left undone is done all the
+        same: the lane is scheduled, or looked into once more.
+        """
+        if self.unattended != IDLE or not here.allows(inline_calls=inline_calls, on_loop=on_loop):
+            return False
+        busy: Any = self._busy
+        # Loops; see `Lane.attend`.
+        for got in map(busy.acquire, (False,)):
+            if not got:
+                break
+            self.unattended = 0
+            held = True
+            taken = False
+            try:
+                taken = not (self.closed or self.qsize())
+                if not taken or self._handle(message):
+                    # As in `_let_go`. A message that has come meanwhile is for a shared thread.
+                    self.unattended = IDLE
+                    for _ in iter(busy.release, 0):
+                        held = False
+                        break
+                    if self.qsize():
+                        self.attend()
+                else:
+                    for _ in map(self._threads.put, (self,)):
+                        held = False
+                    self._threads.grow_if_needed()
+            except BaseException:
+                if held:
+                    self.unattended = 0
+                    # Not `schedule`: the next interrupt could come before its `put`.
+                    self._threads.put(self)
+                    self._threads.grow_if_needed()
+                else:
+                    self._threads.grow_if_needed()
+                    if self.qsize():
+                        self.attend()
+                raise
+            return taken
+        return False
+
     def _handle(self, message: M) -> bool:
+        """Handle one message that is in no queue; `False` if a turn has to end the worker."""
         # There is a generator: an idle lane has had the turn that sets the worker up.
         generator: Any = self._generator
         context = self._context
@@ -207,7 +259,7 @@ class GeneratorLane[K, M](Lane[M], Incarnation[K, M]):
         try:
             inner.append(self)
             if (value := context.run(generator.send, message)) is not None:
-                _refuse(generator, value)
+                refuse(generator, value)
         # Whatever comes next: no interrupt comes between an `except` and a tuple that is built.
         except StopIteration:
             self._generator = ("returned", generator)
@@ -246,7 +298,7 @@ class GeneratorLane[K, M](Lane[M], Incarnation[K, M]):
         return "stopped" if isinstance(error, Cancelled) and self.cancelled else None
 
     def _run(  # noqa: C901, PLR0912 - few calls a message
-        self, generator: _Generator[M] | None
+        self, generator: WorkerGenerator[M] | None
     ) -> _Outcome | None:
         """Run the worker for a turn; return how it has ended, `None` if it goes on."""
         message: M | Missing = MISSING
@@ -279,13 +331,13 @@ class GeneratorLane[K, M](Lane[M], Incarnation[K, M]):
                         if askers and slots is not None:
                             slots.tell()
                     if (value := send(message)) is not None:
-                        _refuse(generator, value)
+                        refuse(generator, value)
             message = MISSING
             # In a child that it has forked it is not closed: in the parent it goes on.
             if (
                 self.cancelled or (self.marked == TAKEN and not qsize())
             ) and not self._common.threads.in_child:
-                return _stop(generator) if self.cancelled else _close_drained(generator)
+                return stop(generator) if self.cancelled else close_drained(generator)
         except StopIteration:
             return "returned"
         except BaseException as error:  # noqa: BLE001 - reported, whatever it is
@@ -295,7 +347,7 @@ class GeneratorLane[K, M](Lane[M], Incarnation[K, M]):
             return (error, message)
         return None
 
-    def _close(self, generator: _Generator[M]) -> None:
+    def _close(self, generator: WorkerGenerator[M]) -> None:
         """Close the generator of a worker whose outcome is known."""
         try:
             generator.close()
@@ -323,45 +375,9 @@ class GeneratorLane[K, M](Lane[M], Incarnation[K, M]):
     def _bury(self, message: M, /) -> None:
         self._common.office.take(self.key, message, self.reason)
 
-    def _set_up(self) -> _Generator[M]:
+    def _set_up(self) -> WorkerGenerator[M]:
         """Run the worker to its first `yield`."""
         generator = self._generator = make_generator(self._common.worker, self.key)
         if (value := next(generator)) is not None:
-            _refuse(generator, value)
+            refuse(generator, value)
         return generator
-
-
-def _close_drained(generator: _Generator[Any]) -> Literal["drained"]:
-    """Close a worker that has handled its backlog."""
-    generator.close()
-    return "drained"
-
-
-def _stop(generator: _Generator[Any]) -> Literal["stopped"]:
-    """Have the worker stop where it waits for its next message.
-
-    Raises:
-        RuntimeError: if it goes on to its next `yield` all the same.
-        BaseException: what it raises on its way out, `Cancelled` for a start.
-    """
-    try:
-        generator.throw(Cancelled("the worker was asked to stop"))
-    except StopIteration:
-        return "stopped"
-    generator.close()
-    raise RuntimeError("the worker ignored Cancelled: it went on to its next yield")
-
-
-def _refuse(generator: Generator[None, Any, object], value: object) -> Never:
-    """Raise at the generator's `yield`, and from here, that it must yield nothing."""
-    error = TypeError(
-        f"a generator worker takes its messages with `message = yield`, it yielded"
-        f" {describe(value)}"
-    )
-    try:
-        with contextlib.suppress(StopIteration):
-            generator.throw(error)
-        generator.close()
-        raise error
-    finally:
-        del error  # its traceback holds this frame

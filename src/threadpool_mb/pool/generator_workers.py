@@ -11,14 +11,14 @@ from threadpool_mb.arguments import NEVER, Deadline
 from threadpool_mb.dead_letters import DeadLetterOffice
 from threadpool_mb.errors import Cancelled
 from threadpool_mb.line.adapting import adapted
-from threadpool_mb.line.inlet import IDLE, Inlet, Marker
+from threadpool_mb.line.inlet import Inlet, Marker
 from threadpool_mb.line.slots import Slots
-from threadpool_mb.pool.generator_lanes import Common, GeneratorFunction, GeneratorLane
+from threadpool_mb.pool.generator_lanes import Common, GeneratorLane
+from threadpool_mb.pool.generators import GeneratorFunction
 from threadpool_mb.pool.incarnation import HasReason, Incarnation, Leftovers
 from threadpool_mb.pool.reports import WorkerState
 from threadpool_mb.pool.workers import Ended, ended_well
 from threadpool_mb.protocols import Mailbox, MailboxConfig, MailboxStats
-from threadpool_mb.threads.here import here
 from threadpool_mb.threads.shared import SharedThreads
 
 __all__ = ["ForeignLane", "GeneratorWorkers"]
@@ -88,12 +88,6 @@ class GeneratorWorkers[K, M]:
         """Start a worker; see `WorkerKind.start`."""
         self.threads.grow(least=1)
         self.threads.schedule(cast("GeneratorLane[K, M]", incarnation))
-
-    def call_here(self, incarnation: Incarnation[K, M], message: M) -> bool:
-        """Have a message handled on this thread; see `WorkerKind.call_here`."""
-        lane: Any = incarnation  # not `cast`, which is a call: a call of a command takes 4 µs
-        taken: bool = lane.unattended == IDLE and here.has_room() and lane.turn_for(message)
-        return taken
 
     def grow(self) -> None:
         """Start one more thread if one is needed; see `WorkerKind.grow`."""
@@ -188,9 +182,8 @@ class ForeignLane[K, M](GeneratorLane[K, M]):
         return "stopped" if isinstance(error, Cancelled) else "drained"
 
     @override
-    def turn_for(self, _message: M, /) -> bool:
-        """Take none: the messages wait in the user's mailbox."""
-        return False
+    def handle_here(self, message: M, *, inline_calls: bool | None, on_loop: bool = False) -> bool:
+        return False  # the messages wait in the user's mailbox
 
     @override
     def get(self, block: bool = True, timeout: float | None = None) -> M:

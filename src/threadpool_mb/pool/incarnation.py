@@ -137,6 +137,18 @@ class Incarnation[K, M]:
         """Put one message into its mailbox; see `Input.deliver`."""
         raise NotImplementedError
 
+    def handle_here(self, message: M, *, inline_calls: bool | None, on_loop: bool = False) -> bool:
+        """Have a message handled on the caller's thread, if the worker is idle and can do that.
+
+        `inline_calls` is what its pool was told; see `here.allows`, also for `on_loop`.
+
+        Blocks: as long as handling it takes.
+
+        Returns:
+            `False` if the message was not taken.
+        """
+        raise NotImplementedError
+
     def end_if_empty(self) -> bool:
         """Take no more messages, and do what `abandon` does, if nobody has to be told of it.
 

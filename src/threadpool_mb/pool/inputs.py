@@ -3,7 +3,7 @@
 A call knows which worker has it, waits for room until its deadline, and may run here.
 
 **Guarantees.** The worker that has a call is written down before it can take it. A call is handled
-on its caller's thread only where its worker is idle (`Lane.turn_for`).
+on its caller's thread only where its worker is idle (`GeneratorLane.handle_here`).
 """
 
 from collections.abc import Callable
@@ -21,7 +21,6 @@ from threadpool_mb.pool.incarnation import Incarnation
 from threadpool_mb.pool.routes import find
 from threadpool_mb.pool.undelivered import Undelivered
 from threadpool_mb.threads.circles import waiting_for, would_wait_for_itself
-from threadpool_mb.threads.here import here
 from threadpool_mb.values import Missing, Uncopied
 
 __all__ = ["Calls", "KeyInput", "PoolInput"]
@@ -68,6 +67,10 @@ class KeyInput[K, M](Uncopied, CallTarget):
     def _deliver_call(self, call: M, answer: Answer[Any], *, inline: bool) -> bool:
         return self._calls.deliver(self._key, call, answer, inline=inline)
 
+    @override
+    def _handle_on_loop(self, call: M, answer: Answer[Any]) -> bool:
+        return self._calls.handle_on_loop(self._key, call, answer)
+
     def __repr__(self) -> str:
         """Show the key."""
         return f"<KeyInput {describe(self._key)}>"
@@ -110,7 +113,7 @@ class PoolInput[K, M](Uncopied):
 class Calls[K, M]:
     """Hands calls to the workers of a pool. Threads: any."""
 
-    __slots__ = ("_call_here", "_inline", "_routes", "_undelivered")
+    __slots__ = ("_inline", "_routes", "_undelivered")
 
     def __init__(
         self, dispatcher: Dispatcher[K, M], undelivered: Undelivered[K, M], *, inline: bool | None
@@ -121,24 +124,30 @@ class Calls[K, M]:
         the main one.
         """
         self._routes: Final = dispatcher.roster.routes
-        self._call_here: Final = dispatcher.call_here
         self._undelivered: Final = undelivered
         self._inline: Final = inline
 
     def deliver(self, key: K, call: M, answer: Answer[Any], *, inline: bool) -> bool:
         """Hand a call to the key's worker; see `CallTarget`."""
-        may_run_here = inline and here.allows(inline_calls=self._inline)
         tried: Incarnation[K, M] | None = None
         while (incarnation := find(self._routes, key)) is not None and incarnation is not tried:
             answer.holder = incarnation
             try:
-                if may_run_here and self._call_here(incarnation, call):
+                if inline and incarnation.handle_here(call, inline_calls=self._inline):
                     return True
                 return self._put(incarnation, call, answer)
             except MailboxClosed:
                 tried = incarnation
         answer.holder = None
         return self._undelivered.nobody(key, call, tried)
+
+    def handle_on_loop(self, key: K, call: M, answer: Answer[Any]) -> bool:
+        """Have a call handled here, on a loop's thread; see `CallTarget`."""
+        incarnation = find(self._routes, key) if self._inline else None
+        if incarnation is None:
+            return False
+        answer.holder = incarnation
+        return incarnation.handle_here(call, inline_calls=True, on_loop=True)
 
     def _put(self, incarnation: Incarnation[K, M], call: M, answer: Answer[Any]) -> bool:
         direct = incarnation.direct

@@ -7,8 +7,8 @@ from threadpool_mb.arguments import check_callable, check_limit, is_generator_fu
 from threadpool_mb.dead_letters import DeadLetterOffice
 from threadpool_mb.mailbox.kinds import slots_maker
 from threadpool_mb.pool.function_workers import FunctionWorkers
-from threadpool_mb.pool.generator_lanes import GeneratorFunction
 from threadpool_mb.pool.generator_workers import GeneratorWorkers
+from threadpool_mb.pool.generators import GeneratorFunction
 from threadpool_mb.pool.workers import MakeKind
 from threadpool_mb.protocols import Mailbox, MailboxConfig
 from threadpool_mb.threads.counting import default_max_threads

@@ -75,16 +75,6 @@ class WorkerKind[K, M](Protocol):
         """
         ...
 
-    def call_here(self, incarnation: Incarnation[K, M], message: M, /) -> bool:
-        """Have a message handled on the caller's thread, if the worker is idle and can do that.
-
-        Blocks: as long as handling it takes.
-
-        Returns:
-            `False` if the message was not taken.
-        """
-        ...
-
     def grow(self) -> None:
         """Start one more thread if one is needed; on the dispatcher thread."""
         ...
