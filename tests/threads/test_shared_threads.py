@@ -2,6 +2,7 @@
 
 import functools
 import threading
+import types
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -274,7 +275,7 @@ def test_who_is_interrupted_while_a_turn_is_scheduled_has_asked_for_a_thread(of:
 
     class IdleLane(Lane[None]):
         def __init__(self, threads: SharedThreads) -> None:
-            super().__init__(threads, None)
+            super().__init__(types.SimpleNamespace(threads=threads), None)
             self._let_go()
 
     def prepare() -> SharedThreads:

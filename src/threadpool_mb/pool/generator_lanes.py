@@ -58,6 +58,10 @@ type _Over[M] = tuple[_Failure | Literal["returned"], WorkerGenerator[M]]
 the next turn ends the worker."""
 
 
+_ENDED: Final[Any] = ()
+"""In the place of a generator, once the worker has ended."""
+
+
 @final
 class Common[K, M]:
     """What the workers of a pool have in common."""
@@ -85,14 +89,12 @@ class GeneratorLane[K, M](Lane[M], Incarnation[K, M]):
     """One generator worker: its lane, its generator, and its place among the workers of its key."""
 
     __slots__ = (
-        "_common",
         "_context",
         "_generator",
         "current",
         "direct",
         "end_error",
         "gone",
-        "holder",
         "key",
         "number",
         "predecessor",
@@ -103,25 +105,32 @@ class GeneratorLane[K, M](Lane[M], Incarnation[K, M]):
         "watchers",
     )
 
+    _common: Common[K, M]
+
     # Said again, as in `Lane`.
     direct: Inlet[M] | None
 
     def __init__(self, common: Common[K, M], key: K, slots: Slots | None) -> None:
-        super().__init__(common.threads, slots)
+        super().__init__(common, slots)
         self._be_new(key)
-        self._common: Final = common
         self.reason: DeadLetterReason = DeadLetterReason.WORKER_ENDED
+        # `_ENDED` from the end on, also if it has never begun.
         self._generator: WorkerGenerator[M] | _Over[M] | None = None
         # The worker's; `None` while there is nothing in it. Written by the thread that has the
         # lane in hand, before it lets go of it.
         self._context: contextvars.Context | None = None
-        self.holder: Incarnation[K, M] | None = self
-        """The worker itself, which has the calls that are handled in its turns, until its end; see
-        `Serving`. `direct` is it, too: cycles, which the end breaks."""
         if slots is None:
-            self.direct = self
+            self.direct = self  # a cycle, which the end breaks
         else:
             slots.holder = self
+
+    @property
+    def holder(self) -> Incarnation[K, M] | None:
+        """The worker itself, which has the calls that are handled in its turns; see `Serving`.
+
+        Not once it has ended: what runs on the thread then is none of its turns.
+        """
+        return None if self._generator is _ENDED else self
 
     @property
     @override
@@ -151,7 +160,7 @@ class GeneratorLane[K, M](Lane[M], Incarnation[K, M]):
     @override
     def abandon(self) -> None:
         """Make dead letters of what is left; of a worker that never starts, too."""
-        self.holder = self.direct = None
+        self._generator, self.direct = _ENDED, None
         super().abandon()
 
     @override
@@ -194,6 +203,13 @@ class GeneratorLane[K, M](Lane[M], Incarnation[K, M]):
         return False
 
     @override
+    def deliver_first(self, message: M) -> bool:
+        if self.direct is None:
+            return self.deliver(message)
+        self.put(message)
+        return True
+
+    @override
     def handle_here(  # noqa: C901 - a call costs 4 µs in all
         self, message: M, *, inline_calls: bool | None, on_loop: bool = False
     ) -> bool:
@@ -228,17 +244,17 @@ class GeneratorLane[K, M](Lane[M], Incarnation[K, M]):
                     if self.qsize():
                         self.attend()
                 else:
-                    for _ in map(self._threads.put, (self,)):
+                    for _ in map(self._common.threads.put, (self,)):
                         held = False
-                    self._threads.grow_if_needed()
+                    self._common.threads.grow_if_needed()
             except BaseException:
                 if held:
                     self.unattended = 0
                     # Not `schedule`: the next interrupt could come before its `put`.
-                    self._threads.put(self)
-                    self._threads.grow_if_needed()
+                    self._common.threads.put(self)
+                    self._common.threads.grow_if_needed()
                 else:
-                    self._threads.grow_if_needed()
+                    self._common.threads.grow_if_needed()
                     if self.qsize():
                         self.attend()
                 raise
@@ -278,7 +294,7 @@ class GeneratorLane[K, M](Lane[M], Incarnation[K, M]):
 
     def _end(self, outcome: _WellEnded) -> None:
         """Report that the worker has ended well."""
-        self._generator = self.holder = self.direct = None
+        self._generator, self.direct = _ENDED, None
         cause: ExitCause = stop_cause(self.leftovers.reason) if outcome == "stopped" else outcome
         self._common.ended(self, None, cause, MISSING)
 
@@ -289,7 +305,7 @@ class GeneratorLane[K, M](Lane[M], Incarnation[K, M]):
             handed.clear()
             self._end(stopped)
             return
-        self._generator = self.holder = self.direct = None
+        self._generator, self.direct = _ENDED, None
         # Each `pop` is the last reference of this thread.
         self._common.ended(self, handed.pop(0), "failed", handed.pop())
 
@@ -363,11 +379,11 @@ class GeneratorLane[K, M](Lane[M], Incarnation[K, M]):
         """What the worker does; see `WorkerStats.state`."""
         if self.unattended == IDLE:
             return "idle"
-        if self.holder is None:
+        generator = self._generator
+        if generator is _ENDED:
             return "busy"  # its end is being reported
         # Before its set-up, and between two messages of a turn, it counts as waiting. What is no
         # generator of the interpreter's does not say whether it runs.
-        generator = self._generator
         waits = generator is None or not getattr(generator, "gi_running", True)
         return "waiting" if waits else "busy"
 

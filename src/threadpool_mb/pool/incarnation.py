@@ -137,6 +137,10 @@ class Incarnation[K, M]:
         """Put one message into its mailbox; see `Input.deliver`."""
         raise NotImplementedError
 
+    def deliver_first(self, message: M) -> bool:
+        """Put a message into its mailbox before anybody else has it; as `deliver` does."""
+        return self.deliver(message)
+
     def handle_here(self, message: M, *, inline_calls: bool | None, on_loop: bool = False) -> bool:
         """Have a message handled on the caller's thread, if the worker is idle and can do that.
 

@@ -192,7 +192,7 @@ class Pool[K, M](AsyncLife[DrainReport[K]], Uncopied):
         refused = False
         if not taken:
             incarnation = self._new_incarnation(key)
-            refused = message is not MISSING and not incarnation.deliver(message)
+            refused = message is not MISSING and not incarnation.deliver_first(message)
             taken = not roster.enter(incarnation)
         if message is not MISSING and (taken or refused):
             reason = DeadLetterReason.DUPLICATE_INITIALIZE if taken else DeadLetterReason.REFUSED
