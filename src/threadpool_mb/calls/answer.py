@@ -291,6 +291,7 @@ class Answer[R](Uncopied):
         to watch takes a lock that all waits share, and a tenth of what a call costs.
         """
         pause, next_pause = _UNWATCHED, _FIRST_PAUSE
+        longest = _LONGEST_PAUSE if waiting is None else min(_LONGEST_PAUSE, waiting.longest_pause)
         answer = outcome_in(self._log)
         while answer is None:
             left = None if deadline is NEVER else deadline.remaining()
@@ -313,7 +314,7 @@ class Answer[R](Uncopied):
                         waiting.go_on()
                     if (holder := self.holder) is not None:
                         holder.nudge()
-                pause, next_pause = next_pause, min(2 * next_pause, _LONGEST_PAUSE)
+                pause, next_pause = next_pause, min(2 * next_pause, longest)
         return answer
 
     def _pass_on(self, gate: "queue.SimpleQueue[None]") -> None:

@@ -73,15 +73,16 @@ class Lane[M](queue.SimpleQueue[M], Inlet[M]):
 
     __slots__ = (
         "_busy",
-        "_common",
         "cancelled",
         "closed",
+        "common",
         "marked",
         "slots",
         "unattended",
     )
 
-    _common: HasThreads
+    common: Any
+    """A `HasThreads`; each kind of lane has its own."""
 
     # Said again for `pyright --verifytypes`: what a subclass sets, it is to give a type.
     cancelled: bool
@@ -98,7 +99,7 @@ class Lane[M](queue.SimpleQueue[M], Inlet[M]):
         self.slots = slots
         self.closed = self.cancelled = False
         self.marked = self.unattended = 0
-        self._common = common
+        self.common = common
         # Made by the thread that lets go of the lane first: until then only that thread has it.
         self._busy: threading.Lock | None = None
 
@@ -108,7 +109,7 @@ class Lane[M](queue.SimpleQueue[M], Inlet[M]):
         if self.unattended == DONE:
             self.sweep()
             return
-        threads = self._common.threads
+        threads = self.common.threads
         put = threads.put
         busy: Any = self._busy  # an idle lane has one
         # `interrupts.trying`, written out: calling it would take a tenth of the time that it takes
@@ -127,11 +128,11 @@ class Lane[M](queue.SimpleQueue[M], Inlet[M]):
 
     def expedite(self) -> None:
         """Have the lane's turn come before those of others, if it waits for one. Blocks: never."""
-        self._common.threads.expedite(self)
+        self.common.threads.expedite(self)
 
     def nudge(self) -> None:
         """Have the idle shared threads run for a moment. Blocks: never."""
-        self._common.threads.nudge()
+        self.common.threads.nudge()
 
     def close(self) -> None:
         """Take no more messages; end when those that were taken are handled. Blocks: never."""
@@ -190,10 +191,10 @@ class Lane[M](queue.SimpleQueue[M], Inlet[M]):
 
     def _let_go(self) -> None:
         """Let the lane wait for its next turn, or for the next message."""
-        if self.cancelled and self._common.threads.in_child:
+        if self.cancelled and self.common.threads.in_child:
             return  # its own worker has forked; see `forking`
         if self.qsize():
-            self._common.threads.schedule(self)
+            self.common.threads.schedule(self)
             return
         busy = self._busy
         if busy is None:

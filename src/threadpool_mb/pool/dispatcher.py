@@ -98,7 +98,6 @@ class Dispatcher[K, M]:
         )
         self.new_incarnation: Final[Callable[[K], Incarnation[K, M]]] = self._kind.new_incarnation
         """Creates a worker that is not entered yet; what the mailbox's config raises passes."""
-        """Has a message handled on the caller's thread, if that can be done."""
         self._threads: Final = self._kind.threads
         self.roster: Final[Roster[K, M]] = Roster(self._inbox.put, self._kind.start_at_once)
         self.ending: Final = Ending()

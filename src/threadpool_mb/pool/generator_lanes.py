@@ -18,7 +18,7 @@ import _thread
 import contextvars
 import itertools
 import queue
-from typing import Any, Final, Literal, Self, final, override
+from typing import Any, Final, Literal, Self, override
 
 from threadpool_mb.arguments import describe, make_generator
 from threadpool_mb.dead_letters import DeadLetterOffice, DeadLetterReason
@@ -62,7 +62,6 @@ _ENDED: Final[Any] = ()
 """In the place of a generator, once the worker has ended."""
 
 
-@final
 class Common[K, M]:
     """What the workers of a pool have in common."""
 
@@ -105,7 +104,7 @@ class GeneratorLane[K, M](Lane[M], Incarnation[K, M]):
         "watchers",
     )
 
-    _common: Common[K, M]
+    common: Common[K, M]
 
     # Said again, as in `Lane`.
     direct: Inlet[M] | None
@@ -150,7 +149,7 @@ class GeneratorLane[K, M](Lane[M], Incarnation[K, M]):
     @property
     @override
     def owner(self) -> str:
-        return self._common.office.owner
+        return self.common.office.owner
 
     @override
     def forked(self) -> None:
@@ -244,17 +243,17 @@ class GeneratorLane[K, M](Lane[M], Incarnation[K, M]):
                     if self.qsize():
                         self.attend()
                 else:
-                    for _ in map(self._common.threads.put, (self,)):
+                    for _ in map(self.common.threads.put, (self,)):
                         held = False
-                    self._common.threads.grow_if_needed()
+                    self.common.threads.grow_if_needed()
             except BaseException:
                 if held:
                     self.unattended = 0
                     # Not `schedule`: the next interrupt could come before its `put`.
-                    self._common.threads.put(self)
-                    self._common.threads.grow_if_needed()
+                    self.common.threads.put(self)
+                    self.common.threads.grow_if_needed()
                 else:
-                    self._common.threads.grow_if_needed()
+                    self.common.threads.grow_if_needed()
                     if self.qsize():
                         self.attend()
                 raise
@@ -296,7 +295,7 @@ class GeneratorLane[K, M](Lane[M], Incarnation[K, M]):
         """Report that the worker has ended well."""
         self._generator, self.direct = _ENDED, None
         cause: ExitCause = stop_cause(self.leftovers.reason) if outcome == "stopped" else outcome
-        self._common.ended(self, None, cause, MISSING)
+        self.common.ended(self, None, cause, MISSING)
 
     def _fail(self, handed: list[Any]) -> None:
         """Report that the worker has raised, unless its own mailbox has ended it."""
@@ -307,7 +306,7 @@ class GeneratorLane[K, M](Lane[M], Incarnation[K, M]):
             return
         self._generator, self.direct = _ENDED, None
         # Each `pop` is the last reference of this thread.
-        self._common.ended(self, handed.pop(0), "failed", handed.pop())
+        self.common.ended(self, handed.pop(0), "failed", handed.pop())
 
     def _stopped_by(self, error: BaseException) -> Literal["stopped", "drained"] | None:
         """Return how its own mailbox has ended it, if it has."""
@@ -324,7 +323,7 @@ class GeneratorLane[K, M](Lane[M], Incarnation[K, M]):
             slots = self.slots
             free = None if slots is None else slots.free
             askers = () if slots is None else slots.askers
-            left = self._common.throughput
+            left = self.common.throughput
             # `qsize` rather than `Empty`, which costs as much as handling a message or two.
             while left and not self.cancelled and (waiting := qsize()):
                 waiting = min(waiting, left)
@@ -352,7 +351,7 @@ class GeneratorLane[K, M](Lane[M], Incarnation[K, M]):
             # In a child that it has forked it is not closed: in the parent it goes on.
             if (
                 self.cancelled or (self.marked == TAKEN and not qsize())
-            ) and not self._common.threads.in_child:
+            ) and not self.common.threads.in_child:
                 return stop(generator) if self.cancelled else close_drained(generator)
         except StopIteration:
             return "returned"
@@ -389,11 +388,11 @@ class GeneratorLane[K, M](Lane[M], Incarnation[K, M]):
 
     @override
     def _bury(self, message: M, /) -> None:
-        self._common.office.take(self.key, message, self.reason)
+        self.common.office.take(self.key, message, self.reason)
 
     def _set_up(self) -> WorkerGenerator[M]:
         """Run the worker to its first `yield`."""
-        generator = self._generator = make_generator(self._common.worker, self.key)
+        generator = self._generator = make_generator(self.common.worker, self.key)
         if (value := next(generator)) is not None:
             refuse(generator, value)
         return generator

@@ -5,7 +5,7 @@ wait in a user's own kind of mailbox, the lane holds one token a message (`Forei
 """
 
 from collections.abc import Callable
-from typing import Any, Final, Literal, cast, final, override
+from typing import Any, ClassVar, Final, Literal, cast, override
 
 from threadpool_mb.arguments import NEVER, Deadline
 from threadpool_mb.dead_letters import DeadLetterOffice
@@ -17,88 +17,13 @@ from threadpool_mb.pool.generator_lanes import Common, GeneratorLane
 from threadpool_mb.pool.generators import GeneratorFunction
 from threadpool_mb.pool.incarnation import HasReason, Incarnation, Leftovers
 from threadpool_mb.pool.reports import WorkerState
-from threadpool_mb.pool.workers import Ended, ended_well
+from threadpool_mb.pool.workers import Ended, Threads, ended_well
 from threadpool_mb.protocols import Mailbox, MailboxConfig, MailboxStats
 from threadpool_mb.threads.shared import SharedThreads
 
 __all__ = ["ForeignLane", "GeneratorWorkers"]
 
 
-@final
-class GeneratorWorkers[K, M]:
-    """Runs workers in turns on a few threads."""
-
-    __slots__ = ("_common", "_config", "_make_slots", "threads")
-
-    def __init__(
-        self,
-        worker: GeneratorFunction[K, M],
-        config: MailboxConfig,
-        make_slots: Callable[[], Slots | None] | None,
-        office: DeadLetterOffice[K, M],
-        threads: SharedThreads,
-        *,
-        throughput: int,
-        ended: Ended[K, M],
-    ) -> None:
-        """Run `worker` on `threads`, with at most `throughput` messages in a turn.
-
-        `make_slots` is what `slots_maker` has found for the config.
-        """
-        self._common: Final[Common[K, M]] = Common(
-            worker, office, threads, throughput=throughput, ended=ended
-        )
-        self.threads: Final = threads
-        self._config: Final = config
-        self._make_slots: Final = make_slots
-
-    def new_incarnation(self, key: K) -> Incarnation[K, M]:
-        """Create a worker that is not entered yet; see `WorkerKind.new_incarnation`."""
-        make_slots = self._make_slots
-        if make_slots is None:
-            leftovers = Leftovers(key, self._common.office)
-            mailbox: Mailbox[M] = self._config.create(on_dead_letter=leftovers)
-            return ForeignLane(self._common, key, mailbox, leftovers)
-        return GeneratorLane(self._common, key, make_slots())
-
-    def start_at_once(self, incarnation: Incarnation[K, M]) -> bool:
-        """Start a worker if there is a thread; see `WorkerKind.start_at_once`.
-
-        A worker that is started by the dispatcher costs 5 µs more, a switch of threads included
-        (`benchmarks/`, "original").
-        """
-        threads = self.threads
-        if not threads.any:
-            return False
-        lane: Any = incarnation  # not `cast`, which is a call
-        put = threads.put
-        if incarnation.state != "pending":
-            return False  # dropped by what re-entered
-        incarnation.state = "running"
-        try:
-            put(lane)
-            if threads.growing:
-                threads.grow_if_needed()
-        except BaseException:  # an interrupt, after `put`
-            threads.grow_if_needed()
-            raise
-        return True
-
-    def start(self, incarnation: Incarnation[K, M]) -> None:
-        """Start a worker; see `WorkerKind.start`."""
-        self.threads.grow(least=1)
-        self.threads.schedule(cast("GeneratorLane[K, M]", incarnation))
-
-    def grow(self) -> None:
-        """Start one more thread if one is needed; see `WorkerKind.grow`."""
-        self.threads.grow()
-
-    def state_of(self, incarnation: Incarnation[K, M]) -> WorkerState:
-        """Return what a worker does; see `WorkerKind.state_of`."""
-        return cast("GeneratorLane[K, M]", incarnation).activity
-
-
-@final
 class ForeignLane[K, M](GeneratorLane[K, M]):
     """The lane of a worker whose messages wait in a user's own kind of mailbox.
 
@@ -190,3 +115,83 @@ class ForeignLane[K, M](GeneratorLane[K, M]):
         """Take a message out of the mailbox for a token, or the marker; never waits."""
         token = self.get_nowait()
         return token if token is cast("M", Marker) else self._mailbox.receive(timeout=0)
+
+
+class GeneratorWorkers[K, M]:
+    """Runs workers in turns on a few threads."""
+
+    __slots__ = ("_common", "_config", "_make_slots", "threads")
+
+    _lane: ClassVar[type[GeneratorLane[Any, Any]]] = GeneratorLane
+    _foreign_lane: ClassVar[type[ForeignLane[Any, Any]]] = ForeignLane
+
+    threads: Threads
+
+    def __init__(
+        self,
+        worker: GeneratorFunction[K, M],
+        config: MailboxConfig,
+        make_slots: Callable[[], Slots | None] | None,
+        office: DeadLetterOffice[K, M],
+        threads: SharedThreads,
+        *,
+        throughput: int,
+        ended: Ended[K, M],
+    ) -> None:
+        """Run `worker` on `threads`, with at most `throughput` messages in a turn.
+
+        `make_slots` is what `slots_maker` has found for the config.
+        """
+        self._common: Final[Common[K, M]] = Common(
+            worker, office, threads, throughput=throughput, ended=ended
+        )
+        self.threads = threads
+        self._config: Final = config
+        self._make_slots: Final = make_slots
+
+    def new_incarnation(self, key: K) -> Incarnation[K, M]:
+        """Create a worker that is not entered yet; see `WorkerKind.new_incarnation`."""
+        make_slots = self._make_slots
+        if make_slots is None:
+            leftovers = Leftovers(key, self._common.office)
+            mailbox: Mailbox[M] = self._config.create(on_dead_letter=leftovers)
+            return self._foreign_lane(self._common, key, mailbox, leftovers)
+        return self._lane(self._common, key, make_slots())
+
+    def start_at_once(self, incarnation: Incarnation[K, M]) -> bool:
+        """Start a worker if there is a thread; see `WorkerKind.start_at_once`.
+
+        A worker that is started by the dispatcher costs 5 µs more, a switch of threads included
+        (`benchmarks/`, "original").
+        """
+        lane: Any = incarnation  # not `cast`, which is a call
+        threads: SharedThreads = lane.common.threads
+        if not threads.any:
+            return False
+        put = threads.put
+        if incarnation.state != "pending":
+            return False  # dropped by what re-entered
+        incarnation.state = "running"
+        try:
+            put(lane)
+            if threads.growing:
+                threads.grow_if_needed()
+        except BaseException:  # an interrupt, after `put`
+            threads.grow_if_needed()
+            raise
+        return True
+
+    def start(self, incarnation: Incarnation[K, M]) -> None:
+        """Start a worker; see `WorkerKind.start`."""
+        lane = cast("GeneratorLane[K, M]", incarnation)
+        threads = lane.common.threads
+        threads.grow(least=1)
+        threads.schedule(lane)
+
+    def grow(self) -> None:
+        """Start one more thread if one is needed; see `WorkerKind.grow`."""
+        self._common.threads.grow()
+
+    def state_of(self, incarnation: Incarnation[K, M]) -> WorkerState:
+        """Return what a worker does; see `WorkerKind.state_of`."""
+        return cast("GeneratorLane[K, M]", incarnation).activity

@@ -28,7 +28,7 @@ from threadpool_mb.mailbox.using import check_mailbox_config
 from threadpool_mb.messages import Dispatch, Initialize, Remove
 from threadpool_mb.pool.dispatcher import Dispatcher
 from threadpool_mb.pool.incarnation import Incarnation
-from threadpool_mb.pool.inputs import Calls, KeyInput, PoolInput
+from threadpool_mb.pool.inputs import Calls, KeyInput, PoolInput, inline_calls_of
 from threadpool_mb.pool.reports import DrainReport, PoolStats, WorkerExit
 from threadpool_mb.pool.routes import find
 from threadpool_mb.pool.undelivered import Overflow, Undelivered
@@ -98,6 +98,7 @@ class Pool[K, M](AsyncLife[DrainReport[K]], Uncopied):
         mailbox: MailboxConfig | None = None,
         max_threads: int | None = None,
         throughput: int | None = None,
+        pinned: bool = False,
         name: str | None = None,
         overflow: Overflow = "refuse",
         inline_calls: bool | None = None,
@@ -113,6 +114,9 @@ class Pool[K, M](AsyncLife[DrainReport[K]], Uncopied):
             max_threads: the most threads for generator workers, started when they are needed and
                 then kept; as for `ThreadPoolExecutor` if it is not given, `min(32, cores + 4)`.
             throughput: the most messages a generator worker handles in a row; 64 if not given.
+            pinned: whether all turns of a generator worker run on one thread, for its whole life;
+                inline calls are off. A worker is dealt to the thread that has the fewest; while it
+                waits in a call, its thread runs its others. At most `max_threads`, whatever waits.
             name: shown in thread names and log lines; `"pool-1"` and so on if it is not given.
             overflow: whether a refused message removes its worker, as it does in the original.
             inline_calls: whether an idle generator worker may handle a `call` without a timeout on
@@ -142,24 +146,20 @@ class Pool[K, M](AsyncLife[DrainReport[K]], Uncopied):
             check_callable(on_dead_letter, "on_dead_letter", "dead_letter")
         if on_worker_exit is not None:
             check_callable(on_worker_exit, "on_worker_exit", "worker_exit")
+        inline = inline_calls_of(inline_calls, pinned=pinned)
         if name is None:
             name = f"pool-{next(_numbers)}"
-        self._office: Final[DeadLetterOffice[K, M]] = DeadLetterOffice(name, on_dead_letter)
-        self._dispatcher: Final[Dispatcher[K, M]] = Dispatcher(
-            name,
-            self._office,
-            on_worker_exit,
-            worker_kind(
-                worker, config, self._office, name, max_threads=max_threads, throughput=throughput
-            ),
-        )
+        office: DeadLetterOffice[K, M] = DeadLetterOffice(name, on_dead_letter)
+        kind = worker_kind(worker, config, office, name, max_threads, throughput, pinned=pinned)
+        self._office: Final = office
+        self._dispatcher: Final[Dispatcher[K, M]] = Dispatcher(name, office, on_worker_exit, kind)
         self._ends = self._dispatcher
         # Bound once: `dispatch` then touches one shared object less, `initialize` two.
         self._roster: Final = self._dispatcher.roster
         self._routes: Final = self._roster.routes
         self._new_incarnation: Final = self._dispatcher.new_incarnation
         self._undelivered: Final = Undelivered(self._dispatcher, self._office, overflow)
-        self._calls: Final = Calls(self._dispatcher, self._undelivered, inline=inline_calls)
+        self._calls: Final = Calls(self._dispatcher, self._undelivered, inline=inline)
 
     def initialize(self, key: K, message: M | Missing = MISSING, /) -> bool:
         """Start a worker for the key, with a first message ahead of all others if one is given.

@@ -20,6 +20,7 @@ Two kinds of call cannot be seen: a call into a mailbox that is no pool's, and a
 broker. There it is not known which worker is to answer.
 """
 
+import math
 import threading
 from collections.abc import Iterator
 from typing import Final, Self, final
@@ -36,6 +37,9 @@ seemed to be over."""
 _FIRST_PAUSE: Final = 1.0
 """The same, if none did. The worker loses its place in the line each time it looks; so each pause
 is twice as long as the one before it, without an end."""
+
+_HELPING_PAUSE: Final = 0.02
+"""The most seconds between two looks of a pinned thread."""
 
 _lock: Final = remade_in_children(threading.RLock())
 """Guards setting each `waits_for` and each `waiter`. The thread that set a pointer clears it
@@ -84,6 +88,8 @@ class waiting_for:  # noqa: N801 - used like a function: `with waiting_for(reply
         Raises:
             CallDeadlock, DispatchDeadlock: if so.
         """
+        if self._serving is not None and self._serving.helps:
+            expedite(self._reply.holder)
         if self.workers:
             with _lock:
                 try:
@@ -93,13 +99,20 @@ class waiting_for:  # noqa: N801 - used like a function: `with waiting_for(reply
                     self._point_back()
                     raise
 
+    @property
+    def longest_pause(self) -> float:
+        """The most seconds to wait before this thread looks again, where it has to help."""
+        helps = self._serving is not None and self._serving.helps
+        return _HELPING_PAUSE if helps else math.inf
+
     def pauses(self, deadline: Deadline) -> Iterator[Deadline]:
         """Yield until when to wait in one go, and look again after each pause but the last.
 
         Raises:
             CallDeadlock, DispatchDeadlock: see `look_again`.
         """
-        pause = _DOUBTFUL_PAUSE if self._doubtful else _FIRST_PAUSE
+        longest = self.longest_pause
+        pause = min(longest, _DOUBTFUL_PAUSE if self._doubtful else _FIRST_PAUSE)
         waits_here = self.workers or self._serving is not None
         while waits_here and (left := deadline.remaining()) != 0:
             if left is not None and left <= pause:
@@ -107,7 +120,7 @@ class waiting_for:  # noqa: N801 - used like a function: `with waiting_for(reply
             yield Deadline(pause)
             self.look_again()
             self.go_on()
-            pause *= 2
+            pause = min(2 * pause, longest)
         yield deadline
 
     def go_on(self) -> None:
@@ -142,6 +155,8 @@ def expedite(holder: Holder | None) -> None:
     serving = here.serving
     if holder is not None and serving is not None and serving.starved:
         holder.expedite()
+    if serving is not None and serving.helps:
+        serving.help()
 
 
 def would_wait_for_itself(reply: Awaited) -> Exception | None:

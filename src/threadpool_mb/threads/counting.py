@@ -15,12 +15,17 @@ from typing import Final, final
 from threadpool_mb.interrupts import trying
 from threadpool_mb.threads.turns import ServingThread
 
-__all__ = ["RestingThreads", "ThreadCount", "default_max_threads"]
+__all__ = ["RestingThreads", "ThreadCount", "default_max_threads", "shared_name"]
 
 
 def default_max_threads() -> int:
     """Return how many threads there may be by default; as for `ThreadPoolExecutor`."""
     return min(32, (os.process_cpu_count() or 1) + 4)
+
+
+def shared_name(name: str, count: int) -> str:
+    """Return the name of a thread of `name`, of which there are `count` before it."""
+    return f"{name}-shared-{count + 1}"
 
 
 class ThreadCount:
@@ -43,12 +48,14 @@ class ThreadCount:
         "growing",
         "in_child",
         "own_waits_only",
+        "pinned",
     )
 
-    def __init__(self, max_threads: int, *, own_waits_only: bool) -> None:
+    def __init__(self, max_threads: int, *, own_waits_only: bool, pinned: bool = False) -> None:
         """Count none yet; see `SharedThreads`."""
         self._max_threads: Final = max_threads
         self.own_waits_only: Final = own_waits_only
+        self.pinned: Final = pinned
         # Guards the rest. No thread waits under it. Reentrant: a finalizer may run under it.
         self._lock: Final = threading.RLock()
         # The threads that count; not those that rest.
@@ -139,7 +146,7 @@ class ThreadCount:
         running = len(self._threads)
         self._too_many = running > self._max_threads
         more = running < self._max_threads and not self._refused
-        self.growing = not self._closed and (more or running == self._blocked)
+        self.growing = not self._closed and (more or (running == self._blocked and not self.pinned))
 
 
 _REST_SECONDS: Final = 0.1

@@ -41,7 +41,7 @@ from threadpool_mb.errors import ThreadRefused
 from threadpool_mb.forking import remake
 from threadpool_mb.interrupts import after
 from threadpool_mb.logs import Logger
-from threadpool_mb.threads.counting import ThreadCount
+from threadpool_mb.threads.counting import ThreadCount, shared_name
 from threadpool_mb.threads.here import here
 from threadpool_mb.threads.launching import Launches, new_thread
 from threadpool_mb.threads.turns import NUDGE, ReadyTurns, ServingThread, Turn
@@ -50,10 +50,6 @@ from threadpool_mb.threads.waiting import get_patiently
 __all__ = ["SharedThreads"]
 
 _logger = Logger(__name__)
-
-
-def _numbered(name: str, count: int) -> str:
-    return f"{name}-shared-{count + 1}"
 
 
 _NUDGE_SECONDS: Final = 0.25
@@ -89,6 +85,7 @@ class SharedThreads(ThreadCount):
         *,
         named: Callable[[int], str] | None = None,
         own_waits_only: bool = False,
+        pinned: bool = False,
     ) -> None:
         """Start no thread yet.
 
@@ -102,10 +99,11 @@ class SharedThreads(ThreadCount):
             own_waits_only: whether there may be one more only where all threads wait for turns of
                 these threads. Otherwise also where they wait for anything else that they are told
                 of: that may need one of these threads in its turn.
+            pinned: whether there is never one more (`threads.pinned`).
         """
-        super().__init__(max_threads, own_waits_only=own_waits_only)
+        super().__init__(max_threads, own_waits_only=own_waits_only, pinned=pinned)
         self._name: Final = name
-        self._named: Final[Callable[[int], str]] = named or functools.partial(_numbered, name)
+        self._named: Final[Callable[[int], str]] = named or functools.partial(shared_name, name)
         self._ask: Final[Callable[[], object]] = self.grow if ask is None else ask
         self._prepare: Final = prepare
         self._ready: Final = ReadyTurns()
@@ -252,6 +250,10 @@ class SharedThreads(ThreadCount):
             self._nudge_for_moved()
             self.grow_if_needed()
 
+    def take_to_help(self) -> Turn | None:
+        """Take the next turn, if only these threads may run it; see `Serving`. Blocks: never."""
+        return self._ready.take_now() if self.pinned else None
+
     def nudge(self) -> None:
         """Have idle threads run for a moment, a few times a second at most. Blocks: never.
 
@@ -310,7 +312,7 @@ class SharedThreads(ThreadCount):
                     serving.turn = turn
                     turn.turn()
             except BaseException:  # noqa: BLE001 - a thread is for all lanes; it goes on
-                self._report()
+                self.report()
             # The objects that the turn holds must not live on while the thread waits.
             del turn
             if self.in_child:
@@ -340,7 +342,7 @@ class SharedThreads(ThreadCount):
             self._starting -= 1
         return turn
 
-    def _report(self) -> None:
+    def report(self) -> None:
         """Log the error that is being handled, if that can be done."""
         with contextlib.suppress(BaseException):
             _logger.exception("%s: a turn raised", self._name)  # noqa: LOG004 - it is

@@ -1,0 +1,133 @@
+"""Pinned generator workers: all turns of a worker run on one thread, for its whole life.
+
+A worker is dealt to a thread when it starts, not when it is made: one that never starts counts for
+none. From then on its lane waits for that thread's turns alone (`threads.pinned`).
+"""
+
+from collections.abc import Callable
+from typing import Any, ClassVar, Final, cast, final, override
+
+from threadpool_mb.dead_letters import DeadLetterOffice
+from threadpool_mb.errors import ThreadRefused
+from threadpool_mb.line.slots import Slots
+from threadpool_mb.pool.generator_lanes import Common, GeneratorLane
+from threadpool_mb.pool.generator_workers import ForeignLane, GeneratorWorkers
+from threadpool_mb.pool.generators import GeneratorFunction
+from threadpool_mb.pool.incarnation import Incarnation
+from threadpool_mb.pool.workers import Ended
+from threadpool_mb.protocols import MailboxConfig
+from threadpool_mb.threads.pinned import PinnedThreads
+from threadpool_mb.threads.shared import SharedThreads
+
+__all__ = ["PinnedWorkers"]
+
+
+@final
+class _AtHome[K, M](Common[K, M]):
+    """What the workers have in common that were dealt to one thread."""
+
+    __slots__ = ("home", "pinned")
+
+    pinned: PinnedThreads
+    home: SharedThreads
+
+
+class _Pinned:
+    """A lane that tells when it has ended, so that its thread gets another one."""
+
+    __slots__ = ()
+
+    common: Any
+
+    def _work(self) -> bool:
+        common = self.common
+        work: Callable[[], bool] = super()._work  # type: ignore[misc]  # pyright: ignore - a lane's
+        if work():
+            return True
+        common.pinned.release(common.home)
+        return False
+
+
+@final
+class _PinnedLane[K, M](_Pinned, GeneratorLane[K, M]):
+    __slots__ = ()
+
+
+@final
+class _PinnedForeignLane[K, M](_Pinned, ForeignLane[K, M]):
+    __slots__ = ()
+
+
+@final
+class PinnedWorkers[K, M](GeneratorWorkers[K, M]):
+    """Runs each worker in turns on one of a few threads, always the same."""
+
+    __slots__ = ("_at", "_pinned")
+
+    _lane: ClassVar[type[GeneratorLane[Any, Any]]] = _PinnedLane
+    _foreign_lane: ClassVar[type[ForeignLane[Any, Any]]] = _PinnedForeignLane
+
+    def __init__(
+        self,
+        worker: GeneratorFunction[K, M],
+        config: MailboxConfig,
+        make_slots: Callable[[], Slots | None] | None,
+        office: DeadLetterOffice[K, M],
+        pinned: PinnedThreads,
+        *,
+        throughput: int,
+        ended: Ended[K, M],
+    ) -> None:
+        """Run `worker` on `pinned`; the rest is as for `GeneratorWorkers`."""
+        super().__init__(
+            worker, config, make_slots, office, pinned.homes[0], throughput=throughput, ended=ended
+        )
+        self.threads = self._pinned = pinned
+        self._at: Final[dict[SharedThreads, _AtHome[K, M]]] = {}
+        for home in pinned.homes:
+            common: _AtHome[K, M] = _AtHome(
+                worker, office, home, throughput=throughput, ended=ended
+            )
+            common.pinned, common.home = pinned, home
+            self._at[home] = common
+
+    @override
+    def start_at_once(self, incarnation: Incarnation[K, M]) -> bool:
+        """Start a worker if the thread that it is dealt to is there."""
+        home = self._deal(incarnation, self._pinned.deal())
+        started = False
+        try:
+            started = super().start_at_once(incarnation)
+        finally:
+            # Not after an interrupt, if it is scheduled: then it runs.
+            if not started and incarnation.state == "pending":
+                self._pinned.release(home)
+        return started
+
+    @override
+    def start(self, incarnation: Incarnation[K, M]) -> None:
+        """Start a worker on the thread that it is dealt to.
+
+        Raises:
+            ThreadRefused: if there is no thread, and the system starts none.
+        """
+        home = self._deal(incarnation, self._pinned.deal())
+        try:
+            super().start(incarnation)
+        except ThreadRefused:
+            self._pinned.release(home)
+            running = self._pinned.deal_to_running()
+            if running is None:
+                raise
+            self._deal(incarnation, running)
+            super().start(incarnation)
+
+    @override
+    def grow(self) -> None:
+        """Start the threads that are needed."""
+        self._pinned.grow()
+
+    def _deal(self, incarnation: Incarnation[K, M], home: SharedThreads) -> SharedThreads:
+        # Nobody has scheduled it yet.
+        cast("GeneratorLane[K, M]", incarnation).common = self._at[home]
+        return home

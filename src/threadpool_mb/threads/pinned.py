@@ -1,0 +1,85 @@
+"""Threads each of which has turns of its own: what is pinned to one of them runs nowhere else.
+
+**Guarantees.** A *home* has one thread at most, whatever waits. What is dealt goes to the home that
+has the fewest.
+
+A thread that waits in a turn runs the other turns of its home meanwhile (`Serving.help`): no other
+thread may run them, and what it waits for may need them.
+"""
+
+import threading
+from collections.abc import Callable
+from typing import Final, final
+
+from threadpool_mb.arguments import Deadline
+from threadpool_mb.forking import remake
+from threadpool_mb.threads.shared import SharedThreads
+
+__all__ = ["PinnedThreads"]
+
+
+@final
+class PinnedThreads:
+    """Deals what runs in turns to threads, where it stays.
+
+    Threads: internally synchronized.
+    """
+
+    __slots__ = ("_load", "_lock", "homes")
+
+    def __init__(self, count: int, make: Callable[[int], SharedThreads]) -> None:
+        """Make the homes: `make(0)`, `make(1)` and so on. No thread is started yet."""
+        self.homes: Final = tuple(make(number) for number in range(count))
+        # Guards how many were dealt to each home. Nobody waits under it. Reentrant: a finalizer may
+        # run under it.
+        self._lock: Final = threading.RLock()
+        self._load: Final = dict.fromkeys(self.homes, 0)
+
+    def deal(self) -> SharedThreads:
+        """Return the home that has the fewest, and count one more for it."""
+        with self._lock:
+            home = min(self.homes, key=self._load.__getitem__)
+            self._load[home] += 1
+            return home
+
+    def deal_to_running(self) -> SharedThreads | None:
+        """Do as `deal`, of the homes that have a thread; `None` if none has."""
+        with self._lock:
+            running = [home for home in self.homes if home.any]
+            home = min(running, key=self._load.__getitem__, default=None)
+            if home is not None:
+                self._load[home] += 1
+            return home
+
+    def release(self, home: SharedThreads) -> None:
+        """Take note that one of those that were dealt to a home is there no more."""
+        with self._lock:
+            self._load[home] -= 1
+
+    def grow(self) -> None:
+        """Start the threads that are needed; see `SharedThreads.grow`."""
+        for home in self.homes:
+            home.grow()
+
+    def close(self) -> None:
+        """Let every thread end once nothing waits for its turn. Blocks: never."""
+        for home in self.homes:
+            home.close()
+
+    def forked(self) -> None:
+        """Take no turn in a child of `os.fork`."""
+        remake(self._lock)
+        for home in self.homes:
+            home.forked()
+
+    def join(self, deadline: Deadline) -> bool:
+        """Wait until every thread has ended; `False` if the deadline came first."""
+        return all(home.join(deadline) for home in self.homes)
+
+    def __contains__(self, thread: threading.Thread) -> bool:
+        """Return whether the thread is one of these."""
+        return any(thread in home for home in self.homes)
+
+    def __len__(self) -> int:
+        """Return the number of living threads."""
+        return sum(len(home) for home in self.homes)
