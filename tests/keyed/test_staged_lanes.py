@@ -50,7 +50,9 @@ class Scene:
     def __init__(self, *names: str, cancelled: str = "") -> None:
         self.table = Table("t", 1, int)
         self.threads = NoThreads()
-        self.table.threads = self.threads  # type: ignore[assignment,misc]
+        self.table.threads = self.threads  # type: ignore[assignment]
+        for shard in self.table.shards:
+            shard.threads = self.threads  # type: ignore[assignment,misc]
         self.ran: list[str] = []
         self._runs = threading.Lock()
         for name in names:

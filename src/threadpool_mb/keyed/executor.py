@@ -65,6 +65,7 @@ class KeyedExecutor(StandardExecutor):
         initargs: tuple[Any, ...] = (),
         *,
         context: Literal["submitter", "empty"] = "submitter",
+        pinned: bool = False,
     ) -> None:
         """Start no thread yet; they are started when they are needed, and then kept.
 
@@ -77,6 +78,10 @@ class KeyedExecutor(StandardExecutor):
             initargs: its arguments.
             context: what a task's `contextvars` context is a copy of: `"submitter"`, that of
                 its submitter; `"empty"`, an empty one, but for what the initializer has set.
+            pinned: whether all tasks of a key run on one thread, the same as long as the executor
+                lives: database connections in a `threading.local` work. The key's hash says which
+                of at most 64 threads. There is none more where all wait: a task that waits for
+                another one of the executor has its thread run its others meanwhile.
 
         Raises:
             ValueError: if `max_workers` is no int of at least 1, or `context` is another word.
@@ -106,6 +111,7 @@ class KeyedExecutor(StandardExecutor):
             initialize,
             named=lambda count: f"{name}_{count}",
             own_waits_only=True,
+            pinned=pinned,
         )
         super().__init__(table, table.pending, max_workers, initializer, initargs)
         close_at_exit(table)

@@ -7,6 +7,7 @@ one is done, the threads end. A task that is refused a thread never runs.
 """
 
 import concurrent.futures.thread
+import functools
 import threading
 from collections.abc import Callable, Iterator
 from typing import Final, NoReturn, final
@@ -16,7 +17,9 @@ from threadpool_mb.errors import ThreadRefused
 from threadpool_mb.forking import MADE_BEFORE_FORK, keep, remake
 from threadpool_mb.keyed.tasks import Shard, Task
 from threadpool_mb.logs import Logger
+from threadpool_mb.threads.counting import shared_name
 from threadpool_mb.threads.latches import Ending, Latch
+from threadpool_mb.threads.pinned import PinnedThreads
 from threadpool_mb.threads.shared import SharedThreads
 
 __all__ = ["Table"]
@@ -54,14 +57,16 @@ class Table:
         *,
         named: Callable[[int], str] | None = None,
         own_waits_only: bool = False,
+        pinned: bool = False,
     ) -> None:
         """Make an empty table; each thread calls `initialize` before its first task.
 
-        `named` and `own_waits_only` are as in `SharedThreads`.
+        `named` and `own_waits_only` are as in `SharedThreads`. `pinned`: the tasks of a key run on
+        the same thread for ever, as each shard does. Not dealt, as a key's worker is: a key that
+        has no task is forgotten.
         """
         self.name: Final = name
         self._initialize: Final = initialize
-        self.shards: Final = tuple(Shard(self) for _ in range(_SHARDS))
         # That it is closed and no task is left; `join` waits for it.
         self._ended: Final = Latch()
         self.ending: Final = Ending()
@@ -70,12 +75,28 @@ class Table:
         self.broken: bool = False
         self.in_child: bool = False
         """Whether its threads are those of the process that has forked this one."""
-        self.threads: Final = SharedThreads(
-            name,
-            max_workers,
-            prepare=self._prepare,
-            named=named,
-            own_waits_only=own_waits_only,
+        name_of = named or functools.partial(shared_name, name)
+
+        def make(number: int) -> SharedThreads:
+            """Return threads: all of them, or one that is pinned."""
+            return SharedThreads(
+                name,
+                1 if pinned else max_workers,
+                prepare=self._prepare,
+                named=(lambda _: name_of(number)) if pinned else name_of,
+                own_waits_only=own_waits_only,
+                pinned=pinned,
+            )
+
+        self.threads: SharedThreads | PinnedThreads
+        if pinned:
+            self.threads = PinnedThreads(min(max_workers, _SHARDS), make)
+            homes = self.threads.homes
+        else:
+            self.threads = make(0)
+            homes = (self.threads,)
+        self.shards: Final = tuple(
+            Shard(self, homes[number % len(homes)]) for number in range(_SHARDS)
         )
 
     def shard(self, key: object) -> Shard:
@@ -90,7 +111,8 @@ class Table:
             ThreadRefused: if there is no thread, and the system starts none.
             RuntimeError: if the table is closed.
         """
-        shard, threads, future = task.shard, self.threads, task.future
+        shard, future = task.shard, task.future
+        threads = shard.threads
         try:
             with shard.lock:
                 if shard.closed:
@@ -165,14 +187,15 @@ class Table:
         # Not before: a thread that sees it, and no task, lets all threads end.
         self.closed = True
         self.end_if_done()
-        if not self._ended.is_open and not self.threads.any:
-            # A sender counts on the thread that a different sender asks for. The system may have
-            # refused that thread.
-            try:
-                self.threads.grow()
-            except ThreadRefused:
-                self._leave_out()
-                self._end()
+        for threads in dict.fromkeys(shard.threads for shard in self.shards):
+            if not self._ended.is_open and not threads.any:
+                # A sender counts on the thread that a different sender asks for. The system may
+                # have refused that thread.
+                try:
+                    threads.grow()
+                except ThreadRefused:
+                    self._leave_out(threads)
+                    self.end_if_done()
 
     def join(self) -> None:
         """Wait until a closed table's tasks are done and its threads have ended.
@@ -258,9 +281,11 @@ class Table:
                 if future is not None:
                     future.cancel()
 
-    def _leave_out(self) -> None:
-        """Cancel all tasks and forget them: there is no thread, nor will there be one."""
+    def _leave_out(self, threads: SharedThreads) -> None:
+        """Cancel these threads' tasks and forget them: none is there, nor will there be one."""
         for shard in self.shards:
+            if shard.threads is not threads:
+                continue
             with shard.lock:
                 tasks = list(shard.unfinished())
                 shard.clear()

@@ -59,11 +59,6 @@ class Owner(Protocol):
         ...
 
     @property
-    def threads(self) -> SharedThreads:
-        """Where lanes are scheduled."""
-        ...
-
-    @property
     def closed(self) -> bool:
         """Whether no task comes any more."""
         ...
@@ -154,7 +149,7 @@ class Task:
             )
         self.thread = 0
         if task is not None:
-            shard.table.threads.schedule(self)
+            shard.threads.schedule(self)
         elif shard.closed and shard.table.closed:
             shard.table.end_if_done()
 
@@ -219,11 +214,13 @@ class Withdrawn:
 class Shard:
     """The lanes of some keys."""
 
-    __slots__ = ("_entries", "broken", "closed", "in_child", "lock", "table")
+    __slots__ = ("_entries", "broken", "closed", "in_child", "lock", "table", "threads")
 
-    def __init__(self, table: Owner) -> None:
+    def __init__(self, table: Owner, threads: SharedThreads) -> None:
         """Make an empty one, which is open."""
         self.table: Final = table
+        self.threads: Final = threads
+        """What runs its tasks."""
         # Copies of the table's, so that a task need not touch it. `closed` is written under the
         # lock.
         self.broken: bool = False
@@ -274,11 +271,6 @@ class Shard:
                 del self._entries[lane.key]
                 return None
             return lane.behind.popleft() if take else lane.behind[0]
-
-    @property
-    def threads(self) -> SharedThreads:
-        """What runs its tasks."""
-        return self.table.threads
 
     def runs_here(self, key: object, /) -> bool:
         """Return whether this thread runs a task of the key just now."""

@@ -27,7 +27,7 @@ from typing import Final, Self, final
 
 from threadpool_mb.arguments import Deadline
 from threadpool_mb.forking import remade_in_children
-from threadpool_mb.threads.here import Awaited, Holder, here
+from threadpool_mb.threads.here import HELPING_PAUSE, Awaited, Holder, here
 
 __all__ = ["expedite", "waiting_for", "would_wait_for_itself"]
 
@@ -37,9 +37,6 @@ seemed to be over."""
 _FIRST_PAUSE: Final = 1.0
 """The same, if none did. The worker loses its place in the line each time it looks; so each pause
 is twice as long as the one before it, without an end."""
-
-_HELPING_PAUSE: Final = 0.02
-"""The most seconds between two looks of a pinned thread."""
 
 _lock: Final = remade_in_children(threading.RLock())
 """Guards setting each `waits_for` and each `waiter`. The thread that set a pointer clears it
@@ -103,7 +100,7 @@ class waiting_for:  # noqa: N801 - used like a function: `with waiting_for(reply
     def longest_pause(self) -> float:
         """The most seconds to wait before this thread looks again, where it has to help."""
         helps = self._serving is not None and self._serving.helps
-        return _HELPING_PAUSE if helps else math.inf
+        return HELPING_PAUSE if helps else math.inf
 
     def pauses(self, deadline: Deadline) -> Iterator[Deadline]:
         """Yield until when to wait in one go, and look again after each pause but the last.

@@ -11,7 +11,10 @@ from typing import Final, Protocol, final
 
 from threadpool_mb.forking import in_children
 
-__all__ = ["Awaited", "Holder", "Serving", "Waiter", "here"]
+__all__ = ["HELPING_PAUSE", "Awaited", "Holder", "Serving", "Waiter", "here"]
+
+HELPING_PAUSE: Final = 0.02
+"""The most seconds for which a thread that has to `help` waits in one go."""
 
 _DEEPEST: Final = 16
 """How many workers may call each other on one thread; the next call changes threads."""
@@ -232,6 +235,10 @@ class _Here(threading.local):
             and (on_loop or "asyncio.events" not in _modules or not _loop_runs(*_OF_ASYNCIO))
             and ("trio.lowlevel" not in _modules or not _loop_runs(*_OF_TRIO))
         )
+
+    def may_help(self) -> bool:
+        """Return whether a turn may run inside the one that waits here; not in an event loop."""
+        return self.has_room() and not (_loop_runs(*_OF_ASYNCIO) or _loop_runs(*_OF_TRIO))
 
     def workers(self) -> tuple[Holder, ...]:
         """Return the workers that run here, each called by the one before it."""

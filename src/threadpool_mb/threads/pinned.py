@@ -56,21 +56,39 @@ class PinnedThreads:
         with self._lock:
             self._load[home] -= 1
 
-    def grow(self) -> None:
+    def grow(self, *, least: int = 0) -> None:
         """Start the threads that are needed; see `SharedThreads.grow`."""
         for home in self.homes:
-            home.grow()
+            home.grow(least=least)
+
+    def grow_if_needed(self) -> None:
+        """Ask for the threads that are needed; see `SharedThreads.grow_if_needed`."""
+        for home in self.homes:
+            home.grow_if_needed()
+
+    @property
+    def any(self) -> bool:
+        """Whether a thread was started."""
+        return any(home.any for home in self.homes)
+
+    @property
+    def idle(self) -> int:
+        """How many threads wait for a turn."""
+        return sum(home.idle for home in self.homes)
+
+    def all(self) -> set[threading.Thread]:
+        """Return the threads that were started; some may have ended since."""
+        return set[threading.Thread]().union(*(home.all() for home in self.homes))
 
     def close(self) -> None:
         """Let every thread end once nothing waits for its turn. Blocks: never."""
         for home in self.homes:
             home.close()
 
-    def forked(self) -> None:
-        """Take no turn in a child of `os.fork`."""
+    def forked(self, *, usable: bool = False) -> bool:
+        """Take no turn in a child of `os.fork`; see `SharedThreads.forked`."""
         remake(self._lock)
-        for home in self.homes:
-            home.forked()
+        return all([home.forked(usable=usable) for home in self.homes])  # noqa: C419 - of each
 
     def join(self, deadline: Deadline) -> bool:
         """Wait until every thread has ended; `False` if the deadline came first."""

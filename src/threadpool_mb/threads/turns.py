@@ -135,7 +135,7 @@ class ServingThread:
     def help(self) -> None:
         """Run the turns that wait, if no other thread may; see `Serving`."""
         inner = here.inner
-        while here.has_room() and (turn := self._threads.take_to_help()) is not None:
+        while here.may_help() and (turn := self._threads.take_to_help()) is not None:
             holder: Holder | None = getattr(turn, "holder", None)
             depth = len(inner)
             try:
