@@ -25,6 +25,7 @@ __all__ = [
     "Deadline",
     "check_callable",
     "check_duration",
+    "check_flag",
     "check_key",
     "check_limit",
     "check_ran",
@@ -47,6 +48,17 @@ def check_limit(limit: object, name: str = "limit") -> int:
     if isinstance(limit, bool) or not isinstance(limit, int) or limit < 1:
         raise ValueError(f"{name} must be an int of at least 1, not {describe(limit)}")
     return limit
+
+
+def check_flag(flag: object, name: str) -> bool:
+    """Return `flag` if it is `True` or `False`.
+
+    Raises:
+        TypeError: if it is not, with the value in the text.
+    """
+    if not isinstance(flag, bool):
+        raise TypeError(f"{name} must be True or False, not {describe(flag)}")
+    return flag
 
 
 def check_timeout(timeout: object, name: str = "timeout") -> float | None:

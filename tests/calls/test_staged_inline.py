@@ -4,6 +4,7 @@ Beside a message, a removal, the end of the pool, another call, and a turn on a 
 """
 
 import contextlib
+import copy
 import pathlib
 from collections.abc import Callable
 from typing import Any, Final
@@ -12,7 +13,7 @@ import pytest
 
 from tests.calls.doubles import Echo, Note, Place, answer
 from tests.helpers import Running, until
-from tests.insides import dispatcher_of, roster_of
+from tests.insides import roster_of
 from tests.mailbox.stepping import each_step, held
 from threadpool_mb import (
     Blocking,
@@ -180,8 +181,9 @@ def test_a_call_is_answered_in_its_place_wherever_a_turn_on_a_shared_thread_is()
         def __init__(self) -> None:
             super().__init__()
             self.turns: list[Any] = []
-            threads = dispatcher_of(self.pool)._kind.threads
             lane = self.lane
+            common = lane.common
+            threads = common.threads
 
             class Kept:
                 growing = False
@@ -191,14 +193,14 @@ def test_a_call_is_answered_in_its_place_wherever_a_turn_on_a_shared_thread_is()
 
                 @staticmethod
                 def put(turn: Any) -> None:  # noqa: ANN401 - any turn
-                    lane._threads = threads
+                    lane.common = common
                     kept.append(turn)
 
                 schedule = put
 
             kept = self.turns
-            # Final to type checkers only.
-            lane._threads = Kept()
+            lane.common = copy.copy(common)
+            lane.common.threads = Kept()
             self.casts()
 
         def takes_turn(self) -> None:

@@ -1,8 +1,8 @@
 """`KeyedExecutor(pinned=True)`: all tasks of a key run on one thread."""
 
 import collections
-import concurrent.futures
 import threading
+from collections.abc import Callable
 
 import pytest
 
@@ -51,52 +51,44 @@ def test_what_a_thread_keeps_for_itself_is_found_again() -> None:
                 assert [one.result() for one in of_key] == list(range(already + 1, already + 21))
 
 
-@pytest.mark.parametrize("waits", ["result", "wait", "as_completed"])
-def test_a_task_may_wait_for_another_one_of_its_thread(waits: str) -> None:
-    def ask() -> int:
-        future = executor.submit_keyed("other", threading.get_ident)
-        if waits == "wait":
-            concurrent.futures.wait([future], timeout=DEADLINE)
-        elif waits == "as_completed":
-            [future] = concurrent.futures.as_completed([future], timeout=DEADLINE)
-        return future.result(DEADLINE)
+def test_a_task_that_waits_for_one_of_its_thread_is_told() -> None:
+    def ask() -> None:
+        executor.submit_keyed("other", int).result(DEADLINE)
 
     with KeyedExecutor(1, pinned=True) as executor:
-        here = executor.submit_keyed("one", threading.get_ident).result()
+        future = executor.submit_keyed("one", ask)
 
-        assert executor.submit_keyed("one", ask).result() == here
-
-
-def test_a_task_that_runs_while_another_one_waits_cannot_wait_for_that_one() -> None:
-    def outer() -> str:
-        inner = executor.submit_keyed("other", lambda: again.result(DEADLINE))
-        again = executor.submit_keyed("one", str)
-        with pytest.raises(RuntimeError, match="cannot wait for another one of its key"):
-            inner.result(DEADLINE)
-        return "told"
-
-    with KeyedExecutor(1, pinned=True) as executor:
-        assert executor.submit_keyed("one", outer).result() == "told"
-
-
-def test_there_is_no_thread_more_though_all_wait() -> None:
-    release = threading.Event()
-    names: set[str] = set()
-
-    def waits(key: int) -> None:
-        names.add(threading.current_thread().name)
-        executor.submit_keyed(key + 64, release.wait, DEADLINE).result(DEADLINE)
-
-    with KeyedExecutor(2, "t", pinned=True) as executor:
-        futures = [executor.submit_keyed(key, waits, key) for key in range(2)]
-        until(lambda: len(names) == 2)
-        most = len(table_of(executor).threads)
-        release.set()
-        for future in futures:
+        with pytest.raises(RuntimeError, match="a pinned task cannot wait for"):
             future.result(DEADLINE)
 
-    assert most == 2
-    assert names == {"t_0", "t_1"}
+
+def keys_of_two_threads(executor: KeyedExecutor) -> tuple[list[int], list[int]]:
+    """Return some keys of each."""
+    homes: dict[int, list[int]] = collections.defaultdict(list)
+    for key in range(10):
+        homes[executor.submit_keyed(key, threading.get_ident).result()].append(key)
+    one, other = homes.values()
+    return one, other
+
+
+def test_a_task_may_wait_for_one_of_another_thread_and_a_circle_is_told() -> None:
+    with KeyedExecutor(2, pinned=True) as executor:
+        one, other = keys_of_two_threads(executor)
+
+        def last() -> int:
+            return 1
+
+        def asks_back() -> int:
+            return executor.submit_keyed(one[1], last).result(DEADLINE)
+
+        def asks(function: Callable[[], int]) -> int:
+            return executor.submit_keyed(other[0], function).result(DEADLINE)
+
+        assert executor.submit_keyed(one[0], asks, last).result(DEADLINE) == 1
+        with pytest.raises(RuntimeError, match="a pinned task cannot wait"):
+            executor.submit_keyed(one[0], asks, asks_back).result(DEADLINE)
+        # Nothing is left of it.
+        assert executor.submit_keyed(one[0], asks, last).result(DEADLINE) == 1
 
 
 def test_tasks_without_a_key_and_a_shutdown_are_as_ever() -> None:

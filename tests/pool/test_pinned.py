@@ -58,6 +58,8 @@ def test_all_turns_of_a_worker_run_on_one_thread_from_its_start_to_its_end(
         for key in keys:
             pool.initialize(key)
         run_together(lambda: send(pool), lambda: send(pool))
+        # Each is dealt before the first one ends.
+        until(lambda: len(seen) == len(keys))
 
     assert {key: len(threads) for key, threads in seen.items()} == dict.fromkeys(keys, 42)
     homes = collections.Counter(one for threads in seen.values() for one in set(threads))
@@ -135,129 +137,165 @@ def test_a_worker_that_blocks_holds_up_its_own_thread_and_no_other() -> None:
         gate.open()
 
 
-def on_one_thread(*keys: str) -> mb.Pool[str, mb.Call[Any]]:
+def on_one_thread(*keys: str, **options: Any) -> mb.Pool[str, Any]:  # noqa: ANN401 - what `Pool` takes
     """Return a pool that has one thread for these keys."""
-    pool = mb.Pool(doing, max_threads=1, pinned=True)
+    pool: mb.Pool[str, Any] = mb.Pool(doing, max_threads=1, pinned=True, **options)
     for key in keys:
         pool.initialize(key)
     return pool
 
 
-def asks(pool: mb.Pool[str, mb.Call[Any]], key: str, command: Do) -> Do:
+def asks(pool: mb.Pool[str, Any], key: str, command: Do) -> Do:
     """Ask a worker to ask another one."""
     return answer(lambda: mb.call(pool.ref(key), command))
 
 
-def test_a_worker_may_wait_for_another_one_of_its_thread() -> None:
-    with on_one_thread("a", "b", "c") as pool:
-        here = mb.call(pool.ref("a"), WHERE)
+def told(call: Callable[[], object]) -> BaseException:
+    """Return the first cause of what a call raises."""
+    with pytest.raises(mb.CallError) as caught:
+        call()
+    error: BaseException = caught.value
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return error
 
-        assert mb.call(pool.ref("a"), asks(pool, "b", asks(pool, "c", WHERE))) == here
 
-
-def test_what_the_other_one_got_before_is_handled_before() -> None:
-    handled: list[int] = []
+def test_a_worker_that_waits_for_one_of_its_thread_is_told_at_once() -> None:
     with on_one_thread("a", "b") as pool:
+        error = told(lambda: mb.call(pool.ref("a"), asks(pool, "b", WHERE)))
 
-        def ask_after_others() -> list[int]:
-            for number in range(5):
-                mb.ask(pool.ref("b"), answer(lambda number=number: handled.append(number)))
-            mb.call(pool.ref("b"), WHERE)
-            return handled.copy()
-
-        assert mb.call(pool.ref("a"), answer(ask_after_others)) == [0, 1, 2, 3, 4]
+    assert isinstance(error, mb.CallDeadlock)
+    assert "'a' → " in str(error)
+    assert "'b' (on the same thread) → " in str(error)
 
 
-def test_a_worker_may_wait_for_one_that_keeps_its_call_until_another_message() -> None:
-    kept: list[mb.Call[Any]] = []
+def by_home(pool: mb.Pool[str, Any], keys: str) -> list[list[str]]:
+    """Return the keys of each thread."""
+    homes: dict[object, list[str]] = collections.defaultdict(list)
+    for key in keys:
+        homes[mb.call(pool.ref(key), WHERE)].append(key)
+    return list(homes.values())
+
+
+def test_a_circle_through_another_thread_is_told_and_workers_of_two_threads_may_wait() -> None:
+    with mb.Pool(doing, max_threads=2, pinned=True) as pool:
+        for key in "abcd":
+            pool.initialize(key)
+        (a, c), (b, _) = by_home(pool, "abcd")
+        home = mb.call(pool.ref(b), WHERE)
+
+        assert mb.call(pool.ref(a), asks(pool, b, WHERE)) == home
+        error = told(lambda: mb.call(pool.ref(a), asks(pool, b, asks(pool, c, WHERE))))
+
+    assert isinstance(error, mb.CallDeadlock)
+
+
+def test_a_worker_may_wait_for_what_one_of_its_thread_has_left_to_another_thread() -> None:
+    taken: list[mb.Call[Any]] = []
     with on_one_thread("a", "b") as pool:
-        waiting = Running(lambda: mb.call(pool.ref("a"), asks(pool, "b", Do(kept.append))))
-        until(lambda: kept)
+        reply = mb.ask(pool.ref("b"), Do(taken.append))
+        until(lambda: taken)
 
-        # From outside, while the only thread waits in the turn of "a".
-        mb.ask(pool.ref("b"), answer(lambda: kept.pop().reply_box.reply("in the end")))
+        waiting = Running(lambda: mb.call(pool.ref("a"), answer(reply.result)))
+        until(lambda: [w for w in pool.stats().workers if w.state == "waiting"])
+        taken.pop().reply_box.reply("in the end")
 
         assert waiting.result() == "in the end"
 
 
-def test_a_worker_may_wait_for_one_that_leaves_its_answer_to_a_third() -> None:
-    with on_one_thread("a", "b", "c") as pool:
+def test_it_is_told_once_the_other_one_needs_the_thread() -> None:
+    taken: list[mb.Call[Any]] = []
+    with on_one_thread("a", "b", on_dead_letter=lambda _: None) as pool:
+        reply = mb.ask(pool.ref("b"), Do(taken.append))
+        until(lambda: taken)
+        waiting = Running(lambda: told(lambda: mb.call(pool.ref("a"), answer(reply.result))))
+        until(lambda: [w for w in pool.stats().workers if w.state == "waiting"])
 
-        def pass_on(call: mb.Call[Any]) -> None:
-            # Nobody waits for "c", nor knows that it will answer.
-            mb.ask(pool.ref("c"), answer(lambda: call.reply_box.reply("of c")))
+        pool.dispatch("b", "has to be handled before the answer comes")
 
-        assert mb.call(pool.ref("a"), asks(pool, "b", Do(pass_on))) == "of c"
-
-
-def test_threads_that_wait_for_each_other_run_what_is_needed_of_them() -> None:
-    with mb.Pool(doing, max_threads=2, pinned=True) as pool:
-        for key in "abcd":
-            pool.initialize(key)
-        home = {key: mb.call(pool.ref(key), WHERE) for key in "abcd"}
-        mine = [key for key in "abcd" if home[key] == home["a"]]
-        other = next(key for key in "abcd" if home[key] != home["a"])
-
-        # "a" waits for a worker on the other thread, which waits for another one on that of "a".
-        found = mb.call(pool.ref("a"), asks(pool, other, asks(pool, mine[1], WHERE)))
-
-        assert found == home["a"]
+        assert isinstance(waiting.result(), mb.CallDeadlock)
+        taken.clear()
 
 
-def test_a_circle_on_one_thread_is_told() -> None:
-    with on_one_thread("a", "b") as pool:
-        with pytest.raises(mb.WorkerGone) as caught:
-            mb.call(pool.ref("a"), asks(pool, "b", asks(pool, "a", WHERE)))
-
-        causes: list[BaseException | None] = [caught.value]
-        while causes[-1] is not None:
-            causes.append(causes[-1].__cause__)
-        assert isinstance(causes[-2], mb.CallDeadlock)
-
-
-def test_a_worker_may_wait_for_room_at_another_one_of_its_thread() -> None:
-    handled: list[object] = []
-
-    def worker(key: str) -> Generator[None, Any]:
-        while True:
-            message = yield
-            if isinstance(message, mb.Call):
-                message.command.function(message)
-            else:
-                handled.append(message)
+def test_a_worker_that_waits_for_room_at_one_of_its_thread_is_told() -> None:
+    errors: list[BaseException] = []
 
     def fill() -> None:
-        for number in range(10):
-            pool.dispatch("b", number)
+        try:
+            for number in range(3):
+                pool.dispatch("b", number)
+        except mb.DispatchDeadlock as error:
+            errors.append(error)
 
-    pool: mb.Pool[str, Any]
-    with mb.Pool(worker, mailbox=mb.Blocking(1), max_threads=1, pinned=True) as pool:
-        for key in "ab":
-            pool.initialize(key)
-
+    with on_one_thread("a", "b", mailbox=mb.Blocking(1)) as pool:
         mb.call(pool.ref("a"), answer(fill))
 
-    assert handled == list(range(10))
+    assert len(errors) == 1
 
 
 def test_there_is_no_thread_more_though_all_wait() -> None:
     release = threading.Event()
 
-    def late(call: mb.Call[Any]) -> None:
-        threading.Thread(target=lambda: (release.wait(DEADLINE), call.reply_box.reply(1))).start()
+    def slow(key: str, mailbox: mb.Mailbox[mb.Call[Any]]) -> None:
+        for call in mailbox:
+            assert release.wait(DEADLINE)
+            call.reply_box.reply(key)
 
-    with mb.Pool(doing, max_threads=2, pinned=True) as pool:
+    with mb.Pool(slow) as others, mb.Pool(doing, max_threads=2, pinned=True) as pool:
+        others.initialize("outside")
         for key in "abcd":
             pool.initialize(key)
-        waiting = [mb.ask(pool.ref(key), asks(pool, "d", Do(late))) for key in "ab"]
-        until(lambda: sum(worker.state == "waiting" for worker in pool.stats().workers) >= 1)
+        [(a, _), (b, _)] = by_home(pool, "abcd")
+        waits = answer(lambda: mb.call(others.ref("outside"), WHERE))
+        replies = [mb.ask(pool.ref(key), waits) for key in (a, b)]
+        until(lambda: [w.state for w in pool.stats().workers].count("waiting") >= 2)
+        behind = mb.ask(pool.ref(a), WHERE)
 
         most = pool.stats().threads
         release.set()
-        for reply in waiting:
-            assert reply.result(timeout=DEADLINE) == 1
+        for reply in replies:
+            assert reply.result(timeout=DEADLINE) == "outside"
+        behind.result(timeout=DEADLINE)
 
-    assert most <= 3  # two, and the dispatcher
+    assert most == 3  # two, and the dispatcher
+
+
+def test_a_start_that_is_refused_a_thread_goes_to_one_that_runs(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with mb.Pool(doing, max_threads=3, pinned=True) as pool:
+        pool.initialize("a")
+        home = mb.call(pool.ref("a"), WHERE)
+
+        def refuse(_: threading.Thread) -> None:
+            raise RuntimeError("can't start new thread")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(threading.Thread, "start", refuse)
+            for key in "bcd":
+                pool.initialize(key)
+            assert {mb.call(pool.ref(key), WHERE) for key in "bcd"} == {home}
+        for key in "efghij":
+            pool.initialize(key)
+
+        assert sorted(map(len, by_home(pool, "abcdefghij"))) == [3, 3, 4]
+
+
+def test_a_worker_that_never_starts_counts_for_no_thread() -> None:
+    gate = Gate()
+    with mb.Pool(doing, max_threads=2, pinned=True) as pool:
+        pool.initialize("a")
+        mb.ask(pool.ref("a"), answer(gate))
+        gate.wait_until_reached()
+        for _ in range(5):  # successors, which wait for the end of the first
+            pool.remove("a")
+            pool.initialize("a")
+        gate.open()
+        until(lambda: len(pool.stats().workers) == 1)
+        for key in "bcd":
+            pool.initialize(key)
+
+        assert sorted(map(len, by_home(pool, "abcd"))) == [2, 2]
 
 
 def test_a_pinned_pool_ends_as_any_other() -> None:
@@ -289,7 +327,7 @@ def function(key: str, mailbox: mb.Mailbox[int]) -> None:
     ("worker", "options", "text"),
     [
         (function, {}, "pinned is for generator workers"),
-        (doing, {"inline_calls": True}, "inline_calls must not be True for pinned workers"),
+        (doing, {"inline_calls": True}, "inline_calls must not be True: a pinned worker"),
     ],
 )
 def test_what_cannot_be_pinned_is_told(
@@ -297,6 +335,14 @@ def test_what_cannot_be_pinned_is_told(
 ) -> None:
     with pytest.raises(ValueError, match=text):
         mb.Pool(worker, pinned=True, **options)
+
+
+@pytest.mark.parametrize("flag", ["no", 1, None])
+def test_a_flag_that_is_none_is_told(flag: Any) -> None:  # noqa: ANN401 - whatever it is
+    with pytest.raises(TypeError, match="pinned must be True or False, not "):
+        mb.Pool(doing, pinned=flag)
+    with pytest.raises(TypeError, match="pinned must be True or False, not "):
+        mb.KeyedExecutor(2, pinned=flag)
 
 
 @pytest.mark.racing

@@ -61,7 +61,7 @@ class _StagedLock:
 @pytest.fixture
 def witness(monkeypatch: pytest.MonkeyPatch) -> Witness:
     """Return a witness of generator workers whose lanes are staged."""
-    monkeypatch.setattr(generator_workers, "GeneratorLane", _StagedLane)
+    monkeypatch.setattr(generator_workers.GeneratorWorkers, "_lane", _StagedLane)
     return Witness("generator")
 
 

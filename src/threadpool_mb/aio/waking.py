@@ -133,8 +133,12 @@ class Pulse:
 
     def _fill(self) -> None:
         self._told = False
-        while self._woken:
-            fill(self._woken.popleft())
+        try:
+            while self._woken:
+                fill(self._woken.popleft())
+        except BaseException:  # an interrupt, which leaves the loop: it may be run again
+            asyncio.get_running_loop().call_soon(self._fill)
+            raise
 
     def watch(self, what: Answer[Any] | Slots) -> None:
         """Beat until `unwatch`, called as often: a task waits for `what`."""

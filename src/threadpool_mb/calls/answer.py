@@ -3,8 +3,8 @@
 **Guarantees.** The first answer stands: a reply, the end of a worker, a timeout. A thread that
 waits for an answer which nobody will give is told so (`calls.cell`, `calls.unanswered`).
 
-Why a thread that waits wakes now and then (`Answer.wait`; pauses of 1, 2, 4 ms and so on, at most
-a second):
+Why a thread that waits wakes now and then (`Answer.wait`; pauses of 1, 1, 2, 4 ms and so on, at
+most a second):
 
 - Dropped reply boxes: `ReplyBox.__del__` gives an answer too. But a free-threaded build frees an
   object that another thread has dropped only when the thread that made it runs Python code again
@@ -43,7 +43,7 @@ __all__ = ["Answer"]
 _UNWATCHED: Final = 0.001
 """Seconds that a thread waits before it watches the worker that has the call."""
 _FIRST_PAUSE: Final = 0.001
-"""Seconds that it waits then, before it looks for the first time; see above."""
+"""Seconds that it waits after that first look; see above."""
 _LONGEST_PAUSE: Final = 1.0
 """Seconds that it waits at most between two looks; docs/thread_safety.md says so, too."""
 _PATIENT: Final = 0.128
@@ -291,7 +291,6 @@ class Answer[R](Uncopied):
         to watch takes a lock that all waits share, and a tenth of what a call costs.
         """
         pause, next_pause = _UNWATCHED, _FIRST_PAUSE
-        longest = _LONGEST_PAUSE if waiting is None else min(_LONGEST_PAUSE, waiting.longest_pause)
         answer = outcome_in(self._log)
         while answer is None:
             left = None if deadline is NEVER else deadline.remaining()
@@ -314,7 +313,7 @@ class Answer[R](Uncopied):
                         waiting.go_on()
                     if (holder := self.holder) is not None:
                         holder.nudge()
-                pause, next_pause = next_pause, min(2 * next_pause, longest)
+                pause, next_pause = next_pause, min(2 * next_pause, _LONGEST_PAUSE)
         return answer
 
     def _pass_on(self, gate: "queue.SimpleQueue[None]") -> None:

@@ -8,7 +8,14 @@ from typing import Any, Final, Literal, Self, final, override
 
 from threadpool_mb.aio.life import await_end
 from threadpool_mb.aio.loops import running_loop
-from threadpool_mb.arguments import check_callable, check_key, check_limit, counted, describe
+from threadpool_mb.arguments import (
+    check_callable,
+    check_flag,
+    check_key,
+    check_limit,
+    counted,
+    describe,
+)
 from threadpool_mb.keyed.futures import KeyedFuture, NoKey
 from threadpool_mb.keyed.standard import StandardExecutor, submitted_results_of
 from threadpool_mb.keyed.table import Table
@@ -79,13 +86,13 @@ class KeyedExecutor(StandardExecutor):
             context: what a task's `contextvars` context is a copy of: `"submitter"`, that of
                 its submitter; `"empty"`, an empty one, but for what the initializer has set.
             pinned: whether all tasks of a key run on one thread, the same as long as the executor
-                lives: database connections in a `threading.local` work. The key's hash says which
-                of at most 64 threads. There is none more where all wait: a task that waits for
-                another one of the executor has its thread run its others meanwhile.
+                lives: what is kept in a `threading.local` is found again. The key's hash says which
+                of the threads, of at most 64; a task without a key runs on any. A task that waits
+                holds up the keys of its thread: there is no thread more where all wait.
 
         Raises:
             ValueError: if `max_workers` is no int of at least 1, or `context` is another word.
-            TypeError: if the initializer cannot be called.
+            TypeError: if the initializer cannot be called, or `pinned` is no `bool`.
         """
         if max_workers is None:
             max_workers = default_max_threads()
@@ -96,6 +103,7 @@ class KeyedExecutor(StandardExecutor):
         if initializer is not None and not callable(initializer):  # pyright: ignore[reportUnnecessaryComparison]
             raise TypeError(f"initializer must be a callable, not {describe(initializer)}")
 
+        check_flag(pinned, "pinned")
         if context not in {"submitter", "empty"}:
             raise ValueError(f"context must be 'submitter' or 'empty', not {describe(context)}")
 

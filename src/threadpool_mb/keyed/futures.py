@@ -33,6 +33,8 @@ from typing import Any, Final, Protocol, cast, final, override
 from threadpool_mb.arguments import NEVER, Deadline, describe
 from threadpool_mb.forking import MADE_BEFORE_FORK
 from threadpool_mb.logs import Logger
+from threadpool_mb.threads.pinned import waiting_upon
+from threadpool_mb.threads.shared import SharedThreads
 from threadpool_mb.threads.waiting import Waiters, parked
 from threadpool_mb.values import Uncopied
 
@@ -51,8 +53,8 @@ _UNDONE: Final = (_PENDING, _RUNNING)
 
 class _Lanes(Protocol):
     @property
-    def threads(self) -> object:
-        """What runs the tasks; for `parked`."""
+    def threads(self) -> SharedThreads:
+        """What runs the tasks."""
         ...
 
     @property
@@ -227,7 +229,8 @@ class KeyedFuture[R](Uncopied, Future[R]):
             ValueError: if it is no number of seconds, unless the future is done.
             CancelledError: if it was cancelled.
             RuntimeError: in a task of the same key, unless this one is done: it runs only after
-                the task that asks. In a child of `os.fork`, if it was not done at the fork.
+                the task that asks. In a task of a pinned executor, if this one needs its thread. In
+                a child of `os.fork`, if it was not done at the fork.
         """
         try:
             error = self.exception(timeout)
@@ -264,7 +267,8 @@ class KeyedFuture[R](Uncopied, Future[R]):
         if deadline.remaining() == 0:
             raise TimeoutError
         condition = self._condition
-        with parked(self._lanes.threads) as waiting:
+        threads = self._lanes.threads
+        with waiting_upon(threads, self), parked(threads) as waiting:
             while True:
                 with condition:
                     if self._state in _UNDONE:

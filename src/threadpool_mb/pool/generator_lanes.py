@@ -37,7 +37,7 @@ from threadpool_mb.pool.generators import (
 from threadpool_mb.pool.incarnation import HasReason, Incarnation
 from threadpool_mb.pool.reports import ExitCause, WorkerState
 from threadpool_mb.pool.workers import Ended, stop_cause
-from threadpool_mb.threads.here import here
+from threadpool_mb.threads.here import Home, here
 from threadpool_mb.threads.shared import SharedThreads
 from threadpool_mb.values import MISSING, Missing
 
@@ -105,9 +105,7 @@ class GeneratorLane[K, M](Lane[M], Incarnation[K, M]):
     )
 
     common: Common[K, M]
-
-    # Said again, as in `Lane`.
-    direct: Inlet[M] | None
+    direct: Inlet[M] | None  # said again, as in `Lane`
 
     def __init__(self, common: Common[K, M], key: K, slots: Slots | None) -> None:
         super().__init__(common, slots)
@@ -161,6 +159,11 @@ class GeneratorLane[K, M](Lane[M], Incarnation[K, M]):
         """Make dead letters of what is left; of a worker that never starts, too."""
         self._generator, self.direct = _ENDED, None
         super().abandon()
+
+    @property
+    @override
+    def home(self) -> Home | None:
+        return self.common.threads.home
 
     @override
     def receives_from(self, mailbox: object) -> bool:
@@ -218,9 +221,8 @@ class GeneratorLane[K, M](Lane[M], Incarnation[K, M]):
         runs the lane, because the caller acquires the lock, as a thread that schedules it does.
 
         The caller may be the main thread, where an interrupt comes between any two calls. `held`
-        says whether this thread has yet to let go of the lane. No interrupt comes between the step
-        that lets go and the writing of `held`. So what an interrupt has left undone is done all the
-        same: the lane is scheduled, or looked into once more.
+        says whether this thread has yet to let go of the lane. No interrupt comes between letting
+        go and the writing of `held`. So what an interrupt has left undone is done all the same.
         """
         if self.unattended != IDLE or not here.allows(inline_calls=inline_calls, on_loop=on_loop):
             return False

@@ -7,7 +7,7 @@ from threadpool_mb.dead_letters import DeadLetterOffice, DeadLetterReason
 from threadpool_mb.line.adapting import OwnInput
 from threadpool_mb.line.inlet import Inlet
 from threadpool_mb.protocols import MailboxStats
-from threadpool_mb.threads.here import Awaited
+from threadpool_mb.threads.here import Awaited, Home
 
 __all__ = ["HasReason", "Incarnation", "Leftovers", "State", "WorkerMailbox"]
 
@@ -174,6 +174,11 @@ class Incarnation[K, M]:
     def nudge(self) -> None:
         """Have idle threads of its pool run for a moment, if it shares threads; see `Holder`."""
         raise NotImplementedError
+
+    @property
+    def home(self) -> Home | None:
+        """The thread to which it is pinned, if it is; see `Holder`."""
+        return None
 
     def receives_from(self, mailbox: object) -> bool:
         """Return whether `mailbox` is the one that its messages come out of; see `Holder`."""

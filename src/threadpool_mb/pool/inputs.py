@@ -23,7 +23,7 @@ from threadpool_mb.pool.undelivered import Undelivered
 from threadpool_mb.threads.circles import waiting_for, would_wait_for_itself
 from threadpool_mb.values import Missing, Uncopied
 
-__all__ = ["Calls", "KeyInput", "PoolInput", "inline_calls_of"]
+__all__ = ["Calls", "KeyInput", "PoolInput"]
 
 
 class _Routes[K, M](Protocol):
@@ -107,19 +107,6 @@ class PoolInput[K, M](Uncopied):
                 raise TypeError(
                     f"a pool takes Initialize, Dispatch or Remove, not {describe(message)}"
                 )
-
-
-def inline_calls_of(inline_calls: bool | None, *, pinned: bool) -> bool | None:  # noqa: FBT001 - a user's
-    """Return whether calls may be handled on the caller's thread, as a user has said.
-
-    Raises:
-        ValueError: if it is true of pinned workers.
-    """
-    if not pinned:
-        return inline_calls
-    if inline_calls:
-        raise ValueError("inline_calls must not be True for pinned workers: they have their thread")
-    return False
 
 
 @final

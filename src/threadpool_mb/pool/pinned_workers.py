@@ -23,13 +23,27 @@ __all__ = ["PinnedWorkers"]
 
 
 @final
-class _AtHome[K, M](Common[K, M]):
+class _CommonAtHome[K, M](Common[K, M]):
     """What the workers have in common that were dealt to one thread."""
 
-    __slots__ = ("home", "pinned")
+    __slots__ = ("_pinned",)
 
-    pinned: PinnedThreads
-    home: SharedThreads
+    def __init__(
+        self,
+        worker: GeneratorFunction[K, M],
+        office: DeadLetterOffice[K, M],
+        home: SharedThreads,
+        pinned: PinnedThreads,
+        *,
+        throughput: int,
+        ended: Ended[K, M],
+    ) -> None:
+        super().__init__(worker, office, home, throughput=throughput, ended=ended)
+        self._pinned: Final = pinned
+
+    def release(self) -> None:
+        """Take note that one of them has ended."""
+        self._pinned.release(self.threads)
 
 
 class _Pinned:
@@ -44,7 +58,7 @@ class _Pinned:
         work: Callable[[], bool] = super()._work  # type: ignore[misc]  # pyright: ignore - a lane's
         if work():
             return True
-        common.pinned.release(common.home)
+        common.release()
         return False
 
 
@@ -83,26 +97,27 @@ class PinnedWorkers[K, M](GeneratorWorkers[K, M]):
             worker, config, make_slots, office, pinned.homes[0], throughput=throughput, ended=ended
         )
         self.threads = self._pinned = pinned
-        self._at: Final[dict[SharedThreads, _AtHome[K, M]]] = {}
-        for home in pinned.homes:
-            common: _AtHome[K, M] = _AtHome(
-                worker, office, home, throughput=throughput, ended=ended
-            )
-            common.pinned, common.home = pinned, home
-            self._at[home] = common
+        self._at: Final[dict[SharedThreads, _CommonAtHome[K, M]]] = {
+            home: _CommonAtHome(worker, office, home, pinned, throughput=throughput, ended=ended)
+            for home in pinned.homes
+        }
 
     @override
     def start_at_once(self, incarnation: Incarnation[K, M]) -> bool:
         """Start a worker if the thread that it is dealt to is there."""
-        home = self._deal(incarnation, self._pinned.deal())
-        started = False
+        home: SharedThreads | None = None
         try:
-            started = super().start_at_once(incarnation)
+            # An interrupt that comes behind the count leaves one too many, which costs no more than
+            # a worker that the thread is not dealt.
+            home = self._pinned.deal_if_runs()
+            if home is None:
+                return False
+            self._deal(incarnation, home)
+            return super().start_at_once(incarnation)
         finally:
-            # Not after an interrupt, if it is scheduled: then it runs.
-            if not started and incarnation.state == "pending":
+            # Unless it was scheduled before an interrupt: then it runs.
+            if home is not None and incarnation.state != "running":
                 self._pinned.release(home)
-        return started
 
     @override
     def start(self, incarnation: Incarnation[K, M]) -> None:

@@ -28,11 +28,11 @@ from threadpool_mb.mailbox.using import check_mailbox_config
 from threadpool_mb.messages import Dispatch, Initialize, Remove
 from threadpool_mb.pool.dispatcher import Dispatcher
 from threadpool_mb.pool.incarnation import Incarnation
-from threadpool_mb.pool.inputs import Calls, KeyInput, PoolInput, inline_calls_of
+from threadpool_mb.pool.inputs import Calls, KeyInput, PoolInput
 from threadpool_mb.pool.reports import DrainReport, PoolStats, WorkerExit
 from threadpool_mb.pool.routes import find
 from threadpool_mb.pool.undelivered import Overflow, Undelivered
-from threadpool_mb.pool.which_kind import Worker, worker_kind
+from threadpool_mb.pool.which_kind import Worker, check_inline_calls, worker_kind
 from threadpool_mb.protocols import Input, MailboxConfig
 from threadpool_mb.values import MISSING, Missing, Uncopied
 
@@ -114,9 +114,9 @@ class Pool[K, M](AsyncLife[DrainReport[K]], Uncopied):
             max_threads: the most threads for generator workers, started when they are needed and
                 then kept; as for `ThreadPoolExecutor` if it is not given, `min(32, cores + 4)`.
             throughput: the most messages a generator worker handles in a row; 64 if not given.
-            pinned: whether all turns of a generator worker run on one thread, for its whole life;
-                inline calls are off. A worker is dealt to the thread that has the fewest; while it
-                waits in a call, its thread runs its others. At most `max_threads`, whatever waits.
+            pinned: whether all turns of a generator worker run on one thread, for its whole life. A
+                worker is dealt to the thread that has the fewest. No call is handled on its
+                caller's thread, and no thread more is started where all wait.
             name: shown in thread names and log lines; `"pool-1"` and so on if it is not given.
             overflow: whether a refused message removes its worker, as it does in the original.
             inline_calls: whether an idle generator worker may handle a `call` without a timeout on
@@ -146,7 +146,7 @@ class Pool[K, M](AsyncLife[DrainReport[K]], Uncopied):
             check_callable(on_dead_letter, "on_dead_letter", "dead_letter")
         if on_worker_exit is not None:
             check_callable(on_worker_exit, "on_worker_exit", "worker_exit")
-        inline = inline_calls_of(inline_calls, pinned=pinned)
+        inline = check_inline_calls(inline_calls, pinned=pinned)
         if name is None:
             name = f"pool-{next(_numbers)}"
         office: DeadLetterOffice[K, M] = DeadLetterOffice(name, on_dead_letter)

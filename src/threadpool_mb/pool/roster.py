@@ -144,7 +144,13 @@ class Roster[K, M]:
             if incarnation.state == "ended":
                 return True
             if predecessor is None or predecessor.state == "ended":
-                self._let_begin_locked(incarnation)
+                try:
+                    self._let_begin_locked(incarnation)
+                except BaseException:
+                    # An interrupt. Where it has begun, nothing is left to be done.
+                    if incarnation.state == "pending":
+                        self._ready(incarnation)
+                    raise
             else:
                 incarnation.predecessor = predecessor
                 predecessor.successor = incarnation
@@ -155,16 +161,10 @@ class Roster[K, M]:
 
         Unless what re-enters before that has dropped it.
         """
-        try:
-            if self._start_at_once(incarnation):
-                self.started += 1
-            elif incarnation.state == "pending":
-                self._ready(incarnation)
-        except BaseException:
-            # An interrupt. Where it has begun, nothing is left to be done.
-            if incarnation.state == "pending":
-                self._ready(incarnation)
-            raise
+        if self._start_at_once(incarnation):
+            self.started += 1
+        elif incarnation.state == "pending":
+            self._ready(incarnation)
 
     @property
     def why_closed(self) -> str:

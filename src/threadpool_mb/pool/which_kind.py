@@ -3,7 +3,12 @@
 from collections.abc import Callable
 from typing import cast
 
-from threadpool_mb.arguments import check_callable, check_limit, is_generator_function
+from threadpool_mb.arguments import (
+    check_callable,
+    check_flag,
+    check_limit,
+    is_generator_function,
+)
 from threadpool_mb.dead_letters import DeadLetterOffice
 from threadpool_mb.mailbox.kinds import slots_maker
 from threadpool_mb.pool.function_workers import FunctionWorkers
@@ -16,13 +21,26 @@ from threadpool_mb.threads.counting import default_max_threads, shared_name
 from threadpool_mb.threads.pinned import PinnedThreads
 from threadpool_mb.threads.shared import SharedThreads
 
-__all__ = ["Worker", "worker_kind"]
+__all__ = ["Worker", "check_inline_calls", "worker_kind"]
 
 type Worker[K, M] = GeneratorFunction[K, M] | Callable[[K, Mailbox[M]], object]
 """A generator function `worker(key)`, or a function `worker(key, mailbox)`."""
 
 _THROUGHPUT = 64
 """Half of it costs nothing yet, a quarter a third of the speed (docs/performance.md)."""
+
+
+def check_inline_calls(inline_calls: object, *, pinned: bool) -> bool | None:
+    """Return whether calls may be handled on the caller's thread, as a user has said.
+
+    Raises:
+        TypeError: if it is no `bool`.
+        ValueError: if it is true of pinned workers.
+    """
+    inline = None if inline_calls is None else check_flag(inline_calls, "inline_calls")
+    if pinned and inline:
+        raise ValueError("inline_calls must not be True: a pinned worker runs on its own thread")
+    return False if pinned else inline
 
 
 def worker_kind[K, M](  # noqa: PLR0917 - what a user gives a pool
@@ -38,7 +56,7 @@ def worker_kind[K, M](  # noqa: PLR0917 - what a user gives a pool
     """Check a pool's worker; return what makes its kind.
 
     Raises:
-        TypeError: if the worker cannot be called as it has to be.
+        TypeError: if the worker cannot be called as it has to be, or `pinned` is no `bool`.
         ValueError: if a number is wrong, or something is not for this kind.
     """
     given = {
@@ -48,6 +66,7 @@ def worker_kind[K, M](  # noqa: PLR0917 - what a user gives a pool
     }
     for name, number in given.items():
         check_limit(number, name)
+    check_flag(pinned, "pinned")
     if not is_generator_function(worker):
         check_callable(worker, "worker", "key", "mailbox")
         for name, number in given.items():

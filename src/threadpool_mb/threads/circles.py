@@ -5,6 +5,8 @@ worker gets `CallDeadlock` in its place, or `DispatchDeadlock` where it waits fo
 mailbox. Of the workers that close a circle together, one gets it: the last one, if it can see the
 others. A thread that does not wait pays nothing, and neither does a thread that runs no worker.
 
+A pinned worker waits for another worker of its thread, too, as long as that one has the turn.
+
 **How.** Each worker that waits points to the reply it waits for, and each reply to the worker that
 has the call. Pointers are set and followed under one lock: so the last worker to set its pointer
 sees the others. A reply also points to the thread that waits for it. That gives the workers of the
@@ -20,14 +22,14 @@ Two kinds of call cannot be seen: a call into a mailbox that is no pool's, and a
 broker. There it is not known which worker is to answer.
 """
 
-import math
+import itertools
 import threading
 from collections.abc import Iterator
 from typing import Final, Self, final
 
 from threadpool_mb.arguments import Deadline
 from threadpool_mb.forking import remade_in_children
-from threadpool_mb.threads.here import HELPING_PAUSE, Awaited, Holder, here
+from threadpool_mb.threads.here import Awaited, Holder, here
 
 __all__ = ["expedite", "waiting_for", "would_wait_for_itself"]
 
@@ -85,8 +87,6 @@ class waiting_for:  # noqa: N801 - used like a function: `with waiting_for(reply
         Raises:
             CallDeadlock, DispatchDeadlock: if so.
         """
-        if self._serving is not None and self._serving.helps:
-            expedite(self._reply.holder)
         if self.workers:
             with _lock:
                 try:
@@ -96,20 +96,13 @@ class waiting_for:  # noqa: N801 - used like a function: `with waiting_for(reply
                     self._point_back()
                     raise
 
-    @property
-    def longest_pause(self) -> float:
-        """The most seconds to wait before this thread looks again, where it has to help."""
-        helps = self._serving is not None and self._serving.helps
-        return HELPING_PAUSE if helps else math.inf
-
     def pauses(self, deadline: Deadline) -> Iterator[Deadline]:
         """Yield until when to wait in one go, and look again after each pause but the last.
 
         Raises:
             CallDeadlock, DispatchDeadlock: see `look_again`.
         """
-        longest = self.longest_pause
-        pause = min(longest, _DOUBTFUL_PAUSE if self._doubtful else _FIRST_PAUSE)
+        pause = _DOUBTFUL_PAUSE if self._doubtful else _FIRST_PAUSE
         waits_here = self.workers or self._serving is not None
         while waits_here and (left := deadline.remaining()) != 0:
             if left is not None and left <= pause:
@@ -117,7 +110,7 @@ class waiting_for:  # noqa: N801 - used like a function: `with waiting_for(reply
             yield Deadline(pause)
             self.look_again()
             self.go_on()
-            pause = min(2 * pause, longest)
+            pause *= 2
         yield deadline
 
     def go_on(self) -> None:
@@ -152,8 +145,6 @@ def expedite(holder: Holder | None) -> None:
     serving = here.serving
     if holder is not None and serving is not None and serving.starved:
         holder.expedite()
-    if serving is not None and serving.helps:
-        serving.help()
 
 
 def would_wait_for_itself(reply: Awaited) -> Exception | None:
@@ -198,12 +189,24 @@ def _check(workers: tuple[Holder, ...], reply: Awaited) -> bool:
 def _next(holder: Holder) -> Holder | None:
     """Return the worker that a worker waits for: the one that has its call, or its predecessor.
 
-    A worker may start once its predecessor has ended.
+    A worker may start once its predecessor has ended. A pinned one that messages wait for also
+    waits until its thread's turn is over.
     """
     waits_for = holder.waits_for
     if waits_for is None or _seems_over(waits_for):
-        return holder.predecessor
+        return holder.predecessor or _occupant(holder)
     return waits_for.holder
+
+
+def _occupant(holder: Holder) -> Holder | None:
+    """Return the other worker that has the turn of the thread to which a worker is pinned.
+
+    Not if no message waits for it: then it has taken the call, and may have left the answer to any
+    thread.
+    """
+    home = holder.home
+    occupant = None if home is None else home.occupant
+    return None if occupant is holder or not holder.backlog else occupant
 
 
 def _seems_over(waits_for: Awaited) -> bool:
@@ -226,4 +229,10 @@ def _from_on(holder: Holder, workers: tuple[Holder, ...]) -> tuple[Holder, ...]:
 
 
 def _deadlock(chain: list[Holder], reply: Awaited) -> Exception:
-    return reply.deadlock(" → ".join(worker.title for worker in chain), chain[-1].key)
+    names = [
+        f"{worker.title} (on the same thread)"
+        if worker.waits_for is None and _occupant(worker) is after
+        else worker.title
+        for worker, after in itertools.pairwise(chain)
+    ]
+    return reply.deadlock(" → ".join([*names, chain[-1].title]), chain[-1].key)

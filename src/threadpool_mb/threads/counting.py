@@ -10,9 +10,10 @@ costs 0.3 ms to start.
 import os
 import queue
 import threading
-from typing import Final, final
+from typing import Final, Self, final
 
 from threadpool_mb.interrupts import trying
+from threadpool_mb.threads.here import Holder
 from threadpool_mb.threads.turns import ServingThread
 
 __all__ = ["RestingThreads", "ThreadCount", "default_max_threads", "shared_name"]
@@ -38,6 +39,7 @@ class ThreadCount:
         "_blocked",
         "_closed",
         "_idle",
+        "_last",
         "_lock",
         "_max_threads",
         "_refused",
@@ -63,6 +65,8 @@ class ThreadCount:
         self._resting: Final = RestingThreads(self._lock)
         self._idle: int = 0
         self._starting: int = 0
+        # The thread that was started last.
+        self._last: ServingThread | None = None
         # How many threads wait for another worker, and may need one more thread to go on.
         self._blocked: int = 0
         self._closed: bool = False
@@ -117,6 +121,16 @@ class ThreadCount:
             thread.counted = False
             self._blocked -= 1
             self._look_whether_growing_locked()
+
+    @property
+    def home(self) -> Self | None:
+        """Itself, if what it runs is pinned to its one thread; see `Holder`."""
+        return self if self.pinned else None
+
+    @property
+    def occupant(self) -> Holder | None:
+        """The worker that has the turn, where there is one thread; see `Home`."""
+        return None if self._last is None else self._last.holder
 
     def grow_if_needed(self) -> None:
         """Ask for one more thread, if one is needed."""

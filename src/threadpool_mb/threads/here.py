@@ -11,10 +11,7 @@ from typing import Final, Protocol, final
 
 from threadpool_mb.forking import in_children
 
-__all__ = ["HELPING_PAUSE", "Awaited", "Holder", "Serving", "Waiter", "here"]
-
-HELPING_PAUSE: Final = 0.02
-"""The most seconds for which a thread that has to `help` waits in one go."""
+__all__ = ["Awaited", "Holder", "Home", "Serving", "Waiter", "here"]
 
 _DEEPEST: Final = 16
 """How many workers may call each other on one thread; the next call changes threads."""
@@ -78,6 +75,15 @@ class Waiter(Protocol):
         ...
 
 
+class Home(Protocol):
+    """The one thread to which workers are pinned."""
+
+    @property
+    def occupant(self) -> "Holder | None":
+        """The worker that has the thread's turn; `None` if none has it."""
+        ...
+
+
 class Holder(Protocol):
     """A worker that has a call in its mailbox or in hand.
 
@@ -120,6 +126,11 @@ class Holder(Protocol):
         """Have the worker take its turn before others that wait for theirs. Blocks: never."""
         ...
 
+    @property
+    def home(self) -> Home | None:
+        """The thread to which it is pinned; `None` if any may run it."""
+        ...
+
     def receives_from(self, mailbox: object, /) -> bool:
         """Return whether `mailbox` is the one that the worker's messages come out of."""
         ...
@@ -141,6 +152,11 @@ class Serving(Protocol):
     @property
     def holder(self) -> Holder | None:
         """The worker that has the turn; `None` if no worker that can be called has it."""
+        ...
+
+    @property
+    def home(self) -> Home | None:
+        """The same, if workers are pinned to this thread."""
         ...
 
     def blocked(self, upon: object = None, /) -> None:
@@ -170,18 +186,6 @@ class Serving(Protocol):
         """Whether all other threads of its kind wait, so that this thread is the last one."""
         ...
 
-    @property
-    def helps(self) -> bool:
-        """Whether the thread is to `help` now and then while it waits."""
-        ...
-
-    def help(self) -> None:
-        """Run the turns that wait for this thread, if only it may run them; inside its own turn.
-
-        Each runs as a call in place does. What the thread waits for may need one of them.
-        """
-        ...
-
     def still_blocked(self) -> None:
         """Take note that the thread still waits, and that one more may be needed all the same."""
         ...
@@ -204,41 +208,30 @@ class _Here(threading.local):
         """The workers that run here beside the worker that has the turn: called without a change
         of threads, each by the one before it; or the worker that owns the thread."""
 
-    def has_room(self) -> bool:
-        """Return whether another worker may run here, inside of what runs now.
-
-        The worker must not run out of stack because its caller is deep in a recursion: it needs
-        half of the stack.
-        """
-        # The module of the frame that is so deep, `None` if there is none: a look, without a walk
-        # in Python.
-        return len(self.inner) < _DEEPEST and _module_of_frame(_deepest_frame() // 2) is None
-
     def allows(self, *, inline_calls: bool | None, on_loop: bool = False) -> bool:
         """Return whether another worker may run here, called by what runs now.
 
         Its pool was told so by `inline_calls`; `None`: unless an interrupt of the main thread would
         hit it.
 
-        Not where `has_room` says no, nor where it would find something of the caller's. That is the
-        exception that the caller handles: it would be the worker's `sys.exception()`, the
-        `__context__` of what the worker raises, and what a bare `raise` raises. Or it is an event
-        loop that runs: the worker could run none itself; it may run there all the same if it is
-        `on_loop` that it was called.
+        Not where the workers that call each other here are many already, nor deep in a recursion:
+        the worker must not run out of stack because of its caller. It needs half of the stack.
+
+        Nor where it would find something of the caller's. That is the exception that the caller
+        handles: it would be the worker's `sys.exception()`, the `__context__` of what the worker
+        raises, and what a bare `raise` raises. Or it is an event loop that runs: the worker could
+        run none itself; it may run there all the same if it is `on_loop` that it was called.
         """
         return (
             (not self.is_main if inline_calls is None else inline_calls)
-            # `has_room`, written out: a call of a command takes 4 µs in all.
             and len(self.inner) < _DEEPEST
+            # The module of the frame that is so deep, `None` if there is none: a look, without a
+            # walk in Python.
             and _module_of_frame(_deepest_frame() // 2) is None
             and _exception() is None
             and (on_loop or "asyncio.events" not in _modules or not _loop_runs(*_OF_ASYNCIO))
             and ("trio.lowlevel" not in _modules or not _loop_runs(*_OF_TRIO))
         )
-
-    def may_help(self) -> bool:
-        """Return whether a turn may run inside the one that waits here; not in an event loop."""
-        return self.has_room() and not (_loop_runs(*_OF_ASYNCIO) or _loop_runs(*_OF_TRIO))
 
     def workers(self) -> tuple[Holder, ...]:
         """Return the workers that run here, each called by the one before it."""

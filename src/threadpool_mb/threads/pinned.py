@@ -1,10 +1,8 @@
 """Threads each of which has turns of its own: what is pinned to one of them runs nowhere else.
 
 **Guarantees.** A *home* has one thread at most, whatever waits. What is dealt goes to the home that
-has the fewest.
-
-A thread that waits in a turn runs the other turns of its home meanwhile (`Serving.help`): no other
-thread may run them, and what it waits for may need them.
+has the fewest. A thread that would wait for a task of its own home, or of one whose thread waits
+for it, through whatever chain, gets `RuntimeError` (of calls, see `circles`).
 """
 
 import threading
@@ -12,10 +10,11 @@ from collections.abc import Callable
 from typing import Final, final
 
 from threadpool_mb.arguments import Deadline
-from threadpool_mb.forking import remake
+from threadpool_mb.forking import remade_in_children, remake
+from threadpool_mb.threads.here import here
 from threadpool_mb.threads.shared import SharedThreads
 
-__all__ = ["PinnedThreads"]
+__all__ = ["PinnedThreads", "waiting_upon"]
 
 
 @final
@@ -39,6 +38,15 @@ class PinnedThreads:
         """Return the home that has the fewest, and count one more for it."""
         with self._lock:
             home = min(self.homes, key=self._load.__getitem__)
+            self._load[home] += 1
+            return home
+
+    def deal_if_runs(self) -> SharedThreads | None:
+        """Do as `deal`, if that home has a thread; `None` if it has not."""
+        with self._lock:
+            home = min(self.homes, key=self._load.__getitem__)
+            if not home.any:
+                return None
             self._load[home] += 1
             return home
 
@@ -101,3 +109,55 @@ class PinnedThreads:
     def __len__(self) -> int:
         """Return the number of living threads."""
         return sum(len(home) for home in self.homes)
+
+
+_lock: Final = remade_in_children(threading.RLock())
+"""Guards `_waits`. Nobody waits under it."""
+_waits: Final[dict[SharedThreads, SharedThreads]] = {}
+"""Upon which home the thread of a home waits."""
+
+
+@final
+class waiting_upon:  # noqa: N801 - used like a function: `with waiting_upon(threads, future)`
+    """The time in which this thread waits for a task that `upon` run.
+
+    The last thread to say what it waits upon sees the others: it closes the circle, and is told.
+
+    Raises:
+        RuntimeError: on entering, if the thread would wait for itself.
+    """
+
+    __slots__ = ("_before", "_home", "_upon", "_what")
+
+    def __init__(self, upon: SharedThreads, what: object) -> None:
+        """Wait upon `upon`, for `what`."""
+        serving = here.serving
+        home = None if serving is None or upon.home is None else serving.home
+        self._home: Final = home if isinstance(home, SharedThreads) else None
+        self._upon: Final = upon
+        self._what: Final = what
+        # A finalizer that runs in the midst of a wait may wait inside that one.
+        self._before: SharedThreads | None = None
+
+    def __enter__(self) -> None:
+        home = self._home
+        if home is None:
+            return
+        with _lock:
+            each: SharedThreads | None = self._upon
+            while each is not None:
+                if each is home:
+                    raise RuntimeError(
+                        f"a pinned task cannot wait for {self._what!r}, which needs its thread"
+                    )
+                each = _waits.get(each)
+            self._before, _waits[home] = _waits.get(home), self._upon
+
+    def __exit__(self, *_: object) -> None:
+        home = self._home
+        if home is not None:
+            with _lock:
+                if self._before is None:
+                    _waits.pop(home, None)
+                else:
+                    _waits[home] = self._before

@@ -99,7 +99,7 @@ class SharedThreads(ThreadCount):
             own_waits_only: whether there may be one more only where all threads wait for turns of
                 these threads. Otherwise also where they wait for anything else that they are told
                 of: that may need one of these threads in its turn.
-            pinned: whether there is never one more (`threads.pinned`).
+            pinned: whether there is never one more.
         """
         super().__init__(max_threads, own_waits_only=own_waits_only, pinned=pinned)
         self._name: Final = name
@@ -250,10 +250,6 @@ class SharedThreads(ThreadCount):
             self._nudge_for_moved()
             self.grow_if_needed()
 
-    def take_to_help(self) -> Turn | None:
-        """Take the next turn, if only these threads may run it; see `Serving`. Blocks: never."""
-        return self._ready.take_now() if self.pinned else None
-
     def nudge(self) -> None:
         """Have idle threads run for a moment, a few times a second at most. Blocks: never.
 
@@ -299,7 +295,7 @@ class SharedThreads(ThreadCount):
         self._prepare()
         ready = self._ready
         get = ready.get
-        serving = here.serving = ServingThread(self)
+        serving = here.serving = self._last = ServingThread(self)
         turn = self._first_turn()
         while turn is not None:
             try:
@@ -312,7 +308,7 @@ class SharedThreads(ThreadCount):
                     serving.turn = turn
                     turn.turn()
             except BaseException:  # noqa: BLE001 - a thread is for all lanes; it goes on
-                self.report()
+                self._report()
             # The objects that the turn holds must not live on while the thread waits.
             del turn
             if self.in_child:
@@ -342,7 +338,7 @@ class SharedThreads(ThreadCount):
             self._starting -= 1
         return turn
 
-    def report(self) -> None:
+    def _report(self) -> None:
         """Log the error that is being handled, if that can be done."""
         with contextlib.suppress(BaseException):
             _logger.exception("%s: a turn raised", self._name)  # noqa: LOG004 - it is

@@ -30,14 +30,13 @@ idle nor starting, does (2) and (3) before it begins, if `moved` is set.
 """
 
 import collections
-import contextlib
 import queue
 import threading
 from collections.abc import Callable
 from typing import Final, Protocol, final
 
 from threadpool_mb.forking import remake
-from threadpool_mb.threads.here import Holder, here
+from threadpool_mb.threads.here import Holder, Home
 
 __all__ = ["NUDGE", "ReadyTurns", "ServingThread", "Turn"]
 
@@ -74,9 +73,7 @@ class _Threads(Protocol):
     def will_unblock(self, thread: "ServingThread", wait: int, /) -> None: ...
     def grow_if_needed(self) -> None: ...
     @property
-    def pinned(self) -> bool: ...
-    def take_to_help(self) -> "Turn | None": ...
-    def report(self) -> None: ...
+    def home(self) -> Home | None: ...
 
 
 @final
@@ -128,24 +125,9 @@ class ServingThread:
             self._threads.block(self)
 
     @property
-    def helps(self) -> bool:
-        """Whether no other thread takes the turns that wait for this one; see `Serving`."""
-        return self._threads.pinned
-
-    def help(self) -> None:
-        """Run the turns that wait, if no other thread may; see `Serving`."""
-        inner = here.inner
-        while here.may_help() and (turn := self._threads.take_to_help()) is not None:
-            holder: Holder | None = getattr(turn, "holder", None)
-            depth = len(inner)
-            try:
-                if holder is not None:
-                    inner.append(holder)
-                turn.turn()
-            except BaseException:  # noqa: BLE001 - as in `SharedThreads`; the thread goes on
-                self._threads.report()
-            finally:
-                del inner[depth:]
+    def home(self) -> Home | None:
+        """The thread itself, if workers are pinned to it; see `Serving`."""
+        return self._threads.home
 
     def still_blocked(self) -> None:
         """Have one more thread started, if one is needed and there may be one."""
@@ -244,16 +226,6 @@ class ReadyTurns:
         with self._lock:
             turn = self._take_locked(crowded=crowded)
             self._look_whether_moved_locked()
-        return turn
-
-    def take_now(self) -> Turn | None:
-        """Take the next turn, moved or not; `None` if there is none."""
-        turn = self.take(crowded=False) if self.moved else None
-        if turn is None:
-            with contextlib.suppress(queue.Empty):
-                turn = self.get(False)
-                if turn is None:
-                    self.put(None)  # not for this one: a thread is to end by it
         return turn
 
     def _take_locked(self, *, crowded: bool) -> Turn | None:

@@ -32,7 +32,7 @@ import time
 from typing import Any, Final, Self, final, override
 
 from threadpool_mb.arguments import Deadline, shortest
-from threadpool_mb.threads.here import HELPING_PAUSE, here
+from threadpool_mb.threads.here import here
 
 __all__ = ["Waiters", "get_patiently", "parked", "receive_patiently"]
 
@@ -57,22 +57,16 @@ class parked:  # noqa: N801 - used like a function: `with parked(threads)`
     def __enter__(self) -> Self:
         if self._serving is not None:
             self._serving.blocked(self._upon)
-            if self._serving.helps:
-                self._serving.help()
         return self
 
     def at_most(self, seconds: float | None) -> float | None:
         """Return how long to wait in one go, of what is left; `None` is for ever."""
-        if self._serving is None:
-            return seconds
-        return shortest(seconds, HELPING_PAUSE if self._serving.helps else _LONGEST_PAUSE)
+        return seconds if self._serving is None else shortest(seconds, _LONGEST_PAUSE)
 
     def go_on(self) -> None:
-        """Ask once more for a thread that may be needed, or help; with no lock held."""
+        """Ask once more for a thread that may be needed; with no lock held."""
         if self._serving is not None:
             self._serving.still_blocked()
-            if self._serving.helps:
-                self._serving.help()
 
     def __exit__(self, *_: object) -> None:
         if self._serving is not None:
