@@ -1,6 +1,7 @@
 """Tasks that wait for answers: several are woken with one call into their loop."""
 
 import asyncio
+import contextlib
 import gc
 import threading
 import weakref
@@ -12,6 +13,7 @@ import pytest
 import threadpool_mb as mb
 from tests.aio.doubles import Keep, Kept, run, until_in_loop
 from tests.helpers import DEADLINE, Running
+from threadpool_mb.aio import waking
 from threadpool_mb.aio.waking import Pulse
 
 
@@ -87,6 +89,31 @@ def test_an_interrupt_while_the_loop_is_told_keeps_no_later_answer_from_it() -> 
         await asyncio.wait_for(asyncio.gather(first, second), DEADLINE)
 
     run(main())
+
+
+def test_an_interrupt_while_tasks_are_woken_keeps_the_others_answers_for_the_next_run(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pulse, loop = Pulse(), asyncio.new_event_loop()
+    futures = [loop.create_future() for _ in range(3)]
+    fill = waking.fill
+
+    def interrupted(future: asyncio.Future[None]) -> None:
+        fill(future)
+        monkeypatch.setattr(waking, "fill", fill)
+        raise KeyboardInterrupt
+
+    async def main() -> None:
+        async with asyncio.timeout(DEADLINE):
+            await asyncio.gather(*futures)
+
+    with contextlib.closing(loop):
+        monkeypatch.setattr(waking, "fill", interrupted)
+        for future in futures:
+            pulse.wake(loop, future)
+        with pytest.raises(KeyboardInterrupt):
+            loop.run_until_complete(asyncio.sleep(DEADLINE))
+        loop.run_until_complete(main())
 
 
 def test_answers_for_a_loop_that_is_closed_are_let_go_of() -> None:

@@ -1,6 +1,6 @@
 """An interrupt (Ctrl-C) in the middle of a pool's methods: at each point at which one can come."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from typing import Any
 
 import pytest
@@ -136,6 +136,46 @@ def test_a_cancel_that_was_interrupted_is_finished_by_the_next_one(scenes: list[
 
         assert sorted(letter.message for letter in scene.witness.letters) == ["backlog", "in line"]
         assert {str(letter.reason) for letter in scene.witness.letters} == {"pool closed"}
+
+
+def in_turns(key: str) -> Generator[None, int]:
+    """Take messages for ever."""
+    while True:
+        yield
+
+
+def on_a_thread(key: str, mailbox: Mailbox[int]) -> None:
+    """Take messages to the end."""
+    for _ in mailbox:
+        pass
+
+
+@pytest.mark.parametrize(
+    ("worker", "options"),
+    [(in_turns, {}), (in_turns, {"pinned": True, "max_threads": 2}), (on_a_thread, {})],
+)
+def test_a_worker_whose_initialize_is_interrupted_starts_or_is_not_there(
+    worker: Any,  # noqa: ANN401 - of either kind
+    options: dict[str, Any],
+) -> None:
+    seen = set()
+
+    def prepare() -> Pool[str, int]:
+        pool: Pool[str, int] = Pool(worker, **options)
+        pool.initialize("first")  # now there is a thread
+        until(lambda: pool.stats().started == 1)
+        return pool
+
+    for pool in interrupted_at_each_point(prepare, lambda pool: pool.initialize("k", 1)):
+        there = "k" in pool
+        seen.add(there)
+        if there:
+            until(lambda pool=pool: pool.stats().started == 2)
+        pool.close()
+
+        assert pool.join(timeout=DEADLINE).finished
+
+    assert seen == {True, False}
 
 
 @pytest.mark.parametrize("end", ["close", "cancel"])
