@@ -2,6 +2,7 @@
 
 import asyncio
 import contextvars
+import sys
 import threading
 from collections.abc import Callable, Generator
 from typing import Any
@@ -51,6 +52,20 @@ def test_a_plain_call_on_the_loops_thread_does_not_run_there() -> None:
         until_idle(pool, "a")
 
         assert run(plain()) is not threading.current_thread()
+
+
+def test_a_task_that_handles_an_exception_does_not_run_the_worker() -> None:
+    async def main() -> object:
+        try:
+            return int("of the task")
+        except ValueError:
+            return await mb.aio.call(pool.ref("a"), answer(sys.exception))
+
+    with mb.Pool(doing, inline_calls=True) as pool:
+        pool.initialize("a")
+        until_idle(pool, "a")
+
+        assert run(main()) is None
 
 
 def test_a_busy_worker_is_waited_for_and_other_tasks_go_on() -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from tests.helpers import DEADLINE, run_together, until
 from tests.insides import table_of
-from threadpool_mb import KeyedExecutor
+from threadpool_mb import KeyedExecutor, ThreadRefused
 
 
 def test_all_tasks_of_a_key_run_on_one_thread_and_each_thread_has_keys() -> None:
@@ -100,3 +100,26 @@ def test_tasks_without_a_key_and_a_shutdown_are_as_ever() -> None:
     assert [future.result() for future in kept] == list(range(100))
     with pytest.raises(RuntimeError, match="shutdown"):
         executor.submit(int)
+
+
+def test_there_are_at_most_as_many_threads_as_shards() -> None:
+    with KeyedExecutor(100, pinned=True) as executor:
+        futures = [executor.submit_keyed(key, threading.get_ident) for key in range(200)]
+
+        assert len({future.result() for future in futures}) == 64
+
+
+def test_tasks_whose_thread_is_refused_are_left_out_and_the_others_run(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with KeyedExecutor(2, pinned=True) as executor:
+        home = executor.submit_keyed(0, threading.get_ident).result()
+
+        def refuse(_: threading.Thread) -> None:
+            raise RuntimeError("can't start new thread")
+
+        monkeypatch.setattr(threading.Thread, "start", refuse)
+        with pytest.raises(ThreadRefused):
+            executor.submit_keyed(1, int)
+
+        assert executor.submit_keyed(2, threading.get_ident).result() == home

@@ -12,6 +12,7 @@ import pytest
 
 import threadpool_mb as mb
 from tests.calls.doubles import Do, answer
+from tests.forks import run
 from tests.helpers import DEADLINE, Running, run_together, until
 from tests.pool.doubles import Intercepting
 from tests.pool.witness import Gate
@@ -343,6 +344,38 @@ def test_a_flag_that_is_none_is_told(flag: Any) -> None:  # noqa: ANN401 - whate
         mb.Pool(doing, pinned=flag)
     with pytest.raises(TypeError, match="pinned must be True or False, not "):
         mb.KeyedExecutor(2, pinned=flag)
+
+
+def test_in_a_forked_child_pinned_threads_are_the_parents_and_new_ones_work() -> None:
+    lines = run("""
+        def answers(key):
+            while True:
+                (yield).reply_box.reply(key)
+
+        def use(pool, executor):
+            for key in range(4):
+                pool.initialize(key)
+            print([mb.call(pool.ref(key), Ask()) for key in range(4)])
+            print(executor.submit_keyed("a", int, "5").result())
+
+        def child():
+            told(pool.dispatch, 1, None)
+            told(executor.submit_keyed, "a", int)
+            with mb.Pool(answers, max_threads=2, pinned=True) as own:
+                with mb.KeyedExecutor(2, pinned=True) as own_executor:
+                    use(own, own_executor)
+
+        with mb.Pool(answers, max_threads=2, pinned=True) as pool:
+            with mb.KeyedExecutor(2, pinned=True) as executor:
+                use(pool, executor)
+                print(in_child(child))
+    """)
+
+    assert lines == [
+        *("[0, 1, 2, 3]", "5"),
+        *("PoolClosed True", "RuntimeError True"),
+        *("[0, 1, 2, 3]", "5", "0"),
+    ]
 
 
 @pytest.mark.racing
