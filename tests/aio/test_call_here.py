@@ -11,20 +11,10 @@ import pytest
 
 import threadpool_mb as mb
 from tests.aio.doubles import Drop, Echo, Keep, Kept, run
-from tests.calls.doubles import Do, answer, until_idle
+from tests.calls.doubles import answer, doing, until_idle
 
 WHERE = answer(threading.current_thread)
 """Asks on which thread the worker runs."""
-
-
-def doing(key: object) -> Generator[None, mb.Call[Any]]:
-    """Do what each call asks for."""
-    while True:
-        match (yield):
-            case mb.Call(Do(function)) as call:
-                function(call)
-            case _:
-                pass
 
 
 @pytest.mark.parametrize(

@@ -72,6 +72,16 @@ class Note(Notice):
     function: Callable[[], object]
 
 
+def doing(key: object) -> Generator[None, Any]:
+    """Do what each call asks for, for ever; drop what else comes."""
+    while True:
+        match (yield):
+            case Call(Do(function)) as call:
+                function(call)
+            case _:
+                pass
+
+
 def answer(function: Callable[[], object]) -> Do:
     """Ask for what `function` returns where it runs."""
     return Do(lambda received: received.reply_box.reply(function()))

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 import threadpool_mb as mb
-from tests.calls.doubles import Do, answer
+from tests.calls.doubles import Do, answer, doing
 from tests.forks import run
 from tests.helpers import DEADLINE, Running, run_together, until
 from tests.pool.doubles import Intercepting
@@ -19,16 +19,6 @@ from tests.pool.witness import Gate
 
 WHERE = answer(threading.get_ident)
 """Asks on which thread the worker runs."""
-
-
-def doing(key: object) -> Generator[None, mb.Call[Any]]:
-    """Do what each call asks for."""
-    while True:
-        match (yield):
-            case mb.Call(Do(function)) as call:
-                function(call)
-            case _:
-                pass
 
 
 CONFIGS = [mb.Unlimited(), mb.Blocking(2), Intercepting()]
