@@ -13,6 +13,7 @@ from tests.calls.doubles import (
     Note,
     Place,
     answer,
+    doing,
     error_of,
     until_idle,
 )
@@ -24,6 +25,7 @@ from threadpool_mb import (
     Call,
     CallFailed,
     CatchAll,
+    DuplicateReply,
     MailboxConfig,
     NonBlocking,
     Pool,
@@ -307,3 +309,17 @@ def test_a_thread_that_runs_a_worker_for_a_caller_cannot_join_its_pool(place: Pl
 
     assert "cannot be joined" in str(error)
     assert pool.join(timeout=0).finished is False
+
+
+def test_the_first_answer_stands_where_a_second_one_comes_in_the_same_turn() -> None:
+    def fails_then_replies(received: Call[Any]) -> None:
+        received.reply_box.fail(LookupError("first"))
+        with pytest.raises(DuplicateReply):
+            received.reply_box.reply("second")
+
+    with Pool(doing, inline_calls=True) as pool:
+        pool.initialize("a")
+        until_idle(pool, "a")
+
+        with pytest.raises(CallFailed, match="first"):
+            call(pool.ref("a"), Do(fails_then_replies))

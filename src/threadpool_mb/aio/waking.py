@@ -125,8 +125,9 @@ class Pulse:
             self._told = True
             try:
                 loop.call_soon_threadsafe(self._fill)
-            except RuntimeError:
-                self._woken.clear()  # the loop is closed, and its tasks are gone
+            except RuntimeError:  # the loop is closed, and its tasks are gone
+                self._told = False
+                self._woken.clear()
             except BaseException:  # an interrupt
                 self._told = False
                 raise

@@ -173,8 +173,10 @@ class Answer[R](Uncopied):
         entry: Any
         for entry in self._log:
             # `read`, written out for a call that was handled on this thread.
-            if type(entry) is tuple and entry[1] is None:
-                return entry[0]  # type: ignore[no-any-return]
+            if type(entry) is tuple:
+                if entry[1] is None:
+                    return entry[0]  # type: ignore[no-any-return]
+                break
         answer = outcome_in(self._log)
         if answer is None:
             try:
