@@ -39,9 +39,9 @@ class ThreadCount:
         "_blocked",
         "_closed",
         "_idle",
-        "_last",
         "_lock",
         "_max_threads",
+        "_only",
         "_refused",
         "_resting",
         "_starting",
@@ -65,8 +65,8 @@ class ThreadCount:
         self._resting: Final = RestingThreads(self._lock)
         self._idle: int = 0
         self._starting: int = 0
-        # The thread that was started last.
-        self._last: ServingThread | None = None
+        # The one thread, where what it runs is pinned to it; a cycle, which the thread's end breaks.
+        self._only: ServingThread | None = None
         # How many threads wait for another worker, and may need one more thread to go on.
         self._blocked: int = 0
         self._closed: bool = False
@@ -129,8 +129,9 @@ class ThreadCount:
 
     @property
     def occupant(self) -> Holder | None:
-        """The worker that has the turn, where there is one thread; see `Home`."""
-        return None if self._last is None else self._last.holder
+        """The worker that has the turn, of those that are pinned; see `Home`."""
+        only = self._only
+        return None if only is None else only.holder
 
     def grow_if_needed(self) -> None:
         """Ask for one more thread, if one is needed."""

@@ -290,12 +290,15 @@ class SharedThreads(ThreadCount):
             self._launches.runs_locked(me)
             self.any = True
         self._take_turns()
+        self._only = None
 
     def _take_turns(self) -> None:
         self._prepare()
         ready = self._ready
         get = ready.get
-        serving = here.serving = self._last = ServingThread(self)
+        serving = here.serving = ServingThread(self)
+        if self.pinned:
+            self._only = serving
         turn = self._first_turn()
         while turn is not None:
             try:
