@@ -65,7 +65,7 @@ class ThreadCount:
         self._resting: Final = RestingThreads(self._lock)
         self._idle: int = 0
         self._starting: int = 0
-        # The one thread, where what it runs is pinned to it; a cycle, which the thread's end breaks.
+        # The one thread, if what it runs is pinned to it: a cycle, which its end breaks.
         self._only: ServingThread | None = None
         # How many threads wait for another worker, and may need one more thread to go on.
         self._blocked: int = 0
