@@ -247,6 +247,7 @@ class FakeWorker:
         self.watchers: dict[Awaited, None] | None = None
         self.waits_for: Awaited | None = None
         self.predecessor: FakeWorker | None = None
+        self.home = None
         self.end_error: BaseException | None = None
         self.nudged = 0
 

@@ -29,6 +29,7 @@ class Worker:
     title = end_reason = "a worker"
     key = "key"
     end_error = None
+    home = None
 
     def __init__(self) -> None:
         self.gone = False

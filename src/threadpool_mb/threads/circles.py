@@ -206,7 +206,9 @@ def _occupant(holder: Holder) -> Holder | None:
     """
     home = holder.home
     occupant = None if home is None else home.occupant
-    return None if occupant is holder or not holder.backlog else occupant
+    if occupant is None or occupant is holder or not holder.backlog:
+        return None
+    return occupant
 
 
 def _seems_over(waits_for: Awaited) -> bool:
