@@ -106,6 +106,7 @@ class GeneratorLane[K, M](Lane[M], Incarnation[K, M]):
 
     common: Common[K, M]
     direct: Inlet[M] | None  # said again, as in `Lane`
+    unattended: int
 
     def __init__(self, common: Common[K, M], key: K, slots: Slots | None) -> None:
         super().__init__(common, slots)

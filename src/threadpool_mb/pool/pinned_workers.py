@@ -14,7 +14,7 @@ from threadpool_mb.pool.generator_lanes import Common, GeneratorLane
 from threadpool_mb.pool.generator_workers import ForeignLane, GeneratorWorkers
 from threadpool_mb.pool.generators import GeneratorFunction
 from threadpool_mb.pool.incarnation import Incarnation
-from threadpool_mb.pool.workers import Ended
+from threadpool_mb.pool.workers import Ended, Threads
 from threadpool_mb.protocols import MailboxConfig
 from threadpool_mb.threads.pinned import PinnedThreads
 from threadpool_mb.threads.shared import SharedThreads
@@ -80,6 +80,8 @@ class PinnedWorkers[K, M](GeneratorWorkers[K, M]):
 
     _lane: ClassVar[type[GeneratorLane[Any, Any]]] = _PinnedLane
     _foreign_lane: ClassVar[type[ForeignLane[Any, Any]]] = _PinnedForeignLane
+
+    threads: Threads  # said again for `pyright --verifytypes`, as it is set here
 
     def __init__(
         self,
