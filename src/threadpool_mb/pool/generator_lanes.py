@@ -58,8 +58,7 @@ type _Over[M] = tuple[_Failure | Literal["returned"], WorkerGenerator[M]]
 the next turn ends the worker."""
 
 
-_ENDED: Final[Any] = ()
-"""In the place of a generator, once the worker has ended."""
+_ENDED: Final[Any] = ()  # in the place of a generator, once the worker has ended
 
 
 class Common[K, M]:
