@@ -157,13 +157,12 @@ class Roster[K, M]:
             return True
 
     def _let_begin_locked(self, incarnation: Incarnation[K, M]) -> None:
-        """Let a worker begin whose turn has come: at once, or when `ready` sees to it.
-
-        Unless what re-enters before that has dropped it.
-        """
-        if self._start_at_once(incarnation):
-            self.started += 1
-        elif incarnation.state == "pending":
+        """Let a worker begin whose turn has come, unless what re-enters has dropped it."""
+        try:
+            self._start_at_once(incarnation)
+        finally:  # also if an interrupt comes once it is scheduled
+            self.started += incarnation.state == "running"
+        if incarnation.state == "pending":
             self._ready(incarnation)
 
     @property
