@@ -6,7 +6,7 @@ for it, through whatever chain, gets `RuntimeError` (of calls, see `circles`).
 """
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Final, final
 
 from threadpool_mb.arguments import Deadline
@@ -37,27 +37,26 @@ class PinnedThreads:
     def deal(self) -> SharedThreads:
         """Return the home that has the fewest, and count one more for it."""
         with self._lock:
-            home = min(self.homes, key=self._load.__getitem__)
-            self._load[home] += 1
-            return home
+            return self._deal_locked(self.homes)
 
     def deal_if_runs(self) -> SharedThreads | None:
         """Do as `deal`, if that home has a thread; `None` if it has not."""
         with self._lock:
-            home = min(self.homes, key=self._load.__getitem__)
-            if not home.any:
-                return None
-            self._load[home] += 1
-            return home
+            return self._deal_locked(self.homes) if self._fewest(self.homes).any else None
 
     def deal_to_running(self) -> SharedThreads | None:
         """Do as `deal`, of the homes that have a thread; `None` if none has."""
         with self._lock:
             running = [home for home in self.homes if home.any]
-            home = min(running, key=self._load.__getitem__, default=None)
-            if home is not None:
-                self._load[home] += 1
-            return home
+            return self._deal_locked(running) if running else None
+
+    def _fewest(self, homes: Iterable[SharedThreads]) -> SharedThreads:
+        return min(homes, key=self._load.__getitem__)
+
+    def _deal_locked(self, homes: Iterable[SharedThreads]) -> SharedThreads:
+        home = self._fewest(homes)
+        self._load[home] += 1
+        return home
 
     def release(self, home: SharedThreads) -> None:
         """Take note that one of those that were dealt to a home is there no more."""

@@ -130,7 +130,7 @@ class SharedThreads(ThreadCount):
     @override
     def grow_if_needed(self) -> None:
         """Do the second half of `schedule`, for a caller that did the first with `put`."""
-        if not self.growing or self._idle or not self._one_is_needed():
+        if not self.growing or not self._one_is_needed():
             return
         # Not under the lock: the thread that asks may hold a different lock, which a finalizer that
         # runs under this one waits for. No interrupt comes between the pop and the `try`; see
