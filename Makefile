@@ -26,13 +26,16 @@ run-tox = tools/python --link .interpreters $(1) \
 	&& PATH="$(CURDIR)/.interpreters:$$PATH" $(TOX)/bin/python -m tox run -e $(2) $(TOX_ARGS)
 
 .DELETE_ON_ERROR:
-.PHONY: help demo try test clients stress bench leakcheck lint clean
+.PHONY: help demo try test clients brokers observers dashboard stress bench leakcheck lint clean
 
 help:
 	@echo 'make demo    run the demo on 3.13t                       DEMO_ARGS="--path DIR"'
 	@echo 'make try     some tests, at once, from the checkout     T=tests/pool/test_removing.py V=3.13t ARGS="-x"'
 	@echo 'make test    tests on four interpreters, lint, typing    ENVS=py313t,lint TOX_ARGS="-- -x"'
 	@echo 'make clients  real libraries that use ours, on 3.14t, and gevent on 3.14'
+	@echo 'make brokers  consumers of Kafka and of Redis, on 3.14t; needs redis-server'
+	@echo 'make observers  OpenTelemetry, Prometheus and structlog, told of pools, on 3.13t and 3.14t'
+	@echo 'make dashboard  the dashboard in a real browser, on 3.14t; needs chromium and chromedriver'
 	@echo 'make stress  the hammers on 3.13t and 3.14t              COUNT=1000'
 	@echo 'make bench   the benchmarks on 3.13t and 3.14t, and one page of both in .benchmarks'
 	@echo 'make leakcheck  what is kept that should go, on 3.13t, 3.14t and 3.13; one page in .leakcheck'
@@ -53,6 +56,21 @@ test: $(TOX)/.tox-$(TOX_VERSION)
 
 clients: $(TOX)/.tox-$(TOX_VERSION)
 	$(call run-tox,3.14t 3.14,clients$(,)clients-gil)
+
+# librdkafka brings a Kafka broker for tests; Redis is the system's.
+brokers: $(TOX)/.tox-$(TOX_VERSION)
+	@command -v redis-server > /dev/null || { \
+		echo 'make brokers needs redis-server on PATH: apt-get install redis-server' >&2; exit 1; }
+	$(call run-tox,3.14t 3.13,brokers)
+
+observers: $(TOX)/.tox-$(TOX_VERSION)
+	$(call run-tox,3.13t 3.14t 3.13,observers-py313t$(,)observers-py314t)
+
+dashboard: $(TOX)/.tox-$(TOX_VERSION)
+	@command -v chromedriver > /dev/null || { \
+		echo 'make dashboard needs chromedriver on PATH: apt-get install chromium chromium-driver' >&2; \
+		exit 1; }
+	$(call run-tox,3.14t 3.13,dashboard)
 
 stress: $(TOX)/.tox-$(TOX_VERSION)
 	$(call run-tox,3.13t 3.14t 3.13,py313t-stress$(,)py314t-stress)

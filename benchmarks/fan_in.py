@@ -108,8 +108,7 @@ class _Play:
 
     def is_quiet(self) -> bool:
         """Whether nothing waits any more, and every worker that has not failed is done."""
-        stats = self.pool.stats()
-        if any(each.messages or each.senders_waiting for each in stats.workers):
+        if any(each.messages or each.senders_waiting for each in self.pool.workers()):
             return False
         return bool(self.failures) or self.handled + self.dead == self._drawn.messages
 
@@ -126,7 +125,7 @@ def play(seed: int) -> tuple[str | None, bool]:
     end = time.monotonic() + DEADLINE
     while not playing.is_quiet():
         if time.monotonic() > end:
-            standing = [each for each in pool.stats().workers if each.senders_waiting]
+            standing = [each for each in pool.workers() if each.senders_waiting]
             pool.cancel()
             return f"stands still: {drawn}: {standing}", False
         time.sleep(0)

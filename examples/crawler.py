@@ -14,6 +14,7 @@ Leans on:
 - **One at a time, in order.** A host is one key: its pages are fetched in the order in which they
   were found, never two at once, so that it takes no lock to keep a distance between them. It is a
   function worker: it owns a thread, and may sleep. Parsing is for generator workers: it does not.
+- **Keys on demand.** Nobody knows the hosts before: a host's workers start at its first page.
 - **Back-pressure.** In `Blocking` mailboxes: who is faster waits for who is slower.
 - **Ending.** A worker that raises is reported, to `ended`: then `crawl` raises, and does not wait
   for a report that will not come. Closing the mailbox of reports wakes all who wait for it.
@@ -125,9 +126,6 @@ class Frontier:
             return
         self._found.add(url)
         host = host_of(url)
-        if host not in self._hosts:
-            self._parsers.initialize(host)
-            self._hosts.initialize(host)
         self._kept[host].append(url)
         self._hand_out(host)
 
@@ -191,8 +189,12 @@ def crawl(
             reports.close()
 
     all_reports: list[Report] = []
-    parsers = mb.Pool(parse_all, mailbox=mb.Blocking(ON_THE_WAY), on_worker_exit=ended)
-    hosts = mb.Pool(fetch_all, mailbox=mb.NonBlocking(IN_HAND), on_worker_exit=ended)
+    parsers = mb.Pool(
+        parse_all, mailbox=mb.Blocking(ON_THE_WAY), start="on_demand", on_worker_exit=ended
+    )
+    hosts = mb.Pool(
+        fetch_all, mailbox=mb.NonBlocking(IN_HAND), start="on_demand", on_worker_exit=ended
+    )
     with parsers, hosts, contextlib.closing(reports):
         frontier = Frontier(hosts, parsers)
         frontier.add(start)

@@ -27,8 +27,9 @@ from leakcheck.results import Check, ScenarioResult
 from leakcheck.seeds import SEEDS
 from leakcheck.spec import Spec
 
-_WARM_UP: Final = 5
-"""Rounds that are not counted, at least."""
+_WARM_UP: Final = 20
+"""Rounds that are not counted, at least. A pool counts some twenty things, and a number above 256
+is a block of its own: by then the counters of pools that live over all rounds are there."""
 _SETTLING: Final = 8
 """... and those after what is counted from was noted, which makes objects of its own."""
 _WARM_UP_PART: Final = 0.15

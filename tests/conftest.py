@@ -17,6 +17,7 @@ from typing import Final
 import pytest
 
 from tests.helpers import RaisingHandler, refusing_threads
+from tests.strides import STRIDE
 
 TESTS: Final = Path(__file__).parent
 
@@ -50,7 +51,9 @@ ON_TWO_BUILDS: Final = (
 )
 """The tests of tools that run the library for a while. That the tools work shows on one
 free-threaded build and one with the GIL: 3.13t and 3.14. What they find of the library they find
-where they are run for that, on each build: `make leakcheck`, `make bench`."""
+where they are run for that, on each build: `make leakcheck`, `make bench`.
+
+Tests that stop at each place run on all four, with a stride on two: see `tests/strides.py`."""
 
 FREE_THREADED = bool(sysconfig.get_config_var("Py_GIL_DISABLED"))
 
@@ -72,6 +75,16 @@ def _no_thread_is_left() -> Iterator[None]:
 def refusing(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
     """While the event is set, the system starts no thread."""
     return refusing_threads(monkeypatch)
+
+
+@pytest.fixture
+def few_shards(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the table of a `KeyedExecutor` have 8 shards in the place of 64.
+
+    For tests that stop at each place. What loops over the shards does the same to each of them: the
+    places in its 64 rounds are those of 8 rounds, said eight times.
+    """
+    monkeypatch.setattr("threadpool_mb.keyed.table._SHARDS", 8)
 
 
 @pytest.fixture
@@ -154,5 +167,8 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 
 def pytest_report_header() -> str:
-    """Say which build this is."""
-    return f"free-threaded build: {FREE_THREADED}, GIL enabled: {sys._is_gil_enabled()}"
+    """Say which build this is, and how far apart the places are at which tests stop."""
+    return (
+        f"free-threaded build: {FREE_THREADED}, GIL enabled: {sys._is_gil_enabled()}, "
+        f"stride: {STRIDE}"
+    )

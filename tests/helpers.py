@@ -7,9 +7,11 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from typing import Final
+from typing import Any, Final
 
 import pytest
+
+from threadpool_mb import Pool, WorkerStats
 
 DEADLINE: Final = 15.0
 """Seconds after which what a test waits for is held to be stuck. Never part of what is tested."""
@@ -24,6 +26,11 @@ def until(condition: Callable[[], object]) -> None:
     while not condition():
         assert time.monotonic() < end, "the state that the test waits for never came"
         time.sleep(0)  # gives the core away; waits for nothing
+
+
+def leaving(pool: Pool[Any, Any]) -> list[WorkerStats[Any]]:
+    """Return the workers of a pool that were told to end and have not."""
+    return [each for each in pool.workers() if each.told_to_end]
 
 
 class RaisingHandler(logging.Handler):

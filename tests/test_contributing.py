@@ -16,7 +16,13 @@ MAKEFILE: Final = (ROOT / "Makefile").read_text("utf-8")
 WORKFLOW: Final = (ROOT / ".github" / "workflows" / "test.yml").read_text("utf-8")
 TOX: Final = configparser.ConfigParser(interpolation=None)
 TOX.read(ROOT / "tox.ini", "utf-8")
-PAGES: Final = ["CONTRIBUTING.md", "docs/architecture.md", "docs/design.md", "docs/house_style.md"]
+PAGES: Final = [
+    "CONTRIBUTING.md",
+    "docs/architecture.md",
+    "docs/design.md",
+    "docs/house_style.md",
+    "docs/testing.md",
+]
 
 
 def _rows() -> list[list[str]]:

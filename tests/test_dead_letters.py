@@ -4,6 +4,7 @@ import dataclasses
 import logging
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from types import FrameType
 
 import pytest
@@ -188,10 +189,21 @@ def test_every_reason_reads_as_words() -> None:
         "worker removed",
         "worker ended",
         "worker failed",
+        "worker idle",
+        "worker evicted",
+        "expired",
+        "not due yet",
         "pool closed",
         "duplicate initialize",
+        "displaced",
         "demultiplex failed",
     }
+
+
+def test_every_reason_is_told_of_in_the_design() -> None:
+    design = (Path(__file__).parents[1] / "docs/design.md").read_text("utf-8")
+
+    assert [str(reason) for reason in R if f'`"{reason}"`' not in design] == []
 
 
 @pytest.mark.racing

@@ -11,10 +11,11 @@ import threadpool_mb
 PACKAGE: Final = Path(threadpool_mb.__file__).parent
 
 LAYERS: Final = [
-    {"__init__", "__main__", "demo", "originals"},
+    {"__init__", "__main__", "dashboard", "demo", "originals", "pytest_plugin"},
+    {"testing"},
     {"pool", "broker"},
     {"keyed"},
-    {"aio"},
+    {"aio", "observers"},
     {"calls"},
     {"mailbox"},
     {"line"},
@@ -22,13 +23,19 @@ LAYERS: Final = [
     {
         "arguments",
         "dead_letters",
+        "envelopes",
         "errors",
+        "events",
         "forking",
+        "guarding",
         "interrupts",
         "logs",
         "messages",
         "numbers",
+        "observer",
+        "observing",
         "protocols",
+        "rates",
         "values",
     },
 ]

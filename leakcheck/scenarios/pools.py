@@ -53,4 +53,4 @@ def expect_end(report: mb.DrainReport[Any]) -> None:
 
 def until_idle(pool: mb.Pool[Any, Any]) -> None:
     """Wait until no worker is left in a pool."""
-    until(lambda: not pool.stats().workers, "workers to end")
+    until(lambda: not list(pool.workers()), "workers to end")

@@ -1,6 +1,7 @@
 """The command line: `python -m threadpool_mb demo` and `python -m threadpool_mb info`."""
 
 import argparse
+import functools
 import importlib.metadata
 import io
 import itertools
@@ -16,9 +17,11 @@ from threadpool_mb.demo import report
 from threadpool_mb.demo.report import Progress
 from threadpool_mb.demo.run import Job, cores, run_in_pool, run_on_one_thread, warm_up
 from threadpool_mb.demo.tally import TEST_SUITE, Sources, find_sources, standard_library
+from threadpool_mb.demo.watched import run_watched
 
 __all__ = ["main"]
 
+_LAST_PORT: Final = 65_535
 _FAILED: Final = 1
 _BAD_ARGUMENTS: Final = 2
 _INTERRUPTED: Final = 130  # as a shell reports a program that SIGINT ended
@@ -85,6 +88,14 @@ def _run(arguments: Sequence[str] | None) -> int:
     demo.add_argument(
         "--verbose", action="store_true", help="list all files that could not be read, not only ten"
     )
+    demo.add_argument(
+        "--dashboard",
+        type=_port,
+        nargs="?",
+        const=0,
+        metavar="PORT",
+        help="tally again and again in one pool, until Ctrl-C, and serve a page that shows it",
+    )
     commands.add_parser("info", help="print version, interpreter, GIL state and cores")
     options = parser.parse_args(arguments)
     if options.command == "info":
@@ -97,15 +108,26 @@ def _run(arguments: Sequence[str] | None) -> int:
     sources = find_sources(root, without=leave_out)
     if not sources.files:
         demo.error(f"no .py file in {str(root)!r}")
-    return _demo(sources, top=options.top, verbose=options.verbose)
-
-
-def _demo(sources: Sources, *, top: int, verbose: bool) -> int:
     # What the parser warns of concerns the files, not this program. Set once, before any thread
     # starts: the filters are the whole process's, and `catch_warnings` in a thread would change
     # those of the other threads.
     for category in (SyntaxWarning, DeprecationWarning):
         warnings.simplefilter("ignore", category)
+    if options.dashboard is not None:
+        return _watched(sources, port=options.dashboard, parser=demo)
+    return _demo(sources, top=options.top, verbose=options.verbose)
+
+
+def _watched(sources: Sources, *, port: int, parser: _Parser) -> int:
+    try:
+        run_watched(Job.of(sources.files), port, functools.partial(print, flush=True))
+    except KeyboardInterrupt:
+        return 0  # that is how it is meant to end
+    except OSError as error:
+        parser.error(f"the dashboard cannot be served: {error}")
+
+
+def _demo(sources: Sources, *, top: int, verbose: bool) -> int:
     files = len(sources.files)
     job, job_alone = Job.of(sources.files), Job.of(sources.files)
     warm_up(job)
@@ -149,6 +171,12 @@ def _info() -> None:
     print(report.interpreter())
     print(f"GIL {report.gil_state()}")
     print(f"cores {cores()}")
+
+
+def _port(text: str) -> int:
+    if not (text.isascii() and text.isdigit()) or not 0 <= int(text) <= _LAST_PORT:
+        raise argparse.ArgumentTypeError(f"must be a port, 0 to {_LAST_PORT}, not {text!r}")
+    return int(text)
 
 
 def _at_least_one(text: str) -> int:

@@ -17,18 +17,21 @@ import threading
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator, Sequence
 from types import GeneratorType
-from typing import Any, Final, cast, final
+from typing import Any, Final, Literal, cast, final
 
 __all__ = [
     "AT_ONCE",
     "NEVER",
     "Deadline",
+    "Start",
     "check_callable",
     "check_duration",
     "check_flag",
     "check_key",
     "check_limit",
     "check_ran",
+    "check_seconds",
+    "check_start",
     "check_timeout",
     "counted",
     "describe",
@@ -36,6 +39,7 @@ __all__ = [
     "make_generator",
     "shortest",
     "some_keys",
+    "use_clocks",
 ]
 
 
@@ -94,6 +98,39 @@ def check_duration(seconds: object, name: str) -> float | None:
     return duration
 
 
+type Start = Literal["explicit", "on_demand"]
+"""Whether a key begins where that is said, or also with its first message."""
+
+
+def check_start(start: object) -> Start:
+    """Return how keys start.
+
+    Raises:
+        ValueError: if it is neither, with the value in the text.
+    """
+    if start == "on_demand":
+        return "on_demand"
+    if start == "explicit":
+        return "explicit"
+    raise ValueError(f"start must be 'explicit' or 'on_demand', not {describe(start)}")
+
+
+def check_seconds(seconds: object, name: str, *, above: bool = False) -> float:
+    """Return a time in seconds that is at least 0, or `above` 0, and not for ever.
+
+    Raises:
+        ValueError: if it is none, with the value in the text.
+    """
+    try:
+        checked = None if seconds is None else check_duration(seconds, name)
+    except ValueError:
+        checked = None
+    if checked is None or (above and not checked):
+        least = "more than 0" if above else "at least 0"
+        raise ValueError(f"{name} must be seconds, {least}, not {describe(seconds)}")
+    return checked
+
+
 def check_key(key: object) -> None:
     """Raise a clear `TypeError` if the key cannot be hashed; what else `__hash__` raises passes."""
     try:
@@ -111,20 +148,33 @@ def shortest(*timeouts: float | None) -> float | None:
 class Deadline:
     """The moment a call's timeout runs out, fixed once."""
 
-    __slots__ = ("_at",)
+    __slots__ = ("_at", "_now")
 
-    def __init__(self, timeout: float | None) -> None:
+    def __init__(self, timeout: float | None, *, real: bool = False) -> None:
         """Fix the moment `timeout` seconds from now; `None` is never.
+
+        `real`: by the system's clock, whichever the thread has; see `use_clocks`.
 
         Raises:
             ValueError: if the timeout is no number of seconds.
         """
         seconds = check_timeout(timeout)
-        self._at: Final = None if seconds is None else time.monotonic() + seconds
+        now = self._now = time.monotonic if real or _clock_here is None else _clock_here()
+        self._at: Final = None if seconds is None else now() + seconds
 
     def remaining(self) -> float | None:
         """Return the seconds that are left, at least 0; `None` if there is no end."""
-        return None if self._at is None else max(0.0, self._at - time.monotonic())
+        return None if self._at is None else max(0.0, self._at - self._now())
+
+
+_clock_here: Callable[[], Callable[[], float]] | None = None
+"""Returns the clock of the thread that asks, if there are others than the system's."""
+
+
+def use_clocks(clock_here: Callable[[], Callable[[], float]]) -> None:
+    """Make deadlines by the clock of the thread that makes them; see `threadpool_mb.testing`."""
+    global _clock_here  # noqa: PLW0603 - of the whole process
+    _clock_here = clock_here
 
 
 AT_ONCE: Final = Deadline(0)

@@ -17,14 +17,22 @@ import enum
 import threading
 import time
 from collections.abc import Callable, Mapping
-from typing import Final, final
+from typing import Any, Final, final
 
 from threadpool_mb.arguments import describe
+from threadpool_mb.envelopes import Observed, plain
 from threadpool_mb.forking import end_own_thread, remake
 from threadpool_mb.logs import Logger
 from threadpool_mb.values import Missing
 
-__all__ = ["DeadLetter", "DeadLetterOffice", "DeadLetterReason", "Informed", "inform"]
+__all__ = [
+    "DeadLetter",
+    "DeadLetterOffice",
+    "DeadLetterReason",
+    "Informed",
+    "TakesDisplaced",
+    "inform",
+]
 
 _logger = Logger(__name__)
 
@@ -45,10 +53,20 @@ class DeadLetterReason(enum.StrEnum):
     """The worker returned before it took the message."""
     WORKER_FAILED = "worker failed"
     """The worker raised, or was never started, before it took the message."""
+    WORKER_IDLE = "worker idle"
+    """The worker was ended as idle before it took the message, and no other could take it."""
+    WORKER_EVICTED = "worker evicted"
+    """The worker was ended to make room for another key's, and no other could take it."""
+    EXPIRED = "expired"
+    """The message has waited for longer than the pool's `message_ttl`."""
+    NOT_DUE = "not due yet"
+    """The pool was closed before the time at which the message was to be dispatched."""
     POOL_CLOSED = "pool closed"
     """The pool or broker was cancelled, or ended, before the message was taken."""
     DUPLICATE_INITIALIZE = "duplicate initialize"
     """The message came with an `initialize` of a key that has a worker."""
+    DISPLACED = "displaced"
+    """The worker's mailbox was full, and kept a newer message instead: its kind is `Sliding`."""
     DEMULTIPLEX_FAILED = "demultiplex failed"
     """A broker's `demultiplex` raised, or returned no address."""
 
@@ -81,6 +99,7 @@ class DeadLetterOffice[K, M]:
         "_now",
         "_quiet_until",
         "_unlogged",
+        "observers",
         "owner",
     )
 
@@ -88,10 +107,15 @@ class DeadLetterOffice[K, M]:
         self,
         owner: str,
         hook: Callable[[DeadLetter[K, M]], object] | None = None,
+        observers: Any = None,  # noqa: ANN401 - that module is above this one
         *,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Make an office for `owner` (its repr in log lines); `now` is a clock in seconds."""
+        """Make an office for `owner` (its repr in log lines); `now` is a clock in seconds.
+
+        `observers` are told of each dead letter, too: an `Observers`, if there are any.
+        """
+        self.observers: Final = observers
         self.owner: Final = owner
         self._hook: Final = hook
         self._now: Final = now
@@ -116,27 +140,34 @@ class DeadLetterOffice[K, M]:
         """
         if self._in_child:
             return
+        message = plain(message)
         inform(message, key, reason, error=cause)
-        more = 0
+        more = -1
         with self._lock:
             self._counts[reason] += 1
             if self._hook is None:
                 now = self._now()
                 if now < self._quiet_until.get(reason, now):
                     self._unlogged[reason] += 1
-                    return
-                self._quiet_until[reason] = now + _LOG_INTERVAL
-                more = self._unlogged.pop(reason, 0)
-        if self._hook is None:
+                else:
+                    self._quiet_until[reason] = now + _LOG_INTERVAL
+                    more = self._unlogged.pop(reason, 0)
+        if more >= 0:
             before = f" ({more} more before it)" if more else ""
             _logger.warning(
                 "%s: dead letter for key %s: %s%s", self.owner, describe(key), reason, before
             )
+        if self._hook is None and self.observers is None:
             return
+        letter = DeadLetter(key, message, reason)
         try:
-            self._hook(DeadLetter(key, message, reason))
+            if self._hook is not None:
+                self._hook(letter)
         except Exception:
             _logger.exception("%s: on_dead_letter raised", self.owner)
+        finally:
+            if self.observers is not None:
+                self.observers.dead_letter(letter)
         if self._in_child:
             end_own_thread()
 
@@ -158,6 +189,16 @@ class DeadLetterOffice[K, M]:
         """Return how many there were of each reason; a snapshot."""
         with self._lock:
             return {reason: count for reason, count in self._counts.items() if count}
+
+
+class TakesDisplaced:
+    """What a mailbox gives its dead letters to, if it knows where displaced messages come from."""
+
+    __slots__ = ()
+
+    def displaced(self, message: Any) -> None:  # noqa: ANN401 - of any mailbox
+        """Make a dead letter of a message that was displaced by a newer one. It may raise."""
+        raise NotImplementedError
 
 
 class Informed:
@@ -195,6 +236,8 @@ def inform(
     error: BaseException | None = None,
 ) -> None:
     """Tell a message that it will not be handled, if it is `Informed`."""
+    if type(message) is Observed:
+        message = message.message
     if isinstance(message, Informed):
         # Users, who get such messages in hand, see nothing of it.
         message._not_handled(key, reason, started=started, error=error)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]

@@ -3,6 +3,7 @@
 Every error subclasses what people already catch::
 
     queue.Empty ── MailboxEmpty           nothing came within the timeout
+    queue.Full ── Full                    as many wait as may wait
     queue.ShutDown ── MailboxClosed       closed: nothing more goes in, or comes out
                         └── PoolClosed    the pool was closed or cancelled
     RuntimeError ── ThreadRefused         the system gave no thread that is needed
@@ -34,6 +35,7 @@ __all__ = [
     "Cancelled",
     "DispatchDeadlock",
     "DuplicateReply",
+    "Full",
     "MailboxClosed",
     "MailboxEmpty",
     "PoolClosed",
@@ -44,6 +46,10 @@ __all__ = [
 
 class MailboxEmpty(queue.Empty):
     """No message came within the timeout."""
+
+
+class Full(queue.Full):
+    """As many wait as may wait (`max_waiting`): this one was not taken."""
 
 
 class MailboxClosed(queue.ShutDown):
@@ -133,7 +139,7 @@ def _call_error(
 
 
 class CallNotDelivered(CallError):
-    """The call was not taken: it was not handled, and will not be.
+    """The call was not taken, or a newer message has displaced it: it will not be handled.
 
     From the original's `CouldNotEnqueueCommand`.
     """

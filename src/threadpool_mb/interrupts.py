@@ -25,10 +25,11 @@ are those of CPython (`tests/test_interrupts.py`).
 """
 
 import itertools
+import threading
 from collections.abc import Callable, Iterator
 from typing import Final, Protocol
 
-__all__ = ["after", "trying"]
+__all__ = ["after", "is_owned", "trying"]
 
 _WITHOUT_WAITING: Final = (False,)
 
@@ -50,3 +51,11 @@ def trying(lock: _Lock) -> Iterator[object]:
 def after[R](function: Callable[..., R], *arguments: object) -> Iterator[R]:
     """Call `function`, and run the loop's body once with what it has returned."""
     return itertools.starmap(function, (arguments,))
+
+
+def is_owned(lock: threading.RLock) -> bool:
+    """Return whether this thread holds the lock: whether this may run in a finalizer, or a handler.
+
+    `threading.Condition` asks in the same way.
+    """
+    return bool(lock._is_owned())  # type: ignore[attr-defined]  # noqa: SLF001 - see above

@@ -33,9 +33,9 @@ class Logger:
         """Log under the `__name__` of a module."""
         self.name: Final = name
 
-    def warning(self, message: str, *args: object) -> None:
-        """Log a warning."""
-        self._log(_WARNING, message, args)
+    def warning(self, message: str, *args: object, exc_info: BaseException | None = None) -> None:
+        """Log a warning, with the traceback of an exception if one is given."""
+        self._log(_WARNING, message, args, exc_info=exc_info)
 
     def error(self, message: str, *args: object, exc_info: BaseException | None = None) -> None:
         """Log an error, with the traceback of an exception if one is given."""

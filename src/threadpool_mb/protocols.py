@@ -1,6 +1,6 @@
 """The three roles: a config creates a mailbox, which creates inputs.
 
-The five kinds of mailbox of this library implement them; a user's own kinds may, too. A pool or
+The seven kinds of mailbox of this library implement them; a user's own kinds may, too. A pool or
 broker needs nothing but these protocols.
 """
 
@@ -102,7 +102,7 @@ class Mailbox[T](Protocol):
         ...
 
     def receive(self, *, timeout: float | None = None) -> T:
-        """Take the oldest message.
+        """Take the oldest message; where the config sorts them, the one that is first in its order.
 
         Blocks: until there is a message, at most `timeout` seconds (`0` or less: not at all;
         `None`: for ever, or as long as the mailbox's config says).
@@ -204,7 +204,8 @@ class MailboxConfig(Protocol):
 
         Args:
             on_dead_letter: called with each message that was accepted and will not be received, on
-                the thread that finds it, with no lock held. What it raises is logged. Without it
+                the thread that finds it (a sender's, where a newer one has displaced it), with no
+                lock held. What it raises is logged. Without it
                 such a message is logged at WARNING.
         """
         ...

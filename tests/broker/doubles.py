@@ -139,7 +139,7 @@ def settle(broker: Broker[Any, Any, Any, Any]) -> None:
     broker.input.deliver(reached)
     assert reached.wait(DEADLINE)
     parallel = loop_of(broker).parallel
-    until(lambda: parallel is None or parallel._table.tasks == 0)
+    until(lambda: parallel is None or parallel.table.tasks == 0)
 
 
 class Gate:

@@ -43,7 +43,7 @@ def test_different_keys_are_handled_at_once() -> None:
         broker.input.deliver(Initialize(1, "one"))
         broker.input.deliver(Initialize(2, "two"))
         settle(broker)
-        kept = loop_of(broker).resources
+        kept = len(loop_of(broker).resources)
 
     assert (both.broken, kept) == (False, 2)
     assert sorted(callbacks.of("handle")) == [(1, "one", "initial 1"), (2, "two", "initial 2")]

@@ -93,7 +93,7 @@ def test_the_caller_whose_call_waits_in_a_mailbox_is_told_when_its_worker_ends(
     if ending in {"return", "fail"}:
         ENDS[ending][0](pool)
     callers = [Running(lambda: error_of(lambda: call(pool.ref("a"), Echo("1")))) for _ in range(3)]
-    until(lambda: pool.stats().messages == (4 if ending in {"return", "fail"} else 3))
+    until(lambda: pool.stats().waiting == (4 if ending in {"return", "fail"} else 3))
     if ending in {"remove", "cancel"}:
         ENDS[ending][0](pool)
 
@@ -110,7 +110,7 @@ def test_a_call_that_waits_in_a_mailbox_is_handled_where_the_worker_drains(
     pool = place.pool(kind, "a")
     gate = place.hold(pool.ref("a"))
     caller = Running(lambda: call(pool.ref("a"), Echo("1")))
-    until(lambda: pool.stats().messages == 1)
+    until(lambda: pool.stats().waiting == 1)
 
     ENDS[ending][0](pool)
     gate.open()
@@ -188,7 +188,7 @@ def test_a_call_to_a_worker_whose_set_up_fails_is_told(place: Place, kind: Kind)
     pool = place.pool(kind, "a", worker=function if kind == "function" else generator)
     caller = Running(lambda: error_of(lambda: call(pool.ref("a"), Echo("1"))))
     gate.wait_until_reached()
-    until(lambda: pool.stats().messages == 1)
+    until(lambda: pool.stats().waiting == 1)
     gate.open()
 
     assert (type(caller.result()), caller.result().reason) == (WorkerGone, "worker failed")
@@ -323,7 +323,7 @@ def test_all_callers_and_the_exit_hook_are_told_though_the_callback_of_one_raise
     until(lambda: len(kept) == 2)
 
     pool.remove("a")
-    until(lambda: not pool.stats().workers)
+    until(lambda: not list(pool.workers()))
 
     assert (len(told), len(exits)) == (1, 1)
 

@@ -113,7 +113,7 @@ def test_a_call_waits_for_room_and_then_for_the_reply(
     gate = place.hold(pool.ref("a"))
     assert pool.dispatch("a", Cast(Tell(0)))
     caller = Running(lambda: call(pool.ref("a"), Echo("1"), timeout=timeout))
-    until(lambda: pool.stats().workers[0].senders_waiting == 1)
+    until(lambda: next(pool.workers()).senders_waiting == 1)
 
     gate.open()
 
@@ -136,7 +136,7 @@ def test_a_call_that_waits_for_room_is_told_of_the_end_at_once(
     gate = place.hold(pool.ref("a"))
     assert pool.dispatch("a", Cast(Tell(0)))
     caller = Running(lambda: error_of(lambda: call(pool.ref("a"), Echo("1"))))
-    until(lambda: pool.stats().workers[0].senders_waiting == 1)
+    until(lambda: next(pool.workers()).senders_waiting == 1)
 
     if end == "remove":
         pool.remove("a")

@@ -211,7 +211,7 @@ def test_a_plain_thread_never_closes_a_circle(place: Place, kind: Kind) -> None:
     gate.wait_until_reached()
 
     with in_thread(lambda: [call(pool.ref("a"), Echo("1")) for _ in range(2)]) as waits_for_a:
-        until(lambda: pool.stats().messages == 1)
+        until(lambda: pool.stats().waiting == 1)
         gate.open()
 
         assert waits_for_a.result() == ["1", "1"]

@@ -19,7 +19,7 @@ from tests.calls.doubles import (
     fail,
     held_by,
 )
-from tests.helpers import DEADLINE, Running, in_thread, until
+from tests.helpers import DEADLINE, Running, in_thread, leaving, until
 from tests.insides import roster_of
 from threadpool_mb import (
     Blocking,
@@ -115,7 +115,7 @@ def test_who_has_handed_a_call_on_may_end(
         until(lambda: len(kept) == 1 and roster_of(pool).routes["b"].watchers)
 
         ask(pool.ref("a"), Do(ending))
-        until(lambda: "a" not in pool and not pool.stats().leaving)
+        until(lambda: "a" not in pool and not leaving(pool))
 
         assert not reply.done()
         kept.pop().reply_box.reply("after its end")

@@ -139,7 +139,7 @@ def test_a_call_of_a_busy_worker_does_not_and_comes_behind_what_waits(place: Pla
             pool.ref("a"), answer(lambda: (seen.append("call"), threading.current_thread())[1])
         )
     )
-    until(lambda: pool.stats().messages == 2)
+    until(lambda: pool.stats().waiting == 2)
 
     gate.open()
 

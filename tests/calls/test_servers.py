@@ -202,7 +202,7 @@ def test_handlers_that_are_a_context_manager_are_entered_and_left(
     before = events.copy()
 
     ending(pool)
-    until(lambda: not pool.stats().workers)
+    until(lambda: not list(pool.workers()))
 
     assert before == ["entered"]
     assert events == ["entered", kind]

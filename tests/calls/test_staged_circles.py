@@ -54,9 +54,16 @@ def parked(pool: Pool[Any, Any], key: str, in_mailbox_of: str) -> int:
     """Wait until a key's worker is parked for room in another's mailbox; return its thread."""
     other: Any = roster_of(pool).routes[in_mailbox_of]
     until_waits(pool, key)
-    until(lambda: other.input.room.parked)
-    (thread,) = other.input.room.parked
-    return thread
+    threads: list[int] = []
+
+    def is_parked() -> bool:
+        # Looked at once: it loses its place each time it looks for circles. A copy is made under
+        # the dictionary's own lock; without one it may change while it is looked through.
+        threads[:] = other.input.room.parked.copy()
+        return len(threads) == 1
+
+    until(is_parked)
+    return threads[0]
 
 
 @pytest.mark.parametrize("has", ["a slot in its hand", "put its message"])
@@ -134,6 +141,7 @@ def test_a_clean_up_behind_the_end_of_a_worker_that_calls_its_successor_is_told(
     monkeypatch.setattr(logging.getLogger("threadpool_mb.pool.ends"), "disabled", True)
     told: list[CallError] = []
     started: list[object] = []
+    has_pool = threading.Event()
 
     def session() -> Generator[None]:
         try:
@@ -146,6 +154,8 @@ def test_a_clean_up_behind_the_end_of_a_worker_that_calls_its_successor_is_told(
     def start() -> None:
         started.append(None)
         if len(started) == 1:
+            # Otherwise it may end before this function knows the pool.
+            has_pool.wait(15)
             session_ = session()
             next(session_)
             raise LookupError
@@ -163,6 +173,7 @@ def test_a_clean_up_behind_the_end_of_a_worker_that_calls_its_successor_is_told(
 
     worker: Callable[..., Any] = function if kind == "function" else generator
     pool = place.pool(kind, "a", worker=worker)
+    has_pool.set()
     until(lambda: told)
 
     assert type(told[0]) is CallDeadlock

@@ -28,11 +28,13 @@ from threadpool_mb import (
 )
 from threadpool_mb.line import inlet, lane
 from threadpool_mb.line.inlet import ending
-from threadpool_mb.pool import generator_lanes
+from threadpool_mb.pool import called_here, generator_lanes
 
 pytestmark = pytest.mark.slow
 
-CODE: Final = tuple(str(pathlib.Path(module.__file__)) for module in (generator_lanes, lane, inlet))
+CODE: Final = tuple(
+    str(pathlib.Path(module.__file__)) for module in (called_here, generator_lanes, lane, inlet)
+)
 
 
 class Scene:
@@ -84,7 +86,7 @@ class Scene:
         if "a" in self.pool and not roster_of(self.pool).closed:
             assert self.calls() == "answered"
         self.place.end()
-        assert not self.pool.stats().workers
+        assert not list(self.pool.workers())
         assert self.pool.stats().started == 1
 
 

@@ -51,7 +51,7 @@ def by_call(pool: Pool[Any, Any], command: Command[Any]) -> CallError:
 def by_asking_first(pool: Pool[Any, Any], command: Command[Any]) -> CallError:
     """Ask, and look once the worker has ended."""
     reply = ask(pool.ref("a"), command)
-    until(lambda: not pool.stats().workers)
+    until(lambda: not list(pool.workers()))
     return error_of(lambda: reply.result(timeout=0))
 
 
@@ -212,7 +212,7 @@ def test_what_a_failed_worker_has_held_ends_before_its_end_is_known_though_its_e
     reply = ask(pool.ref("a"), Ask())
 
     error = gone(error_of(reply.result))
-    until(lambda: not pool.stats().workers)
+    until(lambda: not list(pool.workers()))
     seen.append([each() for each in held])
 
     assert type(error.__cause__) is RuntimeError
@@ -233,7 +233,7 @@ def test_a_call_whose_worker_failed_is_freed_without_the_collector(
 
     # Not the frames of who asks: they have the command, too.
     error = gone(ask(pool, command)).with_traceback(None)
-    until(lambda: not pool.stats().workers)
+    until(lambda: not list(pool.workers()))
     del command
 
     assert error.__cause__ is not None

@@ -206,7 +206,7 @@ def test_abandoning_takes_nothing_from_a_receiver_of_many_that_has_taken_it(
     mailbox = roomy.create(on_dead_letter=dead.append)
     for message in (1, 2):
         mailbox.new_input().deliver(message)
-    timed = getattr(roomy, "receive_timeout", None) is not None
+    timed = getattr(getattr(roomy, "config", roomy), "receive_timeout", None) is not None
     before_second = stage.stop("before get", skip=1) if timed else stage.stop("before get_nowait")
 
     with in_thread(lambda: mailbox.receive_many(10)) as receiver:

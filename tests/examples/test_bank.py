@@ -186,7 +186,7 @@ def test_money_for_an_account_that_goes_before_it_has_it_is_put_back(
         bank.open("bob", 7)
         stuck = Stuck(bank, "bob")
         reply = mb.ask(bank.accounts.ref("ann"), Transfer("ann", "bob", 30))
-        until(lambda: len(bank.under_way) == 1 and bank.accounts.stats().messages == 1)
+        until(lambda: len(bank.under_way) == 1 and bank.accounts.stats().waiting == 1)
         if source_closed:
             bank.close("ann")
             until(lambda: bank.paid_out == [("ann", 70)])

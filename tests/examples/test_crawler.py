@@ -124,7 +124,10 @@ def test_the_frontier_never_waits_for_a_host(links: int) -> None:
 
     fetched: list[str] = []
     urls = [f"http://a.example/{number}" for number in range(links)]
-    with mb.Pool(parser) as parsers, mb.Pool(stuck, mailbox=mb.NonBlocking(4)) as hosts:
+    with (
+        mb.Pool(parser) as parsers,
+        mb.Pool(stuck, mailbox=mb.NonBlocking(4), start="on_demand") as hosts,
+    ):
         frontier = Frontier(hosts, parsers)
         for url in urls * 2:
             frontier.add(url)

@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 import threadpool_mb as mb
 from examples import media_server
 from examples.media_server import Dsp, Join, Leave, Mixed, Workers
+from tests.examples.seeding import seeded_pools
 from tests.helpers import run_together, until
+from threadpool_mb.testing import SeededPool
 
 SETTINGS = settings(max_examples=10, deadline=None)
 
@@ -208,3 +210,21 @@ def test_a_lease_ends_with_its_mixer() -> None:
         assert mb.call(dsp, media_server.Mix(mixer, ()))
         assert lease.result() is None
         assert not mb.call(dsp, media_server.Mix(mixer, ("ann",)))
+
+
+def test_in_whatever_order_workers_have_their_turns_members_are_mixed_where_they_were_told() -> (
+    None
+):
+    ops = [("join", "daily", "ann"), ("join", "daily", "bob"), ("join", "lunch", "ann")]
+    ends = [("remove", "dsp-1"), ("leave", "daily", "ann"), ("restart", "dsp-2")]
+
+    def happen(_: int) -> None:
+        room = {"dsp-1": 1, "dsp-2": 1}
+        with seeded_pools() as pools, media_server.media_server(room) as (groups, dsps):
+            operator = Operator(groups, dsps, room)
+            for op in (*ops, *ends):
+                operator.do(op)
+            pools[0].run()
+            assert operator.all_told()
+
+    assert SeededPool.explore(happen, n=100) > 50

@@ -9,6 +9,7 @@ from tests.helpers import DEADLINE, until
 from tests.insides import table_of
 from tests.points import at_each_point, interrupted_at_each_point
 from tests.pool.witness import Gate
+from tests.strides import STRIDE
 from threadpool_mb import KeyedExecutor
 
 
@@ -72,9 +73,10 @@ def test_a_handler_may_submit_wherever_submitting_is(held: bool, behind: bool) -
             [*before, "handler", "act", "last"],
             [*before, "act", "last"],  # the last time, without the handler
         )
-    assert handled > 5
+    assert handled * STRIDE > 5
 
 
+@pytest.mark.usefixtures("few_shards")
 def test_a_shutdown_that_was_interrupted_can_be_called_again() -> None:
     def prepare() -> KeyedExecutor:
         executor = KeyedExecutor(1)

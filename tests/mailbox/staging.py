@@ -9,12 +9,14 @@ import functools
 import queue
 import threading
 import types
+from collections.abc import Callable
 from typing import Final, Self
 
 import pytest
 
 from tests.helpers import DEADLINE
 from threadpool_mb.line import slots
+from threadpool_mb.line.stores import Store, StoredQueue, unranked
 from threadpool_mb.mailbox import sending
 
 
@@ -54,6 +56,7 @@ class Stage:
                 SimpleQueue=functools.partial(_StagedQueue, self, name), Empty=queue.Empty
             )
             monkeypatch.setattr(module, "queue", stand_in)
+        monkeypatch.setattr(sending, "StoredQueue", functools.partial(_StagedStore, self))
 
     def stop(self, point: str, *, skip: int = 0) -> Stop:
         """Stop the first thread that comes to `point`, after `skip` others that may pass."""
@@ -109,4 +112,44 @@ class _StagedQueue(queue.SimpleQueue[object]):
         self._stage.passing(f"before {self._name}get_nowait")
         item = super().get_nowait()
         self._stage.passing(f"after {self._name}get_nowait")
+        return item
+
+
+class _StagedStore(StoredQueue[object]):
+    """The same, where the messages are in a store: the points are outside of its lock."""
+
+    def __new__(cls, stage: Stage, store: Store, displaced: Callable[[object], object]) -> Self:
+        self = super().__new__(cls)
+        self._stage = stage
+        return self
+
+    def __init__(self, stage: Stage, store: Store, displaced: Callable[[object], object]) -> None:
+        """Be one on a stage."""
+        super().__init__(store, displaced)
+
+    def put(self, item: object, block: bool = True, timeout: float | None = None) -> None:  # noqa: FBT001, FBT002 - as in the original
+        point = f"put {unranked(item)!r}"
+        self._stage.passing(f"before {point}")
+        super().put(item)
+        self._stage.passing(f"after {point}")
+
+    def get(self, block: bool = True, timeout: float | None = None) -> object:  # noqa: FBT001, FBT002 - as in the original
+        self._stage.passing("before get")
+        if block and timeout != 0 and not self.qsize():
+            self._stage.waits()
+        item = super().get(block, timeout)
+        self._stage.passing("after get")
+        return item
+
+    def get_nowait(self) -> object:
+        self._stage.passing("before get_nowait")
+        item = self.store.get_prepared(self)
+        item = unranked(item)
+        self._stage.passing("after get_nowait")
+        return item
+
+    def get_prepared(self) -> object:
+        self._stage.passing("before get_nowait")
+        item = super().get_prepared()
+        self._stage.passing("after get_nowait")
         return item

@@ -20,6 +20,7 @@ from typing import Any, Final
 import pytest
 
 from tests.helpers import DEADLINE, Running
+from tests.strides import STRIDE
 from threadpool_mb.mailbox import sending
 
 STEPS: Final = pytest.mark.timeout(120)
@@ -73,11 +74,13 @@ _INSTRUCTION: Final = sys.monitoring.events.INSTRUCTION
 
 _steppers: Final[dict[int, "Stepped[Any]"]] = {}
 """Those that have not stopped yet, by their threads."""
+_places: Final[dict[int, frozenset[int]]] = {}
+"""Where they may stop, by the `id` of what is monitored: the hash of code reads all of it."""
 
 
 def _on_instruction(code: CodeType, offset: int) -> None:
     stepper = _steppers.get(threading.get_ident())
-    if stepper is not None and offset in _shared(code):
+    if stepper is not None and offset in _places[id(code)]:
         stepper.step()
 
 
@@ -117,6 +120,7 @@ def _monitored(prefix: str | tuple[str, ...]) -> Iterator[None]:
     """
     monitoring, codes = sys.monitoring, _codes_in(prefix)
     assert codes, f"there is no code in {prefix}"
+    _places.update((id(code), _shared(code)) for code in codes)
     monitoring.use_tool_id(_MONITOR, "stepping")
     monitoring.register_callback(_MONITOR, _INSTRUCTION, _on_instruction)
     try:
@@ -181,10 +185,11 @@ def each_step[S](
 ) -> Iterator[tuple[S, Stepped[object]]]:
     """Prepare a scene and act in it, again and again, stopped at the first, second … last step.
 
-    The last time `act` does not stop.
+    The last time `act` does not stop. With a stride, steps between are left out
+    (`tests/strides.py`).
     """
     with _monitored(code):
-        for number in itertools.count(1):
+        for number in itertools.count(1, STRIDE):
             scene = prepare()
             stepped = Stepped(functools.partial(act, scene), number)
             yield scene, stepped

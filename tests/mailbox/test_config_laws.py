@@ -7,12 +7,26 @@ import operator
 import pickle
 import re
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 import threadpool_mb as mb
+
+
+class Ours:
+    """A user's own kind."""
+
+    limit = None
+
+    def create(self, **options: object) -> None:
+        """Create no mailbox."""
+
+    def __repr__(self) -> str:
+        return "ours"
+
 
 BAD_LIMITS = [True, False, 0, -1, 2.5, 1.0, "3", None, [1], math.inf]
 BAD_TIMEOUTS = [-1, -0.5, -math.inf, math.nan, True, False, "1", [1]]
@@ -24,6 +38,7 @@ kinds = {
     "Blocking": st.builds(mb.Blocking, limits),
     "NonBlocking": st.builds(mb.NonBlocking, limits),
     "Waiting": st.builds(mb.Waiting, limits, deliver_timeout=timeouts, receive_timeout=timeouts),
+    "Sliding": st.builds(mb.Sliding, limits),
     "CatchAll": st.builds(mb.CatchAll, st.builds(mb.Blocking, limits)),
 }
 one_of_each = [
@@ -31,6 +46,8 @@ one_of_each = [
     mb.Blocking(3),
     mb.NonBlocking(3),
     mb.Waiting(3, deliver_timeout=1.5, receive_timeout=None),
+    mb.Sliding(3),
+    mb.Prioritized(mb.Blocking(3), operator.neg),
     mb.CatchAll(mb.Blocking(3)),
 ]
 EACH = pytest.mark.parametrize("config", one_of_each, ids=repr)
@@ -136,6 +153,11 @@ def test_a_config_can_be_copied_and_pickled(config: mb.MailboxConfig) -> None:
             mb.Waiting(3, deliver_timeout=1),
             "Waiting(limit=3, deliver_timeout=1, receive_timeout=None)",
         ),
+        (mb.Sliding(3), "Sliding(limit=3)"),
+        (
+            mb.Prioritized(mb.Blocking(3), operator.neg),
+            "Prioritized(config=Blocking(limit=3), priority=<built-in function neg>)",
+        ),
         (mb.CatchAll(mb.Blocking(3)), "CatchAll(config=Blocking(limit=3))"),
     ],
     ids=str,
@@ -147,8 +169,8 @@ def test_the_repr_of_a_config_is_how_it_is_written(config: object, text: str) ->
 @pytest.mark.parametrize("bad", BAD_LIMITS, ids=repr)
 @pytest.mark.parametrize(
     "with_limit",
-    [mb.Blocking, mb.NonBlocking, lambda limit: mb.Waiting(limit, deliver_timeout=1)],
-    ids=["Blocking", "NonBlocking", "Waiting"],
+    [mb.Blocking, mb.NonBlocking, mb.Sliding, lambda limit: mb.Waiting(limit, deliver_timeout=1)],
+    ids=["Blocking", "NonBlocking", "Sliding", "Waiting"],
 )
 def test_what_is_no_limit_is_refused_by_its_value(
     with_limit: Callable[[object], object], bad: object
@@ -183,3 +205,38 @@ def test_the_limit_of_catch_all_is_that_of_what_it_wraps() -> None:
 def test_catch_all_wraps_only_what_creates_mailboxes(bad: mb.MailboxConfig) -> None:
     with pytest.raises(TypeError, match=r"^config must be a mailbox config"):
         mb.CatchAll(bad)
+
+
+def test_the_limit_of_prioritized_is_that_of_what_it_sorts() -> None:
+    assert mb.Prioritized(mb.NonBlocking(3), operator.neg).limit == 3
+    assert mb.Prioritized(mb.Unlimited(), operator.neg).limit is None
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [None, 3, mb.Blocking, mb.Sliding(3), mb.Prioritized(mb.Unlimited(), operator.neg), Ours()],
+    ids=["None", "3", "class", "Sliding", "Prioritized", "a user's own"],
+)
+def test_prioritized_sorts_only_kinds_that_give_messages_out_as_they_came(
+    bad: Any,  # noqa: ANN401 - anything
+) -> None:
+    with pytest.raises(TypeError, match=rf"^config must be .*, not {re.escape(repr(bad))}"):
+        mb.Prioritized(bad, operator.neg)
+
+
+def test_prioritized_says_that_catch_all_goes_around_it() -> None:
+    with pytest.raises(TypeError, match=r"not CatchAll\(.*\) \(put the CatchAll around it\)$"):
+        mb.Prioritized(mb.CatchAll(mb.Unlimited()), operator.neg)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("bad", [None, 3, "x"], ids=repr)
+def test_a_priority_that_cannot_be_called_is_refused_by_its_value(
+    bad: Any,  # noqa: ANN401 - anything
+) -> None:
+    with pytest.raises(TypeError, match=rf"^priority must be callable .*, not {bad!r}$"):
+        mb.Prioritized(mb.Unlimited(), bad)
+
+
+def test_a_priority_that_takes_no_message_is_refused() -> None:
+    with pytest.raises(TypeError, match=r"^priority must "):
+        mb.Prioritized(mb.Unlimited(), lambda: 1)  # type: ignore[misc, arg-type]

@@ -10,18 +10,27 @@ from typing import Any, Final
 import pytest
 
 import threadpool_mb as mb
+from tests.conformance.configs import Alike
 from tests.helpers import Running
 from tests.mailbox.stepping import each_step, held
 from tests.points import at_each_point, interrupted_at_each_point
 from threadpool_mb.line import askers, slots
 from threadpool_mb.line.askers import Asker
 from threadpool_mb.line.inlet import DONE
+from threadpool_mb.line.sliding import SlidingStore
+from threadpool_mb.line.sorting import PriorityStore
+from threadpool_mb.line.stores import Store
 from threadpool_mb.mailbox import sending
 from threadpool_mb.mailbox.claims import Claims
 from threadpool_mb.mailbox.receiving import QueueMailbox
 from threadpool_mb.mailbox.sending import MailboxInlet
 
-CONFIGS: Final = [mb.Unlimited(), mb.Blocking(8)]
+CONFIGS: Final = [
+    mb.Unlimited(),
+    mb.Blocking(8),
+    mb.Sliding(8),
+    mb.Prioritized(mb.Unlimited(), Alike()),
+]
 
 
 @pytest.mark.parametrize("config", CONFIGS, ids=repr)
@@ -136,12 +145,18 @@ def test_a_sweep_that_is_interrupted_goes_on_to_its_end_and_lets_the_interrupt_p
 
 
 @pytest.mark.parametrize("done", [False, True])
+@pytest.mark.parametrize(
+    "make_store",
+    [lambda: None, lambda: SlidingStore(1), lambda: PriorityStore(Alike())],
+    ids=["no store", "sliding", "sorted"],
+)
 def test_giving_a_message_back_is_not_torn_apart_by_an_interrupt(
+    make_store: Callable[[], Store | None],
     done: bool,  # noqa: FBT001 - a parameter
 ) -> None:
     def prepare() -> tuple[MailboxInlet[str], list[str]]:
         dead: list[str] = []
-        mailbox: MailboxInlet[str] = MailboxInlet(dead.append)
+        mailbox: MailboxInlet[str] = MailboxInlet(dead.append, None, make_store())
         if done:
             mailbox.shut()
             mailbox.finish()

@@ -1,7 +1,8 @@
 """The end of a worker of which nobody has to be told: `Roster.end_quietly`, every interleaving.
 
 Beside it a sender that has found the worker in the table, a caller that begins to watch the worker,
-and a thread that starts the next worker of the key. None of the first two takes the roster's lock.
+a removal that has taken it out of the table and now closes its mailbox, and a thread that starts
+the next worker of the key. None of the first three takes the roster's lock.
 """
 
 from collections.abc import Callable
@@ -21,6 +22,9 @@ class Memory:
     current: bool = True
     open: bool = True
     done: bool = False
+    marked: bool = False
+    marked_before: bool = False
+    size_before: int = 0
     queue: tuple[str, ...] = ()
     gone: bool = False
     watched: bool = False
@@ -37,8 +41,11 @@ def step(goto: str, **changes: Callable[[Memory], Any]) -> Step[Memory]:
     return lambda m: [(replace(m, **{name: of(m) for name, of in changes.items()}), goto)]
 
 
+MARKER = "marker"
+
+
 def _bury_all(m: Memory) -> tuple[str, ...]:
-    return (*m.dead, *m.queue)
+    return (*m.dead, *(each for each in m.queue if each != MARKER))
 
 
 def _nothing(_: Memory) -> tuple[str, ...]:
@@ -55,7 +62,11 @@ def ender(*bugs: str) -> Process[Memory]:
         return [(m, "unlock" if m.watched else "leave")]
 
     def look(m: Memory) -> Outcomes[Memory]:
-        return [(m, "gone" if not m.queue or "no look into the queue" in bugs else "take back")]
+        if "the size before the marker" in bugs:
+            over = m.size_before == m.marked
+        else:
+            over = len(m.queue) == m.marked_before
+        return [(m, "gone" if over or "no look into the queue" in bugs else "take back")]
 
     def look_for_watchers(m: Memory) -> Outcomes[Memory]:
         return [(m, "end it" if not m.watched or "no second look" in bugs else "take back")]
@@ -68,7 +79,10 @@ def ender(*bugs: str) -> Process[Memory]:
             "look for watchers first": first,
             "leave": step("refuse", current=lambda _: False),
             "refuse": step("look" if early else "be done", open=lambda _: False),
-            "be done": step("gone" if early else "look", done=lambda _: True),
+            "be done": step("gone" if early else "look first", done=lambda _: True),
+            "look first": step(
+                "look", marked_before=lambda m: m.marked, size_before=lambda m: len(m.queue)
+            ),
             "look": (lambda m: [(m, "be done" if not m.queue else "take back")]) if early else look,
             "gone": step("look for watchers", gone=lambda _: True),
             "look for watchers": look_for_watchers,
@@ -106,6 +120,18 @@ def sender() -> Process[Memory]:
             ),
             "done?": look_whether_done,
             "sweep": step(END, dead=_bury_all, queue=_nothing),
+        },
+    )
+
+
+def closer() -> Process[Memory]:
+    """Return a thread that closes the mailbox of the worker, which it has taken out before."""
+    return Process(
+        "closer",
+        {
+            "refuse": step("put the marker", open=lambda _: False),
+            "put the marker": step("mark", queue=lambda m: (*m.queue, MARKER)),
+            "mark": step(END, marked=lambda _: True),
         },
     )
 
@@ -155,7 +181,7 @@ def all_accounted_for(m: Memory) -> str | None:
 def run(*bugs: str) -> Explored[Memory]:
     return explore(
         Memory(),
-        [ender(*bugs), sender(), caller(), starter()],
+        [ender(*bugs), sender(), closer(), caller(), starter()],
         always=one_after_the_other,
         finally_=all_accounted_for,
     )
@@ -173,6 +199,7 @@ def test_no_message_and_no_caller_is_forgotten() -> None:
     [
         ("no look into the queue", "lost or doubled"),
         ("it looks before it is done", "lost or doubled"),
+        ("the size before the marker", "lost or doubled"),
         ("no second look", "a caller waits for ever"),
     ],
 )

@@ -56,7 +56,7 @@ def test_what_a_keys_hash_raises_at_first_use_passes_and_nothing_has_changed(
             use(pool, key)
 
         assert len(pool) == 0
-        assert pool.stats().messages == 0
+        assert pool.stats().waiting == 0
         assert witness.dead == []
 
 
@@ -141,7 +141,7 @@ def test_a_worker_whose_key_raises_when_it_ends_is_reported_and_leaves_dead_lett
         pool.dispatch(key, 1)
         key.hash_raises = True
         gate.open()
-        until(lambda: not pool.stats().messages)
+        until(lambda: not pool.stats().waiting)
         until(lambda: witness.exits)
         finish(pool)
 
@@ -165,7 +165,7 @@ def test_a_key_that_raised_when_its_worker_ended_counts_as_free_once_it_raises_n
         pool.dispatch(key, "end")
         key.hash_raises = True
         gate.open()
-        until(lambda: not pool.stats().workers and witness.exits)
+        until(lambda: not list(pool.workers()) and witness.exits)
         key.hash_raises = False
 
         assert key not in pool

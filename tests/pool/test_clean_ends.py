@@ -211,7 +211,7 @@ def test_a_transaction_over_all_messages_is_committed_by_a_drain_and_rolled_back
             for number in range(10):
                 pool.dispatch(key, number)
             if key == "cancelled":
-                until(lambda pool=pool: not pool.stats().messages)
+                until(lambda pool=pool: not pool.stats().waiting)
                 pool.cancel()
         with _rows(tmp_path / key) as connection:
             counts[key] = connection.execute("select count(*) from rows").fetchone()[0]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.helpers import Running, in_thread, until
+from tests.helpers import Running, in_thread, leaving, until
 from tests.insides import dispatcher_of
 from tests.pool.witness import Witness, finish, named
 from threadpool_mb import Cancelled, DrainReport, Mailbox, NonBlocking, Pool, PoolClosed
@@ -67,7 +67,7 @@ def test_cancel_drops_workers_that_have_not_started(witness: Witness) -> None:
 
         # At once, though the first worker still runs.
         assert witness.dead == [("a", 1, "pool closed"), ("a", 2, "pool closed")]
-        assert [worker.incarnation for worker in pool.stats().leaving] == [1]
+        assert [worker.incarnation for worker in leaving(pool)] == [1]
         gate.open()
         pool.join()
 
@@ -210,7 +210,7 @@ def test_join_with_a_timeout_names_the_workers_that_are_stuck(witness: Witness) 
         pool.initialize("stuck", 2)
         until(lambda: ("quick", 1) in witness.handled)
         pool.close()
-        until(lambda: len(pool.stats().leaving) == 2)
+        until(lambda: len(leaving(pool)) == 2)
 
         report = pool.join(timeout=0)
 

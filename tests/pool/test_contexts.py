@@ -114,7 +114,7 @@ def test_a_worker_that_resets_what_it_has_set_keeps_no_context() -> None:
 
     with Pool(worker) as pool:
         pool.initialize("a", "x")
-        until(lambda: not pool.stats().messages)
+        until(lambda: not pool.stats().waiting)
         lane: Any = roster_of(pool).routes["a"].mailbox
         until(lambda: lane.unattended)
         kept = lane._context
@@ -190,7 +190,7 @@ def _pool_of_turns() -> object:
 
     pool = Pool(worker)
     pool.initialize("a", 1)
-    until(lambda: not pool.stats().messages)
+    until(lambda: not pool.stats().waiting)
     return pool
 
 
@@ -201,7 +201,7 @@ def _pool_of_functions() -> object:
 
     pool = Pool(worker)
     pool.initialize("a", 1)
-    until(lambda: not pool.stats().messages)
+    until(lambda: not pool.stats().waiting)
     return pool
 
 

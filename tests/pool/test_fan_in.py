@@ -363,7 +363,7 @@ def test_a_sender_that_is_no_worker_waits_as_long_as_it_takes() -> None:
         gate.wait_until_reached()
         pool.dispatch("a", 1)
         sender = Running(lambda: pool.dispatch("a", 2))
-        until(lambda: pool.stats().workers[0].senders_waiting)
+        until(lambda: next(pool.workers()).senders_waiting)
         gate.open()
 
         assert sender.result() is True

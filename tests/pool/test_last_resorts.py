@@ -197,11 +197,13 @@ def test_a_pool_can_be_looked_at_though_a_mailbox_raises(witness: Witness) -> No
         config.raises = dispatcher_of(pool).roster.routes["a"].mailbox._raises  # type: ignore[attr-defined]
         config.raises |= {"stats": Boom(), "closed": Boom(), "__len__": Boom()}
 
-        stats, text, report = pool.stats(), repr(pool), pool.join(timeout=0)
+        stats, text, report = list(pool.workers()), repr(pool), pool.join(timeout=0)
+        waiting = pool.stats().waiting
         config.raises.clear()
         gate.open()
 
-    assert [worker.key for worker in stats.workers] == ["a"]
+    assert [worker.key for worker in stats] == ["a"]
+    assert waiting == 0
     assert text == "<Pool 'io' [1 worker | 1 thread | running]>"
     assert [worker.key for worker in report.unfinished] == ["a"]
 
@@ -246,9 +248,9 @@ def test_the_frames_of_a_worker_that_failed_are_gone_before_its_successor_may_st
         held = Held()
         raise Boom(type(held).__name__)
 
-    def tell_and_end(self: Roster[Any, Any], worker: Incarnation[Any, Any], **options: Any) -> None:  # noqa: ANN401
+    def tell_and_end(self: Roster[Any, Any], worker: Incarnation[Any, Any], cause: Any) -> None:  # noqa: ANN401
         events.append("the successor may start")
-        end(self, worker, **options)
+        end(self, worker, cause)
 
     monkeypatch.setattr(Roster, "end", tell_and_end)
     with witness.pool(worker, on_worker_exit=None) as pool:
@@ -268,7 +270,7 @@ def test_a_key_that_began_to_raise_is_not_counted_once_its_worker_has_ended(
         pool.dispatch(key, END)
         key.hash_raises = True
         gate.open()
-        until(lambda: len(witness.exits) > 0 and not pool.stats().workers)
+        until(lambda: len(witness.exits) > 0 and not list(pool.workers()))
 
         assert len(pool) == pool.stats().keys == 0
         assert "[0 workers |" in repr(pool)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.helpers import DEADLINE, until
+from tests.helpers import DEADLINE, leaving, until
 from tests.pool.witness import END, Gate, Witness, finish
 from threadpool_mb import (
     Blocking,
@@ -99,39 +99,54 @@ def test_stats_tell_what_lives_and_what_happened(witness: Witness) -> None:
         until(lambda: pool.stats().started == 1)
 
         stats = pool.stats()
+        left = leaving(pool)
 
         gate.open()
         finish(pool)
 
-    leaving = WorkerStats(
-        key="a",
-        incarnation=1,
-        state="busy",
-        running=True,
-        told_to_end=True,
-        messages=1,
-        senders_waiting=0,
-    )
+    assert left == [
+        WorkerStats(
+            key="a",
+            incarnation=1,
+            state="busy",
+            running=True,
+            told_to_end=True,
+            messages=1,
+            senders_waiting=0,
+        )
+    ]
     nothing = PoolStats(
+        name=stats.name,
         state="running",
         keys=0,
-        messages=0,
-        workers=(),
-        leaving=(),
+        busy=0,
+        busy_threads=0,
+        waiting=0,
+        handled=None if witness.kind == "function" else 0,
         started=0,
         failed=0,
+        restarted=0,
+        ended={},
+        max_keys=None,
+        timers=0,
         dead_letters={},
         threads=1,
     )
     assert empty == nothing
     assert stats == PoolStats(
         state="running",
+        name=stats.name,
         keys=1,
-        messages=2,
-        workers=stats.workers,
-        leaving=(leaving,),
+        busy=1,
+        busy_threads=1,
+        waiting=2,
+        handled=None if witness.kind == "function" else 0,
         started=1,
         failed=0,
+        restarted=0,
+        ended={},
+        max_keys=None,
+        timers=0,
         dead_letters={"unknown key": 1},
         threads=2,
     )
@@ -139,7 +154,7 @@ def test_stats_tell_what_lives_and_what_happened(witness: Witness) -> None:
 
 def states_of(pool: Pool[Any, Any]) -> dict[object, str]:
     """Return what each worker does, by its key."""
-    return {worker.key: worker.state for worker in pool.stats().workers}
+    return {worker.key: worker.state for worker in pool.workers()}
 
 
 def test_a_worker_is_idle_or_busy_or_waits_for_the_one_before_it(witness: Witness) -> None:
@@ -151,7 +166,7 @@ def test_a_worker_is_idle_or_busy_or_waits_for_the_one_before_it(witness: Witnes
         pool.initialize("leaving")
         until(lambda: states_of(pool)["idle"] == "idle")
 
-        found = [(worker.key, worker.state) for worker in pool.stats().workers]
+        found = [(worker.key, worker.state) for worker in pool.workers()]
 
         gate.open()
         leaving.open()
@@ -279,4 +294,4 @@ def test_stats_are_a_frozen_snapshot(witness: Witness) -> None:
 
         assert stats.dead_letters == {}
         with pytest.raises(AttributeError):
-            stats.workers = 3
+            stats.waiting = 3

@@ -67,7 +67,7 @@ def test_a_new_worker_goes_to_the_thread_that_has_the_fewest() -> None:
         assert len(there) == 2
         for key in there:
             pool.remove(key)
-        until(lambda: len(pool.stats().workers) == 2)
+        until(lambda: len(list(pool.workers())) == 2)
 
         for key in "ef":
             pool.initialize(key)
@@ -188,7 +188,7 @@ def test_a_worker_may_wait_for_what_one_of_its_thread_has_left_to_another_thread
         until(lambda: taken)
 
         waiting = Running(lambda: mb.call(pool.ref("a"), answer(reply.result)))
-        until(lambda: [w for w in pool.stats().workers if w.state == "waiting"])
+        until(lambda: [w for w in pool.workers() if w.state == "waiting"])
         taken.pop().reply_box.reply("in the end")
 
         assert waiting.result() == "in the end"
@@ -200,7 +200,7 @@ def test_it_is_told_once_the_other_one_needs_the_thread() -> None:
         reply = mb.ask(pool.ref("b"), Do(taken.append))
         until(lambda: taken)
         waiting = Running(lambda: told(lambda: mb.call(pool.ref("a"), answer(reply.result))))
-        until(lambda: [w for w in pool.stats().workers if w.state == "waiting"])
+        until(lambda: [w for w in pool.workers() if w.state == "waiting"])
 
         pool.dispatch("b", "has to be handled before the answer comes")
 
@@ -239,7 +239,7 @@ def test_there_is_no_thread_more_though_all_wait() -> None:
         [(a, _), (b, _)] = by_home(pool, "abcd")
         waits = answer(lambda: mb.call(others.ref("outside"), WHERE))
         replies = [mb.ask(pool.ref(key), waits) for key in (a, b)]
-        until(lambda: [w.state for w in pool.stats().workers].count("waiting") >= 2)
+        until(lambda: [w.state for w in pool.workers()].count("waiting") >= 2)
         behind = mb.ask(pool.ref(a), WHERE)
 
         most = pool.stats().threads
@@ -282,7 +282,7 @@ def test_a_worker_that_never_starts_counts_for_no_thread() -> None:
             pool.remove("a")
             pool.initialize("a")
         gate.open()
-        until(lambda: len(pool.stats().workers) == 1)
+        until(lambda: len(list(pool.workers())) == 1)
         for key in "bcd":
             pool.initialize(key)
 

@@ -89,7 +89,7 @@ class Line:
         for turn in turns:
             self.roster.begin(turn)
             self.roster.leave(turn, may_start=True)
-            self.roster.end(turn, failed=False)
+            self.roster.end(turn, "returned")
 
 
 def replace(line: Line) -> None:
@@ -212,6 +212,8 @@ class Meddling:
     current = False
     predecessor = successor = None
 
+    counted = 0
+
     def __init__(self, cancel: Callable[[], object]) -> None:
         self.leftovers = types.SimpleNamespace()
         self._cancel: Callable[[], object] | None = cancel
@@ -250,7 +252,7 @@ def test_a_key_that_is_interrupted_as_its_worker_ends_does_not_keep_the_pool_fro
     line.key.after = 0
 
     with pytest.raises(KeyboardInterrupt):
-        line.roster.end(line.entered[0], failed=False)
+        line.roster.end(line.entered[0], "returned")
 
     assert line.told[1:] == [None]
 

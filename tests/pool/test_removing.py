@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.helpers import until
+from tests.helpers import leaving, until
 from tests.pool.witness import Gate, Witness, finish
 from threadpool_mb import Cancelled, Dispatch, Initialize, Mailbox, Remove
 
@@ -147,7 +147,7 @@ def test_a_worker_that_waits_sees_that_it_was_removed(witness: Witness, wait: ob
 
     with witness.pool(worker) as pool:
         pool.initialize("a", "started")
-        until(lambda: pool.stats().messages == 0)
+        until(lambda: pool.stats().waiting == 0)
 
         pool.remove("a")
         until(lambda: witness.ended == [("a", None)])
@@ -171,7 +171,7 @@ def test_what_stands_after_the_loop_of_a_cancelled_worker_does_not_run(witness: 
             gate = witness.hold(pool, key)
             pool.remove(key, drain=key == "drained")
             gate.open()
-            until(lambda: not pool.stats().leaving)
+            until(lambda: not leaving(pool))
 
     assert seen == ["cancelled: finally", "drained: after the loop", "drained: finally"]
 
@@ -214,8 +214,8 @@ def test_a_worker_that_swallows_its_cancellation_is_told_again_and_named_while_i
         pool.remove("a")
         gate.wait_until_reached()
 
-        (leaving,) = pool.stats().leaving
-        assert (leaving.key, leaving.running, leaving.told_to_end) == ("a", True, True)
+        (left,) = leaving(pool)
+        assert (left.key, left.running, left.told_to_end) == ("a", True, True)
 
         gate.open()
         finish(pool)

@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from tests.helpers import DEADLINE, until
+from tests.helpers import DEADLINE, leaving, until
 from tests.pool.doubles import Boom, Intercepting, raising
 from tests.pool.witness import Witness, finish, named
 from threadpool_mb import Dispatch, Initialize, Mailbox, Pool
@@ -235,7 +235,7 @@ def test_incarnation_numbers_rise_over_the_whole_pool(witness: Witness) -> None:
         for key in ("a", "b", "a", "a"):
             witness.start(pool, key)
             pool.remove(key)
-            until(lambda: not pool.stats().leaving)
+            until(lambda: not leaving(pool))
 
     assert [(exit_.key, exit_.incarnation) for exit_ in witness.exits] == [
         ("a", 1),

@@ -1,6 +1,6 @@
 """The workers of one key, one after the other."""
 
-from tests.helpers import until
+from tests.helpers import leaving, until
 from tests.pool.doubles import new_incarnation
 from tests.pool.witness import Witness, finish
 from threadpool_mb import Cancelled, Mailbox, WorkerExit
@@ -124,7 +124,7 @@ def test_many_workers_of_a_key_wait_in_line(witness: Witness) -> None:
             pool.remove("a", drain=True)
             pool.initialize("a", number)
 
-        waiting = [worker.running for worker in pool.stats().leaving]
+        waiting = [worker.running for worker in leaving(pool)]
         gate.open()
         finish(pool)
 
@@ -186,7 +186,7 @@ def test_a_successor_that_is_removed_when_its_turn_has_come_leaves_no_entry() ->
     roster.begin(first)
     roster.leave(first, may_start=False)
     roster.enter(second)
-    roster.end(first, failed=False)
+    roster.end(first, "returned")
 
     roster.leave(second, may_start=False)
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.helpers import DEADLINE, until
+from tests.helpers import DEADLINE, leaving, until
 from tests.insides import threads_of
 from tests.pool.witness import END, Witness, finish, named
 from threadpool_mb import Mailbox, Pool, ThreadRefused
@@ -19,7 +19,7 @@ variable: contextvars.ContextVar[str] = contextvars.ContextVar("variable", defau
 def until_all_idle(pool: Pool[Any, Any]) -> None:
     """Wait until every thread that has run a worker waits for the next one."""
     cache = threads_of(pool)
-    until(lambda: not pool.stats().leaving and len(pool) == 0 and len(cache._idle) == len(cache))
+    until(lambda: not leaving(pool) and len(pool) == 0 and len(cache._idle) == len(cache))
 
 
 @pytest.mark.parametrize("witness", ["function"], indirect=True)

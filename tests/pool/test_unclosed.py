@@ -99,7 +99,7 @@ def test_the_exit_status_of_the_program_stays_its_own() -> None:
 def test_workers_that_wait_for_messages_do_not_keep_the_interpreter_from_exiting() -> None:
     process = run("""
         opened.set()
-        while pool.stats().messages:
+        while pool.stats().waiting:
             pass
     """)
 

@@ -9,7 +9,7 @@ from tests.helpers import DEADLINE, Running, until
 from tests.pool.doubles import Boom, Calling
 from tests.pool.witness import Witness
 from threadpool_mb import Pool
-from threadpool_mb.pool import dispatcher
+from threadpool_mb.pool import draining
 
 
 class Failing:
@@ -81,7 +81,7 @@ def test_leaving_the_block_raises_what_has_kept_a_mailbox_from_being_told(
 def test_where_there_is_no_memory_to_tell_a_mailbox_who_waits_for_the_end_tells_it_again(
     witness: Witness, way: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(dispatcher, "_UNTIL_TOLD_AGAIN", 0.001)
+    monkeypatch.setattr(draining, "_UNTIL_TOLD_AGAIN", 0.001)
     failing = Failing(MemoryError, "close", times=5)
 
     with witness.pool(mailbox=Calling(failing)) as outer, outer as pool:

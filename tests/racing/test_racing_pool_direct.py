@@ -32,7 +32,7 @@ def test_a_message_that_is_put_after_its_worker_has_ended_is_one_dead_letter(
         before_put.wait()
 
         end(pool)
-        until(lambda: len(witness.exits) > 0 and not pool.stats().workers)
+        until(lambda: len(witness.exits) > 0 and not list(pool.workers()))
         before_put.go()
 
         assert sender.result() is True
@@ -55,7 +55,7 @@ def test_a_message_that_is_put_before_its_worker_ends_is_handled_or_dead_once(
 
         end(pool)
         held.open()
-        until(lambda: len(witness.exits) > 0 and not pool.stats().workers)
+        until(lambda: len(witness.exits) > 0 and not list(pool.workers()))
         after_put.go()
 
         assert sender.result() is True

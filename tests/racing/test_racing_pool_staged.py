@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.helpers import Running, until
+from tests.helpers import Running, leaving, until
 from tests.pool.doubles import Boom, Calling, Intercepting
 from tests.pool.witness import END, ENDS, Gate, Witness, finish
 from threadpool_mb import Mailbox, Pool, PoolClosed
@@ -52,7 +52,7 @@ def test_a_message_whose_worker_ends_between_lookup_and_delivery_is_one_dead_let
         sender = sending_late(pool, gate)
 
         end(pool)
-        until(lambda: len(witness.exits) > 0 and not pool.stats().leaving)
+        until(lambda: len(witness.exits) > 0 and not leaving(pool))
         gate.open()
 
         assert sender.result() is False

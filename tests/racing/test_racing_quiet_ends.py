@@ -93,7 +93,7 @@ class Scene:
             self.taken.pop(0).turn()
         self.pool.close()
         assert self.pool.join(timeout=10).finished
-        assert not self.pool.stats().workers
+        assert not list(self.pool.workers())
         assert len(self.pool) == 0
 
 
@@ -125,7 +125,7 @@ def check(scene: Scene) -> None:
 @pytest.mark.parametrize("other", OTHERS, ids=name)
 def test_nothing_is_lost_wherever_a_worker_is_in_its_end(other: Callable[[Scene], None]) -> None:
     for scene, stepped in each_step(Scene, Scene.ends, CODE):
-        lock = roster_of(scene.pool)._lock
+        lock = roster_of(scene.pool).lock
         beside = Running(lambda: other(scene))  # noqa: B023 - joined in this round
         if not held(lock):
             until(lambda: not beside.running)  # noqa: B023

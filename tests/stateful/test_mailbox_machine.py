@@ -58,6 +58,9 @@ class Model:
         self.given_back.discard(message)
         return message
 
+    def put(self, message: int) -> None:
+        self.waiting.append(message)
+
     def give_back(self, message: int) -> None:
         if self.done:
             self.dead.append(message)
@@ -71,17 +74,66 @@ class Model:
         self.waiting.clear()
 
 
+class SlidingModel(Model):
+    """What a sliding mailbox must look like: what was given back is never displaced."""
+
+    limit: int = LIMIT
+
+    def put(self, message: int) -> None:
+        own = [each for each in self.waiting if each not in self.given_back] + [message]
+        self.waiting.append(message)
+        if len(own) > self.limit:
+            self.dead.append(own.pop(0))
+            # The new message has the place of the one before it, and so on.
+            shifted = iter(own)
+            places = [
+                each if each in self.given_back else next(shifted, None) for each in self.waiting
+            ]
+            self.waiting = collections.deque(each for each in places if each is not None)
+
+
+class SortedModel(Model):
+    """What a sorted mailbox must look like: what was given back comes when it is the oldest."""
+
+    def take(self) -> int:
+        oldest = self.waiting[0]
+        own = [each for each in self.waiting if each not in self.given_back]
+        message = oldest if oldest in self.given_back else min(own, key=by_three)
+        self.waiting.remove(message)
+        self.given_back.discard(message)
+        return message
+
+    def abandon(self) -> None:
+        self.closed = self.done = True
+        while self.waiting:
+            self.dead.append(self.take())
+
+
+def by_three(message: int) -> int:
+    """Return the priority of a message."""
+    return message % 3
+
+
+def model_of(config: mb.MailboxConfig) -> Model:
+    """Return the model of a config's mailboxes."""
+    if isinstance(config, mb.Sliding):
+        model = SlidingModel()
+        model.limit = config.limit
+        return model
+    return SortedModel() if isinstance(config, mb.Prioritized) else Model()
+
+
 class MailboxMachine(RuleBasedStateMachine):
     """Does the same to a mailbox and to its model; one thread does everything."""
 
     def __init__(self, config: mb.MailboxConfig) -> None:
         super().__init__()
-        self.limit = config.limit
+        self.limit = None if isinstance(config, mb.Sliding) else config.limit
         self.refuses = not isinstance(config, mb.Blocking | mb.CatchAll)
         self.dead: list[int] = []
         self.mailbox: mb.Mailbox[int] = config.create(on_dead_letter=self.dead.append)
         self.deliver_to_mailbox = self.mailbox.new_input().deliver
-        self.model = Model()
+        self.model = model_of(config)
         self.claims: list[Claim] = []
         self.next_message = 0
 
@@ -109,7 +161,7 @@ class MailboxMachine(RuleBasedStateMachine):
         delivered = self.deliver_to_mailbox(message)
         assert must <= delivered <= may
         if delivered:
-            self.model.waiting.append(message)
+            self.model.put(message)
 
     @rule()
     def receive(self) -> None:
@@ -226,6 +278,10 @@ class MailboxMachine(RuleBasedStateMachine):
         mb.NonBlocking(1),
         mb.Waiting(LIMIT, deliver_timeout=0),
         mb.Waiting(1, deliver_timeout=0, receive_timeout=0),
+        mb.Sliding(LIMIT),
+        mb.Sliding(1),
+        mb.Prioritized(mb.Unlimited(), by_three),
+        mb.Prioritized(mb.NonBlocking(LIMIT), by_three),
     ],
     ids=repr,
 )

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import stateful
 from hypothesis import strategies as st
 
-from tests.helpers import DEADLINE, until
+from tests.helpers import DEADLINE, leaving, until
 from threadpool_mb import (
     DeadLetter,
     Dispatch,
@@ -297,10 +297,10 @@ class PoolMachine(stateful.RuleBasedStateMachine):
         assert sorted(self.pool.keys()) == keys
         assert len(self.pool) == stats.keys == len(keys)
         assert [key for key in "ab" if key in self.pool] == keys
-        assert stats.messages == sum(len(worker.backlog) for worker in self.line)
+        assert stats.waiting == sum(len(worker.backlog) for worker in self.line)
         assert stats.started == len(self.model_exits) + sum(each.running for each in self.line)
         assert [
-            (each.key, each.incarnation, each.running, each.messages) for each in stats.leaving
+            (each.key, each.incarnation, each.running, each.messages) for each in leaving(self.pool)
         ] == [
             (worker.key, worker.number, worker.running, len(worker.backlog))
             for worker in self.line

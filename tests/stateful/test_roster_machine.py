@@ -127,7 +127,7 @@ class RosterMachine(stateful.RuleBasedStateMachine):
         worker = data.draw(st.sampled_from(running), label="worker")
 
         self.roster.leave(worker.incarnation, may_start=True)
-        self.roster.end(worker.incarnation, failed=fails)
+        self.roster.end(worker.incarnation, "failed" if fails else "returned")
 
         self.failed += fails
         self.take_out(worker)

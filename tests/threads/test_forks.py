@@ -523,7 +523,7 @@ def test_a_key_that_forks_under_the_pools_lock_leaves_both_processes_a_lock_that
         class Key:
             def __hash__(self):
                 global pid
-                if armed and pool._roster._lock._is_owned():
+                if armed and pool._roster.lock._is_owned():
                     armed.clear()
                     pid = fork()
                 return 1
@@ -579,7 +579,7 @@ def test_a_finalizer_may_fork_while_its_thread_opens_a_pool() -> None:
 @pytest.mark.parametrize(
     "lock",
     [
-        "pool._roster._lock",
+        "pool._roster.lock",
         "pool._office._lock",
         "pool._dispatcher._threads._lock",
         "functions._dispatcher._threads._lock",

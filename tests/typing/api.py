@@ -6,6 +6,7 @@ from typing import Any, assert_type
 
 import threadpool_mb as mb
 from threadpool_mb.originals import Request
+from threadpool_mb.testing import SeededPool
 
 
 def worker(key: str, mailbox: mb.Mailbox[int]) -> None:
@@ -37,7 +38,7 @@ def a_pool_knows_its_keys_and_messages() -> None:
     assert_type(pool.keys(), list[str])
     assert_type(pool.join(), mb.DrainReport[str])
     assert_type(pool.drain(timeout=1), mb.DrainReport[str])
-    assert_type(pool.stats(), mb.PoolStats[str])
+    assert_type(pool.stats(), mb.PoolStats)
     with pool as entered:
         assert_type(entered, mb.Pool[str, int])
 
@@ -54,6 +55,19 @@ def a_generator_worker_types_its_pool() -> None:
     assert_type(pool.dispatch_many("key", [1, 2]), int)
     assert_type(pool.dispatch_all([("key", 1)]), int)
     pool.dispatch_many("key", ["no int"])  # type: ignore[list-item]
+
+
+def a_seeded_pool_is_a_pool_of_the_same_types() -> None:
+    pool = SeededPool(generator_worker, seed=7, max_keys=10)
+    assert_type(pool, SeededPool[str, int])
+    as_pool: mb.Pool[str, int] = pool
+    assert_type(as_pool.dispatch("key", 1), bool)
+    pool.dispatch("key", "no int")  # type: ignore[arg-type]
+    SeededPool(worker)  # type: ignore[arg-type]
+    assert_type(pool.order.handled(), list[tuple[object, object]])
+    assert_type(SeededPool.explore(lambda seed: seed + 1), int)
+    with pool as entered:
+        assert_type(entered.now, float)
 
 
 def hooks_are_checked(
@@ -73,8 +87,12 @@ def configs_are_interchangeable(config: mb.MailboxConfig) -> None:
         mb.Blocking(1),
         mb.NonBlocking(1),
         mb.Waiting(1, deliver_timeout=1.0, receive_timeout=2.0),
+        mb.Sliding(1),
+        mb.Prioritized(mb.Blocking(1), len),
         mb.CatchAll(config),
     ]
+    mb.Prioritized(mb.Sliding(1), len)  # type: ignore[arg-type]
+    mb.Prioritized(mb.Unlimited(), str)  # type: ignore[arg-type]
     mailbox: mb.Mailbox[bytes] = kinds[0].create()
     assert_type(mailbox.new_input().deliver(b""), bool)
     mb.Waiting(1, 1.0)  # type: ignore[call-arg]
@@ -98,6 +116,11 @@ def a_broker_knows_its_messages_and_resources() -> None:
     assert_type(broker.input, mb.Input[bytes])
     broker.input.deliver("text")  # type: ignore[arg-type]
     assert_type(broker.exception(), BaseException | None)
+    assert_type(broker.stats(), mb.BrokerStats)
+    assert_type(broker.workers(), Iterator[mb.TaskLine[str]])
+    assert_type(broker.worker("key"), mb.TaskLine[str] | None)
+    assert_type(broker.hot(3), list[mb.TaskLine[str]])
+    broker.worker(1)  # type: ignore[arg-type]
 
 
 def an_executor_types_its_futures(executor: mb.KeyedExecutor) -> None:
@@ -114,6 +137,10 @@ def an_executor_types_its_futures(executor: mb.KeyedExecutor) -> None:
     executor.map_keyed(len, [1], key=str)  # type: ignore[arg-type,list-item,unused-ignore]
     assert_type(executor.for_key("key"), ThreadPoolExecutor)
     assert_type(executor.for_key("key").submit(price, "tea"), Future[float])
+    assert_type(executor.stats(), mb.ExecutorStats)
+    assert_type(executor.workers(), Iterator[mb.TaskLine[Any]])
+    assert_type(executor.worker(("account", 1)), mb.TaskLine[Any] | None)
+    assert_type(executor.hot(3), list[mb.TaskLine[Any]])
     with executor as entered:
         assert_type(entered, mb.KeyedExecutor)
 
@@ -261,3 +288,36 @@ def errors_of_calls_say_whose(error: mb.CallError, counter: mb.originals.Counter
     assert_type(counter.increment_and_get(), int)
     assert_type(mb.originals.late_replies(), int)
     _timed_out: TimeoutError = mb.CallTimedOut("text", error.call_id)
+
+
+def a_dashboard_takes_what_can_be_looked_at(pool: mb.Pool[str, int]) -> None:
+    with mb.dashboard.serve(pool, pool, port=8000) as page:
+        assert_type(page.url, str)
+    mb.dashboard.serve("no pool")  # type: ignore[arg-type]
+    assert_type(pool.worker("a"), mb.WorkerStats[str] | None)
+    pool.worker(1)  # type: ignore[arg-type]
+
+
+class Watch(mb.Observer):
+    """Says of which types its pool's keys and messages are."""
+
+    def sent(self, key: str, message: int) -> float:
+        return 1.0
+
+    def begun(self, key: str, message: int, sent: float | None) -> str:
+        return "begun"
+
+    def done(self, key: str, message: int, begun: str, error: BaseException | None) -> None:
+        pass
+
+    def ended(self, worker_exit: mb.WorkerExit[str]) -> None:
+        assert_type(worker_exit.key, str)
+
+
+def observers_are_given_where_pools_are_made(config: mb.BrokerConfig[int, str, int, int]) -> None:
+    assert_type(mb.Pool(worker, observe=Watch()), mb.Pool[str, int])
+    mb.Pool(worker, observe=[Watch(), mb.Observer()])
+    mb.KeyedExecutor(observe=(Watch(),))
+    mb.Broker(config, observe=Watch())
+    mb.Pool(worker, observe=Watch)  # type: ignore[arg-type]
+    mb.KeyedExecutor(observe=[1])  # type: ignore[list-item]

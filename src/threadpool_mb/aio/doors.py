@@ -55,7 +55,7 @@ async def call[R](
     """
     # First: where nobody could wait for the reply, nothing is sent.
     loop = running_loop("aio.call")
-    deadline = NEVER if timeout is None else Deadline(timeout)
+    deadline = NEVER if timeout is None else Deadline(timeout, real=True)
     answer, message = begin_call(target, command, deadline)
     try:
         # Users see nothing of it.
@@ -144,7 +144,7 @@ async def deliver_until[T](
     if not isinstance(result, Slots):
         return result
     timeout = result.timeout
-    own = NEVER if timeout is None else Deadline(timeout)
+    own = NEVER if timeout is None else Deadline(timeout, real=True)
     signal = Signal()
     while True:
         slots = result

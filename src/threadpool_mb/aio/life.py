@@ -80,7 +80,7 @@ class AsyncLife[R]:
             RuntimeError: outside of a task of asyncio, or on a thread of its own.
             ValueError: if the timeout is no number of seconds.
         """
-        deadline = Deadline(timeout)
+        deadline = Deadline(timeout, real=True)
         await await_end("adrain", self._ends, self.close, self.cancel, deadline)
         return self.drain(timeout=0)
 

@@ -4,61 +4,46 @@ import _thread
 import contextlib
 import functools
 import itertools
-import threading
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from types import TracebackType
-from typing import Any, Final, Self, final
+from typing import Final, Self, final
 
-from threadpool_mb.aio.life import AsyncLife, await_end
-from threadpool_mb.arguments import Deadline, check_callable, check_limit, counted, describe
+from threadpool_mb.aio.life import await_end
+from threadpool_mb.arguments import (
+    Deadline,
+    Start,
+    check_callable,
+    check_limit,
+    check_start,
+    counted,
+    describe,
+)
 from threadpool_mb.broker.config import BrokerConfig, BrokerDrainReport
+from threadpool_mb.broker.ends import Ends, Leftovers
+from threadpool_mb.broker.looking import LookedAt, Looking
 from threadpool_mb.broker.loop import BrokerLoop
+from threadpool_mb.broker.observed import observed
 from threadpool_mb.broker.parallel import ParallelHandling
-from threadpool_mb.dead_letters import DeadLetter, DeadLetterOffice, DeadLetterReason
+from threadpool_mb.dead_letters import (
+    DeadLetter,
+    DeadLetterOffice,
+)
 from threadpool_mb.errors import Cancelled, ThreadRefused
 from threadpool_mb.line.inlet import INPUT_OF_PARENT
 from threadpool_mb.mailbox.kinds import Unlimited
 from threadpool_mb.mailbox.using import check_mailbox_config
+from threadpool_mb.observer import Observer
+from threadpool_mb.observing import attach, observers_of
 from threadpool_mb.protocols import Input, Mailbox, MailboxConfig
 from threadpool_mb.threads.exit_hook import close_at_exit
 from threadpool_mb.threads.launching import new_thread
-from threadpool_mb.values import MISSING, Uncopied
+from threadpool_mb.threads.watchers import with_watcher
+from threadpool_mb.values import Uncopied
 
 __all__ = ["Broker"]
 
 _UNLIMITED: Final = Unlimited()
-
-
-@final
-class _Ends:
-    """The end of a broker, which it does not keep alive; see `aio.life`."""
-
-    __slots__ = ("_loop", "_owner", "_thread", "ending")
-
-    def __init__(
-        self, owner: str, loop: BrokerLoop[Any, Any, Any, Any], thread: threading.Thread
-    ) -> None:
-        self._owner: Final = owner
-        self._loop: Final = loop
-        self._thread: Final = thread
-        self.ending: Final = loop.ending
-
-    def threads_ended(self) -> bool:
-        if self._loop.in_child:
-            return True
-        self._thread.join(0)
-        return self._loop.ended and not self._thread.is_alive()
-
-    def check_not_own_thread(self) -> None:
-        self.refuse_own_thread(self._owner, "awaited")
-
-    def refuse_own_thread(self, owner: object, what: str) -> None:
-        """Raise `RuntimeError` on a thread of the broker's."""
-        thread, parallel = threading.current_thread(), self._loop.parallel
-        if thread is self._thread or (parallel is not None and thread in parallel):
-            msg = f"{owner} cannot be {what} from its own thread: that would wait for itself"
-            raise RuntimeError(msg)
 
 
 _numbers: Final = itertools.count(1)
@@ -66,7 +51,7 @@ _numbers: Final = itertools.count(1)
 
 
 @final
-class Broker[M, K, W, R](AsyncLife[BrokerDrainReport], Uncopied):
+class Broker[M, K, W, R](LookedAt[K], Uncopied):
     """Owns a table of resources: connections, files, whatever has a key.
 
     A message from `input` is demultiplexed to a key. `Initialize` creates the key's resource,
@@ -95,8 +80,11 @@ class Broker[M, K, W, R](AsyncLife[BrokerDrainReport], Uncopied):
         *,
         mailbox: MailboxConfig = _UNLIMITED,
         max_threads: int | None = None,
+        start: Start = "explicit",
         name: str | None = None,
         on_dead_letter: Callable[[DeadLetter[K, M | W]], object] | None = None,
+        observe: Observer | Iterable[Observer] | None = None,
+        stuck_after: float | None = None,
     ) -> None:
         """Create the mailbox and start the thread.
 
@@ -110,15 +98,22 @@ class Broker[M, K, W, R](AsyncLife[BrokerDrainReport], Uncopied):
                 parallel. Where the system starts none they run on the broker's own. If the mailbox
                 has a limit, at most `limit + max_threads` messages are out of it and not handled:
                 if all of them are of a key that is stuck, all keys wait.
+            start: `"explicit"`: `Initialize` creates a key's resource, and a `Dispatch` for an
+                unknown key is a dead letter; `"on_demand"`: such a `Dispatch` creates it, as an
+                `Initialize` with its message would.
             name: stands in the `repr`, in log lines, and in the threads' names, `{name}-dispatcher`
                 and `{name}-shared-1` and so on; `None` for the next of `broker-1`, `broker-2`, …
             on_dead_letter: called with each message that will not be handled, on the thread that
                 finds it, with no lock held; with `max_threads` perhaps on several at once. An
                 exception in it is logged. Without it dead letters are logged.
+            observe: what is told of messages: an `Observer`, or several.
+            stuck_after: seconds after which a message that is still being handled is told of, once:
+                in the log, with the stack; in `stats()`; to `observe`.
 
         Raises:
             TypeError: if an argument is of the wrong kind, with the value in the text.
-            ValueError: if `max_threads` is no `int` of at least 1, with the value in the text.
+            ValueError: if `max_threads` is no `int` of at least 1, `stuck_after` is no number of
+                seconds, or `start` is another word, with the value in the text.
             ThreadRefused: if the system gave no thread.
 
         What the mailbox's config raises passes; no thread is left.
@@ -131,18 +126,19 @@ class Broker[M, K, W, R](AsyncLife[BrokerDrainReport], Uncopied):
             check_limit(max_threads, "max_threads")
         if on_dead_letter is not None:
             check_callable(on_dead_letter, "on_dead_letter", "dead_letter")
+        on_demand = check_start(start) == "on_demand"
         if name is None:
             name = f"broker-{next(_numbers)}"
         elif not isinstance(name, str):  # pyright: ignore[reportUnnecessaryIsInstance]
             msg = f"name must be a str or None, not {describe(name)}"
             raise TypeError(msg)
         owner = f"<Broker {name!r}>"
-        office: DeadLetterOffice[K, M | W] = DeadLetterOffice(owner, on_dead_letter)
+        all_observers, watcher = with_watcher(observe, "the message", stuck_after)
+        observers = observers_of(all_observers, name, "broker")
+        office = DeadLetterOffice[K, M | W](owner, on_dead_letter, observers)
+        config, mailbox = observed(config, mailbox, office.observers)
 
-        def bury(message: M) -> None:
-            office.take(MISSING, message, DeadLetterReason.POOL_CLOSED)
-
-        box: Mailbox[M] = mailbox.create(on_dead_letter=bury)
+        box: Mailbox[M] = mailbox.create(on_dead_letter=Leftovers(office))
         make_parallel = (
             None
             if max_threads is None
@@ -154,7 +150,7 @@ class Broker[M, K, W, R](AsyncLife[BrokerDrainReport], Uncopied):
                 limit=mailbox.limit,
             )
         )
-        loop = BrokerLoop(owner, config, box, office, make_parallel)
+        loop = BrokerLoop(owner, config, box, office, make_parallel, on_demand=on_demand)
         thread = new_thread(loop.run, f"{name}-dispatcher")
         self._name: Final = name
         self._input: Final[Input[M]] = box.new_input()
@@ -168,7 +164,11 @@ class Broker[M, K, W, R](AsyncLife[BrokerDrainReport], Uncopied):
         except BaseException:
             loop.cancel()  # interrupted while it waited for the thread, which runs
             raise
-        self._ends = self._end = _Ends(owner, loop, thread)
+        self._ends = self._end = Ends(owner, loop, thread)
+        self._looking = Looking[K](name, loop, office, thread, watcher)
+        if watcher is not None and observers is not None:
+            watcher.tell = observers.stuck
+        attach(office.observers, self._looking.stats, loop.ending.when_reached)
         # Last, so that `__del__` finds it only where a thread runs.
         self._loop: Final = loop
 
@@ -337,7 +337,7 @@ class Broker[M, K, W, R](AsyncLife[BrokerDrainReport], Uncopied):
     def __repr__(self) -> str:
         """Show how many resources there are, and whether it runs."""
         loop = self._loop
-        resources = loop.resources
+        resources = len(loop.resources)
         # Not what waits: that would ask each task, and a user's mailbox.
         return f"<Broker {self._name!r} [{counted(resources, 'resource')} | {loop.state}]>"
 

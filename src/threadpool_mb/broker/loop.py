@@ -35,6 +35,9 @@ __all__ = ["BrokerLoop"]
 
 _logger = Logger(__name__)
 
+_NOTHING: Final = object()
+"""No message."""
+
 
 @final
 class BrokerLoop[M, K, W, R]:
@@ -50,16 +53,18 @@ class BrokerLoop[M, K, W, R]:
         "_demultiplex",
         "_errors",
         "_handle",
+        "_handled",
+        "_in_hand",
         "_office",
         "_over",
         "_owner",
-        "_resources",
         "cancelling",
         "ended",
         "ending",
         "in_child",
         "mailbox",
         "parallel",
+        "resources",
     )
 
     def __init__(
@@ -72,11 +77,14 @@ class BrokerLoop[M, K, W, R]:
             [Resources[K, W, R], Callable[[BaseException], object]], ParallelHandling[K, W, R]
         ]
         | None = None,
+        *,
+        on_demand: bool = False,
     ) -> None:
         """Serve `mailbox`; what is not handled goes to `office`.
 
         `make_parallel` makes what has messages handled, from the resources and what is to be called
         with an error that stops the broker. Without it the loop's own thread handles them.
+        `on_demand`: the first message for a key creates its resource.
         """
         self._owner: Final = owner
         errors: list[BaseException] = []
@@ -91,14 +99,19 @@ class BrokerLoop[M, K, W, R]:
 
         self._demultiplex: Final = config.demultiplex
         self._office: Final = office
-        self._resources: Final = Resources(owner, config, office)
+        self.resources: Final = Resources(owner, config, office, on_demand=on_demand)
+        """The table of the resources."""
         self.parallel: Final = (
-            None if make_parallel is None else make_parallel(self._resources, fail)
+            None if make_parallel is None else make_parallel(self.resources, fail)
         )
         self._handle: Final[Callable[[Address[K, W]], object]] = (
-            self._resources.take if self.parallel is None else self.parallel.take
+            self.resources.take if self.parallel is None else self.parallel.take
         )
         self.mailbox: Final = mailbox
+        # What the thread has in hand: a message's key, `MISSING` if that is not known.
+        self._in_hand: object = _NOTHING
+        # How many messages it has handled, or handed to others.
+        self._handled: int = 0
         self._begun: bool = False
         self._closing: bool = False
         self.cancelling: bool = False
@@ -138,7 +151,7 @@ class BrokerLoop[M, K, W, R]:
         return BrokerDrainReport(
             finished=self.ended,
             messages=self.waiting,
-            resources=self.resources,
+            resources=len(self.resources),
             error=None if isinstance(error, Cancelled) else error,
             dead_letters=self._office.counts(),
         )
@@ -160,9 +173,10 @@ class BrokerLoop[M, K, W, R]:
             `False`: it does not work here.
         """
         self._office.forked()
+        self.resources.tally.forked()
         if self.ended:
             return False
-        self.in_child = self._closing = self._resources.in_child = True
+        self.in_child = self._closing = self.resources.in_child = True
         own = own_mailbox(self.mailbox)
         if own is not None:
             own.forked()
@@ -179,11 +193,6 @@ class BrokerLoop[M, K, W, R]:
         return self._closing or bool(self._errors)
 
     @property
-    def resources(self) -> int:
-        """The number of resources."""
-        return len(self._resources)
-
-    @property
     def waiting(self) -> int:
         """The number of messages that wait in the mailbox or for those of their key.
 
@@ -192,6 +201,22 @@ class BrokerLoop[M, K, W, R]:
         if self.in_child:
             return 0
         return len(self.mailbox) + (0 if self.parallel is None else self.parallel.waiting)
+
+    @property
+    def busy(self) -> bool:
+        """Whether the thread has a message in hand."""
+        return self._in_hand is not _NOTHING
+
+    @property
+    def key_in_hand(self) -> object:
+        """The key of that message; `MISSING` if it is not known, or there is none."""
+        key = self._in_hand
+        return MISSING if key is _NOTHING else key
+
+    @property
+    def handled(self) -> int:
+        """How many messages are done with for which there was a key; see `Resources.tally`."""
+        return self._handled if self.parallel is None else self.parallel.handled
 
     @property
     def error(self) -> BaseException | None:
@@ -253,7 +278,7 @@ class BrokerLoop[M, K, W, R]:
                 self._errors.append(Cancelled("the broker was asked to stop"))
 
     def _clean_all(self) -> None:
-        self._resources.clean_all(self._errors)
+        self.resources.clean_all(self._errors)
 
     def _log_errors(self) -> None:
         for error in self._errors:
@@ -265,10 +290,18 @@ class BrokerLoop[M, K, W, R]:
 
     def _take(self, message: M) -> None:
         """Handle one message; only what is no `Exception` leaves."""
-        address = self._address(message)
-        # `demultiplex` may have forked.
-        if address is not None and not self.in_child:
-            self._handle(address)
+        self._in_hand = MISSING
+        try:
+            address = self._address(message)
+            # `demultiplex` may have forked.
+            if address is not None and not self.in_child:
+                self._in_hand = address.key
+                try:
+                    self._handle(address)
+                finally:
+                    self._handled += 1
+        finally:
+            self._in_hand = _NOTHING
 
     def _address(self, message: M) -> Address[K, W] | None:
         """Return where a message goes; `None` if that cannot be found out."""
@@ -276,6 +309,7 @@ class BrokerLoop[M, K, W, R]:
             address = self._demultiplex(message)
             _check_address(address)
         except BaseException as error:
+            self.resources.tally.count_failed()
             if isinstance(error, Exception):
                 _logger.exception("%s: demultiplex failed for %s", self._owner, describe(message))
             self._office.take(MISSING, message, DeadLetterReason.DEMULTIPLEX_FAILED, error)

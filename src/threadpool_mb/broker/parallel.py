@@ -44,7 +44,16 @@ class ParallelHandling[K, W, R]:
     Threads: `stop`, `waiting` and `in` are for any.
     """
 
-    __slots__ = ("_alone", "_failed", "_owner", "_resources", "_room", "_stopped", "_table")
+    __slots__ = (
+        "_failed",
+        "_handled",
+        "_owner",
+        "_resources",
+        "_room",
+        "_stopped",
+        "alone",
+        "table",
+    )
 
     def __init__(
         self,
@@ -69,7 +78,8 @@ class ParallelHandling[K, W, R]:
         self._owner: Final = owner
         self._resources: Final = resources
         self._failed: Final = failed
-        self._table: Final = Table(name, max_threads)
+        self.table: Final = Table(name, max_threads)
+        """The messages, and the threads."""
         # Room for what was taken and is not handled: `take` waits for it, `_free` makes it. `stop`
         # wakes nobody: the end waits for what runs anyway. One less than are handled and wait: the
         # broker's thread has the last one in hand.
@@ -77,7 +87,10 @@ class ParallelHandling[K, W, R]:
             None if limit is None else threading.Semaphore(limit + max_threads - 1)
         )
         self._stopped: bool = False
-        self._alone: bool = False
+        self.alone: bool = False
+        """Whether the broker's thread handles the messages, as there is no other."""
+        # What that one has handled.
+        self._handled: int = 0
 
     def take(self, address: Address[K, W]) -> None:
         """Have a message handled after those of its key.
@@ -87,22 +100,23 @@ class ParallelHandling[K, W, R]:
         """
         if self._room is not None:
             self._room.acquire()
-        threads = self._table.threads
+        threads = self.table.threads
         if not threads.any:
             try:
                 threads.grow(least=1)
             except ThreadRefused:
                 # So nothing waits here: nobody else handles anything.
-                if not self._alone:
+                if not self.alone:
                     _logger.warning(
                         "%s: the system starts no thread, it goes on alone", self._owner
                     )
-                self._alone = True
+                self.alone = True
                 self._run(*self._in_hand(address))
+                self._handled += 1
                 return
-        self._alone = False
+        self.alone = False
         try:
-            self._table.submit(self._task(address))
+            self.table.submit(self._task(address))
         except Exception as error:  # noqa: BLE001 - the key's, logged there
             self._free()
             self._resources.refuse(address, error)
@@ -115,7 +129,7 @@ class ParallelHandling[K, W, R]:
             raise
 
     def _task(self, address: Address[K, W]) -> Task:
-        shard = self._table.shard(address.key)
+        shard = self.table.shard(address.key)
         future: KeyedFuture[Any] = KeyedFuture(shard, address.key)
         return Task(shard, address.key, future, self._run, self._in_hand(address), None, None)
 
@@ -128,28 +142,33 @@ class ParallelHandling[K, W, R]:
 
         Blocks: until then.
         """
-        self._table.close()
-        self._table.join()
+        self.table.close()
+        self.table.join()
 
     def forked(self) -> None:
         """Have nothing more handled, and wait for nothing; in a child of `os.fork`."""
         self._stopped = True
         # Its lock may be held for ever.
         self._room = None
-        self._table.forked(needed=True)
+        self.table.forked(needed=True)
 
     def waits_for(self, deadline: Deadline) -> str | None:
         """Return what is not handled at the deadline; see `Table.waits_for`."""
-        return self._table.waits_for(deadline)
+        return self.table.waits_for(deadline)
 
     @property
     def waiting(self) -> int:
         """How many messages wait for others of their key, or for a thread."""
-        return self._table.waiting
+        return self.table.waiting
+
+    @property
+    def handled(self) -> int:
+        """How many messages are done with that were taken; a little late, see `Task.turn`."""
+        return self.table.threads.handled + self._handled
 
     def __contains__(self, thread: threading.Thread) -> bool:
         """Return whether the thread is one of these."""
-        return thread in self._table.threads
+        return thread in self.table.threads
 
     def _in_hand(
         self, address: Address[K, W]
@@ -163,6 +182,7 @@ class ParallelHandling[K, W, R]:
         """Handle the one message of the list; a task. Nobody reads what it raises."""
         try:
             if self._stopped:
+                self._resources.tally.count_left_out()
                 self._resources.drop(key, messages.pop(), DeadLetterReason.POOL_CLOSED)
             else:
                 handle(key, messages.pop())

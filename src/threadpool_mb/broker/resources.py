@@ -20,6 +20,7 @@ from threadpool_mb.broker.config import (
 )
 from threadpool_mb.calls.unanswered import forget_locals
 from threadpool_mb.dead_letters import DeadLetterOffice, DeadLetterReason, inform
+from threadpool_mb.keyed.tally import Tally
 from threadpool_mb.logs import Logger
 from threadpool_mb.messages import Dispatch, Initialize
 from threadpool_mb.values import MISSING, Missing
@@ -44,16 +45,28 @@ class _Entry[K, R]:
 class Resources[K, W, R]:
     """Creates, handles and cleans."""
 
-    __slots__ = ("_config", "_entries", "_office", "_owner", "in_child")
+    __slots__ = ("_config", "_entries", "_office", "_on_demand", "_owner", "in_child", "tally")
 
     def __init__(
-        self, owner: str, config: BrokerConfig[Any, K, W, R], office: DeadLetterOffice[K, Any]
+        self,
+        owner: str,
+        config: BrokerConfig[Any, K, W, R],
+        office: DeadLetterOffice[K, Any],
+        *,
+        on_demand: bool = False,
     ) -> None:
-        """Make an empty table of the broker `owner`; what is not handled goes to `office`."""
+        """Make an empty table of the broker `owner`; what is not handled goes to `office`.
+
+        `on_demand`: the first message for a key creates its resource.
+        """
+        self._on_demand: Final = on_demand
         self._owner: Final = owner
         self._config: Final = config
         self._office: Final[DeadLetterOffice[K, Any]] = office
         self._entries: Final[dict[K, _Entry[K, R]]] = {}
+        self.tally: Final = Tally()
+        """Counts the messages for which a function, or their key, has raised, and those that `take`
+        has not handed to `handle`."""
         self.in_child: bool = False
         """Whether they are those of the process that has forked this one: in one of the functions,
         if any of these is called here. Then nothing follows it."""
@@ -61,6 +74,15 @@ class Resources[K, W, R]:
     def __len__(self) -> int:
         """Return the number of resources."""
         return len(self._entries)
+
+    def all_keys(self) -> list[K]:
+        """Return the keys; a snapshot."""
+        # Copying is atomic.
+        return [entry.key for entry in list(self._entries.values())]
+
+    def __contains__(self, key: object) -> bool:
+        """Return whether there is a resource of the key."""
+        return key in self._entries
 
     def take(self, address: Address[K, W]) -> None:
         """Handle one message; only what is no `Exception` leaves."""
@@ -76,7 +98,9 @@ class Resources[K, W, R]:
         reason: DeadLetterReason,
         cause: BaseException | None = None,
     ) -> None:
-        """Make a dead letter of a message, if there is one."""
+        """Make a dead letter of a message, if there is one; with a cause, it counts as failed."""
+        if cause is not None:
+            self.tally.count_failed()
         if message is not MISSING:
             self._office.take(key, message, reason, cause)
 
@@ -95,21 +119,27 @@ class Resources[K, W, R]:
     def dispatch(self, key: K, message: W) -> None:
         """Handle the message of a `Dispatch`; see `take`."""
         entry = cause = None
+        begins = False
         try:
             entry = self._entries.get(key)
+            begins = entry is None and self._on_demand
         except BaseException as error:
             cause = error
+            self.tally.count_failed()
             if not isinstance(error, Exception):
                 raise
             _logger.exception("%s: the key %s cannot be looked up", self._owner, describe(key))
         finally:
-            if entry is None:
+            if entry is None and not begins:
+                self.tally.count_left_out()
                 self._office.take(key, message, DeadLetterReason.UNKNOWN_KEY, cause)
             if isinstance(cause, Exception):
                 forget_locals(cause)
             # Its traceback holds this frame, which must not hold the error.
             del cause
-        if entry is not None:
+        if begins:
+            self.initialize(key, message)
+        elif entry is not None:
             self._handle(entry, message)
 
     def initialize(self, key: K, message: W | Missing) -> None:
@@ -123,11 +153,13 @@ class Resources[K, W, R]:
                 entry = self._create(key, message)
         except BaseException as error:
             cause = error
+            self.tally.count_failed()
             if not isinstance(error, Exception):
                 raise
             _logger.exception("%s: no resource for the key %s", self._owner, describe(key))
         finally:
             if entry is None and message is not MISSING:
+                self.tally.count_left_out()
                 self._office.take(key, message, reason, cause)
             if isinstance(cause, Exception):
                 forget_locals(cause)
@@ -159,6 +191,7 @@ class Resources[K, W, R]:
                 case _:
                     _refuse_update(update)
         except BaseException as error:
+            self.tally.count_failed()
             inform(message, entry.key, DeadLetterReason.WORKER_FAILED, started=True, error=error)
             # The caller gets the error, whose traceback holds this frame.
             del message

@@ -35,7 +35,7 @@ from threadpool_mb.calls.unanswered import Move, add_watcher, unwatch, watching
 from threadpool_mb.errors import CallDeadlock, CallError, DuplicateReply
 from threadpool_mb.numbers import CallId, made_by_parent, next_number
 from threadpool_mb.threads.circles import waiting_for, would_wait_for_itself
-from threadpool_mb.threads.here import Holder, Waiter, here
+from threadpool_mb.threads.here import Holder, Source, Waiter, here
 from threadpool_mb.values import MISSING, Uncopied
 
 __all__ = ["Answer"]
@@ -207,7 +207,9 @@ class Answer[R](Uncopied):
         # One that is just failing answers as it ends, with its error.
         if self.outcome() is None and not unanswered.fails(holder):
             key = self.key if holder is None else holder.key
-            self.not_handled(key, unanswered.DROPPED, started=True)
+            # One that has failed and is to begin anew may have its error still.
+            error = None if holder is None else holder.end_error
+            self.not_handled(key, unanswered.DROPPED, started=True, error=error)
 
     def settle_error(self, error: CallError) -> None:
         """Give an answer that does not come out of the box."""
@@ -269,7 +271,7 @@ class Answer[R](Uncopied):
                 answer = self._wait_at(gate, deadline, None)
             else:
                 with waiting_for(self) as waiting:
-                    answer = self._wait_at(gate, deadline, waiting)
+                    answer = self._wait_at(waiting.source(gate, deadline), deadline, waiting)
             if answer is not None:
                 self._pass_on(gate)
         except BaseException:  # an interrupt, or a deadlock
@@ -283,7 +285,7 @@ class Answer[R](Uncopied):
 
     def _wait_at(
         self,
-        gate: "queue.SimpleQueue[None]",
+        gate: Source[None],
         deadline: Deadline,
         waiting: waiting_for | None,
     ) -> Outcome | None:

@@ -19,9 +19,19 @@ from threadpool_mb.line.adapting import adapted
 from threadpool_mb.line.slots import Slots
 from threadpool_mb.mailbox.using import no_input
 from threadpool_mb.protocols import Input
+from threadpool_mb.threads.here import Holder
 from threadpool_mb.values import MISSING
 
-__all__ = ["CallTarget", "ask", "begin_call", "call", "cast", "delegate", "settle_refused"]
+__all__ = [
+    "CallTarget",
+    "ask",
+    "begin_call",
+    "call",
+    "cast",
+    "delegate",
+    "rehold",
+    "settle_refused",
+]
 
 
 class CallTarget:
@@ -222,6 +232,14 @@ def settle_refused(answer: Answer[Any]) -> None:
         answer.settle_error(unanswered.not_delivered_in_time(answer.call_id, answer.key))
     else:
         answer.not_handled(answer.key, DeadLetterReason.REFUSED, started=False)
+
+
+def rehold(message: object, holder: Holder) -> None:
+    """Take note that a message, if it is a call, is about to be another worker's."""
+    if isinstance(message, Call):
+        answer: Answer[Any] = answer_of(message.reply_box)  # pyright: ignore[reportUnknownArgumentType, reportUnknownMemberType, reportUnknownVariableType]
+        answer.holder = holder
+        answer.watch()
 
 
 def _deliver[R](

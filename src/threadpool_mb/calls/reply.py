@@ -96,6 +96,10 @@ class Reply[R](Uncopied):
         future: concurrent.futures.Future[R] = module.future_of(self._answer)
         return future
 
+    def _awaited(self) -> Answer[R]:
+        """Return what a worker waits for that waits for this."""
+        return self._answer
+
     def __repr__(self) -> str:
         """Show the id of the call, and what there is."""
         return f"<Reply {self._answer}>"

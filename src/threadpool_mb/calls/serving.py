@@ -126,6 +126,8 @@ class _Server:
                 case _:
                     _refuse(request)
         except Exception as error:
+            if here.failures is not None:
+                here.failures.append(error)
             if not isinstance(request, Call) or not _fail(request, error, before):
                 _logger.exception("%shandling %s raised", _whose(), describe(request))
             if self._stops:

@@ -60,6 +60,7 @@ DROPPED: Final = "its reply box was dropped"
 _NOT_TAKEN: Final = {
     DeadLetterReason.UNKNOWN_KEY,
     DeadLetterReason.REFUSED,
+    DeadLetterReason.DISPLACED,
     DeadLetterReason.DUPLICATE_INITIALIZE,
 }
 """Of what became a dead letter for these reasons, nobody has seen anything."""

@@ -1,6 +1,7 @@
 """`KeyedExecutor`: a `ThreadPoolExecutor` that keeps the order of each key."""
 
 import concurrent.futures
+import functools
 import itertools
 from collections.abc import Callable, Iterable, Iterator
 from contextvars import copy_context
@@ -16,13 +17,20 @@ from threadpool_mb.arguments import (
     counted,
     describe,
 )
+from threadpool_mb.keyed.doors import MoreDoors, at_close
+from threadpool_mb.keyed.flow import Flow
 from threadpool_mb.keyed.futures import KeyedFuture, NoKey
-from threadpool_mb.keyed.standard import StandardExecutor, submitted_results_of
+from threadpool_mb.keyed.looking import stats
+from threadpool_mb.keyed.standard import submitted_results_of
 from threadpool_mb.keyed.table import Table
 from threadpool_mb.keyed.tasks import Task
 from threadpool_mb.keyed.views import KeyView
+from threadpool_mb.observer import Observer
+from threadpool_mb.observing import attach, observers_of
+from threadpool_mb.rates import AfterError, Limits, Rate, WhenFull
 from threadpool_mb.threads.counting import default_max_threads
 from threadpool_mb.threads.exit_hook import close_at_exit
+from threadpool_mb.threads.watchers import with_watcher
 
 __all__ = ["KeyedExecutor"]
 
@@ -30,7 +38,7 @@ _numbers: Final = itertools.count(1)
 
 
 @final
-class KeyedExecutor(StandardExecutor):
+class KeyedExecutor(MoreDoors):
     """Runs calls on threads: in order per key, parallel across keys.
 
     ```python
@@ -43,7 +51,8 @@ class KeyedExecutor(StandardExecutor):
     `shutdown`, the context manager, initializers, what happens at interpreter exit and when an
     executor is dropped that was never shut down (what was submitted is done, then its threads end).
 
-    A key leaves no trace: as soon as none of its tasks waits or runs, it is forgotten. After 64
+    A key leaves no trace: as soon as none of its tasks waits or runs, it is forgotten (with a rate,
+    as soon as others come after its next task would have been due). After 64
     tasks in a row a busy key goes to the end of the line.
 
     **Context.** A task, and its future's callbacks where its thread calls them, run in a copy of
@@ -73,6 +82,12 @@ class KeyedExecutor(StandardExecutor):
         *,
         context: Literal["submitter", "empty"] = "submitter",
         pinned: bool = False,
+        max_waiting: int | None = None,
+        when_full: WhenFull = "wait",
+        rate: Rate | None = None,
+        after_error: AfterError = "go_on",
+        observe: Observer | Iterable[Observer] | None = None,
+        stuck_after: float | None = None,
     ) -> None:
         """Start no thread yet; they are started when they are needed, and then kept.
 
@@ -89,10 +104,25 @@ class KeyedExecutor(StandardExecutor):
                 lives: what is kept in a `threading.local` is found again. The key's hash says which
                 of the threads, of at most 64; a task without a key runs on any. A task that waits
                 holds up the keys of its thread: there is no thread more where all wait.
+            max_waiting: how many tasks may wait, of all keys together; `None`: any number. One that
+                was cancelled counts until its turn comes.
+            when_full: what a sender does that finds so many: `"wait"` for room, or `"raise"`
+                `Full`. A task of the executor itself that would wait for ever gets `Full`: where
+                all threads wait and no task can begin; and at once, if they are pinned. On the
+                thread of an event loop, waiting blocks the loop.
+            rate: how often tasks may begin, for each key. One that has to wait holds no thread.
+            after_error: `"cancel_key"`: a task that raises has those cancelled that wait for its
+                key by then; one of several keys, for each of them. Tasks of all keys stay, and
+                those whose time has not come.
+            observe: what is told of tasks: an `Observer`, or several.
+            stuck_after: seconds after which a task that still runs is told of, once: in the log,
+                with its stack; in `stats()`; to `observe`. Each task costs some µs more then.
 
         Raises:
-            ValueError: if `max_workers` is no int of at least 1, or `context` is another word.
-            TypeError: if the initializer cannot be called, or `pinned` is no `bool`.
+            ValueError: if `max_workers` or `max_waiting` is no int of at least 1, `stuck_after` no
+                number of seconds, or `context`, `when_full` or `after_error` another word.
+            TypeError: if the initializer cannot be called, `pinned` is no `bool`, or `rate` no
+                `Rate`.
         """
         if max_workers is None:
             max_workers = default_max_threads()
@@ -104,6 +134,7 @@ class KeyedExecutor(StandardExecutor):
             raise TypeError(f"initializer must be a callable, not {describe(initializer)}")
 
         check_flag(pinned, "pinned")
+        limits = Limits(max_waiting, when_full, rate, after_error)
         if context not in {"submitter", "empty"}:
             raise ValueError(f"context must be 'submitter' or 'empty', not {describe(context)}")
 
@@ -112,7 +143,8 @@ class KeyedExecutor(StandardExecutor):
                 initializer(*initargs)
 
         name = thread_name_prefix or f"KeyedExecutor-{next(_numbers)}"
-        self._own_context: Final = context == "empty"
+        all_observers, watcher = with_watcher(observe, "the task", stuck_after)
+        observers = observers_of(all_observers, name, "executor")
         table = Table(
             name,
             max_workers,
@@ -121,8 +153,23 @@ class KeyedExecutor(StandardExecutor):
             own_waits_only=True,
             pinned=pinned,
         )
-        super().__init__(table, table.pending, max_workers, initializer, initargs)
+        flow = Flow(table, limits, observers)
+        table.at_close = at_close(table, flow)
+        # `None` where there is nothing to do: looking at that is all that it costs then.
+        self._flowing: Final = None if flow.plain else flow
+        super().__init__(
+            table,
+            table.pending,
+            max_workers,
+            initializer,
+            initargs,
+            flow=flow,
+            own_context=context == "empty",
+        )
         close_at_exit(table)
+        if watcher is not None and observers is not None:
+            table.watcher, watcher.tell = watcher, observers.stuck
+        attach(observers, functools.partial(stats, table), table.ending.when_reached)
 
     @override
     def submit[**P, R](
@@ -130,7 +177,8 @@ class KeyedExecutor(StandardExecutor):
     ) -> concurrent.futures.Future[R]:
         """Run `fn(*args, **kwargs)` on a thread, in no order with anything else.
 
-        Blocks: never, but where a thread is started, some tenths of a millisecond.
+        Blocks: never, but where a thread is started, some tenths of a millisecond; with
+        `max_waiting`, until there is room.
 
         Returns:
             The future of its result.
@@ -139,10 +187,13 @@ class KeyedExecutor(StandardExecutor):
             RuntimeError: if the executor was shut down; nothing runs then.
             BrokenThreadPool: if an initializer has raised.
             ThreadRefused: if there is no thread, and the system starts none; nothing runs then.
+            Full: see `max_waiting`; nothing runs then.
         """
         lone = NoKey()
         table = self._table
         shard = table.shard(lone)
+        if self._flowing is not None:
+            return self._submit(shard, lone, fn, args, kwargs)
         # Not `KeyedFuture[R]`: the subscript alone costs 0.3 us (`benchmarks/`, "executor").
         future: KeyedFuture[R] = KeyedFuture(shard, lone)
         context = None if self._own_context else copy_context()
@@ -157,7 +208,8 @@ class KeyedExecutor(StandardExecutor):
         In a task it may be called for the same key; that one runs later. To wait for it there, with
         `result` or `exception`, raises `RuntimeError`.
 
-        Blocks: never, but where a thread is started, some tenths of a millisecond.
+        Blocks: never, but where a thread is started, some tenths of a millisecond; with
+        `max_waiting`, until there is room.
 
         Returns:
             The future of its result. A task that is cancelled before it runs is left out.
@@ -167,6 +219,7 @@ class KeyedExecutor(StandardExecutor):
             RuntimeError: if the executor was shut down; nothing runs then.
             BrokenThreadPool: if an initializer has raised.
             ThreadRefused: if there is no thread, and the system starts none; nothing runs then.
+            Full: see `max_waiting`; nothing runs then.
         """
         table = self._table
         try:
@@ -174,6 +227,8 @@ class KeyedExecutor(StandardExecutor):
         except TypeError:
             check_key(key)
             raise
+        if self._flowing is not None:
+            return self._submit(shard, key, fn, args, kwargs)
         future: KeyedFuture[R] = KeyedFuture(shard, key)
         # An empty dict would be freed by another thread than the one that made it: `kwargs` as they
         # are cost a fifth of a submit on 3.14t, a sixth on 3.13t (`benchmarks/`, "executor").
@@ -246,6 +301,7 @@ class KeyedExecutor(StandardExecutor):
             key,
             self._initializer,
             self._initargs,
+            flow=self._flowing,
             own_context=self._own_context,
         )
 
@@ -256,6 +312,9 @@ class KeyedExecutor(StandardExecutor):
         Args:
             wait: whether to wait for that.
             cancel_futures: whether to cancel those that do not run yet.
+
+        Tasks whose time has not come (`submit_later`) are cancelled in any case. Senders that wait
+        for room get `RuntimeError`. Tasks that a rate holds up are waited for.
 
         Blocks: if it waits, until all are done.
 

@@ -32,7 +32,9 @@ from typing import Any, Final, Protocol, cast, final, override
 
 from threadpool_mb.arguments import NEVER, Deadline, describe
 from threadpool_mb.forking import MADE_BEFORE_FORK
+from threadpool_mb.keyed.tally import Tally
 from threadpool_mb.logs import Logger
+from threadpool_mb.threads.here import here
 from threadpool_mb.threads.pinned import waiting_upon
 from threadpool_mb.threads.shared import SharedThreads
 from threadpool_mb.threads.waiting import Waiters, parked
@@ -58,12 +60,21 @@ class _Lanes(Protocol):
         ...
 
     @property
+    def tally(self) -> Tally:
+        """What counts the tasks that are left out."""
+        ...
+
+    @property
     def in_child(self) -> bool:
         """Whether the tasks are those of the process that has forked this one."""
         ...
 
     def runs_here(self, key: object, /) -> bool:
         """Return whether this thread runs a task of the key just now."""
+        ...
+
+    def stands_behind_this(self, key: object, /) -> bool:
+        """Return whether what waits for the key waits for a task that this thread runs."""
         ...
 
 
@@ -74,7 +85,6 @@ class NoKey:
     __slots__ = ()
 
 
-@final
 class KeyedFuture[R](Uncopied, Future[R]):
     """A `concurrent.futures.Future` that raises where waiting for it would never end.
 
@@ -83,6 +93,8 @@ class KeyedFuture[R](Uncopied, Future[R]):
 
     # What a pending future has: on the class, so that making one writes three attributes only.
     _state: str = _PENDING
+    of_all: bool = False
+    """Whether its task is one of all keys."""
     _result: R | None = None
     _exception: BaseException | None = None
     _made: threading.Condition | None = None
@@ -156,9 +168,16 @@ class KeyedFuture[R](Uncopied, Future[R]):
             if self._state != _CANCELLED:
                 raise RuntimeError(f"not to be run: {self!r}")
             self._state = _CANCELLED_AND_NOTIFIED
+            self._lanes.tally.count_left_out()
             for listener in self._listeners or ():
                 listener.add_cancelled(self)
         return False
+
+    def tell_cancelled(self) -> None:
+        """Tell those that wait for several that it was cancelled, if no thread has done so."""
+        with self._mutex:
+            if self._state == _CANCELLED:
+                self.set_running_or_notify_cancel()
 
     @override
     def set_result(self, result: R) -> None:
@@ -248,21 +267,31 @@ class KeyedFuture[R](Uncopied, Future[R]):
         if self._state in _UNDONE:
             if self._lanes.in_child:
                 raise RuntimeError(f"{self!r} was {MADE_BEFORE_FORK}: its task is not run here")
-            self.wait(NEVER if timeout is None else Deadline(timeout))
+            self.wait(NEVER if timeout is None else Deadline(timeout, real=True))
         if self.cancelled():
             raise CancelledError
         return self._exception
+
+    @property
+    def _why_not(self) -> str:
+        """Why a task that this one comes after cannot wait for it."""
+        return (
+            "a task cannot wait for its own future"
+            if isinstance(self._key, NoKey)
+            else f"a task of key {describe(self._key)} cannot wait for another one of its key,"
+            " which runs only after it"
+        )
 
     def wait(self, deadline: Deadline) -> None:
         """Wait until it is done; raises as `result` does, but nothing of the task's."""
         if self._state not in _UNDONE:
             return
         if self._lanes.runs_here(self._key):
+            raise RuntimeError(self._why_not)
+        if here.serving is not None and self._lanes.stands_behind_this(self._key):
             raise RuntimeError(
-                "a task cannot wait for its own future"
-                if isinstance(self._key, NoKey)
-                else f"a task of key {describe(self._key)} cannot wait for another one of its key,"
-                " which runs only after it"
+                f"a task cannot wait for one of key {describe(self._key)}, which stands behind it:"
+                " behind a task of several keys, or of all, that waits for it"
             )
         if deadline.remaining() == 0:
             raise TimeoutError

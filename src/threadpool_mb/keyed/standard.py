@@ -17,7 +17,8 @@ from typing import Any, Final, cast, final, override
 
 from threadpool_mb.arguments import NEVER, Deadline
 from threadpool_mb.keyed.table import Table
-from threadpool_mb.keyed.tasks import Task, Withdrawn
+from threadpool_mb.keyed.tasks import Task
+from threadpool_mb.keyed.withdrawn import Withdrawn
 from threadpool_mb.values import Uncopied
 
 __all__ = ["StandardExecutor", "WaitingTasks", "results_of", "submitted_results_of"]
@@ -38,7 +39,7 @@ class WaitingTasks:
 
     def qsize(self) -> int:
         """Return how many wait."""
-        return sum(1 for _ in self._pending())
+        return len({task.future for task in self._pending()})
 
     def empty(self) -> bool:
         """Return whether none waits."""
@@ -123,7 +124,7 @@ class StandardExecutor(Uncopied, concurrent.futures.ThreadPoolExecutor):
             raise TypeError("buffersize must be an integer or None")
         if buffersize is not None and buffersize < 1:
             raise ValueError("buffersize must be None or > 0")
-        deadline = Deadline(timeout)
+        deadline = Deadline(timeout, real=True)
         context = copy_context()
         futures = (context.run(self.submit, fn, *args) for args in zip(*iterables, strict=False))
         ahead = deque(itertools.islice(futures, buffersize))

@@ -17,10 +17,12 @@ from threadpool_mb.errors import ThreadRefused
 from threadpool_mb.forking import MADE_BEFORE_FORK, keep, remake
 from threadpool_mb.keyed.tasks import Shard, Task
 from threadpool_mb.logs import Logger
+from threadpool_mb.threads.clock import Clock
 from threadpool_mb.threads.counting import shared_name
 from threadpool_mb.threads.latches import Ending, Latch
 from threadpool_mb.threads.pinned import PinnedThreads
 from threadpool_mb.threads.shared import SharedThreads
+from threadpool_mb.threads.watchers import Watcher
 
 __all__ = ["Table"]
 
@@ -40,13 +42,19 @@ class Table:
         "__weakref__",
         "_ended",
         "_initialize",
+        "at_close",
         "broken",
+        "clock",
         "closed",
+        "delayed",
         "ending",
+        "gated",
         "in_child",
         "name",
+        "of_all",
         "shards",
         "threads",
+        "watcher",
     )
 
     def __init__(
@@ -71,10 +79,22 @@ class Table:
         self._ended: Final = Latch()
         self.ending: Final = Ending()
         """The same, for asyncio."""
+        self.of_all: Final[object] = object()
+        """The key of the lane that all tasks of all keys have."""
+        self.watcher: Watcher | None = None
+        """What watches tasks, if they are watched; set once, before a task comes."""
         self.closed: bool = False
         self.broken: bool = False
         self.in_child: bool = False
         """Whether its threads are those of the process that has forked this one."""
+        self.clock: Final = Clock(name)
+        """For tasks that have to wait for a time."""
+        self.gated: bool = False
+        """Whether there was ever a task of several keys, or of all."""
+        self.delayed: Final[dict[object, None]] = {}
+        """The waits of lanes whose next task may not begin yet."""
+        self.at_close: Callable[[], object] = _nothing
+        """Called once it is closed."""
         name_of = named or functools.partial(shared_name, name)
 
         def make(number: int) -> SharedThreads:
@@ -115,12 +135,12 @@ class Table:
         threads = shard.threads
         try:
             with shard.lock:
-                if shard.closed:
-                    self._refuse()
-                is_lane = shard.add(task)
+                is_lane = self.add(shard, task) if shard.barred else shard.add(task)
         except BaseException:
             # An interrupt may have come between; those behind it must not wait for ever.
-            if shard.is_lane(task):
+            with shard.lock:
+                stranded = shard.is_lane(task) and not shard.hold_back(task)
+            if stranded:
                 threads.put(task)
             raise
         if is_lane:
@@ -138,7 +158,17 @@ class Table:
                 if left_out:
                     raise
 
-    def _refuse(self) -> NoReturn:
+    def add(self, shard: Shard, task: Task, *, barrier: bool = True) -> bool:
+        """Add a task to a shard that may be barred; under its lock; see `Shard.add`.
+
+        `barrier`: whether a new lane waits for what all lanes wait for.
+        """
+        if shard.closed:
+            self.refuse()
+        return shard.add(task) and not (barrier and shard.hold_back(task))
+
+    def refuse(self) -> NoReturn:
+        """Raise what a sender gets once the table takes no more tasks."""
         if self.in_child:
             raise RuntimeError(f"{self.name} was {MADE_BEFORE_FORK}: it has no threads here")
         if self.broken:
@@ -149,6 +179,15 @@ class Table:
     def why_broken(self) -> str:
         """What is wrong with a table that is broken."""
         return f"a thread initializer failed, {self.name} is not usable any more"
+
+    @property
+    def state(self) -> str:
+        """`"running"`, `"closing"` or `"ended"`; see `ExecutorStats`."""
+        if self.in_child:
+            return MADE_BEFORE_FORK
+        if not self.closed:
+            return "running"
+        return "ended" if self._ended.is_open else "closing"
 
     @property
     def tasks(self) -> int:
@@ -163,7 +202,13 @@ class Table:
     @property
     def waiting(self) -> int:
         """How many have not begun, and were not cancelled."""
-        return sum(1 for _ in self.pending())
+        # Of a task of several keys there is something in the lane of each.
+        return len({task.future for task in self.pending()})
+
+    @property
+    def not_begun(self) -> int:
+        """How many have not begun; those that were cancelled are left out when their turn comes."""
+        return len({task.future for tasks in self._unfinished() for task in tasks} - {None})
 
     def pending(self) -> Iterator[Task]:
         """Yield the tasks that have not begun, and were not cancelled."""
@@ -183,9 +228,10 @@ class Table:
             return
         for shard in self.shards:
             with shard.lock:
-                shard.closed = True
+                shard.close()
         # Not before: a thread that sees it, and no task, lets all threads end.
         self.closed = True
+        self.at_close()
         self.end_if_done()
         for threads in dict.fromkeys(shard.threads for shard in self.shards):
             if not self._ended.is_open and not threads.any:
@@ -210,11 +256,18 @@ class Table:
         self.check_not_own_thread()
         # First: the thread of a task that was just submitted may not have been started yet.
         self._ended.wait(NEVER)
-        self.threads.join(NEVER)
+        self._join(NEVER)
 
     def threads_ended(self) -> bool:
         """Return whether a table that has ended has no thread left. Blocks: never."""
-        return self.in_child or (self._ended.is_open and self.threads.join(AT_ONCE))
+        return self.in_child or (self._ended.is_open and self._join(AT_ONCE))
+
+    def _join(self, deadline: Deadline) -> bool:
+        return (
+            self.threads.join(deadline)
+            and self.clock.join(deadline)
+            and (self.watcher is None or self.watcher.join(deadline))
+        )
 
     def check_not_own_thread(self) -> None:
         """Raise `RuntimeError` on one of its threads."""
@@ -223,7 +276,7 @@ class Table:
 
     def waits_for(self, deadline: Deadline) -> str | None:
         """Return what keeps a closed table from its end at the deadline; see `exit_hook`."""
-        if self._ended.wait(deadline) and self.threads.join(deadline):
+        if self._ended.wait(deadline) and self._join(deadline):
             return None
         running = [lane.key for shard in self.shards for lane in shard.all_lanes() if lane.thread]
         tasks = self.tasks
@@ -236,11 +289,15 @@ class Table:
         """
         for shard in self.shards:
             remake(shard.lock)
+            shard.tally.forked()
         used = any(shard.lanes() for shard in self.shards)
+        used = used or self.clock.started
+        self.clock.forked()
         usable = self.threads.forked(usable=not (used or needed or self._ended.is_open))
         if usable or self._ended.is_open:
             return usable
         self.in_child = self.closed = True
+        self.at_close()
         for shard in self.shards:
             shard.forked()
         # For a thread that waits in `join`, and has forked in a signal handler.
@@ -260,6 +317,7 @@ class Table:
         self._end()
 
     def _end(self) -> None:
+        self.clock.close()
         self.threads.close()
         self._ended.open()
         self.ending.reach()
@@ -294,7 +352,7 @@ class Table:
                 future, task.future = task.future, None
                 if future is not None and future.cancel():
                     # No thread is left to tell the threads that wait for several.
-                    future.set_running_or_notify_cancel()
+                    future.tell_cancelled()
 
     def _unfinished(self) -> Iterator[list[Task]]:
         for shard in self.shards:
@@ -317,3 +375,7 @@ class Table:
         for shard in self.shards:
             shard.broken = True
         self.close()
+
+
+def _nothing() -> None:
+    """Nothing is to be done."""

@@ -30,46 +30,26 @@ nothing. If they raise, or a key's hash has changed, an entry may stay; its task
 """
 
 import collections
-import dataclasses
 import threading
 from collections.abc import Callable, Iterator
-from contextvars import Context, copy_context
-from typing import Any, Final, NoReturn, Protocol, final
+from contextvars import copy_context
+from typing import Any, Final, final
 
 from threadpool_mb.forking import keep
 from threadpool_mb.keyed.futures import KeyedFuture
+from threadpool_mb.keyed.standins import Barrier, Held, RunsTasks, StandIn
+from threadpool_mb.keyed.tally import Owner, Tally
+from threadpool_mb.keyed.withdrawn import Withdrawn, withdrawn
 from threadpool_mb.logs import Logger
 from threadpool_mb.threads.shared import SharedThreads
 from threadpool_mb.values import MISSING, Missing
 
-__all__ = ["Owner", "Shard", "Task", "Withdrawn"]
+__all__ = ["Shard", "Task"]
 
 _logger = Logger(__name__)
 
 _THROUGHPUT: Final = 64
 """The most tasks of a key in a turn."""
-
-
-class Owner(Protocol):
-    """What a task needs to know of the table that its shard is in."""
-
-    @property
-    def name(self) -> str:
-        """For log lines."""
-        ...
-
-    @property
-    def closed(self) -> bool:
-        """Whether no task comes any more."""
-        ...
-
-    def end_if_done(self) -> None:
-        """Let the threads end, once closed, if no task is left."""
-        ...
-
-    def fail(self, *_: object, **__: object) -> NoReturn:
-        """Raise what a task raises in the place of its function, once the table is broken."""
-        ...
 
 
 @final
@@ -98,7 +78,7 @@ class Task:
         /,
         arguments: tuple[object, ...],
         keywords: dict[str, object] | None,
-        context: Context | None,
+        context: RunsTasks | None,
     ) -> None:
         """Make a task that nobody knows of yet.
 
@@ -112,26 +92,36 @@ class Task:
         self._function: Callable[..., object] | Missing = function
         self._arguments: tuple[object, ...] = arguments
         self._keywords: dict[str, object] | None = keywords
-        self.context: Context | None = context
+        self.context: RunsTasks | None = context
         # Of the lane. Guarded by the shard's lock, but for `thread`, which the running thread
         # writes.
         self.behind: collections.deque[Task] | None = None
         self.ended: bool = False
         self.thread: int = 0
 
-    def turn(self) -> None:
-        """Run some of the lane's tasks, on a shared thread."""
+    def turn(self) -> int:
+        """Run some of the lane's tasks, on a shared thread; return one more than have run."""
         left = _THROUGHPUT
+        # Less what is left out.
+        most = _THROUGHPUT + 1
         shard = self.shard
         self.thread = threading.get_ident()
-        task: Task | None = self if self.future is not None else shard.take(self)
+        task: Task | None = None
         try:
+            task = self if self.future is not None else shard.next(self, take=True)
             while task is not None and left:
                 try:
                     # Released now: the first task doubles as the lane, and lives as long.
                     context, task.context = task.context, None
                     # The plain function: a bound method is one more object for each task.
-                    (copy_context() if context is None else context).run(Task.run, task)
+                    if (copy_context() if context is None else context).run(Task.run, task):
+                        most -= 1
+                except Held as held:
+                    self.thread = 0
+                    if held.keep(self, task):
+                        return most - left
+                    self.thread = threading.get_ident()
+                    most -= 1
                 except BaseException:
                     # A callback's, or somebody else has set the future; the lane must go on.
                     _logger.exception("%s: a task's end raised", shard.table.name)
@@ -152,8 +142,14 @@ class Task:
             shard.threads.schedule(self)
         elif shard.closed and shard.table.closed:
             shard.table.end_if_done()
+        return most - left
 
-    def withdraw(self) -> "Withdrawn | None":
+    def forget(self) -> None:
+        """Keep nothing of what was called: it is not called here."""
+        self.future = self.context = self._keywords = None
+        self._function, self._arguments = MISSING, ()
+
+    def withdraw(self) -> Withdrawn | None:
         """Return a task that has not begun and never will now; `None` if it has, or was cancelled.
 
         1. This reads what is called, then cancels the future.
@@ -165,15 +161,15 @@ class Task:
         arguments, keywords = self._arguments, self._keywords
         if future is None or function is MISSING or future.done() or not future.cancel():
             return None
-        return Withdrawn(future, function, arguments, keywords or {})
+        return withdrawn(future, function, arguments, keywords or {})
 
-    def run(self) -> None:
-        """Call the function, and keep nothing of the call."""
+    def run(self) -> bool | None:
+        """Call the function, and keep nothing of the call; return whether it is left out."""
         # The call's references are released now: the first task doubles as the lane.
         future, self.future = self.future, None
         try:
             if future is None or not future.set_running_or_notify_cancel():
-                return
+                return True
             function, arguments, keywords = self._function, self._arguments, self._keywords
         finally:
             # After that question; see `withdraw`.
@@ -185,36 +181,32 @@ class Task:
                 function = self.shard.table.fail
             result = function(*arguments, **keywords) if keywords else function(*arguments)
         except BaseException as error:  # noqa: BLE001 - it is the future's
+            self.shard.tally.count_failed()
             future.set_exception(error)
             # The error's traceback holds this frame, which must hold neither the error's future
             # nor what the task was called with, among which that may be.
             del self, future, function, arguments, keywords
         else:
             future.set_result(result)
-
-
-@final
-@dataclasses.dataclass(frozen=True, slots=True)
-class Withdrawn:
-    """A task that was taken back, with the names that `concurrent.futures` has for its parts."""
-
-    future: KeyedFuture[Any]
-    """Is cancelled."""
-    fn: Callable[..., object]
-    args: tuple[object, ...]
-    kwargs: dict[str, object]
-
-    @property
-    def task(self) -> tuple[Callable[..., object], tuple[object, ...], dict[str, object]]:
-        """The last three, as 3.14 has them."""
-        return self.fn, self.args, self.kwargs
+        return None
 
 
 @final
 class Shard:
     """The lanes of some keys."""
 
-    __slots__ = ("_entries", "broken", "closed", "in_child", "lock", "table", "threads")
+    __slots__ = (
+        "_entries",
+        "barred",
+        "barriers",
+        "broken",
+        "closed",
+        "in_child",
+        "lock",
+        "table",
+        "tally",
+        "threads",
+    )
 
     def __init__(self, table: Owner, threads: SharedThreads) -> None:
         """Make an empty one, which is open."""
@@ -225,12 +217,19 @@ class Shard:
         # lock.
         self.broken: bool = False
         self.closed: bool = False
+        # What tasks of all keys have put up, for keys that come after them; the last one last.
+        self.barriers: Final[list[Barrier]] = []
+        self.barred: bool = False
+        """Whether there is a barrier, or it is closed: a sender looks at this alone. Written under
+        the lock, as both are."""
         self.in_child: bool = False
         """Whether its tasks are those of the process that has forked this one."""
         # Guards the entries and their lanes. Nobody waits under it. Reentrant: a signal handler, or
         # a finalizer, may submit.
         self.lock: Final = threading.RLock()
         self._entries: Final[dict[object, Task]] = {}
+        self.tally: Final = Tally()
+        """What counts its tasks."""
 
     def add(self, task: Task) -> bool:
         """Add a task; under the lock. Return whether it is to be scheduled, as a new lane."""
@@ -248,16 +247,47 @@ class Shard:
         lane.behind.append(task)
         return False
 
+    def close(self) -> None:
+        """Take no more tasks; under the lock."""
+        self.closed = self.barred = True
+
+    def put_up(self, barrier: Barrier) -> None:
+        """Have the lanes that come from now on wait for `barrier`; under the lock."""
+        self.barriers.append(barrier)
+        self.barred = True
+
+    def take_down(self, barrier: Barrier) -> list[Barrier]:
+        """Forget a barrier; return those before it, the last one first; under the lock.
+
+        What it has held back came behind those, too.
+        """
+        if barrier not in self.barriers:
+            return []
+        place = self.barriers.index(barrier)
+        del self.barriers[place]
+        self.barred = self.closed or bool(self.barriers)
+        return self.barriers[:place][::-1]
+
+    def hold_back(self, lane: Task) -> bool:
+        """Have a new lane wait for the last barrier that is not over; under the lock.
+
+        Returns:
+            `False` if there is none: the lane is to be scheduled.
+        """
+        for barrier in reversed(self.barriers):  # noqa: SIM110 - no generator: see `interrupts`
+            if barrier.hold_back(lane):
+                return True
+        return False
+
+    def lane(self, key: object) -> Task | None:
+        """Return a key's lane, if it has one."""
+        with self.lock:
+            return self._entries.get(key)
+
     def is_lane(self, task: Task) -> bool:
         """Return whether the task came first."""
         with self.lock:
             return self._entries.get(task.key) is task
-
-    def take(self, lane: Task) -> Task:
-        """Return the lane's next task: at the beginning of a turn that is not its first one."""
-        with self.lock:
-            assert lane.behind  # noqa: S101 - `next` has seen it; nobody else takes
-            return lane.behind.popleft()
 
     def next(self, lane: Task, *, take: bool) -> Task | None:
         """Return the lane's next task, one being done; `None` if the lane has ended.
@@ -272,11 +302,53 @@ class Shard:
                 return None
             return lane.behind.popleft() if take else lane.behind[0]
 
+    def has(self, task: Task) -> bool:
+        """Return whether a task is here, and has not begun."""
+        with self.lock:
+            return any(each is task for each in self.unfinished())
+
+    def put_back(self, lane: Task, task: Task) -> None:
+        """Have a task that was taken come first of the lane's again."""
+        with self.lock:
+            if lane.behind is None:
+                lane.behind = collections.deque()
+            lane.behind.appendleft(task)
+
+    def cancel_waiting(self, key: object, *, but: KeyedFuture[Any] | None = None) -> int:
+        """Cancel the tasks of a key that do not run yet; return how many that were.
+
+        Not those of all keys: they are everybody's.
+        """
+        with self.lock:
+            lane = self._entries.get(key)
+            tasks = [] if lane is None else [lane, *(lane.behind or ())]
+        # Not under the lock: their callbacks are user code. The last one first, so that none begins
+        # as the one before it is cancelled.
+        futures = [task.future for task in reversed(tasks)]
+        return sum(
+            future.cancel()
+            for future in futures
+            if not (future is None or future is but or future.of_all or future.done())
+        )
+
     def runs_here(self, key: object, /) -> bool:
         """Return whether this thread runs a task of the key just now."""
         with self.lock:
             lane = self._entries.get(key)
         return lane is not None and lane.thread == threading.get_ident()
+
+    def stands_behind_this(self, key: object, /) -> bool:
+        """Return whether a task of several keys, or of all, makes a key wait for this thread."""
+        if not self.table.gated:
+            return False
+        with self.lock:
+            lane = self._entries.get(key)
+            tasks = () if lane is None else (lane, *(lane.behind or ()))
+            barriers = tuple(self.barriers)
+        gates = [task.context for task in tasks if task.future is not None]
+        return any(each.runs_here(key) for each in barriers) or any(
+            gate.runs_here(key) for gate in gates if isinstance(gate, StandIn)
+        )
 
     def __len__(self) -> int:
         """Return the number of lanes; other threads may change it at once."""
@@ -288,7 +360,7 @@ class Shard:
 
     def forked(self) -> None:
         """Take no more tasks, and leave those that wait to the parent; in a child of `os.fork`."""
-        self.in_child = self.closed = True
+        self.in_child = self.closed = self.barred = True
         for lane in self._entries.values():
             # A task whose thread has forked may run here: the next one of its key does not.
             keep(lane.behind)
@@ -300,6 +372,9 @@ class Shard:
 
     def all_lanes(self) -> list["Task"]:
         """Return all lanes."""
+        # To go through a dict takes time for what it once had: a look at none must not.
+        if not self._entries:
+            return []
         with self.lock:
             return self.lanes()
 

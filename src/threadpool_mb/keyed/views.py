@@ -7,6 +7,7 @@ from contextvars import copy_context
 from typing import Any, Final, NoReturn, final, override
 
 from threadpool_mb.arguments import NEVER, describe
+from threadpool_mb.keyed.flow import Flow
 from threadpool_mb.keyed.futures import KeyedFuture
 from threadpool_mb.keyed.standard import StandardExecutor
 from threadpool_mb.keyed.table import Table
@@ -30,6 +31,7 @@ class KeyView(StandardExecutor):
         initializer: Callable[..., Any] | None,
         initargs: tuple[Any, ...],
         *,
+        flow: Flow | None,
         own_context: bool,
     ) -> None:
         """Submit to `executor`'s table; `own_context`: not in copies of submitters' contexts."""
@@ -37,6 +39,7 @@ class KeyView(StandardExecutor):
         self._executor: Final = executor
         self._key: Final = key
         self._own_context: Final = own_context
+        self._flow: Final = flow
         self._shut = False
         # Those that came in here and are not done; each future takes itself out. That is atomic, as
         # are adding one and copying them (`tests/test_assumptions.py`).
@@ -49,9 +52,11 @@ class KeyView(StandardExecutor):
         self, fn: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs
     ) -> concurrent.futures.Future[R]:
         """Run `fn(*args, **kwargs)` as `KeyedExecutor.submit_keyed` does."""
-        table, key, unfinished = self._table, self._key, self._unfinished
-        shard = table.shard(key)
-        future: KeyedFuture[R] = KeyedFuture(shard, key)
+        key, flow, unfinished = self._key, self._flow, self._unfinished
+        shard = self._table.shard(key)
+        future: KeyedFuture[R] = (
+            KeyedFuture(shard, key) if flow is None else flow.future(shard, key)
+        )
         try:
             # Of the set alone: futures outlive views.
             future.add_done_callback(unfinished.discard)
@@ -61,8 +66,13 @@ class KeyView(StandardExecutor):
             # If (1) does not see it, its adding came before the copy of (2), which has the future.
             if self._shut:
                 self._refuse()
+            function = fn if flow is None else flow.observed(key, fn)
             context = None if self._own_context else copy_context()
-            table.submit(Task(shard, key, future, fn, args, kwargs or None, context))
+            task = Task(shard, key, future, function, args, kwargs or None, context)
+            if flow is None:
+                self._table.submit(task)
+            else:
+                flow.submit(task)
         except BaseException:
             # Nobody gets it; and it takes itself out of the set.
             future.cancel()

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Final, final, override
 
 from threadpool_mb.arguments import AT_ONCE, Deadline
-from threadpool_mb.line.slots import Slots, worth_waiting_for
+from threadpool_mb.line.slots import Slots
 from threadpool_mb.protocols import Input
 
 __all__ = ["OwnInput", "adapted"]
@@ -42,7 +42,7 @@ class OwnInput[M]:
             What `deliver` does; or the slots for which it would wait, unless it is the last time.
         """
         taken = self.deliver_within(message, AT_ONCE)
-        return taken or worth_waiting_for(self.room, last=last) or False
+        return taken or _worth_waiting_for(self.room, last=last) or False
 
 
 @final
@@ -76,3 +76,11 @@ class _Adapted[M](OwnInput[M]):
 def adapted[M](given: Input[M]) -> OwnInput[M]:
     """Return one of the library's inputs as it is, and a user's own as one that has these, too."""
     return given if isinstance(given, OwnInput) else _Adapted(given)
+
+
+def _worth_waiting_for(slots: Slots | None, *, last: bool) -> Slots | None:
+    """Return the slots of a mailbox that was full, if a sender is to wait for one of them.
+
+    `None` if the sender tries for the `last` time, or if `deliver` would not wait either.
+    """
+    return None if last or slots is None or slots.timeout == 0 else slots

@@ -12,7 +12,7 @@ from typing import Final, Protocol, final
 from threadpool_mb.errors import DispatchDeadlock
 from threadpool_mb.threads.here import Holder, Serving, Waiter, here
 
-__all__ = ["Asker", "Gate", "Room", "asker_of_thread"]
+__all__ = ["Asker", "Gate", "Room", "always", "asker_in_debt", "asker_of_thread"]
 
 Gate: Final = queue.SimpleQueue[None]
 """What a thread in the line waits for."""
@@ -35,6 +35,12 @@ class Asker:
         """Whether the sender could use a slot just now."""
 
 
+def asker_in_debt(given: "dict[Asker, bool]") -> Asker:
+    """Return what stands in the line to give up the slot that it is given; see `Slots.overdraw`."""
+    asker = Asker(lambda: given.pop(asker, True), always)
+    return asker
+
+
 def asker_of_thread() -> "tuple[Asker, queue.SimpleQueue[None]]":
     """Return what stands in the line for this thread, and what this thread is to wait for.
 
@@ -44,7 +50,7 @@ def asker_of_thread() -> "tuple[Asker, queue.SimpleQueue[None]]":
     gate = Gate()
     serving = here.serving
     wait = 0 if serving is None else serving.wait
-    return Asker(functools.partial(_open, gate, serving, wait), _always), gate
+    return Asker(functools.partial(_open, gate, serving, wait), always), gate
 
 
 def _open(gate: "queue.SimpleQueue[None]", serving: Serving | None, wait: int) -> bool:
@@ -55,7 +61,8 @@ def _open(gate: "queue.SimpleQueue[None]", serving: Serving | None, wait: int) -
     return True
 
 
-def _always() -> bool:
+def always() -> bool:
+    """Return `True`: the sender could use a slot at any time."""
     return True
 
 

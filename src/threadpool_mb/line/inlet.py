@@ -66,6 +66,7 @@ from threadpool_mb.arguments import NEVER, Deadline
 from threadpool_mb.errors import MailboxClosed
 from threadpool_mb.forking import MADE_BEFORE_FORK, remade_in_children
 from threadpool_mb.line.adapting import OwnInput
+from threadpool_mb.line.flushing import open_next
 from threadpool_mb.line.slots import Slots, refuse
 
 __all__ = [
@@ -174,6 +175,20 @@ class Inlet[M](OwnInput[M]):
     def deliver_within(self, message: M, deadline: Deadline) -> bool:
         return self.deliver(message, deadline)
 
+    def force(self, message: M) -> bool | None:
+        """Put one message in without waiting for room, if need be; `False` if it is closed.
+
+        For a message that has been taken before; see `Slots.overdraw`. Blocks: never.
+        """
+        if self.closed:
+            return False
+        if self.slots is not None:
+            self.slots.overdraw()
+        self.put(message)
+        if self.unattended:
+            self.attend()
+        return True
+
     def get_nowait(self) -> M:
         """Take what comes next out of the queue; `queue.Empty` if there is nothing."""
         raise NotImplementedError
@@ -197,19 +212,26 @@ class Inlet[M](OwnInput[M]):
         if self.unattended == IDLE:
             self.attend()
 
+    def put_marker(self) -> None:
+        """Put a marker that is not for the end; the caller attends; see `flushing`."""
+        self.put(cast("M", Marker))
+
     def finish(self) -> None:
         """Say that the receiver takes no more, unless it finds something in one last look."""
         with ending:
             self.unattended = DONE
 
-    def sweep(self) -> None:
+    def sweep(self, bury: Callable[[M], object] | None = None) -> None:
         """Make dead letters of all that is in the queue; only once its receiver is done.
+
+        `bury` is called with each message, if it is given.
 
         The marker of the end stays, for a receiver that is still to come. What is no `Exception`
         (an interrupt) passes, once all messages are dead letters.
         """
         end_found = False
         interrupt: BaseException | None = None
+        bury = bury or self._bury
         while True:
             try:
                 message = self.get_nowait()
@@ -221,18 +243,24 @@ class Inlet[M](OwnInput[M]):
                     if message is Marker:
                         continue
                     end_found = before
-                self._bury(message)
+                bury(message)
             except queue.Empty:
                 break
             except BaseException as error:  # noqa: BLE001 - raised below
                 interrupt = error
         if end_found:
-            self.put(cast("M", Marker))
+            try:
+                self.put(cast("M", Marker))
+            except BaseException:
+                # An interrupt, where there is a store; a second marker does no harm.
+                self.put(cast("M", Marker))
+                raise
         if interrupt is not None:
             raise interrupt
 
     def behind_marker(self) -> M:
-        """Return what a marker that was taken stands for; the marker, if it is for the end."""
+        """Return what a marker stands for that was swept; the marker, if it is no message."""
+        open_next(self)
         return cast("M", Marker)
 
     def _bury(self, message: M, /) -> None:

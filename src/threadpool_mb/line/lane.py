@@ -40,6 +40,7 @@ import queue
 import threading
 from typing import Any, Final, Protocol, override
 
+from threadpool_mb.line.flushing import open_next, waiting_at
 from threadpool_mb.line.inlet import DONE, IDLE, PUT, TAKEN, Inlet, ending
 from threadpool_mb.line.slots import Slots
 from threadpool_mb.protocols import MailboxStats
@@ -76,6 +77,7 @@ class Lane[M](queue.SimpleQueue[M], Inlet[M]):
         "cancelled",
         "closed",
         "common",
+        "dormant",
         "marked",
         "slots",
         "unattended",
@@ -87,6 +89,8 @@ class Lane[M](queue.SimpleQueue[M], Inlet[M]):
     # Said again for `pyright --verifytypes`: what a subclass sets, it is to give a type.
     cancelled: bool
     closed: bool
+    dormant: bool
+    """Whether it is idle, and counts as that without a look; see `pool.census`."""
     marked: int
     slots: Slots | None
     unattended: int
@@ -97,7 +101,7 @@ class Lane[M](queue.SimpleQueue[M], Inlet[M]):
             queue.SimpleQueue.__init__(self)  # pyright: ignore[reportUnknownMemberType]
         # `_open`, written out: a lane is born with each worker.
         self.slots = slots
-        self.closed = self.cancelled = False
+        self.closed = self.cancelled = self.dormant = False
         self.marked = self.unattended = 0
         self.common = common
         # Made by the thread that lets go of the lane first: until then only that thread has it.
@@ -112,6 +116,8 @@ class Lane[M](queue.SimpleQueue[M], Inlet[M]):
         threads = self.common.threads
         put = threads.put
         busy: Any = self._busy  # an idle lane has one
+        if busy is None:
+            return  # it has a new life, which begins with a look into the queue
         # `interrupts.trying`, written out: calling it would take a tenth of the time that it takes
         # to wake a lane (70 of 660 ns on 3.14t). An interrupt comes before the lock is tried, or
         # after `put`: the lane is scheduled.
@@ -120,11 +126,17 @@ class Lane[M](queue.SimpleQueue[M], Inlet[M]):
                 try:
                     self.unattended = 0
                     put(self)
+                    if self.dormant:
+                        self._wake_up()
                     if threads.growing:
                         threads.grow_if_needed()
                 except BaseException:  # an interrupt, after `put`
                     threads.grow_if_needed()
                     raise
+
+    def _wake_up(self) -> None:
+        """Count as what is not dormant."""
+        raise NotImplementedError
 
     def expedite(self) -> None:
         """Have the lane's turn come before those of others, if it waits for one. Blocks: never."""
@@ -160,34 +172,25 @@ class Lane[M](queue.SimpleQueue[M], Inlet[M]):
         self.finish()
         self.sweep()
 
-    def end_if_empty(self) -> bool:
-        """Take no more messages, if none is left; see `WorkerMailbox.end_if_empty`.
-
-        For the thread that holds the lock. It is `shut`, without the marker, and `finish`: no
-        receiver is to find the marker, and nobody else writes `DONE`. A message that was put before
-        is found by the look here; the sender of one that is put after that look finds `DONE`, which
-        was written before it.
-        """
-        if self.slots is not None:
-            return False  # senders may wait for them
-        self.closed = True
-        self.unattended = DONE
-        # Of the two, the marker is put first.
-        return self.qsize() == (self.marked == PUT)
-
     def stats(self) -> MailboxStats:
         """Return a snapshot of the lane."""
+        # Before the queue's size: what is put meanwhile makes it greater, and hides no message.
+        markers = (self.marked == PUT) + waiting_at(self)
         return MailboxStats(
-            messages=max(0, self.qsize() - (self.marked == PUT)),
+            messages=max(0, self.qsize() - markers),
             senders_waiting=0 if self.slots is None else self.slots.waiting,
             closed=self.closed,
             cancelled=self.cancelled,
         )
 
-    def turn(self) -> None:
-        """Handle some messages; on a shared thread, for a lane that is busy."""
-        if self._work():
+    def turn(self) -> int | None:
+        """Handle some messages; on a shared thread, for a lane that is busy. See `Turn`."""
+        goes_on = self._work()
+        if goes_on is None:
+            self._suspend()
+        elif goes_on > 0:
             self._let_go()
+        return goes_on
 
     def _let_go(self) -> None:
         """Let the lane wait for its next turn, or for the next message."""
@@ -206,10 +209,22 @@ class Lane[M](queue.SimpleQueue[M], Inlet[M]):
         if self.qsize():
             self.attend()
 
-    def _work(self) -> bool:
-        """Handle at most as many messages as a turn may; `False` if the lane has ended."""
+    def _work(self) -> int | None:
+        """Handle at most as many messages as a turn may.
+
+        Returns:
+            One more than the messages it has handled; the same below 0, or 0, if the lane has
+            ended; `None` if it stays busy, and waits for something else.
+        """
+        raise NotImplementedError
+
+    def _suspend(self) -> None:
+        """Have the lane scheduled again by what it waits for; on this thread nothing follows."""
         raise NotImplementedError
 
     def _marker_was_taken(self) -> None:
         with ending:
-            self.marked = TAKEN
+            if self.marked == PUT:
+                self.marked = TAKEN
+                return
+        open_next(self)

@@ -4,10 +4,10 @@ A sender takes a slot before it puts a message; the receiver frees it after it t
 Slots are issued when they are first needed, so that a limit of a million costs nothing until a
 million messages wait.
 
-**Guarantees.** Never more slots are taken than the limit. A freed slot goes to a sender that
-waits, if there is one. Threads and tasks are served in the order in which they began to wait; only
-a sender that comes at the moment at which a slot is freed may be earlier. Once shut, every sender
-that waits wakes.
+**Guarantees.** Never more slots are taken than the limit, but for `overdraw`. A freed slot goes to
+a sender that waits, if there is one. Threads and tasks are served in the order in which they began
+to wait; only a sender that comes at the moment at which a slot is freed may be earlier. Once shut,
+every sender that waits wakes.
 
 **Assumes.** Of `SimpleQueue`, what `line.inlet` assumes; and that what is put is handed to the
 thread that waits in `get`, so that no `get_nowait` comes between (`tests/test_assumptions.py`). An
@@ -67,12 +67,13 @@ from typing import Final, Never, final
 from threadpool_mb.arguments import NEVER, Deadline, shortest
 from threadpool_mb.errors import MailboxClosed
 from threadpool_mb.forking import remake
-from threadpool_mb.line.askers import Asker, Room, asker_of_thread
+from threadpool_mb.interrupts import is_owned
+from threadpool_mb.line.askers import Asker, Room, asker_in_debt, asker_of_thread
 from threadpool_mb.threads.circles import expedite, waiting_for
-from threadpool_mb.threads.here import Holder, here
+from threadpool_mb.threads.here import Holder, Source, here
 from threadpool_mb.threads.waiting import parked
 
-__all__ = ["Slots", "refuse", "worth_waiting_for"]
+__all__ = ["Slots", "refuse"]
 
 _PAUSE: Final = 0.1
 """Seconds until a thread in the line looks whether a slot is to be taken back."""
@@ -87,6 +88,11 @@ def refuse(_message: object, /) -> Never:
         MailboxClosed: always.
     """
     raise MailboxClosed("the mailbox is closed")
+
+
+def _source(items: "queue.SimpleQueue[None]", deadline: Deadline) -> Source[None]:
+    serving = here.serving
+    return items if serving is None else serving.source(items, deadline)
 
 
 @final
@@ -160,6 +166,20 @@ class Slots:
         self.free(None)
         if self.askers:
             self.tell()
+
+    def overdraw(self) -> None:
+        """Take a slot for a message that cannot wait for one; in debt, if need be.
+
+        The next slot that is freed pays the debt, in the line. Blocks: never.
+        """
+        try:
+            self.take()
+        except queue.Empty:
+            with self._lock:
+                if self._unissued:
+                    self._unissued -= 1
+                    return
+            self.ask(asker_in_debt(self._given))
 
     def ask(self, asker: Asker) -> None:
         """Get in line. `asker` is told when it is given a slot, and whenever it is to try again.
@@ -297,7 +317,7 @@ class Slots:
         place: tuple[Asker, queue.SimpleQueue[None]] | None = None
         # Whether this runs in a finalizer, or a signal handler, while this thread holds the lock:
         # then it waits where it can be served without the lock.
-        inside = _is_owned(self._lock)
+        inside = is_owned(self._lock)
         # Where hardly any thread is left: a thread that is given its slot in the line counts as
         # going on at once.
         in_line = here.serving is not None and here.serving.starved
@@ -341,7 +361,7 @@ class Slots:
         if self.closed:
             return False
         with contextlib.suppress(queue.Empty):
-            self._free.get(timeout=end.remaining())
+            _source(self._free, end).get(timeout=end.remaining())
             return True
         return False
 
@@ -353,12 +373,13 @@ class Slots:
         go_on: Callable[[], None],
     ) -> bool:
         """Wait in the line."""
+        source = _source(gate, end)
         while not self.closed:
             left = end.remaining()
             # Each time: it takes back the slots that are to be taken back.
             self.tell()
             with contextlib.suppress(queue.Empty):
-                gate.get(timeout=shortest(left, _PAUSE))
+                source.get(timeout=shortest(left, _PAUSE))
             with self._lock:
                 if self._given.pop(asker, False):
                     return True
@@ -373,16 +394,3 @@ class Slots:
         If the mailbox was shut, the slot that `shut` freed is in another sender's hand just now.
         """
         return refuse(None) if self.closed else False
-
-
-def _is_owned(lock: threading.RLock) -> bool:
-    """Return whether this thread holds the lock; `threading.Condition` asks in the same way."""
-    return bool(lock._is_owned())  # type: ignore[attr-defined]  # noqa: SLF001 - see above
-
-
-def worth_waiting_for(slots: Slots | None, *, last: bool) -> Slots | None:
-    """Return the slots of a mailbox that was full, if a sender is to wait for one of them.
-
-    `None` if the sender tries for the `last` time, or if `deliver` would not wait either.
-    """
-    return None if last or slots is None or slots.timeout == 0 else slots

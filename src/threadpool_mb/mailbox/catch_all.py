@@ -10,16 +10,16 @@ from threadpool_mb.line.adapting import OwnInput, adapted
 from threadpool_mb.line.slots import Slots
 from threadpool_mb.logs import Logger
 from threadpool_mb.mailbox.using import check_mailbox_config
+from threadpool_mb.mailbox.wrapping import WrappedMailbox
 from threadpool_mb.protocols import (
     Input,
     Mailbox,
     MailboxConfig,
-    MailboxStats,
     MessageFuture,
 )
 from threadpool_mb.values import MISSING, Missing
 
-__all__ = ["CatchAll", "CatchAllMailbox"]
+__all__ = ["CatchAll", "CatchAllMailbox", "log_refusal"]
 
 _logger = Logger(__name__)
 
@@ -69,7 +69,7 @@ class _CatchAllInput[T](OwnInput[T]):
         except MailboxClosed:
             raise
         except Exception:  # noqa: BLE001 - logged
-            return _log_refusal()
+            return log_refusal()
 
     @override
     def deliver_within(self, message: T, deadline: Deadline) -> bool:
@@ -78,7 +78,7 @@ class _CatchAllInput[T](OwnInput[T]):
         except MailboxClosed:
             raise
         except Exception:  # noqa: BLE001 - logged
-            return _log_refusal()
+            return log_refusal()
 
     @property
     @override
@@ -114,18 +114,17 @@ class _CatchAllFuture[T]:
 
 
 @final
-class CatchAllMailbox[T]:
+class CatchAllMailbox[T](WrappedMailbox[T]):
     """The mailbox of a `CatchAll`."""
 
-    __slots__ = ("wrapped",)
+    __slots__ = ()
 
-    def __init__(self, wrapped: Mailbox[T]) -> None:
-        self.wrapped: Final = wrapped
-
+    @override
     def new_input(self) -> Input[T]:
         """Return a sending end that raises only `MailboxClosed`; see `Mailbox.new_input`."""
         return _CatchAllInput(self.wrapped.new_input())
 
+    @override
     def receive(self, *, timeout: float | None = None) -> T:
         """Take the oldest message, `MailboxEmpty` if the wrapped mailbox raises; see `Mailbox`."""
         check_timeout(timeout)
@@ -134,6 +133,7 @@ class CatchAllMailbox[T]:
             raise MailboxEmpty(_NOTHING_CAME)
         return message
 
+    @override
     def receive_many(self, max_messages: int, *, timeout: float | None = None) -> list[T]:
         """Take what is there, `MailboxEmpty` if the wrapped mailbox raises; see `Mailbox`."""
         check_limit(max_messages, "max_messages")
@@ -145,10 +145,12 @@ class CatchAllMailbox[T]:
             raise MailboxEmpty(_NOTHING_CAME)
         return messages
 
+    @override
     def try_receive(self) -> MessageFuture[T]:
         """Claim the next message; a future for ever unfilled if the wrapped mailbox raises."""
         return _CatchAllFuture(_caught(self.wrapped.try_receive, None))
 
+    @override
     def __iter__(self) -> Iterator[T]:
         """Receive message after message; see `Mailbox.__iter__`."""
         try:
@@ -157,38 +159,9 @@ class CatchAllMailbox[T]:
         except MailboxClosed:
             return
 
-    def __len__(self) -> int:
-        """Return the number of messages that wait; see `Mailbox.__len__`."""
-        return len(self.wrapped)
 
-    def close(self) -> None:
-        """Close the wrapped mailbox; see `Mailbox.close`."""
-        self.wrapped.close()
-
-    def cancel(self) -> None:
-        """Cancel the wrapped mailbox; see `Mailbox.cancel`."""
-        self.wrapped.cancel()
-
-    def abandon(self) -> None:
-        """Abandon the wrapped mailbox; see `Mailbox.abandon`."""
-        self.wrapped.abandon()
-
-    @property
-    def closed(self) -> bool:
-        """Whether the mailbox takes no more messages."""
-        return self.wrapped.closed
-
-    @property
-    def cancelled(self) -> bool:
-        """Whether the receiver was asked to stop."""
-        return self.wrapped.cancelled
-
-    def stats(self) -> MailboxStats:
-        """Return a snapshot of the wrapped mailbox."""
-        return self.wrapped.stats()
-
-
-def _log_refusal() -> Literal[False]:
+def log_refusal() -> Literal[False]:
+    """Log what `deliver` has raised; in the handler of that."""
     _logger.exception("CatchAll: deliver raised; the message counts as refused")  # noqa: LOG004
     return False
 

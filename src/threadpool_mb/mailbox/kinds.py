@@ -1,9 +1,11 @@
-"""The kinds of mailbox: `Unlimited`, and with a limit `Blocking`, `NonBlocking`, `Waiting`.
+"""The kinds of mailbox: `Unlimited`; with a limit `Blocking`, `NonBlocking`, `Waiting`, `Sliding`.
 
-The fifth, `CatchAll`, wraps one of another kind (`mailbox.catch_all`).
+`Prioritized` sorts the messages of another of these kinds. `CatchAll` wraps any kind
+(`mailbox.catch_all`).
 
 An `Unlimited` mailbox is a `queue.SimpleQueue`, and as little as possible around it. A limit is a
-second `SimpleQueue`, of free slots (`line.slots`).
+second `SimpleQueue`, of free slots (`line.slots`). The messages of a `Sliding` or `Prioritized` one
+are in a store beside the queue (`line.stores`).
 
 **Guarantees.** Never more than `limit` messages wait; a message that a dropped future gives back
 may be added to these.
@@ -12,16 +14,31 @@ may be added to these.
 import dataclasses
 import functools
 from collections.abc import Callable
-from typing import final
+from typing import Any, Final, cast, final
 
-from threadpool_mb.arguments import check_duration, check_limit
+from threadpool_mb.arguments import check_callable, check_duration, check_limit, describe
+from threadpool_mb.line.sliding import SlidingStore
 from threadpool_mb.line.slots import Slots
-from threadpool_mb.mailbox.catch_all import CatchAll, CatchAllMailbox
+from threadpool_mb.line.sorting import PriorityStore
+from threadpool_mb.line.stores import Store
+from threadpool_mb.mailbox.catch_all import CatchAll
 from threadpool_mb.mailbox.receiving import QueueMailbox
 from threadpool_mb.mailbox.sending import MailboxInlet
+from threadpool_mb.mailbox.wrapping import WrappedMailbox
 from threadpool_mb.protocols import Mailbox, MailboxConfig
 
-__all__ = ["Blocking", "NonBlocking", "Unlimited", "Waiting", "own_mailbox", "slots_maker"]
+__all__ = [
+    "Blocking",
+    "NonBlocking",
+    "Prioritized",
+    "Sliding",
+    "Unlimited",
+    "Waiting",
+    "is_own_kind",
+    "own_mailbox",
+    "slots_maker",
+    "store_maker",
+]
 
 
 @final
@@ -124,6 +141,88 @@ class Waiting:
         return _create(self.limit, self.deliver_timeout, self.receive_timeout, on_dead_letter)
 
 
+@final
+@dataclasses.dataclass(frozen=True, slots=True, order=True)
+class Sliding:
+    """Mailboxes of the latest `limit` messages: `deliver` never waits and never refuses.
+
+    A message that is delivered to a full one takes the place of the oldest message, which becomes a
+    dead letter with the reason "displaced", on the sender's thread. `Sliding(1)` keeps the latest
+    message.
+    """
+
+    limit: int
+    """The most messages that may wait; at least 1, exact."""
+
+    def __post_init__(self) -> None:
+        """Check the limit."""
+        check_limit(self.limit)
+
+    def create[T](self, *, on_dead_letter: Callable[[T], object] | None = None) -> Mailbox[T]:
+        """Create a mailbox; see `MailboxConfig.create`.
+
+        `on_dead_letter` is called with messages that were displaced, too, on the thread of the
+        sender.
+        """
+        return QueueMailbox(MailboxInlet(on_dead_letter, None, SlidingStore(self.limit)))
+
+
+@final
+@dataclasses.dataclass(frozen=True, slots=True)
+class Prioritized:
+    """Mailboxes that give out the message with the lowest priority first, as `PriorityQueue` does.
+
+    Of messages with equal priorities, the one that came first. Limit and waiting are those of
+    `config`; what a dropped future gives back comes after all that waits then.
+    """
+
+    config: Unlimited | Blocking | NonBlocking | Waiting
+    """The config that says what a sender does where the mailbox is full. Not `Sliding`: its oldest
+    message, which it drops, may be the most urgent one."""
+    priority: Callable[[Any], float]
+    """Returns a message's priority, an `int` or a `float` that is not NaN. What it raises, the
+    sender gets, and so a `TypeError` or a `ValueError` for what is no such number: nothing was
+    taken then.
+
+    It is called on the sender's thread before the sender waits for room, with no lock held, once or
+    more for each message; of a call, it gets the `Call`.
+    """
+
+    def __post_init__(self) -> None:
+        """Check config and priority."""
+        config = cast("object", self.config)
+        if not isinstance(config, Unlimited | Blocking | NonBlocking | Waiting):
+            hint = " (put the CatchAll around it)" if isinstance(config, CatchAll) else ""
+            raise TypeError(
+                "config must be Unlimited(), or a Blocking, NonBlocking or Waiting,"
+                f" not {describe(config)}{hint}"
+            )
+        check_callable(self.priority, "priority", "message")
+
+    @property
+    def limit(self) -> int | None:
+        """The most messages that may wait; `None` for no limit."""
+        return self.config.limit
+
+    def create[T](self, *, on_dead_letter: Callable[[T], object] | None = None) -> Mailbox[T]:
+        """Create a mailbox; see `MailboxConfig.create`."""
+        config = self.config
+        slots = None
+        if not isinstance(config, Unlimited):
+            slots = Slots(config.limit, _deliver_timeout(config))
+        timeout = config.receive_timeout if isinstance(config, Waiting) else None
+        return QueueMailbox(
+            MailboxInlet(on_dead_letter, slots, PriorityStore(self.priority)), timeout
+        )
+
+
+def _deliver_timeout(config: Blocking | NonBlocking | Waiting) -> float | None:
+    """Return how long a sender waits for room."""
+    if isinstance(config, Waiting):
+        return config.deliver_timeout
+    return 0 if isinstance(config, NonBlocking) else None
+
+
 def _create[T](
     limit: int,
     deliver_timeout: float | None,
@@ -133,6 +232,16 @@ def _create[T](
     return QueueMailbox(
         MailboxInlet(on_dead_letter, Slots(limit, deliver_timeout)), receive_timeout
     )
+
+
+_OWN_KINDS: Final = (Unlimited, Blocking, NonBlocking, Waiting, Sliding, Prioritized)
+
+
+def _without_catch_all(config: MailboxConfig) -> MailboxConfig:
+    """Return the config inside of `CatchAll`s."""
+    while isinstance(config, CatchAll):
+        config = config.config
+    return config
 
 
 def slots_maker(config: MailboxConfig) -> Callable[[], Slots | None] | None:
@@ -145,10 +254,11 @@ def slots_maker(config: MailboxConfig) -> Callable[[], Slots | None] | None:
     Raises:
         ValueError: if the config has a `receive_timeout`: a lane's receiver does not wait.
     """
-    while isinstance(config, CatchAll):
+    config = _without_catch_all(config)
+    if isinstance(config, Prioritized):
         config = config.config
     match config:
-        case Unlimited():
+        case Unlimited() | Sliding():
             return lambda: None
         case Blocking(limit):
             return functools.partial(Slots, limit, None)
@@ -167,8 +277,25 @@ def slots_maker(config: MailboxConfig) -> Callable[[], Slots | None] | None:
             return None
 
 
+def store_maker(config: MailboxConfig) -> Callable[[], Store] | None:
+    """Return what makes the store of one lane; `None` where its messages are in its queue."""
+    match _without_catch_all(config):
+        case Sliding(limit):
+            return functools.partial(SlidingStore, limit)
+        case Prioritized(_, priority):
+            caught = isinstance(config, CatchAll)
+            return functools.partial(PriorityStore, priority, caught=caught)
+        case _:
+            return None
+
+
+def is_own_kind(config: MailboxConfig) -> bool:
+    """Return whether a config makes mailboxes of this library, `CatchAll`s around them or not."""
+    return isinstance(_without_catch_all(config), _OWN_KINDS)
+
+
 def own_mailbox[T](mailbox: Mailbox[T]) -> QueueMailbox[T] | None:
-    """Return the mailbox, without the `CatchAll`s around it; `None` for a user's own kind."""
-    while isinstance(mailbox, CatchAllMailbox):
+    """Return the mailbox, without what is around it; `None` for a user's own kind."""
+    while isinstance(mailbox, WrappedMailbox):
         mailbox = mailbox.wrapped
     return mailbox if isinstance(mailbox, QueueMailbox) else None

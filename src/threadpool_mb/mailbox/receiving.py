@@ -8,17 +8,17 @@ Of `SimpleQueue`, what `line.inlet` assumes of it.
 """
 
 import contextlib
-import functools
 import itertools
-import operator
 import queue
 from collections.abc import Callable, Iterable, Iterator
 from typing import Final, cast, final
 
 from threadpool_mb.arguments import Deadline, check_limit
 from threadpool_mb.errors import Cancelled, MailboxClosed, MailboxEmpty
+from threadpool_mb.line.flushing import holds_only_markers, open_next, waiting_at
 from threadpool_mb.line.inlet import Marker
 from threadpool_mb.mailbox.claims import Claims
+from threadpool_mb.mailbox.iterating import EMPTY, is_message, noting
 from threadpool_mb.mailbox.sending import MailboxInlet, Sending
 from threadpool_mb.protocols import MailboxStats, MessageFuture
 from threadpool_mb.threads.waiting import parked, receive_patiently
@@ -26,26 +26,13 @@ from threadpool_mb.values import Uncopied
 
 __all__ = ["QueueMailbox"]
 
-_is_message: Final = functools.partial(operator.is_not, Marker)
-"""`_is_message(message)` without a frame of Python."""
-
-
-_EMPTY: Final = [].__sizeof__()
-"""The `__sizeof__` of a list that was cleared. `__len__` would be clearer, but takes 6 ns a message
-longer: it is a slot of the type, and only a wrapper can call it."""
-
-
-def _noting(stopped: list[None]) -> Iterator[bool]:
-    """Yield nothing, and note in `stopped` that this was asked."""
-    stopped.append(None)
-    yield from ()
-
 
 @final
 class QueueMailbox[T](Sending[T], Uncopied):
     """Where messages come out, of all kinds of mailbox."""
 
     __slots__ = (
+        "_ahead",
         "_askers",
         "_cancelled",
         "_claims",
@@ -55,6 +42,7 @@ class QueueMailbox[T](Sending[T], Uncopied):
         "_plain",
         "_running",
         "_timeout",
+        "next_tick",
         "receiver_waits",
     )
 
@@ -76,8 +64,11 @@ class QueueMailbox[T](Sending[T], Uncopied):
         # The marker of the end was taken: the queue is only to be emptied.
         self._ending = False
         self._cancelled = False
-        self.receiver_waits: bool = False
-        """Whether a thread, or a task, waits for the next message; for `WorkerStats.state`."""
+        self._ahead = False  # whether it takes a message before it has handled the one before
+        self.receiver_waits: int = False
+        """Whether a thread, or a task, waits for the next message; for `WorkerStats.state`. Where
+        there is a `next_tick`: the tick at which a thread has begun to wait."""
+        self.next_tick: Callable[[], int] | None = None
 
     @property
     def cancelled(self) -> bool:
@@ -86,8 +77,9 @@ class QueueMailbox[T](Sending[T], Uncopied):
 
     def __len__(self) -> int:
         """Return the number of messages that wait; other threads may change it at once."""
-        marker = self.inlet.marked and not self._ending
-        return max(0, self.inlet.queue.qsize() - marker)
+        inlet = self.inlet
+        markers = (inlet.marked != 0 and not self._ending) + waiting_at(inlet)
+        return max(0, inlet.queue.qsize() - markers)
 
     def stats(self) -> MailboxStats:
         """Return a snapshot of the mailbox."""
@@ -127,6 +119,17 @@ class QueueMailbox[T](Sending[T], Uncopied):
         self._cancelled = True
         self._refuse_in_child()
 
+    def finish(self) -> None:
+        """Have senders that come too late sweep the mailbox."""
+        self._finish()
+
+    @property
+    def holds_nothing(self) -> bool:
+        """Whether no message is left, but for those that are put just now."""
+        inlet = self.inlet
+        end = inlet.marked != 0 and not self._ending
+        return holds_only_markers(inlet, inlet.queue.qsize, end)
+
     def abandon(self) -> None:
         """Say that no thread will receive any more: what is in the mailbox becomes dead letters.
 
@@ -165,6 +168,15 @@ class QueueMailbox[T](Sending[T], Uncopied):
         """Take at least one and at most `max_messages` messages; see `Mailbox.receive_many`."""
         check_limit(max_messages, "max_messages")
         messages = [self.receive(timeout=timeout)]
+        self._ahead = True
+        try:
+            self._take_more(messages, max_messages)
+        finally:
+            self._ahead = False
+        return messages
+
+    def _take_more(self, messages: list[T], max_messages: int) -> None:
+        """Take up to so many messages, behind one that is not handled yet."""
         if self._plain:
             get, free = self.inlet.queue.get_nowait, self._free
             for _ in range(min(max_messages - 1, self.inlet.queue.qsize())):
@@ -180,11 +192,10 @@ class QueueMailbox[T](Sending[T], Uncopied):
                 elif (message := self._look()) is Marker:
                     break
                 messages.append(message)
-            return messages
+            return
         with contextlib.suppress(MailboxEmpty, MailboxClosed, Cancelled):
             while len(messages) < max_messages:
                 messages.append(self._receive(Deadline(0)))
-        return messages
 
     def __iter__(self) -> Iterator[T]:
         """Receive message after message; see `Mailbox.__iter__`."""
@@ -209,11 +220,11 @@ class QueueMailbox[T](Sending[T], Uncopied):
                     # waits: the thread that abandons the mailbox may take messages out, but leaves
                     # the marker.
                     all_taken: list[None] = []
-                    unless_stopped = iter(cast("Callable[[], bool]", running.__sizeof__), _EMPTY)
+                    unless_stopped = iter(cast("Callable[[], bool]", running.__sizeof__), EMPTY)
                     turns = itertools.chain(
-                        itertools.islice(unless_stopped, waiting), _noting(all_taken)
+                        itertools.islice(unless_stopped, waiting), noting(all_taken)
                     )
-                    yield itertools.takewhile(_is_message, map(get, turns))
+                    yield itertools.takewhile(is_message, map(get, turns))
                     if not running:
                         # It may have taken the marker just before, unless it came to the end.
                         self._ending = not all_taken and inlet.marked != 0
@@ -226,7 +237,9 @@ class QueueMailbox[T](Sending[T], Uncopied):
                     if message is Marker:
                         message = self._look()
                 if message is Marker:
-                    break
+                    if self._ending:
+                        break
+                    continue
                 # Given out of a list, so that nothing here holds it: a call that its receiver drops
                 # is dropped at once, though the receiver has not come back here.
                 given = [message]
@@ -251,7 +264,9 @@ class QueueMailbox[T](Sending[T], Uncopied):
                 if message is marker:
                     returned = self._look()
                     if returned is marker:
-                        break
+                        if self._ending:
+                            break
+                        continue
                     # It has no slot.
                     yield returned
                     del returned, message
@@ -324,14 +339,23 @@ class QueueMailbox[T](Sending[T], Uncopied):
             message = self._look()
             if message is not Marker:
                 return message
+            if self._ahead:
+                raise MailboxEmpty("a flush waits for what was taken")
 
     def _look(self) -> T:
-        """Return the message that a marker stands for; the marker, if it is for the end."""
-        message = self.inlet.behind_marker()
+        """Return the message that a marker stands for; the marker, if it stands for none."""
+        inlet = self.inlet
+        message = inlet.returned_message()
         if message is not Marker:
             return message
-        self._ending = True
-        self._leave_short_way()
+        # Not `marked`, which is written after the marker was put.
+        if inlet.closed and not self._ending:
+            self._ending = True
+            self._leave_short_way()
+        elif self._ahead:
+            inlet.put_marker()  # a flush waits for messages that are not handled yet
+        else:
+            open_next(inlet)
         return cast("T", Marker)
 
     def _next(self, deadline: Deadline) -> T:
@@ -342,9 +366,9 @@ class QueueMailbox[T](Sending[T], Uncopied):
         try:
             if remaining == 0:
                 return self._get(timeout=0)
-            self.receiver_waits = True
-            with parked():
-                return self._get(timeout=remaining)
+            self.receiver_waits = True if self.next_tick is None else self.next_tick()
+            with parked() as wait:
+                return wait.source(self.inlet.queue, deadline).get(timeout=remaining)
         except queue.Empty:
             pass
         finally:
@@ -353,7 +377,7 @@ class QueueMailbox[T](Sending[T], Uncopied):
 
     def _await_next(self) -> T:
         """Wait for what comes next into the queue, which was found empty."""
-        self.receiver_waits = True
+        self.receiver_waits = True if self.next_tick is None else self.next_tick()
         try:
             return receive_patiently(self.inlet.queue)
         finally:

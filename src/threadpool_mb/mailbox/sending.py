@@ -17,15 +17,22 @@ and the `IDLE` of a receiver that is a task of asyncio, are written under `endin
 the same way.
 """
 
+import functools
 import queue
 from collections.abc import Callable
 from typing import Final, cast, final, override
 
 from threadpool_mb.arguments import NEVER, Deadline
-from threadpool_mb.dead_letters import inform
+from threadpool_mb.dead_letters import (
+    DeadLetterOffice,
+    DeadLetterReason,
+    TakesDisplaced,
+    inform,
+)
 from threadpool_mb.line.adapting import OwnInput
 from threadpool_mb.line.inlet import DONE, IDLE, Inlet, Marker, ending, refuse_in_child
 from threadpool_mb.line.slots import Slots, refuse
+from threadpool_mb.line.stores import Store, StoredQueue, unranked
 from threadpool_mb.logs import Logger
 from threadpool_mb.protocols import Input
 from threadpool_mb.values import MISSING, Uncopied
@@ -46,6 +53,7 @@ class MailboxInlet[T](Inlet[T]):
 
     __slots__ = (
         "_on_dead_letter",
+        "_take_swept",
         "_wakers",
         "closed",
         "marked",
@@ -53,6 +61,7 @@ class MailboxInlet[T](Inlet[T]):
         "queue",
         "returned",
         "slots",
+        "store",
         "unattended",
     )
 
@@ -61,11 +70,21 @@ class MailboxInlet[T](Inlet[T]):
     unattended: int
 
     def __init__(
-        self, on_dead_letter: Callable[[T], object] | None, slots: Slots | None = None
+        self,
+        on_dead_letter: Callable[[T], object] | None,
+        slots: Slots | None = None,
+        store: Store | None = None,
     ) -> None:
-        """Make an empty queue, with a limit if there are `slots`."""
+        """Make an empty queue, with a limit if there are `slots`.
+
+        Its messages are in `store`, if there is one.
+        """
         self._open(slots)
-        self.queue: Final[queue.SimpleQueue[T]] = queue.SimpleQueue()
+        self.store: Final[Store | None] = store
+        stored = None if store is None else StoredQueue(store, _displaced_to(on_dead_letter))
+        self.queue: Final[queue.SimpleQueue[T]] = queue.SimpleQueue() if stored is None else stored
+        # What is swept may be for another mailbox.
+        self._take_swept: Final = self.queue.get_nowait if stored is None else stored.get_prepared
         self.put = self.queue.put
         self.returned: Final[list[T]] = []
         """Messages that were given back; the queue holds a marker for each, in its place."""
@@ -76,7 +95,7 @@ class MailboxInlet[T](Inlet[T]):
 
     @override
     def get_nowait(self) -> T:
-        return self.queue.get_nowait()
+        return self._take_swept()
 
     @override
     def attend(self) -> None:
@@ -116,20 +135,42 @@ class MailboxInlet[T](Inlet[T]):
             if self.unattended:
                 self.attend()
         except BaseException:
-            # An interrupt, perhaps before the sweep.
+            # An interrupt: perhaps before the sweep, and, where there is a store, before the marker
+            # was put. A second one does no harm; see `shut`.
+            if self.store is not None:
+                self.put(marker)
             if self.unattended:
                 self.attend()
             raise
 
     @override
+    def sweep(self, bury: Callable[[T], object] | None = None) -> None:
+        """Make dead letters of all that is left; or what its owner has in mind for late messages.
+
+        The owner is what was given as `on_dead_letter`, if it has the method `swept`: what is left
+        of a worker that lives by itself (`pool.keeping`).
+        """
+        swept = getattr(self._on_dead_letter, "swept", None)
+        if swept is None:
+            super().sweep(bury)
+        else:
+            swept(super().sweep, self._bury)
+
+    @override
     def behind_marker(self) -> T:
+        message = self.returned_message()
+        return super().behind_marker() if message is Marker else message
+
+    def returned_message(self) -> T:
+        """Return the message that was given back and has a marker in its place, or the marker."""
         try:
             return self.returned.pop(0)
         except IndexError:
-            return super().behind_marker()
+            return cast("T", Marker)
 
     @override
     def _bury(self, message: T, /) -> None:
+        message = unranked(message)
         if self._on_dead_letter is None:
             _logger.warning(
                 "a message that a mailbox had accepted will not be received: dead letter"
@@ -141,6 +182,25 @@ class MailboxInlet[T](Inlet[T]):
                 _logger.exception("on_dead_letter raised")
         # After the pool's own hook, which knows more of the message.
         inform(message, MISSING, "nobody receives from its mailbox any more")
+
+
+def _displaced_to[T](on_dead_letter: Callable[[T], object] | None) -> Callable[[T], object]:
+    """Return what makes dead letters of messages that newer ones have displaced."""
+    if on_dead_letter is None:
+        # For its log lines: it sums up those that follow each other.
+        office: DeadLetterOffice[object, T] = DeadLetterOffice("a mailbox")
+        return lambda message: office.take(MISSING, message, DeadLetterReason.DISPLACED)
+    owner = cast("object", on_dead_letter)
+    told = owner.displaced if isinstance(owner, TakesDisplaced) else on_dead_letter
+    return functools.partial(_displaced, told)
+
+
+def _displaced[T](on_dead_letter: Callable[[T], object], message: T) -> None:
+    try:
+        on_dead_letter(message)
+    except Exception:
+        _logger.exception("on_dead_letter raised")
+    inform(message, MISSING, DeadLetterReason.DISPLACED)
 
 
 @final
@@ -178,9 +238,12 @@ class QueueInput[T](Uncopied, OwnInput[T]):
                 attend()
             return True
 
-        self.deliver: Callable[[T], bool] = deliver  # pyright: ignore[reportIncompatibleMethodOverride]
+        self.deliver: Callable[..., bool] = deliver  # pyright: ignore[reportIncompatibleMethodOverride]
         """Put one message into the mailbox; see `Input.deliver`."""
+        prepare = None if inlet.store is None else inlet.store.prepare
         if slots is None:
+            if prepare is not None:
+                self.deliver = _prepared(prepare, deliver)
             return
         give_back, wait = slots.give_back, slots.wait
 
@@ -204,7 +267,10 @@ class QueueInput[T](Uncopied, OwnInput[T]):
                 attend()
             return True
 
-        self.deliver = deliver_into_slot
+        # Prepared before it waits for room.
+        self.deliver = (
+            deliver_into_slot if prepare is None else _prepared(prepare, deliver_into_slot)
+        )
 
     @property
     @override
@@ -213,8 +279,17 @@ class QueueInput[T](Uncopied, OwnInput[T]):
 
     @override
     def deliver_within(self, message: T, deadline: Deadline) -> bool:
-        deliver: Callable[..., bool] = self.deliver
-        return deliver(message) if self._slots is None else deliver(message, deadline)
+        return self.deliver(message) if self._slots is None else self.deliver(message, deadline)
+
+
+def _prepared[T](prepare: Callable[[T], T], deliver: Callable[..., bool]) -> Callable[..., bool]:
+    """Return what delivers what `prepare` makes of a message."""
+
+    def deliver_prepared(message: T, /, deadline: Deadline | None = None) -> bool:
+        message = prepare(message)
+        return deliver(message) if deadline is None else deliver(message, deadline)
+
+    return deliver_prepared
 
 
 class Sending[T]:
@@ -289,3 +364,5 @@ class Sending[T]:
         self._input.look(refuse_in_child)
         if self.slots is not None:
             self.slots.forked()
+        if self.inlet.store is not None:
+            self.inlet.store.forked()

@@ -4,22 +4,31 @@ A few threads take turns of all of them; each has a lane (`generator_lanes`). Wh
 wait in a user's own kind of mailbox, the lane holds one token a message (`ForeignLane`).
 """
 
-from collections.abc import Callable
+import operator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager
 from typing import Any, ClassVar, Final, Literal, cast, override
 
 from threadpool_mb.arguments import NEVER, Deadline
 from threadpool_mb.dead_letters import DeadLetterOffice
 from threadpool_mb.errors import Cancelled
 from threadpool_mb.line.adapting import adapted
+from threadpool_mb.line.flushing import open_all
 from threadpool_mb.line.inlet import Inlet, Marker
 from threadpool_mb.line.slots import Slots
-from threadpool_mb.pool.generator_lanes import Common, GeneratorLane
+from threadpool_mb.mailbox.kinds import store_maker
+from threadpool_mb.pool.common import Common
+from threadpool_mb.pool.generator_lanes import GeneratorLane
 from threadpool_mb.pool.generators import GeneratorFunction
 from threadpool_mb.pool.incarnation import HasReason, Incarnation, Leftovers
+from threadpool_mb.pool.keeping import Keeping
 from threadpool_mb.pool.reports import WorkerState
+from threadpool_mb.pool.stored_lanes import StoredLane
 from threadpool_mb.pool.workers import Ended, Threads, ended_well
 from threadpool_mb.protocols import Mailbox, MailboxConfig, MailboxStats
 from threadpool_mb.threads.shared import SharedThreads
+from threadpool_mb.threads.timers import Timers
+from threadpool_mb.threads.watching import Busy
 
 __all__ = ["ForeignLane", "GeneratorWorkers"]
 
@@ -83,6 +92,11 @@ class ForeignLane[K, M](GeneratorLane[K, M]):
         """Return a snapshot of the mailbox."""
         return self._mailbox.stats()
 
+    @property
+    @override
+    def backlog(self) -> int:
+        return self._mailbox.stats().messages
+
     @override
     def shut(self) -> None:
         if self.cancelled:
@@ -96,9 +110,30 @@ class ForeignLane[K, M](GeneratorLane[K, M]):
         return False  # the user's mailbox has to be told
 
     @override
-    def sweep(self) -> None:
+    def force(self, message: M) -> None:
+        return None  # it may block
+
+    @override
+    def renew(self, message: object) -> None:
+        super().renew(message)
+        self.direct = None
+
+    @override
+    def ends_for_good(self, lock: AbstractContextManager[object]) -> bool:
+        self.shut()
+        # A user's mailbox must not be asked under the lock. What comes late is a dead letter.
+        return not self._mailbox.stats().messages
+
+    @property
+    @override
+    def has_nothing_to_come(self) -> bool:
+        return self._stats_say_over()
+
+    @override
+    def sweep(self, bury: Callable[[M], object] | None = None) -> None:
         # The queue has nothing but tokens.
         self._mailbox.abandon()
+        open_all(self)
 
     @override
     def _stopped_by(self, error: BaseException) -> Literal["stopped", "drained"] | None:
@@ -120,34 +155,39 @@ class ForeignLane[K, M](GeneratorLane[K, M]):
 class GeneratorWorkers[K, M]:
     """Runs workers in turns on a few threads."""
 
-    __slots__ = ("_common", "_config", "_make_slots", "threads")
+    __slots__ = ("_common", "_config", "_make_slots", "_make_store", "threads")
 
     _lane: ClassVar[type[GeneratorLane[Any, Any]]] = GeneratorLane
     _foreign_lane: ClassVar[type[ForeignLane[Any, Any]]] = ForeignLane
+    _stored_lane: ClassVar[type[StoredLane[Any, Any]]] = StoredLane
 
     threads: Threads
 
-    def __init__(
+    def __init__(  # noqa: PLR0917 - what the dispatcher and a user give
         self,
         worker: GeneratorFunction[K, M],
         config: MailboxConfig,
         make_slots: Callable[[], Slots | None] | None,
         office: DeadLetterOffice[K, M],
         threads: SharedThreads,
+        timers: Timers,
+        keeping: Keeping[K, M] | None,
         *,
         throughput: int,
         ended: Ended[K, M],
     ) -> None:
         """Run `worker` on `threads`, with at most `throughput` messages in a turn.
 
-        `make_slots` is what `slots_maker` has found for the config.
+        `make_slots` is what `slots_maker` has found for the config; `Common` says what the others
+        are.
         """
         self._common: Final[Common[K, M]] = Common(
-            worker, office, threads, throughput=throughput, ended=ended
+            worker, office, threads, timers, keeping, throughput=throughput, ended=ended
         )
         self.threads = threads
         self._config: Final = config
         self._make_slots: Final = make_slots
+        self._make_store: Final = store_maker(config)
 
     def new_incarnation(self, key: K) -> Incarnation[K, M]:
         """Create a worker that is not entered yet; see `WorkerKind.new_incarnation`."""
@@ -156,7 +196,49 @@ class GeneratorWorkers[K, M]:
             leftovers = Leftovers(key, self._common.office)
             mailbox: Mailbox[M] = self._config.create(on_dead_letter=leftovers)
             return self._foreign_lane(self._common, key, mailbox, leftovers)
+        if self._make_store is not None:
+            return self._stored_lane(self._common, key, make_slots(), self._make_store())
         return self._lane(self._common, key, make_slots())
+
+    @property
+    def _commons(self) -> list[Common[K, M]]:
+        return [self._common]
+
+    def flow_with(self, flow: object) -> None:
+        """Give the lanes what they look at; see `pool.flowing`."""
+        for common in self._commons:
+            common.flow = flow
+
+    def count_with(self, rouse: Callable[[Incarnation[K, M]], object]) -> None:
+        """Have `rouse` called for each worker that wakes up; see `WorkerKind.count_with`."""
+        for common in self._commons:
+            common.rouse = rouse
+
+    def watch(self) -> None:
+        """Have turns show how far they have come; see `WorkerKind.watch`."""
+        for common in self._commons:
+            common.watched = True
+
+    def busy(self, _workers: Iterable[Incarnation[K, M]]) -> Iterator[Busy]:
+        """Yield what the shared threads have in hand; see `WorkerKind.busy`."""
+        for common in self._commons:
+            for ident, thread in common.threads.serving.items():
+                worker: Any = thread.holder
+                if worker is not None:
+                    # All three are read as the thread goes on: a mark that is neither the one
+                    # before nor the one after is a mark that has changed.
+                    mark = (thread.handled, id(thread.progress), _left(thread.progress))
+                    yield Busy(ident, worker.key, worker.number, mark)
+
+    def busy_threads(self, _busy: int) -> int:
+        """Return how many threads have a turn; see `WorkerKind.busy_threads`."""
+        threads = [each for common in self._commons for each in common.threads.serving.values()]
+        return sum(thread.turn is not None for thread in threads)
+
+    @property
+    def handled(self) -> int | None:
+        """How many messages were handled in turns; see `WorkerKind.handled`."""
+        return sum(common.threads.handled for common in self._commons)
 
     def start_at_once(self, incarnation: Incarnation[K, M]) -> bool:
         """Start a worker if there is a thread; see `WorkerKind.start_at_once`.
@@ -195,3 +277,8 @@ class GeneratorWorkers[K, M]:
     def state_of(self, incarnation: Incarnation[K, M]) -> WorkerState:
         """Return what a worker does; see `WorkerKind.state_of`."""
         return cast("GeneratorLane[K, M]", incarnation).activity
+
+
+def _left(progress: Any) -> int:  # noqa: ANN401 - what counts down, or `None`
+    """Return how many messages of a turn are still to come."""
+    return -1 if progress is None else operator.length_hint(progress)

@@ -1,16 +1,27 @@
-"""What is done with a worker's generator beside sending: closing, stopping, refusing a value.
+"""What is done with a worker's generator beside sending: closing, stopping, what it yields.
 
 For the thread that has its lane in hand; see `generator_lanes`.
 """
 
 import contextlib
 from collections.abc import Callable, Generator
-from typing import Any, Literal, Never
+from typing import Any, Literal
 
 from threadpool_mb.arguments import describe
 from threadpool_mb.errors import Cancelled
+from threadpool_mb.logs import Logger
+from threadpool_mb.pool.waits import Suspended, Wait
 
-__all__ = ["GeneratorFunction", "WorkerGenerator", "close_drained", "refuse", "stop"]
+__all__ = [
+    "GeneratorFunction",
+    "WorkerGenerator",
+    "close_drained",
+    "close_failed",
+    "stop",
+    "suspended",
+]
+
+_logger = Logger(__name__)
 
 type WorkerGenerator[M] = Generator[None, M, object]
 
@@ -39,11 +50,30 @@ def stop(generator: WorkerGenerator[Any]) -> Literal["stopped"]:
     raise RuntimeError("the worker ignored Cancelled: it went on to its next yield")
 
 
-def refuse(generator: Generator[None, Any, object], value: object) -> Never:
-    """Raise at the generator's `yield`, and from here, that it must yield nothing."""
+def close_failed(generator: WorkerGenerator[Any], owner: str, key: object) -> None:
+    """Close the generator of a worker whose outcome is known."""
+    try:
+        generator.close()
+    except BaseException:
+        _logger.exception(
+            "%s: the worker of key %s raised while it was closed", owner, describe(key)
+        )
+
+
+def suspended(
+    generator: WorkerGenerator[Any], value: object, message: object, *, sets_up: bool = False
+) -> Suspended:
+    """Return the wait that a worker has yielded while it handles a message.
+
+    Raises:
+        TypeError: at the generator's `yield`, and from here, if it is none: nothing else may be
+            yielded.
+    """
+    if isinstance(value, Wait):
+        return Suspended(generator, value, message, sets_up=sets_up)
     error = TypeError(
         f"a generator worker takes its messages with `message = yield`, it yielded"
-        f" {describe(value)}"
+        f" {describe(value)}; what it waits for is `yield from mb.sleep(...)` or `mb.wait(...)`"
     )
     try:
         with contextlib.suppress(StopIteration):

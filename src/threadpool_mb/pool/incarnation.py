@@ -1,9 +1,10 @@
 """One worker's life under one key: its number, its mailbox, its place among those of the key."""
 
-from typing import Final, Literal, Protocol, final
+from contextlib import AbstractContextManager
+from typing import Any, Final, Literal, Protocol, override
 
 from threadpool_mb.arguments import describe
-from threadpool_mb.dead_letters import DeadLetterOffice, DeadLetterReason
+from threadpool_mb.dead_letters import DeadLetterOffice, DeadLetterReason, TakesDisplaced
 from threadpool_mb.line.adapting import OwnInput
 from threadpool_mb.line.inlet import Inlet
 from threadpool_mb.protocols import MailboxStats
@@ -50,24 +51,30 @@ class HasReason(Protocol):
     is set without a call; see `Roster.leave`."""
 
 
-@final
-class Leftovers[K, M]:
+class Leftovers[K, M](TakesDisplaced):
     """What a mailbox calls with messages that its worker has left in it.
 
     An object of its own, so that a mailbox does not refer back to its incarnation: a cycle would
     keep both until the next garbage collection.
     """
 
-    __slots__ = ("_key", "office", "reason")
+    __slots__ = ("in_use", "key", "office", "reason")
 
     def __init__(self, key: K, office: DeadLetterOffice[K, M]) -> None:
-        self._key: Final = key
+        self.key: Final = key
         self.office: Final = office
         self.reason: DeadLetterReason = DeadLetterReason.WORKER_ENDED
+        self.in_use: bool = False
+        """Whether the worker runs, and what is left may still be for it; see `pool.keeping`."""
 
     def __call__(self, message: M) -> None:
         """Make a dead letter of `message`."""
-        self.office.take(self._key, message, self.reason)
+        self.office.take(self.key, message, self.reason)
+
+    @override
+    def displaced(self, message: M) -> None:
+        """Make a dead letter of a message that was displaced by a newer one."""
+        self.office.take(self.key, message, DeadLetterReason.DISPLACED)
 
 
 class Incarnation[K, M]:
@@ -103,6 +110,9 @@ class Incarnation[K, M]:
     gone: bool
     watchers: dict[Awaited, None] | None
     waits_for: Awaited | None
+    counted: int = 0
+    """What it has handled in turns that did not count it; see `pool.census`."""
+    dormant: bool = False
 
     def _be_new(self, key: K) -> None:
         """Be a worker that is not entered yet."""
@@ -141,6 +151,14 @@ class Incarnation[K, M]:
         """Put a message into its mailbox before anybody else has it; as `deliver` does."""
         return self.deliver(message)
 
+    @property
+    def first_may_wait(self) -> bool:
+        """Whether a first message may have to wait for room, as all others."""
+        return False
+
+    def unseen(self) -> None:
+        """Take note that it was not entered, and that nobody has seen it, nor its message."""
+
     def handle_here(self, message: M, *, inline_calls: bool | None, on_loop: bool = False) -> bool:
         """Have a message handled on the caller's thread, if the worker is idle and can do that.
 
@@ -160,6 +178,85 @@ class Incarnation[K, M]:
 
         Returns:
             `False` if the mailbox is to be abandoned: a message is left, say.
+        """
+        raise NotImplementedError
+
+    @property
+    def inlet(self) -> Inlet[Any]:
+        """Where a marker goes behind all messages that wait.
+
+        Raises:
+            TypeError: if there is none: they wait in a user's own kind of mailbox.
+        """
+        raise NotImplementedError
+
+    @property
+    def has_handled_all(self) -> bool:
+        """Whether it is known without asking it that it has handled all that was taken before."""
+        return False
+
+    @property
+    def told_to_stop(self) -> bool:
+        """Whether it is to stop before its next message."""
+        raise NotImplementedError
+
+    @property
+    def idle_since(self) -> int | None:
+        """The tick at which it became idle, `None` if it is busy; see `pool.keeping`."""
+        return None
+
+    @property
+    def has_nothing_to_come(self) -> bool:
+        """Whether its mailbox is closed and empty."""
+        return self._stats_say_over()
+
+    def _stats_say_over(self) -> bool:
+        try:
+            mailbox = self.mailbox.stats()
+        except Exception:  # noqa: BLE001 - a user's mailbox
+            return True
+        return mailbox.closed and not mailbox.messages
+
+    @property
+    def idle(self) -> bool:
+        """Whether it waits for its next message, once it has begun."""
+        raise NotImplementedError
+
+    def lie_down(self) -> int | None:
+        """Be dormant, if it is idle; return what it has `counted`, which is no more.
+
+        Under the lock of the roster, on the dispatcher's thread. `look_again` is called after it,
+        outside of that lock.
+        """
+        return None
+
+    def look_again(self) -> None:
+        """Wake up, if a message has come as it lay down."""
+
+    def force(self, message: M) -> bool | None:
+        """Put a message into its mailbox without waiting for room; `False` if that is closed.
+
+        Returns:
+            `None` if that cannot be done: the mailbox is of a user's own kind.
+        """
+        raise NotImplementedError
+
+    def ends_for_good(self, lock: AbstractContextManager[object]) -> bool:
+        """Take no more messages; return whether none is left. On its thread, once it has ended.
+
+        Under the lock of the roster it takes its last look.
+        """
+        raise NotImplementedError
+
+    def bury(self) -> None:
+        """Make dead letters of what is in its mailbox: nobody will receive it."""
+        self.mailbox.abandon()
+
+    def renew(self, message: object) -> None:
+        """Be a worker that has not begun, with what is in the mailbox; see `Roster.again`.
+
+        Args:
+            message: what it is to handle before that; `MISSING` for nothing.
         """
         raise NotImplementedError
 

@@ -10,16 +10,20 @@ from typing import Any, ClassVar, Final, cast, final, override
 from threadpool_mb.dead_letters import DeadLetterOffice
 from threadpool_mb.errors import ThreadRefused
 from threadpool_mb.line.slots import Slots
-from threadpool_mb.pool.generator_lanes import Common, GeneratorLane
+from threadpool_mb.pool.common import Common
+from threadpool_mb.pool.generator_lanes import GeneratorLane
 from threadpool_mb.pool.generator_workers import ForeignLane, GeneratorWorkers
 from threadpool_mb.pool.generators import GeneratorFunction
 from threadpool_mb.pool.incarnation import Incarnation
+from threadpool_mb.pool.keeping import Keeping
+from threadpool_mb.pool.stored_lanes import StoredLane
 from threadpool_mb.pool.workers import Ended, Threads
 from threadpool_mb.protocols import MailboxConfig
 from threadpool_mb.threads.pinned import PinnedThreads
 from threadpool_mb.threads.shared import SharedThreads
+from threadpool_mb.threads.timers import Timers
 
-__all__ = ["PinnedWorkers"]
+__all__ = ["PinnedForeignLane", "PinnedLane", "PinnedStoredLane", "PinnedWorkers"]
 
 
 @final
@@ -28,17 +32,19 @@ class _CommonAtHome[K, M](Common[K, M]):
 
     __slots__ = ("_pinned",)
 
-    def __init__(
+    def __init__(  # noqa: PLR0917 - what the dispatcher and a user give
         self,
         worker: GeneratorFunction[K, M],
         office: DeadLetterOffice[K, M],
         home: SharedThreads,
         pinned: PinnedThreads,
+        timers: Timers,
+        keeping: Keeping[K, M] | None,
         *,
         throughput: int,
         ended: Ended[K, M],
     ) -> None:
-        super().__init__(worker, office, home, throughput=throughput, ended=ended)
+        super().__init__(worker, office, home, timers, keeping, throughput=throughput, ended=ended)
         self._pinned: Final = pinned
 
     def release(self) -> None:
@@ -53,56 +59,92 @@ class _Pinned:
 
     common: Any
 
-    def _work(self) -> bool:
+    def _work(self) -> int | None:
         common = self.common
-        work: Callable[[], bool] = super()._work  # type: ignore[misc]  # pyright: ignore - a lane's
-        if work():
-            return True
-        common.release()
-        return False
+        lane: Any = super()
+        goes_on: int | None = lane._work()  # noqa: SLF001 - its own
+        if goes_on is not None and goes_on <= 0:
+            common.release()
+        return goes_on
 
 
-@final
-class _PinnedLane[K, M](_Pinned, GeneratorLane[K, M]):
+class PinnedLane[K, M](_Pinned, GeneratorLane[K, M]):
+    """A pinned worker's lane."""
+
     __slots__ = ()
 
 
-@final
-class _PinnedForeignLane[K, M](_Pinned, ForeignLane[K, M]):
+class PinnedForeignLane[K, M](_Pinned, ForeignLane[K, M]):
+    """The same, where the messages wait in a user's own kind of mailbox."""
+
     __slots__ = ()
 
 
-@final
+class PinnedStoredLane[K, M](_Pinned, StoredLane[K, M]):
+    """The same, with its messages in a store."""
+
+    __slots__ = ()
+
+
 class PinnedWorkers[K, M](GeneratorWorkers[K, M]):
     """Runs each worker in turns on one of a few threads, always the same."""
 
     __slots__ = ("_at", "_pinned")
 
-    _lane: ClassVar[type[GeneratorLane[Any, Any]]] = _PinnedLane
-    _foreign_lane: ClassVar[type[ForeignLane[Any, Any]]] = _PinnedForeignLane
+    _lane: ClassVar[type[GeneratorLane[Any, Any]]] = PinnedLane
+    _foreign_lane: ClassVar[type[ForeignLane[Any, Any]]] = PinnedForeignLane
+    _stored_lane: ClassVar[type[StoredLane[Any, Any]]] = PinnedStoredLane
 
     threads: Threads  # said again for `pyright --verifytypes`, as it is set here
 
-    def __init__(
+    def __init__(  # noqa: PLR0917 - what the dispatcher and a user give
         self,
         worker: GeneratorFunction[K, M],
         config: MailboxConfig,
         make_slots: Callable[[], Slots | None] | None,
         office: DeadLetterOffice[K, M],
         pinned: PinnedThreads,
+        timers: Timers,
+        keeping: Keeping[K, M] | None,
         *,
         throughput: int,
         ended: Ended[K, M],
     ) -> None:
         """Run `worker` on `pinned`; the rest is as for `GeneratorWorkers`."""
         super().__init__(
-            worker, config, make_slots, office, pinned.homes[0], throughput=throughput, ended=ended
+            worker,
+            config,
+            make_slots,
+            office,
+            pinned.homes[0],
+            timers,
+            keeping,
+            throughput=throughput,
+            ended=ended,
         )
         self.threads = self._pinned = pinned
         self._at: Final[dict[SharedThreads, _CommonAtHome[K, M]]] = {
-            home: _CommonAtHome(worker, office, home, pinned, throughput=throughput, ended=ended)
+            home: _CommonAtHome(
+                worker, office, home, pinned, timers, keeping, throughput=throughput, ended=ended
+            )
             for home in pinned.homes
         }
+
+    @property
+    @override
+    def _commons(self) -> list[Common[K, M]]:
+        # The first one's threads are those of the first home, which is in `_at`.
+        return list(self._at.values())
+
+    @override
+    def flow_with(self, flow: object) -> None:
+        super().flow_with(flow)
+        self._common.flow = flow
+
+    @override
+    def count_with(self, rouse: Callable[[Incarnation[K, M]], object]) -> None:
+        super().count_with(rouse)
+        self._common.rouse = rouse
 
     @override
     def start_at_once(self, incarnation: Incarnation[K, M]) -> bool:

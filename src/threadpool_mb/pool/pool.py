@@ -14,26 +14,30 @@ The race of a sender and the end of a worker:
 """
 
 import itertools
-import warnings
 from collections.abc import Callable, Iterable
-from types import TracebackType
-from typing import Final, Self, final
+from typing import Final, final
 
-from threadpool_mb.aio.life import AsyncLife
-from threadpool_mb.arguments import check_callable, check_key, describe
+from threadpool_mb.arguments import Start, check_callable, check_key, check_seconds, describe
 from threadpool_mb.dead_letters import DeadLetter, DeadLetterOffice, DeadLetterReason
 from threadpool_mb.errors import MailboxClosed, PoolClosed
 from threadpool_mb.mailbox.kinds import Unlimited
 from threadpool_mb.mailbox.using import check_mailbox_config
 from threadpool_mb.messages import Dispatch, Initialize, Remove
+from threadpool_mb.observer import Observer
+from threadpool_mb.observing import observers_of
 from threadpool_mb.pool.dispatcher import Dispatcher
+from threadpool_mb.pool.flowing import check_flow
 from threadpool_mb.pool.incarnation import Incarnation
 from threadpool_mb.pool.inputs import Calls, KeyInput, PoolInput
-from threadpool_mb.pool.reports import DrainReport, PoolStats, WorkerExit
+from threadpool_mb.pool.later import Timer
+from threadpool_mb.pool.lives import Restart, check_lives
+from threadpool_mb.pool.pool_life import PoolLife
+from threadpool_mb.pool.reports import WorkerExit
 from threadpool_mb.pool.routes import find
 from threadpool_mb.pool.undelivered import Overflow, Undelivered
 from threadpool_mb.pool.which_kind import Worker, check_inline_calls, worker_kind
 from threadpool_mb.protocols import Input, MailboxConfig
+from threadpool_mb.rates import Rate, WhenFull
 from threadpool_mb.values import MISSING, Missing, Uncopied
 
 __all__ = ["Pool"]
@@ -42,7 +46,7 @@ _numbers: Final = itertools.count(1)
 
 
 @final
-class Pool[K, M](AsyncLife[DrainReport[K]], Uncopied):
+class Pool[K, M](PoolLife[K, M], Uncopied):
     """Hands messages to workers by key: in order per key, parallel across keys.
 
     A worker is a generator function of a key, which takes a message at each `yield`. Millions of
@@ -86,7 +90,7 @@ class Pool[K, M](AsyncLife[DrainReport[K]], Uncopied):
 
     # fmt: off
     __slots__ = (
-        "_calls", "_dispatcher", "_new_incarnation", "_office", "_roster", "_routes",
+        "__weakref__", "_calls", "_new_incarnation", "_office", "_roster", "_routes",
         "_undelivered",
     )
     # fmt: on
@@ -102,8 +106,18 @@ class Pool[K, M](AsyncLife[DrainReport[K]], Uncopied):
         name: str | None = None,
         overflow: Overflow = "refuse",
         inline_calls: bool | None = None,
+        start: Start = "explicit",
+        idle_timeout: float | None = None,
+        max_keys: int | None = None,
+        restart: Restart | None = None,
+        rate: Rate | None = None,
+        message_ttl: float | None = None,
+        max_waiting: int | None = None,
+        when_full: WhenFull = "wait",
         on_dead_letter: Callable[[DeadLetter[K, M]], object] | None = None,
         on_worker_exit: Callable[[WorkerExit[K]], object] | None = None,
+        observe: Observer | Iterable[Observer] | None = None,
+        stuck_after: float | None = None,
     ) -> None:
         """Start an empty pool.
 
@@ -123,6 +137,23 @@ class Pool[K, M](AsyncLife[DrainReport[K]], Uncopied):
                 the caller's thread: some µs in the place of tens. If it is not given: unless that
                 is the main thread, where Ctrl-C would stop the worker. The caller goes on at the
                 worker's next `yield`: give `False` where a worker replies, then waits for it.
+            start: `"explicit"`: `initialize` starts a key's worker; `"on_demand"`: so does the
+                first message, or call, for a key that has none.
+            idle_timeout: seconds without a message after which a worker ends cleanly (cause
+                `"idle"`). Its key is unknown after that, unless keys start on demand. A function is
+                idle while it waits for its mailbox; each wait counts anew.
+            max_keys: how many workers there may be. One more ends the one that is idle longest
+                (cause `"evicted"`); if none is idle, there are more until some are.
+            restart: when a worker that has failed is started again, its mailbox kept.
+            rate: how often a generator worker may take a message. It holds no thread meanwhile.
+                With this, or one of the next two, no call is handled on its caller's thread.
+            message_ttl: seconds that a message may wait for its generator worker. One that has
+                waited longer is a dead letter (`"expired"`) when its turn comes.
+            max_waiting: how many messages may wait for generator workers, of all keys together. A
+                worker that waits for room gets `Full` once all threads of the pool do so; at once,
+                if it is pinned.
+            when_full: what `dispatch` does that finds so many: `"wait"`, or `"raise"` `Full`; the
+                message was not taken.
             on_dead_letter: called with each message that no worker will receive, on the thread on
                 which that turned out; without it they are logged at WARNING, at most once a second
                 for a reason. An `Exception` that it raises is logged.
@@ -131,6 +162,9 @@ class Pool[K, M](AsyncLife[DrainReport[K]], Uncopied):
                 left became dead letters and before the next worker of the key starts. It may call
                 `initialize` to start that one (`PoolClosed`, while the pool drains). What it raises
                 is logged.
+            observe: what is told of workers and messages: an `Observer`, or several.
+            stuck_after: seconds after which a worker that is busy on one message is told of, once:
+                in the log, with its stack; in `stats()`; to `observe`.
 
         Raises:
             TypeError: if the worker is neither, or an argument is of a wrong type.
@@ -149,10 +183,22 @@ class Pool[K, M](AsyncLife[DrainReport[K]], Uncopied):
         inline = check_inline_calls(inline_calls, pinned=pinned)
         if name is None:
             name = f"pool-{next(_numbers)}"
-        office: DeadLetterOffice[K, M] = DeadLetterOffice(name, on_dead_letter)
-        kind = worker_kind(worker, config, office, name, max_threads, throughput, pinned=pinned)
+        office = DeadLetterOffice[K, M](name, on_dead_letter, observers_of(observe, name, "pool"))
+        lives = check_lives(start, idle_timeout, max_keys, restart)
+        # fmt: off
+        flow = check_flow(
+            name, rate, message_ttl, max_waiting, when_full, removes=overflow == "remove_worker"
+        )
+        kind = worker_kind(
+            worker, config, office, name, max_threads, throughput,
+            pinned=pinned, lives=lives, flow=flow,
+        )
         self._office: Final = office
-        self._dispatcher: Final[Dispatcher[K, M]] = Dispatcher(name, office, on_worker_exit, kind)
+        self._dispatcher = Dispatcher(
+            name, office, on_worker_exit, kind, lives,
+            flow=flow, stuck_after=stuck_after, driver=self._driver,
+        )
+        # fmt: on
         self._ends = self._dispatcher
         # Bound once: `dispatch` then touches one shared object less, `initialize` two.
         self._roster: Final = self._dispatcher.roster
@@ -167,7 +213,7 @@ class Pool[K, M](AsyncLife[DrainReport[K]], Uncopied):
         Returns at once: the worker starts on its own thread, after a worker of the key that is
         still ending has ended. Messages for it are accepted from now on.
 
-        Blocks: as long as creating a mailbox does.
+        Blocks: as long as creating a mailbox does; with `max_waiting`, a message waits for room.
 
         Returns:
             `False` if the key has a worker; the message is then a dead letter.
@@ -194,6 +240,10 @@ class Pool[K, M](AsyncLife[DrainReport[K]], Uncopied):
             incarnation = self._new_incarnation(key)
             refused = message is not MISSING and not incarnation.deliver_first(message)
             taken = not roster.enter(incarnation)
+            if taken:
+                incarnation.unseen()
+            if not taken and (keeping := self._dispatcher.keeping) is not None:
+                keeping.entered()
         if message is not MISSING and (taken or refused):
             reason = DeadLetterReason.DUPLICATE_INITIALIZE if taken else DeadLetterReason.REFUSED
             self._office.take(key, message, reason)
@@ -203,7 +253,8 @@ class Pool[K, M](AsyncLife[DrainReport[K]], Uncopied):
         """Hand a message to the key's worker.
 
         Blocks: as long as the worker's mailbox does. If its kind is `Blocking`, that is until there
-        is room, if need be for ever; otherwise it is some microseconds, or `deliver_timeout`.
+        is room, if need be for ever; otherwise it is some microseconds, or `deliver_timeout`. With
+        `max_waiting`, it is until there is room in the pool. A task of asyncio has `aio.deliver`.
 
         Returns:
             `True` once the message is in the mailbox; `False` if the key has no worker, or its
@@ -212,7 +263,9 @@ class Pool[K, M](AsyncLife[DrainReport[K]], Uncopied):
         Raises:
             PoolClosed: if the pool is closed, before or during the wait; the message was not taken.
             DispatchDeadlock: in a worker, if it would wait for room for ever; it was not taken.
+            Full: see `max_waiting`; it was not taken.
             TypeError: if the key cannot be hashed.
+            Exception: what the `priority` of a `Prioritized` mailbox raises; it was not taken.
 
         From the original's `Dispatch`.
         """
@@ -262,6 +315,40 @@ class Pool[K, M](AsyncLife[DrainReport[K]], Uncopied):
         """
         return sum(itertools.starmap(self.dispatch, pairs))
 
+    def dispatch_later(self, delay: float, key: K, message: M, /) -> Timer:
+        """Hand a message to the key's worker after `delay` seconds.
+
+        It is dispatched on the pool's dispatcher thread, as `dispatch` does it; where that would
+        wait for room, it waits in the mailbox's line. Messages for one key are dispatched in the
+        order of their times. What is not due when the pool closes is a dead letter.
+
+        Blocks: never; O(log n) on the dispatcher's thread. Threads: any.
+
+        Returns:
+            What cancels it.
+
+        Raises:
+            PoolClosed: if the pool is closed.
+            TypeError: if the key cannot be hashed.
+            ValueError: if the delay is no number of seconds of at least 0.
+        """
+        later = self._dispatcher.later(key, self._calls.offer)
+        return later.add(check_seconds(delay, "delay"), key, message)
+
+    def dispatch_every(self, interval: float, key: K, message: M, /) -> Timer:
+        """Hand a message to the key's worker each `interval` seconds, until that is cancelled.
+
+        The first time is after one interval. Times that have passed before the dispatcher comes to
+        it are left out; messages that the worker has not handled yet wait in its mailbox. The rest
+        is as for `dispatch_later`.
+
+        Raises:
+            ValueError: if the interval is no number of seconds above 0.
+        """
+        seconds = check_seconds(interval, "interval", above=True)
+        later = self._dispatcher.later(key, self._calls.offer)
+        return later.add(seconds, key, message, seconds)
+
     def remove(self, key: K, /, *, drain: bool = False) -> bool:
         """End the key's worker: cancel it, or with `drain` let it finish its backlog first.
 
@@ -282,7 +369,7 @@ class Pool[K, M](AsyncLife[DrainReport[K]], Uncopied):
         check_key(key)
         incarnation = find(self._routes, key)
         return incarnation is not None and self._dispatcher.remove(
-            incarnation, drain=drain, reason=DeadLetterReason.WORKER_REMOVED
+            incarnation, drain=drain, reason=self._dispatcher.why_removed(drain=drain)
         )
 
     @property
@@ -301,100 +388,3 @@ class Pool[K, M](AsyncLife[DrainReport[K]], Uncopied):
         """
         check_key(key)
         return KeyInput(key, self.dispatch, self._calls)
-
-    def keys(self) -> list[K]:
-        """Return the keys that have a worker; a snapshot. Blocks: never."""
-        return self._roster.keys()
-
-    def __len__(self) -> int:
-        """Return the number of keys that have a worker."""
-        return self._roster.workers
-
-    def __contains__(self, key: object) -> bool:
-        """Return whether the key has a worker."""
-        check_key(key)
-        return self._roster.has(key)
-
-    def stats(self) -> PoolStats[K]:
-        """Return a snapshot. Blocks: never, but takes time proportional to the workers."""
-        return self._dispatcher.stats()
-
-    def close(self) -> None:
-        """Take no more messages; the workers finish their backlog and end.
-
-        Blocks: never. Senders that wait for room wake and raise `PoolClosed`.
-        """
-        self._dispatcher.close()
-
-    def cancel(self) -> None:
-        """Take no more messages and ask the workers to stop; what waits becomes dead letters.
-
-        Cooperative: a worker sees it at its next `receive`, or in `mailbox.cancelled`. Code that is
-        stuck elsewhere is not interrupted; `stats()` and `join` name it. After `close`, too.
-
-        Blocks: as long as `on_dead_letter` does, for the messages of workers that had not started.
-        """
-        self._dispatcher.cancel()
-
-    def join(self, *, timeout: float | None = None) -> DrainReport[K]:
-        """Wait until the pool was closed or cancelled, and all its workers and threads have ended.
-
-        Blocks: at most `timeout` seconds; `None`: for ever, also if nobody closes the pool.
-
-        Returns:
-            What was lost and what failed; if the timeout ran out, also which workers are left.
-
-        Raises:
-            RuntimeError: on a thread of the pool itself, which would wait for itself.
-            ValueError: if the timeout is no number of seconds.
-
-        From the original's `poolAsync`.
-        """
-        return self._dispatcher.join(timeout=timeout)
-
-    def drain(self, *, timeout: float | None) -> DrainReport[K]:
-        """Close, wait for the backlog to be handled, and cancel what is left after the timeout.
-
-        For shutting down within a grace period. The workers that had not ended when the timeout ran
-        out are in the report; they were cancelled, and `join` waits for them. What waits in their
-        mailboxes becomes dead letters as they end, and is not in the report yet.
-
-        Blocks: at most `timeout` seconds (`None`: until all have ended); then as long as
-        `on_dead_letter` does, for the messages of workers that had not started.
-
-        Raises:
-            RuntimeError: on a thread of the pool itself, which would wait for itself.
-            ValueError: if the timeout is no number of seconds.
-        """
-        return self._dispatcher.drain(timeout=timeout)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        error_type: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        """Drain the pool, or cancel it if the block was left with an exception; then join it.
-
-        An interrupt while it drains cancels it and is raised at once: `join` waits for the workers.
-
-        Blocks: until all workers and threads have ended.
-        """
-        self._dispatcher.leave(well=error_type is None)
-
-    def __del__(self) -> None:
-        """Warn of a pool that was never closed, and let its workers finish their backlog."""
-        dispatcher: Dispatcher[K, M] | None = getattr(self, "_dispatcher", None)
-        if dispatcher is not None and not dispatcher.roster.closed:
-            dispatcher.close_soon()
-            # The name only: a user's mailbox may want a lock for `len`.
-            warnings.warn(
-                f"unclosed <Pool {dispatcher.name!r}>", ResourceWarning, stacklevel=1, source=self
-            )
-
-    def __repr__(self) -> str:
-        """Show name, counts and state."""
-        return repr(self._dispatcher)

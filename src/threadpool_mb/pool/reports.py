@@ -6,7 +6,9 @@ from typing import Any, Literal
 
 from threadpool_mb.arguments import counted, some_keys
 from threadpool_mb.dead_letters import DeadLetterReason
-from threadpool_mb.values import MISSING
+from threadpool_mb.events import ExitCause as ExitCause
+from threadpool_mb.events import StuckWorker
+from threadpool_mb.events import WorkerExit as WorkerExit
 
 __all__ = [
     "DrainReport",
@@ -18,38 +20,7 @@ __all__ = [
     "what_is_left",
 ]
 
-type ExitCause = Literal["returned", "failed", "drained", "idle", "evicted", "removed", "cancelled"]
-"""Why a worker has ended; see `WorkerExit.cause`."""
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class WorkerExit[K]:
-    """The end of a worker."""
-
-    key: K
-    """Its key."""
-    incarnation: int
-    """Its number; unique within the pool; later workers have greater numbers."""
-    error: BaseException | None
-    """What it raised; `None` if it ended well."""
-    cause: ExitCause
-    """Why it has ended:
-
-    - `"returned"`: it came to its own end;
-    - `"failed"`: it raised, or was never started; `error` is that exception;
-    - `"drained"`: it was to handle its backlog, by the pool's `close` or by `remove(drain=True)`,
-      and has done so;
-    - `"removed"`: by `remove`, or because its mailbox overflowed;
-    - `"cancelled"`: by the pool's `cancel`.
-
-    `"idle"` and `"evicted"` are reserved for ends that a pool decides by itself.
-    """
-    message: object = MISSING
-    """The message that a generator worker had in hand when it failed; else `MISSING`. The messages
-    of a function worker are its own affair: which one it had in hand is not known."""
-
-
-type WorkerState = Literal["idle", "busy", "waiting"]
+type WorkerState = Literal["idle", "busy", "waiting", "paused"]
 """What a worker does; see `WorkerStats.state`."""
 
 
@@ -68,7 +39,9 @@ class WorkerStats[K]:
       asyncio, waits for the next message of its mailbox, one of this library's;
     - `"waiting"`: it waits for the worker of its key before it; for one of the threads that take
       turns; for an answer, in `call` or `Reply.result`; or for room in a mailbox of a worker, for
-      which it waits as long as it takes (`Blocking`);
+      which it waits as long as it takes (`Blocking`); for a time or a result, in `sleep` or `wait`;
+      or for the delay before it is started again;
+    - `"paused"`: it takes no message until it is resumed; see `Pool.pause`;
     - `"busy"`: anything else. Other waits of its code are not known of, such as those in `aio`, for
       a future, or for a call that is handled on its own thread.
     """
@@ -98,28 +71,58 @@ class DrainReport[K]:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class PoolStats[K]:
-    """What a pool looked like at one moment; other threads may have changed it since."""
+class PoolStats:
+    """What a pool looked like at one moment; other threads may have changed it since.
 
+    It takes time proportional to the pool's threads, and to its workers that have something to do:
+    those that are idle cost nothing. `Pool.workers` has the details of each, `Pool.hot` of those
+    with the longest queues.
+    """
+
+    name: str
+    """The pool's name."""
     state: str
     """`"running"`, `"closing"`, `"cancelling"` or `"ended"`; `"made before os.fork()"` in a
     child of the process in which it was made."""
     keys: int
     """Keys that have a worker."""
-    messages: int
+    busy: int
+    """Workers that have begun, and are not idle: they handle a message, or one waits for them."""
+    busy_threads: int
+    """Threads that run a worker now: of `threads`, which counts the dispatcher as well."""
+    waiting: int
     """Messages that wait in all mailboxes."""
-    workers: tuple[WorkerStats[K], ...]
-    """All workers that have not ended, oldest first: which are busy, which are full, which wait."""
-    leaving: tuple[WorkerStats[K], ...]
-    """Workers that were told to end and have not; if one stays here, its code is stuck."""
+    handled: int | None
+    """Messages that generator workers have handled, since the pool was made; one that is tried
+    again counts again. What a worker has handled counts at the end of its turn, of at most
+    `throughput` messages. `None` where workers are functions, which take their messages themselves:
+    to count them would add a quarter to what it costs to receive one. With `stuck_after` they count
+    what they take."""
     started: int
     """Workers that were started, since the pool was made."""
     failed: int
-    """Workers that ended with an error, since the pool was made."""
+    """Workers that ended with an error, since the pool was made; those that were restarted count,
+    too."""
+    restarted: int
+    """Workers that were started again after they had failed, since the pool was made."""
+    ended: Mapping[ExitCause, int]
+    """Workers that have ended, by the cause, since the pool was made; those that were restarted
+    count, too."""
+    max_keys: int | None
+    """The most keys that were asked for, if they were; `keys` is more where none was idle."""
+    timers: int
+    """Messages, waits of workers and restarts whose time has not come; some of them may have been
+    cancelled."""
     dead_letters: Mapping[DeadLetterReason, int]
     """Messages that were not handled, by reason, since the pool was made."""
     threads: int
     """Threads of the pool, idle ones and the dispatcher included."""
+    oldest: float | None = None
+    """With `stuck_after`: the seconds for which the worker that is busy longest has been on its
+    present message, as far as looks at it have shown; 0 if none was busy on the same message at
+    the last look. A wait in `sleep` or `wait` does not count, one in `call` does."""
+    stuck: tuple[StuckWorker[Any], ...] = ()
+    """With `stuck_after`: who has been busy on one message for longer, and is."""
 
 
 def what_is_left(unfinished: Sequence[WorkerStats[Any]]) -> str:

@@ -24,94 +24,46 @@ and what stands before it is said by the incarnations, which change without a ca
   that counts as none.
 """
 
-import threading
-from collections.abc import Callable
-from typing import Final, Literal, cast, final
+from typing import Final, Literal, final
 
 from threadpool_mb.dead_letters import DeadLetterReason
 from threadpool_mb.errors import PoolClosed
-from threadpool_mb.forking import MADE_BEFORE_FORK, remake
 from threadpool_mb.pool.incarnation import Incarnation
+from threadpool_mb.pool.reports import ExitCause
+from threadpool_mb.pool.roster_tables import RosterTables
 from threadpool_mb.pool.routes import forget, take_out
 
 __all__ = ["Roster"]
 
+_SELDOM: Final = 255
+"""How many workers enter between two looks at how many there are, as a mask."""
+
 
 @final
-class Roster[K, M]:
+class Roster[K, M](RosterTables[K, M]):
     """Which worker runs for which key.
 
     Threads: internally synchronized; no method blocks.
     """
 
-    __slots__ = (
-        "_entered",
-        "_leaving",
-        "_lock",
-        "_ready",
-        "_start_at_once",
-        "_told",
-        "_unfinished",
-        "cancelled",
-        "closed",
-        "failed",
-        "in_child",
-        "routes",
-        "started",
-        "untold",
-        "workers",
-    )
+    __slots__ = ()
 
-    def __init__(
-        self,
-        ready: Callable[[Incarnation[K, M] | None], object],
-        start_at_once: Callable[[Incarnation[K, M]], bool] = lambda _: False,
-    ) -> None:
-        """Tell `ready` of each worker whose turn has come, and `None` once closed and all ended.
+    # Said again for `pyright --verifytypes`: what a subclass sets, it is to give a type.
+    cancelled: bool
+    closed: bool
+    counted: int
+    restarted: int
+    started: int
+    workers: int
 
-        `start_at_once` is asked first; if it has started the worker, `ready` is not told. It looks
-        whether the worker is still pending, sets its state and starts it, with no call between
-        these. Both functions are called under the lock: they must neither block nor run user code.
-        """
-        self._ready: Final = ready
-        self._start_at_once: Final = start_at_once
-        # Guards all below and the links and states of incarnations. Nobody waits under it.
-        # Reentrant: the garbage collector may run a finalizer while it is held, which may use the
-        # pool.
-        self._lock: Final = threading.RLock()
-        self.routes: Final[dict[K, Incarnation[K, M]]] = {}
-        """The current worker of each key. Written by the roster alone, read by everybody."""
-        # One of a key's workers that have not ended, at least where the last one was removed.
-        self._leaving: Final[dict[K, Incarnation[K, M]]] = {}
-        # A dict for its order: the oldest first.
-        self._unfinished: Final[dict[Incarnation[K, M], None]] = {}
-        self.untold: Final[dict[Incarnation[K, M], Literal["abandon", "close", "cancel"]]] = {}
-        """What the mailboxes of workers that have left are to be told; see `told`. What an
-        interrupt or a mailbox has kept from being told stays, for the next call that closes."""
-        self._entered = 0
-        # Whether the end was told to `ready`.
-        self._told = False
-        self.closed: bool = False
-        """Whether no worker may enter any more."""
-        self.in_child: bool = False
-        """Whether the workers' threads are those of the process that has forked this one."""
-        self.cancelled: bool = False
-        """Whether those that have entered are to stop."""
-        self.workers: int = 0
-        """How many are current."""
-        self.started: int = 0
-        """How many have begun."""
-        self.failed: int = 0
-        """How many have ended with an error."""
-
-    def enter(self, incarnation: Incarnation[K, M]) -> bool:
+    def enter(self, incarnation: Incarnation[K, M]) -> bool:  # noqa: C901 - one step after the other
         """Make a new incarnation the current worker of its key, unless there is one.
 
         Raises:
             PoolClosed: if the roster is closed.
         """
         key = incarnation.key
-        with self._lock:
+        with self.lock:
             if self.closed:
                 raise PoolClosed(f"the pool {self.why_closed}: it starts no worker")
             # What re-enters here (a finalizer, a signal handler, the key's own methods) finds the
@@ -127,12 +79,15 @@ class Roster[K, M]:
                     if current.current:
                         return False
                     take_out(self.routes, key, current)
-                self._entered = incarnation.number = self._entered + 1
+                self._entered = number = incarnation.number = self._entered + 1
+                if not number & _SELDOM and len(self._unfinished) >= self._look_at:
+                    self._ask_for_census_locked()
                 entry = self._leaving.get(key) if self._leaving else None
                 entered = True
             finally:
                 if not entered:
                     self._unfinished.pop(incarnation, None)
+                    self._dropped += incarnation.number > 0
                     self._not_current_locked(incarnation)
                     forget(self.routes, key, incarnation)
                     self._tell_if_finished_locked()
@@ -165,36 +120,9 @@ class Roster[K, M]:
         if incarnation.state == "pending":
             self._ready(incarnation)
 
-    @property
-    def why_closed(self) -> str:
-        """What an error says of a closed pool."""
-        return f"was {MADE_BEFORE_FORK}" if self.in_child else "is closed"
-
-    def forked(self) -> bool:
-        """Let no worker enter in this child of `os.fork`, nor get a message: they are the parent's.
-
-        Returns:
-            `False` if that changes nothing: it was closed, and all have ended.
-        """
-        remake(self._lock)
-        if self._told:
-            return False
-        self.closed = self.in_child = True
-        # Not `routes`, which senders read; see `forking`. The workers in it refuse all that is
-        # sent.
-        self.workers = 0
-        return True
-
-    def has(self, key: object) -> bool:
-        """Return whether the key has a current worker."""
-        if self.in_child:
-            return False
-        incarnation = self.routes.get(cast("K", key))
-        return incarnation is not None and incarnation.current
-
     def begin(self, incarnation: Incarnation[K, M]) -> bool:
         """Let a worker whose turn has come run; `False` if it was dropped meanwhile."""
-        with self._lock:
+        with self.lock:
             if incarnation.state == "pending":
                 incarnation.state = "running"
                 self.started += 1
@@ -207,6 +135,7 @@ class Roster[K, M]:
         *,
         may_start: bool,
         reason: DeadLetterReason | None = None,
+        only_idle: bool = False,
     ) -> bool:
         """Take a current worker out of the routing table.
 
@@ -215,13 +144,14 @@ class Roster[K, M]:
             may_start: whether it is to have its turn, if it has not had it.
             reason: what becomes of the messages it leaves, if that is known now; its mailbox is
                 then to be told, see `untold`.
+            only_idle: not if it is idle no more, or was paused meanwhile.
 
         Returns:
-            `False` if it is not the current one.
+            `False` if it is not the current one, or is to stay.
         """
         key, leftovers = incarnation.key, incarnation.leftovers
-        with self._lock:
-            if not incarnation.current:
+        with self.lock:
+            if not incarnation.current or (only_idle and incarnation.idle_since is None):
                 return False
             dropped = incarnation.state == "pending" and not may_start
             last = incarnation.predecessor if dropped else incarnation
@@ -253,14 +183,41 @@ class Roster[K, M]:
                 self._tell_if_finished_locked()
             return True
 
-    def end(self, incarnation: Incarnation[K, M], *, failed: bool) -> None:
+    def end(self, incarnation: Incarnation[K, M], cause: ExitCause) -> None:
         """Let the successor of a worker that has completely ended have its turn."""
-        with self._lock:
-            self.failed += failed
+        with self.lock:
+            self._count_end_locked(cause)
             self._not_current_locked(incarnation)
             self._end_locked(incarnation)
 
-    def end_quietly(self, incarnation: Incarnation[K, M]) -> bool:
+    def _count_end_locked(self, cause: ExitCause) -> None:
+        if cause != "returned":
+            self.other_ends[cause] = self.other_ends.get(cause, 0) + 1
+
+    @property
+    def failed(self) -> int:
+        """How many have ended with an error."""
+        return self.other_ends.get("failed", 0)
+
+    def again(self, incarnation: Incarnation[K, M], message: object, cause: ExitCause) -> bool:
+        """Let a worker that has ended wait to begin anew, with its mailbox, under a new number.
+
+        `message` is what it is to handle first; see `Incarnation.renew`.
+
+        Returns:
+            `False` if it was told to stop. Then nothing has changed.
+        """
+        with self.lock:
+            if self.cancelled or self.in_child or incarnation.told_to_stop:
+                return False
+            self._count_end_locked(cause)
+            self.restarted += cause == "failed"
+            self._entered = incarnation.number = self._entered + 1
+            incarnation.renew(message)
+            incarnation.state = "pending"
+            return True
+
+    def end_quietly(self, incarnation: Incarnation[K, M], cause: ExitCause) -> bool:
         """Do what `leave` and `end` do of a worker that has ended well, if nobody is to be told.
 
         1. The worker is not current any more: a thread that looks its key up now finds none.
@@ -273,7 +230,7 @@ class Roster[K, M]:
         Returns:
             `False` if somebody is to be told. Then (1) is taken back, and (4) is not done.
         """
-        with self._lock:
+        with self.lock:
             if self.in_child or incarnation.watchers:
                 return False
             current = incarnation.current
@@ -283,6 +240,8 @@ class Roster[K, M]:
             if incarnation.end_if_empty():
                 incarnation.gone = True
                 if not incarnation.watchers:
+                    if cause != "returned":
+                        self._count_end_locked(cause)
                     self._end_locked(incarnation)
                     return True
             # A message that came just now, say.
@@ -293,8 +252,13 @@ class Roster[K, M]:
 
     def _end_locked(self, incarnation: Incarnation[K, M]) -> None:
         incarnation.state = "ended"
+        if incarnation.counted:
+            self.counted += incarnation.counted
+            incarnation.counted = 0
         key, routes = incarnation.key, self.routes
         self._unfinished.pop(incarnation, None)
+        if self._dormant:
+            self._dormant.pop(incarnation, None)
         successor = incarnation.successor
         if successor is not None:
             successor.predecessor = incarnation.successor = None
@@ -318,10 +282,10 @@ class Roster[K, M]:
 
     def close(self) -> list[Incarnation[K, M]]:
         """Let no worker enter any more; return those that have not ended."""
-        with self._lock:
+        with self.lock:
             self.closed = True
             self._tell_if_finished_locked()
-            return list(self._unfinished)
+            return self.unfinished()
 
     def cancel(self) -> list[Incarnation[K, M]]:
         """Let no worker enter any more, and drop those that have not started.
@@ -329,9 +293,9 @@ class Roster[K, M]:
         Returns:
             The running workers. The dropped ones are among the `untold`.
         """
-        with self._lock:
+        with self.lock:
             self.closed = self.cancelled = True
-            dropped = [each for each in list(self._unfinished) if each.state == "pending"]
+            dropped = [each for each in self.unfinished() if each.state == "pending"]
             for each in dropped:
                 each.leftovers.reason = DeadLetterReason.POOL_CLOSED
                 self.untold[each] = "abandon"
@@ -339,7 +303,7 @@ class Roster[K, M]:
                 forget(self.routes, each.key, each)
                 forget(self._leaving, each.key, each)
             self._tell_if_finished_locked()
-            return list(self._unfinished)
+            return self.unfinished()
 
     def told(
         self, incarnation: Incarnation[K, M], what: Literal["abandon", "close", "cancel"]
@@ -354,25 +318,9 @@ class Roster[K, M]:
 
         To delete whatever is there in (3) would lose the messages that wait in the mailbox.
         """
-        with self._lock:
+        with self.lock:
             if self.untold.get(incarnation) == what:
                 del self.untold[incarnation]
-
-    def keys(self) -> list[K]:
-        """Return the keys that have a current worker."""
-        if self.in_child:
-            return []
-        with self._lock:
-            return [each.key for each in list(self.routes.values()) if each.current]
-
-    def unfinished(self) -> list[Incarnation[K, M]]:
-        """Return the workers that have not ended, oldest first."""
-        with self._lock:
-            return list(self._unfinished)
-
-    def is_unfinished(self, worker: object) -> bool:
-        """Return whether it is one of these workers, and has not ended."""
-        return cast("Incarnation[K, M]", worker) in self._unfinished
 
     def _drop_locked(self, incarnation: Incarnation[K, M]) -> None:
         """Take a worker that has not started out of its line."""
@@ -383,7 +331,13 @@ class Roster[K, M]:
             before.successor = behind
         if behind is not None:
             behind.predecessor = before
+        # It waits to begin, perhaps anew, and so is not dormant. No call of Python code stands
+        # before this one, in which an interrupt could leave it here for ever.
         self._unfinished.pop(incarnation, None)
+        if incarnation.counted:
+            self.counted += incarnation.counted
+            incarnation.counted = 0
+        self._dropped += 1
         self._not_current_locked(incarnation)
 
     def _not_current_locked(self, incarnation: Incarnation[K, M]) -> None:
@@ -392,7 +346,7 @@ class Roster[K, M]:
             self.workers -= 1
 
     def _tell_if_finished_locked(self) -> None:
-        if self.closed and not self._unfinished and not self._told:
+        if self.closed and not self._told and self._none_unfinished():
             self._ready(None)
             # Last: what was interrupted is done again; a second `None` does no harm.
             self._told = True

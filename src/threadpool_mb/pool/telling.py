@@ -9,6 +9,7 @@ import functools
 from collections.abc import Callable, Iterable
 from typing import Final, final
 
+from threadpool_mb.calls.unanswered import tell_watchers
 from threadpool_mb.dead_letters import DeadLetterReason
 from threadpool_mb.logs import Logger
 from threadpool_mb.pool.incarnation import Incarnation
@@ -71,7 +72,9 @@ class Telling[K, M]:
         while (what := self._roster.untold.get(incarnation)) is not None:
             match what:
                 case "abandon":
-                    incarnation.mailbox.abandon()
+                    incarnation.bury()
+                    # One that is to begin anew may have callers.
+                    tell_watchers(incarnation)
                 case "close":
                     incarnation.mailbox.close()
                 case "cancel":

@@ -5,13 +5,15 @@ or becomes a dead letter, or the pool is closed and its sender is told so: one o
 """
 
 from collections.abc import Callable, Iterable
-from typing import Final, Literal, final
+from typing import Any, Final, Literal, final
 
 from threadpool_mb.arguments import describe
+from threadpool_mb.calls.answer import Answer
 from threadpool_mb.dead_letters import DeadLetterOffice, DeadLetterReason
 from threadpool_mb.errors import MailboxClosed, PoolClosed
 from threadpool_mb.pool.dispatcher import Dispatcher
 from threadpool_mb.pool.incarnation import Incarnation
+from threadpool_mb.pool.keeping import Keeping
 from threadpool_mb.pool.routes import find
 
 __all__ = ["Overflow", "Undelivered"]
@@ -42,13 +44,34 @@ class Undelivered[K, M]:
         Raises:
             PoolClosed: if the pool is closed and nobody has taken the message.
         """
-        roster = self._dispatcher.roster
-        while (incarnation := roster.routes.get(key)) is not None and incarnation is not tried:
+
+        def deliver(incarnation: Incarnation[K, M]) -> bool:
+            return incarnation.input.deliver(message) or self.refused(incarnation, message)
+
+        return self.to_current(key, message, deliver, tried=tried)
+
+    def to_current[T](
+        self,
+        key: K,
+        message: M,
+        deliver: Callable[[Incarnation[K, M]], T],
+        *,
+        tried: Incarnation[K, M] | None = None,
+        answer: Answer[Any] | None = None,
+    ) -> T | bool:
+        """Hand a message to the key's worker with `deliver`, or see to it as `nobody` does.
+
+        `tried` is a worker that has not taken it; the rest is as for `nobody`.
+        """
+        routes = self._dispatcher.roster.routes
+        while (incarnation := find(routes, key)) is not None and incarnation is not tried:
+            if answer is not None:
+                answer.holder = incarnation
             try:
-                return incarnation.input.deliver(message) or self.refused(incarnation, message)
+                return deliver(incarnation)
             except MailboxClosed:
                 tried = incarnation
-        return self.nobody(key, message, tried)
+        return self.nobody(key, message, tried, deliver, answer=answer)
 
     def many(self, dispatch: Callable[[K, M], bool], key: K, messages: Iterable[M]) -> int:
         """Deliver each message, and return how many were taken; see `Pool.dispatch_many`.
@@ -73,19 +96,84 @@ class Undelivered[K, M]:
             put = None if direct is None else direct.put
         return taken
 
-    def nobody(self, key: K, message: M, tried: Incarnation[K, M] | None) -> Literal[False]:
-        """Make a dead letter of a message that no worker is left to take.
+    def nobody[T](
+        self,
+        key: K,
+        message: M,
+        tried: Incarnation[K, M] | None,
+        deliver: Callable[[Incarnation[K, M]], T],
+        *,
+        answer: Answer[Any] | None = None,
+    ) -> T | bool:
+        """See to a message that no worker is left to take, or to a call whose answer is `answer`.
+
+        Where keys start at their first message, this is the first message of a worker. Otherwise it
+        is a dead letter.
+
+        Returns:
+            Whether it was taken; or what `deliver` returns, which hands the message to a worker
+            that another thread has started meanwhile.
 
         Raises:
             PoolClosed: if the pool is closed.
         """
         roster = self._dispatcher.roster
+        keeping = self._dispatcher.keeping
+        if keeping is not None and keeping.on_demand and not roster.closed:
+            return self._start(keeping, key, message, deliver, answer)
+        if answer is not None:
+            answer.holder = None
         if roster.closed:
             msg = f"the pool {self._dispatcher.name!r} {roster.why_closed}: it takes no message"
             raise PoolClosed(f"{msg} for key {describe(key)}")
         reason = DeadLetterReason.UNKNOWN_KEY if tried is None else tried.leftovers.reason
         self._office.take(key, message, reason)
         return False
+
+    def _start[T](  # noqa: C901 - one loop
+        self,
+        keeping: Keeping[K, M],
+        key: K,
+        message: M,
+        deliver: Callable[[Incarnation[K, M]], T],
+        answer: Answer[Any] | None,
+    ) -> T | bool:
+        """Start the worker of a key that has none, with its first message.
+
+        Another thread may start one at the same time: one of the two is entered, and the message of
+        the other thread goes to that one. What it has put into its own worker, nobody has seen.
+
+        Raises:
+            PoolClosed: if the pool is closed.
+        """
+        roster = self._dispatcher.roster
+        while not roster.closed:
+            incarnation = self._dispatcher.new_incarnation(key)
+            if answer is not None:
+                answer.holder = incarnation
+            if incarnation.first_may_wait:
+                try:
+                    if (taken := deliver(incarnation)) is not True:
+                        return taken
+                except MailboxClosed:
+                    continue  # it has waited for room of the pool, which was closed
+            elif not incarnation.deliver_first(message):
+                return self.refused(incarnation, message)
+            if roster.enter(incarnation):
+                keeping.entered()
+                return True
+            incarnation.unseen()
+            current = roster.current(key)
+            if current is None:
+                continue
+            if answer is not None:
+                answer.holder = current
+            try:
+                return deliver(current)
+            except MailboxClosed:
+                # It has left since; or it has closed its mailbox itself, and leaves now.
+                roster.leave(current, may_start=True)
+        return self.nobody(key, message, None, deliver, answer=answer)
 
     def refused(self, incarnation: Incarnation[K, M], message: M) -> Literal[False]:
         """Make a dead letter of what a worker's mailbox has refused."""

@@ -1,18 +1,21 @@
 """What the dispatcher knows of workers, whatever their kind."""
 
 import threading
-from collections.abc import Callable
-from typing import Any, Protocol, cast
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, Literal, Protocol, cast
 
 from threadpool_mb.arguments import Deadline
 from threadpool_mb.dead_letters import DeadLetterReason
 from threadpool_mb.errors import Cancelled, MailboxClosed, PoolClosed
 from threadpool_mb.mailbox.kinds import own_mailbox
 from threadpool_mb.pool.incarnation import Incarnation
+from threadpool_mb.pool.keeping import Keeping
 from threadpool_mb.pool.reports import ExitCause, WorkerState
 from threadpool_mb.protocols import Mailbox
+from threadpool_mb.threads.timers import Timers
+from threadpool_mb.threads.watching import Busy
 
-__all__ = ["Ended", "MakeKind", "Threads", "WorkerKind", "ended_well", "stop_cause"]
+__all__ = ["Ended", "MakeKind", "Threads", "WorkerKind", "clean_cause", "ended_well", "stop_cause"]
 
 type Ended[K, M] = Callable[[Incarnation[K, M], BaseException | None, ExitCause, object], object]
 """Called once when a worker has completely ended, on its thread: with its error if it failed, the
@@ -79,13 +82,37 @@ class WorkerKind[K, M](Protocol):
         """Start one more thread if one is needed; on the dispatcher thread."""
         ...
 
+    def count_with(self, rouse: Callable[[Incarnation[K, M]], object], /) -> None:
+        """Have `rouse` called for each worker that wakes up; see `pool.census`. Called once."""
+        ...
+
+    def watch(self) -> None:
+        """Have workers that begin from now on show what they have in hand; see `busy`."""
+        ...
+
+    def busy(self, workers: Iterable[Incarnation[K, M]], /) -> Iterator[Busy]:
+        """Yield what threads have in hand; of the threads of `workers`, if each has its own."""
+        ...
+
+    def busy_threads(self, busy: int, /) -> int:
+        """Return how many threads run a worker now, where `busy` workers are not idle."""
+        ...
+
+    @property
+    def handled(self) -> int | None:
+        """How many messages workers have handled in turns that have ended; `None`: not known."""
+        ...
+
     def state_of(self, incarnation: Incarnation[K, M], /) -> WorkerState:
         """Return what a worker does that has begun and waits for no other. Blocks: never."""
         ...
 
 
-type MakeKind[K, M] = Callable[[Callable[[], object], Ended[K, M]], WorkerKind[K, M]]
-"""Makes a kind from what asks for its `grow` to be called, and what its workers' ends are told."""
+type MakeKind[K, M] = Callable[
+    [Callable[[], object], Ended[K, M], Timers, Keeping[K, M] | None], WorkerKind[K, M]
+]
+"""Makes a kind from what asks for its `grow` to be called, and what its workers' ends are told;
+from the timers, and what keeps the lives of keys, where they do not live by hand alone."""
 
 
 class _Receiving(Protocol):
@@ -98,6 +125,16 @@ class _Receiving(Protocol):
 def stop_cause(reason: DeadLetterReason) -> ExitCause:
     """Return why a worker was told to stop before its next message, from what its messages are."""
     return "removed" if reason is DeadLetterReason.WORKER_REMOVED else "cancelled"
+
+
+def clean_cause(outcome: Literal["returned", "drained"], reason: DeadLetterReason) -> ExitCause:
+    """Return why a worker has ended that had nothing more to handle, or that returned."""
+    if outcome == "drained":
+        if reason is DeadLetterReason.WORKER_IDLE:
+            return "idle"
+        if reason is DeadLetterReason.WORKER_EVICTED:
+            return "evicted"
+    return outcome
 
 
 def ended_well(error: BaseException, mailbox: _Receiving) -> bool:

@@ -29,9 +29,9 @@ from typing import Final, Self, final
 
 from threadpool_mb.arguments import Deadline
 from threadpool_mb.forking import remade_in_children
-from threadpool_mb.threads.here import Awaited, Holder, here
+from threadpool_mb.threads.here import Awaited, Holder, Source, here
 
-__all__ = ["expedite", "waiting_for", "would_wait_for_itself"]
+__all__ = ["expedite", "waiting_for", "would_wait", "would_wait_for_itself"]
 
 _DOUBTFUL_PAUSE: Final = 0.001
 """Seconds until a worker that waits for room looks again, if one of the waits that it has followed
@@ -42,7 +42,8 @@ is twice as long as the one before it, without an end."""
 
 _lock: Final = remade_in_children(threading.RLock())
 """Guards setting each `waits_for` and each `waiter`. The thread that set a pointer clears it
-without taking the lock. No thread waits under it."""
+without taking the lock; that of a worker on no thread, whoever ends the wait. No thread waits under
+it."""
 
 
 @final
@@ -113,6 +114,10 @@ class waiting_for:  # noqa: N801 - used like a function: `with waiting_for(reply
             pause *= 2
         yield deadline
 
+    def source[T](self, items: Source[T], deadline: Deadline) -> Source[T]:
+        """Return what to wait at for `items`; see `Serving.source`."""
+        return items if self._serving is None else self._serving.source(items, deadline)
+
     def go_on(self) -> None:
         """Ask once more for a thread that another worker may need: the first may be refused."""
         if self._serving is not None:
@@ -160,6 +165,20 @@ def would_wait_for_itself(reply: Awaited) -> Exception | None:
             if holder.waits_for is reply:
                 return _deadlock([*_with_inline([*chain, chain[0]])], reply)
             holder = _next(holder)
+    return None
+
+
+def would_wait(worker: Holder, reply: Awaited) -> Exception | None:
+    """Have a worker be seen to wait for a reply, on no thread; return the error if it never ends.
+
+    For a worker that is suspended. It clears `waits_for` when the wait is over.
+    """
+    with _lock:
+        try:
+            _check((worker,), reply)
+        except Exception as error:  # noqa: BLE001 - `CallDeadlock`; raised in the worker
+            return error.with_traceback(None)
+        worker.waits_for = reply
     return None
 
 

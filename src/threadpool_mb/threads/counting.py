@@ -14,7 +14,7 @@ from typing import Final, Self, final
 
 from threadpool_mb.interrupts import trying
 from threadpool_mb.threads.here import Holder
-from threadpool_mb.threads.turns import ServingThread
+from threadpool_mb.threads.turns import ReadyTurns, ServingThread
 
 __all__ = ["RestingThreads", "ThreadCount", "default_max_threads", "shared_name"]
 
@@ -38,12 +38,15 @@ class ThreadCount:
     __slots__ = (
         "_blocked",
         "_closed",
+        "_handled",
         "_idle",
         "_lock",
         "_max_threads",
         "_only",
+        "_ready",
         "_refused",
         "_resting",
+        "_serving",
         "_starting",
         "_threads",
         "_too_many",
@@ -60,11 +63,15 @@ class ThreadCount:
         self.pinned: Final = pinned
         # Guards the rest. No thread waits under it. Reentrant: a finalizer may run under it.
         self._lock: Final = threading.RLock()
+        self._ready: Final = ReadyTurns()
         # The threads that count; not those that rest.
         self._threads: Final[list[threading.Thread]] = []
         self._resting: Final = RestingThreads(self._lock)
         self._idle: int = 0
         self._starting: int = 0
+        # The threads that take turns, by their idents; what those have done that have ended.
+        self._serving: Final[dict[int, ServingThread]] = {}
+        self._handled: int = 0
         # The one thread, if what it runs is pinned to it: a cycle, which its end breaks.
         self._only: ServingThread | None = None
         # How many threads wait for another worker, and may need one more thread to go on.
@@ -87,6 +94,19 @@ class ThreadCount:
     def _in_child(self) -> None:
         """Take note that the threads are those of the process that has forked this one."""
         self.in_child = True
+
+    def _count_in(self, thread: ServingThread) -> None:
+        """Take note that this thread will take turns."""
+        if self.pinned:
+            self._only = thread
+        with self._lock:
+            self._serving[threading.get_ident()] = thread
+
+    def _count_out(self) -> None:
+        """Take note that this thread has taken its last turn."""
+        self._only = None
+        with self._lock:
+            self._handled += self._serving.pop(threading.get_ident()).handled
 
     def block(self, thread: ServingThread) -> None:
         """Take note that one of the threads waits for a worker, which may need a thread."""
@@ -141,6 +161,26 @@ class ThreadCount:
     def starved(self) -> bool:
         """Whether all threads that there may be wait, except the thread that asks."""
         return self._blocked >= self._max_threads - 1
+
+    @property
+    def stuck(self) -> bool:
+        """Whether all threads wait for others of their turns, and none is left to be taken."""
+        with self._lock:
+            running = len(self._threads)
+            busy = not (self._idle or self._starting or len(self._ready))
+            return busy and 0 < running <= self._blocked
+
+    @property
+    def handled(self) -> int:
+        """What all turns have done, but for those that threads have now."""
+        with self._lock:
+            # A copy: a thread that is new adds itself without the lock.
+            return self._handled + sum(each.handled for each in self.serving.values())
+
+    @property
+    def serving(self) -> dict[int, ServingThread]:
+        """The threads that take turns, by their idents. Blocks: never."""
+        return self._serving.copy()
 
     @property
     def idle(self) -> int:

@@ -9,9 +9,10 @@ import threading
 from collections.abc import Callable
 from typing import Final, Protocol, final
 
+from threadpool_mb.arguments import Deadline
 from threadpool_mb.forking import in_children
 
-__all__ = ["Awaited", "Holder", "Home", "Serving", "Waiter", "here"]
+__all__ = ["Awaited", "Holder", "Home", "Serving", "Source", "Waiter", "here"]
 
 _DEEPEST: Final = 16
 """How many workers may call each other on one thread; the next call changes threads."""
@@ -146,8 +147,23 @@ class Holder(Protocol):
         ...
 
 
+class Source[T](Protocol):
+    """What a thread waits at for what comes next: a queue, or what stands in its place."""
+
+    def get(self, block: bool = True, timeout: float | None = None) -> T:  # noqa: FBT001, FBT002 - as there
+        """Take it out; `queue.Empty` if the timeout, or the patience of the waiter, ran out."""
+        ...
+
+    def qsize(self) -> int:
+        """Return how many there are."""
+        ...
+
+
 class Serving(Protocol):
     """A thread that takes turns of many workers."""
+
+    progress: object
+    """What counts down while a turn goes on that is watched; see `threads.watching`."""
 
     @property
     def holder(self) -> Holder | None:
@@ -186,6 +202,13 @@ class Serving(Protocol):
         """Whether all other threads of its kind wait, so that this thread is the last one."""
         ...
 
+    def source[T](self, items: Source[T], deadline: Deadline, /) -> Source[T]:
+        """Return what the thread is to wait at for `items`, which it does until the deadline.
+
+        The queue itself; in a `threadpool_mb.testing.SeededPool`, what takes others' turns.
+        """
+        ...
+
     def still_blocked(self) -> None:
         """Take note that the thread still waits, and that one more may be needed all the same."""
         ...
@@ -207,6 +230,9 @@ class _Here(threading.local):
         self.inner: list[Holder] = []
         """The workers that run here beside the worker that has the turn: called without a change
         of threads, each by the one before it; or the worker that owns the thread."""
+
+        self.failures: list[Exception] | None = None
+        """What handlers of a server have raised for the message in hand, if somebody asks."""
 
     def allows(self, *, inline_calls: bool | None, on_loop: bool = False) -> bool:
         """Return whether another worker may run here, called by what runs now.

@@ -83,6 +83,11 @@ class PinnedThreads:
         """How many threads wait for a turn."""
         return sum(home.idle for home in self.homes)
 
+    @property
+    def handled(self) -> int:
+        """What all turns have done; see `SharedThreads.handled`."""
+        return sum(home.handled for home in self.homes)
+
     def all(self) -> set[threading.Thread]:
         """Return the threads that were started; some may have ended since."""
         return set[threading.Thread]().union(*(home.all() for home in self.homes))

@@ -44,13 +44,12 @@ from threadpool_mb.logs import Logger
 from threadpool_mb.threads.counting import ThreadCount, shared_name
 from threadpool_mb.threads.here import here
 from threadpool_mb.threads.launching import Launches, new_thread
-from threadpool_mb.threads.turns import NUDGE, ReadyTurns, ServingThread, Turn
+from threadpool_mb.threads.turns import NUDGE, ServingThread, Turn
 from threadpool_mb.threads.waiting import get_patiently
 
 __all__ = ["SharedThreads"]
 
 _logger = Logger(__name__)
-
 
 _NUDGE_SECONDS: Final = 0.25
 """The least time between two nudges."""
@@ -58,10 +57,7 @@ _NUDGE_SECONDS: Final = 0.25
 
 @final
 class SharedThreads(ThreadCount):
-    """Runs turns on at most `max_threads` threads.
-
-    Threads: internally synchronized.
-    """
+    """Runs turns on at most `max_threads` threads. Threads: internally synchronized."""
 
     __slots__ = (
         "_ask",
@@ -71,7 +67,6 @@ class SharedThreads(ThreadCount):
         "_named",
         "_next_nudge",
         "_prepare",
-        "_ready",
         "any",
         "put",
     )
@@ -95,7 +90,7 @@ class SharedThreads(ThreadCount):
             ask: called when one more thread is needed, and has another thread call `grow`; it must
                 not block. Without it, the thread that finds that one is needed starts it.
             prepare: called by each thread before its first turn. It raises nothing.
-            named: returns a thread's name, given how many there are; by default the above.
+            named: returns a thread's name, given how many there are; by default that above.
             own_waits_only: whether there may be one more only where all threads wait for turns of
                 these threads. Otherwise also where they wait for anything else that they are told
                 of: that may need one of these threads in its turn.
@@ -106,7 +101,6 @@ class SharedThreads(ThreadCount):
         self._named: Final[Callable[[int], str]] = named or functools.partial(shared_name, name)
         self._ask: Final[Callable[[], object]] = self.grow if ask is None else ask
         self._prepare: Final = prepare
-        self._ready: Final = ReadyTurns()
         self.put: Final[Callable[[Turn], None]] = self._ready.put
         """The first half of `schedule`; `grow_if_needed` is the second."""
         self._launches: Final = Launches(self._lock)
@@ -141,7 +135,7 @@ class SharedThreads(ThreadCount):
             try:
                 self._ask()
             except BaseException:
-                self._not_asking()
+                self._may_ask["may ask"] = True
                 raise
 
     def _one_is_needed(self) -> bool:
@@ -160,7 +154,7 @@ class SharedThreads(ThreadCount):
         running = 0
         try:
             with self._lock:
-                self._not_asking()
+                self._may_ask["may ask"] = True
                 running = len(self._threads)
                 wanted = running < least or self._one_is_needed()
                 if not self.growing or not wanted:
@@ -238,14 +232,21 @@ class SharedThreads(ThreadCount):
         self._launches.forked()
         return False
 
+    def schedule_ahead(self, turns: list[Turn]) -> None:
+        """Give `turns`, which have waited elsewhere, a turn before others. Blocks: never."""
+        self._move(self._ready.put_ahead, turns)
+
     def expedite(self, turn: Turn) -> None:
         """Have `turn` come first of those that wait, if it is one of them.
 
         For a thread that is about to wait for that turn, where hardly any other thread is left; see
         `turns`, also for the time that this takes. Blocks: never.
         """
+        self._move(self._ready.bring_forward, turn)
+
+    def _move[T](self, move: Callable[[T], object], moved: T) -> None:
         try:
-            self._ready.bring_forward(turn)
+            move(moved)
         finally:
             self._nudge_for_moved()
             self.grow_if_needed()
@@ -253,8 +254,7 @@ class SharedThreads(ThreadCount):
     def nudge(self) -> None:
         """Have idle threads run for a moment, a few times a second at most. Blocks: never.
 
-        A free-threaded build frees an object that one thread made and a different one dropped only
-        when the first one runs (gh-157838).
+        A free-threaded build frees what one thread made and another dropped as the first one runs.
         """
         now = time.monotonic()
         if now < self._next_nudge:
@@ -275,30 +275,27 @@ class SharedThreads(ThreadCount):
         """Return the threads that were started; some may have ended since."""
         return self._launches.all()
 
-    def _not_asking(self) -> None:
-        self._may_ask["may ask"] = True
-
     def _serve(self) -> None:
         """Take turn after turn; a shared thread's whole life."""
         me = threading.current_thread()
         with self._lock:
             if me not in self._threads:
-                # The thread that started this one was interrupted before it could see it run.
+                # Its starter was interrupted before it could see it run.
                 self._starting += 1
                 self._threads.append(me)
                 self._look_whether_growing_locked()
             self._launches.runs_locked(me)
             self.any = True
         self._take_turns()
-        self._only = None
+        self._count_out()
 
     def _take_turns(self) -> None:
         self._prepare()
         ready = self._ready
         get = ready.get
         serving = here.serving = ServingThread(self)
-        if self.pinned:
-            self._only = serving
+        self._count_in(serving)
+        handled = 0  # adding to an attribute takes four times as long
         turn = self._first_turn()
         while turn is not None:
             try:
@@ -309,7 +306,9 @@ class SharedThreads(ThreadCount):
                         self.grow_if_needed()
                 finally:
                     serving.turn = turn
-                    turn.turn()
+                    if done := turn.turn():
+                        handled += (done if done > 0 else -done) - 1
+                        serving.handled = handled
             except BaseException:  # noqa: BLE001 - a thread is for all lanes; it goes on
                 self._report()
             # The objects that the turn holds must not live on while the thread waits.

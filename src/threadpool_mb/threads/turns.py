@@ -5,17 +5,22 @@ any thread is left: the turns before it may all have to wait for the same, and e
 more thread. The turns before it in the queue are moved aside, once: so looking for a turn takes no
 time for turns that were moved already, however many wait.
 
+What has waited for a time, or an answer, is put ahead of all others, as it has waited already: into
+a queue of its own, without a lock, as a thread that finds that lock taken waits for longer than a
+turn takes.
+
 **Guarantees.** Each turn that was put is taken once. Turns are taken in the order in which they
-were put, but for those that were brought forward; and where threads are one too many, those that
-were moved aside come last. At most `_IN_A_ROW` turns come before others that have waited longer.
+were put, but for those that were brought forward, or put ahead; and where threads are one too many,
+those that were moved aside come last. At most `_IN_A_ROW` turns, and one for each thread, come
+before others that have waited longer.
 
 **Assumes.** Of `SimpleQueue`, what `line.inlet` assumes. A turn is in here once at most.
 
 A turn that was moved is not in the queue, and wakes no thread that waits there. So threads look at
-`moved` before they wait. The mover is (1) to (3), a thread that has found the queue empty (a) to
-(c):
+`moved` before they wait. The same holds of one that is put ahead. The mover is (1) to (3), a thread
+that has found the queue empty (a) to (c):
 
-1. It moves turns aside, and writes `moved`.
+1. It moves turns aside, or puts them ahead, and writes `moved`.
 2. It reads how many threads are idle, or starting.
 3. It puts a nudge for each.
 a. The thread counts as idle; one that is starting counts as such.
@@ -27,16 +32,24 @@ counts the thread, and (3) puts a nudge that wakes this thread, or a different o
 well. Where the queue holds something else for that thread, no nudge is put. A busy thread may take
 that, or the nudge: so each thread that has a turn, wherever it has taken it, and counts as neither
 idle nor starting, does (2) and (3) before it begins, if `moved` is set.
+
+Nothing guards `moved` against who puts a turn ahead. So a thread that finds nothing that was moved
+clears it, looks once more, and sets it again if there is something. If the turn is put before that
+second look, the thread sees it. If it comes after, so does (1), which sets `moved` for good. A
+thread that reads `moved` in between, and sleeps, is nudged by the one that sets it again: that one
+takes a turn next, or the thread that does so.
 """
 
 import collections
+import contextlib
 import queue
 import threading
 from collections.abc import Callable
 from typing import Final, Protocol, final
 
+from threadpool_mb.arguments import Deadline
 from threadpool_mb.forking import remake
-from threadpool_mb.threads.here import Holder, Home
+from threadpool_mb.threads.here import Holder, Home, Source
 
 __all__ = ["NUDGE", "ReadyTurns", "ServingThread", "Turn"]
 
@@ -44,8 +57,13 @@ __all__ = ["NUDGE", "ReadyTurns", "ServingThread", "Turn"]
 class Turn(Protocol):
     """A thing that can be scheduled."""
 
-    def turn(self) -> None:
-        """Do some of what there is to do; on a shared thread. It raises nothing."""
+    def turn(self) -> int | None:
+        """Do some of what there is to do; on a shared thread. It raises nothing.
+
+        Returns:
+            One more than what it has done, to be counted, or the same below 0; `None` or 0 if that
+            is counted otherwise.
+        """
         ...
 
 
@@ -83,7 +101,7 @@ class ServingThread:
     Threads: only the shared thread itself, but any thread for `goes_on`.
     """
 
-    __slots__ = ("_number", "_threads", "_waits", "counted", "turn")
+    __slots__ = ("_number", "_threads", "_waits", "counted", "handled", "progress", "turn")
 
     def __init__(self, threads: _Threads) -> None:
         """Be one of `threads`."""
@@ -95,6 +113,10 @@ class ServingThread:
         """Whether the thread counts as one that waits; guarded by the lock of `threads`."""
         self.turn: Turn | None = None
         """The turn that the thread has taken."""
+        self.handled: int = 0
+        """What its turns have done, but for the one that it has now."""
+        self.progress: object = None
+        """What counts down while a turn goes on that is watched; see `threads.watching`."""
 
     @property
     def wait(self) -> int:
@@ -129,6 +151,10 @@ class ServingThread:
         """The thread itself, if workers are pinned to it; see `Serving`."""
         return self._threads.home
 
+    def source[T](self, items: Source[T], _deadline: Deadline, /) -> Source[T]:
+        """Return the queue itself; see `Serving`."""
+        return items
+
     def still_blocked(self) -> None:
         """Have one more thread started, if one is needed and there may be one."""
         if self._waits:
@@ -160,7 +186,19 @@ class ReadyTurns:
     Threads: internally synchronized.
     """
 
-    __slots__ = ("_ahead", "_aside", "_in_a_row", "_lock", "get", "moved", "put", "qsize", "queue")
+    __slots__ = (
+        "_ahead",
+        "_aside",
+        "_in_a_row",
+        "_lock",
+        "_next_woken",
+        "_woken",
+        "get",
+        "moved",
+        "put",
+        "qsize",
+        "queue",
+    )
 
     def __init__(self) -> None:
         """Hold none."""
@@ -171,6 +209,9 @@ class ReadyTurns:
         """Take the next turn that was not moved."""
         self.qsize: Final[Callable[[], int]] = self.queue.qsize
         """How many turns were not moved."""
+        # What was put ahead.
+        self._woken: Final[queue.SimpleQueue[Turn]] = queue.SimpleQueue()
+        self._next_woken: Final[Callable[[bool], Turn]] = self._woken.get
         # Guards the rest. No thread waits under it. Reentrant: a finalizer may run under it.
         self._lock: Final = threading.RLock()
         # What was brought forward, and what was moved aside for it; as ordered sets.
@@ -182,12 +223,13 @@ class ReadyTurns:
 
     def __len__(self) -> int:
         """Return how many turns wait."""
-        return self.qsize() + len(self._ahead) + len(self._aside) if self.moved else self.qsize()
+        return self.qsize() + self._moved_count() if self.moved else self.qsize()
 
     def bring_forward(self, turn: Turn) -> None:
         """Move a turn ahead, if it waits. The caller has idle threads nudged after that."""
         with self._lock:
             self.moved = True
+            self._gather_locked()
             if turn in self._ahead:
                 return
             if turn in self._aside:
@@ -217,16 +259,46 @@ class ReadyTurns:
                     self.put(None)
                 self._look_whether_moved_locked()
 
+    def _gather_locked(self) -> None:
+        """Have what was put ahead before now among what was brought forward."""
+        in_hand: Turn | None = None
+        try:
+            for _ in range(self._woken.qsize()):
+                in_hand = self._next_woken(False)  # noqa: FBT003 - not to wait
+                self._ahead[in_hand] = None
+        except queue.Empty:
+            pass  # other threads take turns, too
+        except BaseException:  # no memory
+            if in_hand is not None:
+                self._woken.put(in_hand)
+            raise
+
+    def put_ahead(self, turns: list[Turn]) -> None:
+        """Add turns ahead of all others. The caller has idle threads nudged after that."""
+        put = self._woken.put
+        for turn in turns:
+            put(turn)
+        self.moved = True
+
     def take(self, *, crowded: bool) -> Turn | None:
         """Take a turn that was moved; `None` if a turn of the queue is to come first.
 
         `crowded`: there are more threads than there may be, so the turns that were moved aside come
         last: each of them may cost one more thread.
         """
+        if not self._ahead and self._in_a_row < _IN_A_ROW and (turn := self._woken_turn()):
+            self._in_a_row += 1  # a guess, as nothing guards it here
+            return turn
         with self._lock:
             turn = self._take_locked(crowded=crowded)
             self._look_whether_moved_locked()
         return turn
+
+    def _woken_turn(self) -> Turn | None:
+        if self._woken.qsize():
+            with contextlib.suppress(queue.Empty):
+                return self._next_woken(False)  # noqa: FBT003 - not to wait
+        return None
 
     def _take_locked(self, *, crowded: bool) -> Turn | None:
         before = self._in_a_row
@@ -234,12 +306,11 @@ class ReadyTurns:
             self._in_a_row = 0
             if self._aside:
                 return self._aside.popitem(last=False)[0]
-            if self.qsize() or not self._ahead:
-                return None
-            return self._ahead.popitem(last=False)[0]
-        if self._ahead:
+            return None if self.qsize() else self._ahead_locked()
+        turn = self._ahead_locked()
+        if turn is not None:
             self._in_a_row = before + 1
-            return self._ahead.popitem(last=False)[0]
+            return turn
         if self._aside and not (crowded and self.qsize()):
             self._in_a_row = 0
             return self._aside.popitem(last=False)[0]
@@ -247,8 +318,17 @@ class ReadyTurns:
         self._in_a_row = before + bool(self._aside)
         return None
 
+    def _ahead_locked(self) -> Turn | None:
+        return self._ahead.popitem(last=False)[0] if self._ahead else self._woken_turn()
+
     def _look_whether_moved_locked(self) -> None:
-        self.moved = bool(self._ahead or self._aside)
+        if not self._moved_count():
+            self.moved = False
+            if self._woken.qsize():
+                self.moved = True
+
+    def _moved_count(self) -> int:
+        return self._woken.qsize() + len(self._ahead) + len(self._aside)
 
     def forked(self) -> None:
         """Be usable in a child of `os.fork`, where no turns wait."""

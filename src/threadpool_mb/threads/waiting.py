@@ -31,8 +31,8 @@ import threading
 import time
 from typing import Any, Final, Self, final, override
 
-from threadpool_mb.arguments import Deadline, shortest
-from threadpool_mb.threads.here import here
+from threadpool_mb.arguments import NEVER, Deadline, shortest
+from threadpool_mb.threads.here import Source, here
 
 __all__ = ["Waiters", "get_patiently", "parked", "receive_patiently"]
 
@@ -63,6 +63,10 @@ class parked:  # noqa: N801 - used like a function: `with parked(threads)`
         """Return how long to wait in one go, of what is left; `None` is for ever."""
         return seconds if self._serving is None else shortest(seconds, _LONGEST_PAUSE)
 
+    def source[T](self, items: Source[T], deadline: Deadline) -> Source[T]:
+        """Return what to wait at for `items`; see `Serving.source`."""
+        return items if self._serving is None else self._serving.source(items, deadline)
+
     def go_on(self) -> None:
         """Ask once more for a thread that may be needed; with no lock held."""
         if self._serving is not None:
@@ -84,7 +88,7 @@ class _Event(threading.Event):
     @override
     def wait(self, timeout: float | None = None) -> bool:
         """Wait, and tell the thread's pool of it, once for each owner of the awaited futures."""
-        deadline = Deadline(timeout)
+        deadline = Deadline(timeout, real=True)
         if self.is_set() or deadline.remaining() == 0:
             return self.is_set()
         with contextlib.ExitStack() as stack:
@@ -129,7 +133,7 @@ _not_before = 0.0
 """The `perf_counter` before which no thread gives the core away."""
 
 
-def get_patiently[T](items: "queue.SimpleQueue[T]") -> T:
+def get_patiently[T](items: Source[T]) -> T:
     """Take what comes next out of a queue that was found empty.
 
     Blocks: until something is there; may give the core away a few times before it parks.
@@ -155,5 +159,5 @@ def receive_patiently[T](messages: "queue.SimpleQueue[T]") -> T:
     of many workers receives for one of them here. It tells its pool, so that a different thread may
     take the turns of the others: the worker that is to send may be among those.
     """
-    with parked():
-        return get_patiently(messages)
+    with parked() as wait:
+        return get_patiently(wait.source(messages, NEVER))

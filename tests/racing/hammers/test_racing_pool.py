@@ -7,6 +7,7 @@ from collections.abc import Generator
 
 import pytest
 
+from tests.conformance.configs import Alike
 from tests.helpers import DEADLINE, run_together, until
 from tests.insides import dispatcher_of
 from tests.racing.ledger import Ledger
@@ -17,6 +18,8 @@ from threadpool_mb import (
     NonBlocking,
     Pool,
     PoolClosed,
+    Prioritized,
+    Sliding,
     Unlimited,
     Waiting,
     WorkerExit,
@@ -24,7 +27,14 @@ from threadpool_mb import (
 
 pytestmark = pytest.mark.racing
 
-MAILBOXES = [Unlimited(), Blocking(2), NonBlocking(2), Waiting(2, deliver_timeout=0.0001)]
+MAILBOXES = [
+    Unlimited(),
+    Blocking(2),
+    NonBlocking(2),
+    Waiting(2, deliver_timeout=0.0001),
+    Sliding(1),
+    Prioritized(Blocking(2), Alike()),
+]
 
 
 @pytest.fixture(params=["function", "generator"])

@@ -1,0 +1,328 @@
+"""How many tasks wait, how often they begin, and what an error does to those behind it.
+
+**Guarantees.** A task takes room before it is submitted, and frees it once: when it begins, or is
+left out because it was cancelled. Tasks of a key begin no more often than the rate says, in order;
+a lane that has to wait for that holds no thread.
+
+What costs something here, only executors with a limit, a rate or `after_error` pay.
+"""
+
+import contextlib
+import functools
+import threading
+import time
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future
+from contextvars import copy_context
+from typing import Any, Final, final, override
+
+from threadpool_mb.arguments import describe
+from threadpool_mb.errors import MailboxClosed
+from threadpool_mb.keyed.futures import KeyedFuture, NoKey
+from threadpool_mb.keyed.observed import ObservedCall
+from threadpool_mb.keyed.room import Room
+from threadpool_mb.keyed.several import Several
+from threadpool_mb.keyed.standins import Held, RunsTasks, StandIn
+from threadpool_mb.keyed.table import Table
+from threadpool_mb.keyed.tasks import Shard, Task
+from threadpool_mb.logs import Logger
+from threadpool_mb.observing import Observers
+from threadpool_mb.rates import Limits, Rate, may_begin
+from threadpool_mb.threads.clock import Clock
+from threadpool_mb.threads.timers import Entry, Timers
+
+__all__ = ["Due", "Flow", "FlowFuture", "SeveralFuture"]
+
+
+_logger = Logger(__name__)
+
+_STRIPES: Final = 16
+_FEW: Final = 64
+"""How many keys' times are no reason to look for those that are over."""
+
+
+class FlowFuture[R](KeyedFuture[R]):
+    """A future that frees its task's room, and cancels what is behind a task that fails."""
+
+    room: Room | None = None
+    """What is freed when the task begins, or is left out."""
+    failed: Callable[[], object] | None = None
+    """Called if the task raises, before anybody can know of that."""
+
+    def leave(self) -> None:
+        """Free the room, if that was not done."""
+        with self._mutex:
+            room, self.room = self.room, None
+        if room is not None:
+            room.free()
+
+    @override
+    def set_running_or_notify_cancel(self) -> bool:
+        self.leave()
+        return super().set_running_or_notify_cancel()
+
+    @override
+    def set_exception(self, exception: BaseException | None) -> None:
+        failed, self.failed = self.failed, None
+        try:
+            if failed is not None:
+                failed()
+        finally:
+            # Whatever the callbacks of the others have raised, or a key.
+            super().set_exception(exception)
+
+    @override
+    def set_result(self, result: R) -> None:
+        self.failed = None
+        super().set_result(result)
+
+
+@final
+class SeveralFuture[R](FlowFuture[R]):
+    """The future of a task of several keys."""
+
+    of_all: bool  # said again for `pyright --verifytypes`, as it is set here
+
+    def __init__(self, several: Several, keys: list[object] | None) -> None:
+        """Make a pending one, of all keys if there are `None`."""
+        super().__init__(several, keys)
+        self._several: Final = several
+        self.of_all = keys is None
+
+    @property
+    @override
+    def _why_not(self) -> str:
+        which = "all keys" if self.of_all else f"the keys {describe(self._key)}"
+        return f"a task cannot wait for one of {which} that waits for it"
+
+    @override
+    def cancel(self) -> bool:
+        """Cancel it if its task does not run yet; return whether it is cancelled."""
+        cancelled = super().cancel()
+        if cancelled:
+            self._several.cancelled(self)
+        return cancelled
+
+
+@final
+class Due(Entry):
+    """The time from which on a lane's next task may begin, unless that is cancelled before."""
+
+    __slots__ = ("_lane", "_timers")
+
+    quick = True
+
+    def __init__(self, when: float, lane: Task, timers: Timers) -> None:
+        """Have a lane go on."""
+        super().__init__(when)
+        lane.shard.table.delayed[self] = None
+        # Has its one entry until somebody has taken it.
+        self._lane: Final = [lane]
+        self._timers: Final = timers
+
+    @property
+    @override
+    def cancelled(self) -> bool:
+        return not self._lane
+
+    @override
+    def fire(self) -> None:
+        with contextlib.suppress(IndexError):
+            lane = self._lane.pop()
+            table = lane.shard.table
+            # Not ahead of others: those that are late would keep others from beginning at all.
+            lane.shard.threads.schedule(lane)
+            # After that: a lane that is neither delayed nor scheduled would seem to be stuck.
+            table.delayed.pop(self, None)
+
+    @override
+    def drop(self) -> None:
+        self.fire()  # the executor is broken: what waits is to be told
+
+    def no_more(self, future: Future[Any]) -> None:
+        """Have the lane go on at once, if the task was cancelled before its time."""
+        if future.cancelled() and self._lane:
+            self.fire()
+            self._timers.cancelled()
+
+
+class _NotYet(Held):
+    """A task may begin at a time."""
+
+    def __init__(self, when: float, paced: "_Paced") -> None:
+        super().__init__()
+        self._when: Final = when
+        self._paced: Final = paced
+
+    @override
+    def keep(self, lane: Task, task: Task) -> bool:
+        task.context = self._paced
+        if task is not lane:
+            lane.shard.put_back(lane, task)
+        clock = self._paced.pace.clock
+        due = Due(self._when, lane, clock.timers)
+        future = task.future
+        clock.add(due)
+        if future is not None:
+            future.add_done_callback(due.no_more)
+        return True
+
+
+@final
+class _Paced(StandIn):
+    """In the place of a task's context: has it wait until it may begin."""
+
+    __slots__ = ("_context", "pace")
+
+    def __init__(self, pace: "_Pace", context: RunsTasks | None) -> None:
+        self.pace: Final = pace
+        self._context: Final = context
+
+    @override
+    def run(self, function: Callable[[Task], object], task: Task, /) -> object:
+        """Run the task in its context, if it may begin."""
+        future = task.future
+        if future is not None and not future.cancelled() and not task.shard.broken:
+            when = self.pace.until(task)
+            if when is not None:
+                raise _NotYet(when, self)
+        context = self._context
+        return (copy_context() if context is None else context).run(function, task)
+
+
+@final
+class _Pace:
+    """When the tasks of each key may begin. Threads: internally synchronized."""
+
+    __slots__ = ("_due", "_locks", "_looked", "_rate", "clock")
+
+    def __init__(self, rate: Rate, clock: Clock) -> None:
+        self._rate: Final = rate
+        self.clock: Final = clock
+        # By the key's hash. Nobody waits under a lock. Reentrant: a key's methods may submit.
+        self._locks: Final = tuple(threading.RLock() for _ in range(_STRIPES))
+        self._due: Final[tuple[dict[object, float], ...]] = tuple({} for _ in range(_STRIPES))
+        self._looked: Final = [_FEW] * _STRIPES
+
+    def until(self, task: Task) -> float | None:
+        """Return the time at which a task may begin; `None` if it begins now."""
+        try:
+            return self._until(task)
+        except Exception:
+            # The key's. The task runs all the same.
+            _logger.exception("%s: when a task may begin is not known", task.shard.table.name)
+            return None
+
+    def _until(self, task: Task) -> float | None:
+        key, stripe = task.key, hash(task.key) % _STRIPES
+        due = self._due[stripe]
+        fresh = task.shard.is_lane(task)
+        with self._locks[stripe]:
+            now = time.monotonic()
+            when, then = may_begin(self._rate, due.get(key), now, fresh=fresh)
+            if when > now:
+                return when
+            due[key] = then
+            if len(due) > self._looked[stripe]:
+                # A key whose time has come may begin as one that was never seen.
+                for each in [each for each, its_due in due.items() if its_due < now]:
+                    del due[each]
+                self._looked[stripe] = max(_FEW, 2 * len(due))
+        return None
+
+
+@final
+class Flow:
+    """What an executor does to tasks before they are submitted."""
+
+    __slots__ = ("_cancels", "_observers", "_pace", "_table", "room")
+
+    def __init__(self, table: Table, limits: Limits, observers: Observers | None = None) -> None:
+        """Do what the limits say; tell observers, if there are any."""
+        self._table: Final = table
+        self._observers: Final = observers if observers is not None and observers.messages else None
+        waits = limits.when_full == "wait"
+        self.room: Final = (
+            None if limits.max_waiting is None else Room(table, limits.max_waiting, waits=waits)
+        )
+        """The room for tasks that wait, if there is a limit."""
+        self._cancels: Final = limits.after_error == "cancel_key"
+        self._pace: Final = None if limits.rate is None else _Pace(limits.rate, table.clock)
+
+    @property
+    def clock(self) -> Clock:
+        """What fires the tasks that wait for a time."""
+        return self._table.clock
+
+    @property
+    def closed(self) -> bool:
+        """Whether the executor was shut down."""
+        return self._table.closed and not self._table.broken
+
+    @property
+    def plain(self) -> bool:
+        """Whether there is nothing to do."""
+        nothing = self.room is None and self._pace is None and not self._cancels
+        return nothing and self._observers is None
+
+    def observed(self, key: object, function: Callable[..., Any]) -> Callable[..., Any]:
+        """Return what a task calls in the place of a function, about to be submitted."""
+        observers = self._observers
+        return function if observers is None else ObservedCall(observers, key, function)
+
+    def future(self, shard: Shard, key: object) -> FlowFuture[Any]:
+        """Return the future of a task of a key."""
+        future: FlowFuture[Any] = FlowFuture(shard, key)
+        self.watch(future, ((shard, key),))
+        return future
+
+    def watch(self, future: FlowFuture[Any], keys: Iterable[tuple[Shard, object]]) -> None:
+        """Have what waits for these keys cancelled, if the future's task raises."""
+        if self._cancels:
+            future.failed = functools.partial(_cancel_waiting, tuple(keys), future)
+
+    def submit(self, task: Task, *, at_once: bool = False) -> None:
+        """Submit a task, of a future that was made here; `at_once`: it does not wait for room.
+
+        Blocks: until there is room.
+        """
+        future = task.future
+        assert isinstance(future, FlowFuture)  # noqa: S101 - see above
+        pace = self._pace
+        if pace is not None and not isinstance(task.key, NoKey):
+            pace.clock.start()
+            task.context = _Paced(pace, task.context)
+        self.enter(future, at_once=at_once)
+        try:
+            self._table.submit(task)
+        except BaseException:
+            if not task.shard.has(task):
+                future.leave()
+            raise
+
+    def enter(self, future: FlowFuture[Any], *, at_once: bool = False) -> None:
+        """Take room for a future's task.
+
+        Blocks: until there is some, unless `at_once`.
+
+        Raises:
+            Full: see `Room.take`.
+            RuntimeError: if the executor was shut down.
+        """
+        room = self.room
+        if room is None:
+            return
+        if at_once:
+            room.take_at_once()
+            future.room = room
+            return
+        try:
+            room.take(future)
+        except MailboxClosed:
+            self._table.refuse()
+
+
+def _cancel_waiting(keys: tuple[tuple[Shard, object], ...], failed: FlowFuture[Any]) -> None:
+    for shard, key in keys:
+        if not shard.broken:  # then they are told so
+            shard.cancel_waiting(key, but=failed)

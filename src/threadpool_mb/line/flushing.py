@@ -1,0 +1,118 @@
+"""Being told when a receiver has come to a certain place in its queue.
+
+The place is a marker, as the end has one (`line.inlet`), and what is to be opened there waits
+beside the queue: so a receiver pays nothing for it before it meets a marker.
+
+**Guarantees.** A flush is over only when each of its receivers has taken all that was put before,
+and has come back for more, or has ended. It is over once that is so.
+
+Which of two markers is which cannot be told. Where the end's marker is in the queue, the first one
+that is taken counts as the end: the receiver goes on until the queue is empty all the same. So a
+flush may be told later than its own marker is taken, never earlier.
+
+1. The flush is written down for the receiver's inlet, and its marker is put: one step, under the
+   lock, so that as many markers are in a queue as flushes are written down.
+2. The receiver is woken; if it has ended, the queue is swept, as with a message.
+a. The receiver takes a marker, and opens what is written down; or it has ended, and opens all.
+
+If (1) comes after the end, (2) finds `DONE`, and sweeps: that opens it. A flush that nobody waits
+for any more stays written down, as long as its marker is in the queue.
+"""
+
+import collections
+import queue
+import threading
+from collections.abc import Callable
+from typing import Any, Final, final
+
+from threadpool_mb.arguments import Deadline
+from threadpool_mb.forking import remade_in_children
+from threadpool_mb.threads.waiting import parked
+
+__all__ = ["Flush", "holds_only_markers", "open_all", "open_next", "waiting_at"]
+
+_lock: Final = remade_in_children(threading.RLock())
+"""Guards the table. No thread waits under it."""
+
+_flushes: Final[dict[object, collections.deque["Flush"]]] = {}
+"""What the receivers of inlets are to open, by inlets; only those for which there is any."""
+
+
+@final
+class Flush:
+    """Waits until several receivers have come to a place in their queues."""
+
+    __slots__ = ("_opened", "_receivers")
+
+    def __init__(self) -> None:
+        """Wait for none yet."""
+        self._opened: Final[queue.SimpleQueue[None]] = queue.SimpleQueue()
+        self._receivers = 0
+
+    def enter(self, inlet: object, put_marker: Callable[[], object]) -> None:
+        """Wait for the receiver of `inlet`, too; the caller wakes it after this."""
+        self._receivers += 1
+        with _lock:
+            _flushes.setdefault(inlet, collections.deque()).append(self)
+            put_marker()
+
+    def open(self) -> None:
+        """Take note that one of the receivers is there."""
+        self._opened.put(None)
+
+    def wait(self, deadline: Deadline) -> bool:
+        """Wait for all of them; `False` if the deadline came first."""
+        with parked() as wait:
+            opened = wait.source(self._opened, deadline)
+            while self._receivers:
+                left = deadline.remaining()
+                try:
+                    opened.get(timeout=wait.at_most(left))
+                except queue.Empty:
+                    if deadline.remaining() == 0:
+                        return False
+                    wait.go_on()
+                else:
+                    self._receivers -= 1
+        return True
+
+
+def waiting_at(inlet: Any) -> int:  # noqa: ANN401 - an inlet of any messages
+    """Return how many flushes wait for an inlet's receiver: as many markers are no messages."""
+    if not _flushes:
+        return 0
+    with _lock:
+        return len(_flushes.get(inlet, ()))
+
+
+def holds_only_markers(inlet: Any, qsize: Callable[[], int], others: int) -> bool:  # noqa: ANN401
+    """Return whether nothing is in an inlet's queue but flushes' markers and `others`.
+
+    Both are looked at under the lock: otherwise a message could be taken for the marker of a flush
+    that is written down between the two looks. Without the lock, where there is no flush: a marker
+    that is put after that makes the queue longer.
+    """
+    if not _flushes:
+        return qsize() == others
+    with _lock:
+        return qsize() == others + len(_flushes.get(inlet, ()))
+
+
+def open_next(inlet: Any) -> None:  # noqa: ANN401
+    """Open the oldest flush of an inlet, if there is one; its receiver has taken a marker."""
+    if not _flushes:
+        return
+    with _lock:
+        flushes = _flushes.get(inlet)
+        if not flushes:
+            return
+        flush = flushes.popleft()
+        if not flushes:
+            del _flushes[inlet]
+    flush.open()
+
+
+def open_all(inlet: Any) -> None:  # noqa: ANN401
+    """Open all flushes of an inlet: its receiver has ended."""
+    while waiting_at(inlet):
+        open_next(inlet)

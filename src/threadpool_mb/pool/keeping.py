@@ -1,0 +1,399 @@
+"""Carrying out what is decided of keys' lives: idle ends, evictions, restarts, late messages.
+
+On the dispatcher's thread, but for what a sender needs at once: room for its key, and a worker for
+a message that has come too late for the one before.
+
+**Guarantees.** A worker that is ended as idle, or evicted, is removed as by `remove(drain=True)`:
+it handles what has come in the middle, and a message that comes after that is for the next worker.
+One that has returned then though messages are left gets a new life, which handles them before the
+next worker of the key starts; where keys start on demand, so does each that has returned. So no
+message of those is lost, and none overtakes another of its sender.
+
+Which messages are *late*. A sender that has found the worker's inlet open may put its message after
+the worker has ended (`line.inlet`). The sender is (1) to (3), the end of the worker (a) to (c):
+
+1. The sender, which has found `closed` unset, puts its message.
+2. It reads `unattended`, and sweeps if that is `DONE`.
+3. It sends its next message, finds the inlet closed, and looks for the next worker.
+a. The worker's thread writes `DONE`, under the roster's lock.
+b. It looks into the queue, under that lock. If something is there, it writes 0, and the worker gets
+   a new life.
+c. Otherwise it has ended for good.
+
+If (1) comes before (b), the new life finds the message, and it is handled before the next worker
+begins. If (1) comes after (b), so does (2), which finds `DONE`; whoever sweeps does that under the
+roster's lock, and hands the message to the next worker under it. So (3) comes after that, even
+where a different thread has swept the sender's message: the sender has waited for the lock.
+`tests/model/test_late_messages_model.py` runs through every interleaving of it.
+
+**Ticks.** A worker knows since when it is idle: the end of its last turn writes a *tick*, a number
+that grows. Where `max_keys` asks which one is idle longest, each tick is a new number. Otherwise
+the dispatcher makes a new one with each of its sweeps, and all workers share it.
+"""
+
+import itertools
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final, cast, final, override
+
+from threadpool_mb.arguments import describe
+from threadpool_mb.calls.calling import rehold
+from threadpool_mb.dead_letters import DeadLetterOffice, DeadLetterReason
+from threadpool_mb.envelopes import plain
+from threadpool_mb.line.stores import unranked
+from threadpool_mb.logs import Logger
+from threadpool_mb.pool.incarnation import Incarnation
+from threadpool_mb.pool.lives import Lives, idle_longest, next_restart, still_counted
+from threadpool_mb.threads.timers import Entry, Timers
+from threadpool_mb.values import MISSING
+
+if TYPE_CHECKING:
+    from threadpool_mb.pool.roster import Roster
+
+__all__ = ["Keeping"]
+
+_logger = Logger(__name__)
+
+_SWEEPS: Final = 4
+"""How many sweeps there are in an idle timeout."""
+_IN_A_SLICE: Final = 4096
+"""How many workers are looked at before the dispatcher looks for other things to do."""
+_FEW: Final = 256
+"""As many workers can be looked at for each one that starts."""
+_PATIENCE: Final = 20
+"""How many times as long as it took to look at all workers nobody looks at them again: where most
+of very many are busy, looking would take more time than they do."""
+
+_TRIM_SECONDS: Final = 0.01
+"""Seconds until the dispatcher looks again, where there are too many workers and none was idle."""
+
+_IDLE_ENDS: Final = (DeadLetterReason.WORKER_IDLE, DeadLetterReason.WORKER_EVICTED)
+
+
+@final
+class Keeping[K, M]:
+    """Keeps the lives of one pool's keys. Threads: any, but for what the timers call."""
+
+    __slots__ = (
+        "_asleep",
+        "_candidates",
+        "_left_over",
+        "_marks",
+        "_not_before",
+        "_office",
+        "_restarts",
+        "_spent",
+        "_ticks",
+        "_timers",
+        "_trims",
+        "drop",
+        "lives",
+        "look_at_restarts",
+        "new_incarnation",
+        "next_tick",
+        "remove",
+        "roster",
+        "start",
+        "thread_time",
+    )
+
+    roster: "Roster[K, M]"
+    """The pool's; this and the five below are set once, before a worker starts."""
+    start: Callable[[Incarnation[K, M]], object]
+    """Has the dispatcher start a worker that is pending."""
+    remove: Callable[[Incarnation[K, M], DeadLetterReason], object]
+    """Has a worker end once it has handled its backlog."""
+    new_incarnation: Callable[[K], Incarnation[K, M]]
+    drop: Callable[[Incarnation[K, M]], object]
+    """Ends a worker that waits to begin."""
+    look_at_restarts: Callable[[], object]
+    """Has the dispatcher call `closed`."""
+
+    def __init__(self, lives: Lives, timers: Timers, office: DeadLetterOffice[K, M]) -> None:
+        """Keep lives as a user has said."""
+        self.lives: Final = lives
+        self._timers: Final = timers
+        self._office: Final = office
+        self.thread_time: Callable[[], float] = time.thread_time
+        """Says how long looking at workers has taken."""
+        self._ticks: Final = itertools.count(1)
+        self.next_tick: Callable[[], int] = self._ticks.__next__
+        """Returns the tick that a turn writes at its end; in C."""
+        # When each of the last sweeps was, and from which tick on workers had a turn after it.
+        self._marks: Final[list[tuple[float, int]]] = []
+        # Whether nobody sweeps, as there is no worker.
+        self._asleep = True
+        # What a sweep has yet to look at.
+        self._left_over: list[Incarnation[K, M]] = []
+        # Seconds that this sweep has taken.
+        self._spent = 0.0
+        # The idle workers at the last look, the one that was idle longest comes last.
+        self._candidates: list[tuple[int, Incarnation[K, M]]] = []
+        self._not_before = 0.0
+        # Whether the dispatcher will look again for workers that are idle.
+        self._trims = False
+        # When the workers that have failed were restarted.
+        self._restarts: Final[dict[Incarnation[K, M], tuple[float, ...]]] = {}
+        if lives.max_keys is None:
+            self._new_tick()
+
+    @property
+    def on_demand(self) -> bool:
+        """Whether a key's first message starts a worker."""
+        return self.lives.start == "on_demand"
+
+    def entered(self) -> None:
+        """Take note that a worker has entered: end another one, if there are too many."""
+        if self.lives.max_keys is not None:
+            self._make_room(self.lives.max_keys)
+        # Read after the worker was counted; see `sweep`.
+        if self._asleep and self.lives.idle_timeout is not None:
+            self._wake_sweep(self.lives.idle_timeout / _SWEEPS)
+
+    def sweep(self) -> None:
+        """End the workers that are idle for too long; go on later, as long as there are any."""
+        timeout = self.lives.idle_timeout
+        assert timeout is not None  # noqa: S101 - else nobody sweeps
+        now = self._timers.now()
+        start = self.thread_time()
+        if not self._left_over:
+            self._marks.append((now, self._new_tick()))
+            self._spent = 0.0
+            self._left_over = self.roster.unfinished()
+        while len(self._marks) > 1 and self._marks[1][0] <= now - timeout:
+            del self._marks[0]
+        time_of_mark, idle_before = self._marks[0]
+        some, self._left_over = self._left_over[:_IN_A_SLICE], self._left_over[_IN_A_SLICE:]
+        if time_of_mark <= now - timeout:
+            for worker in some:
+                since = worker.idle_since
+                if since is not None and since < idle_before:
+                    self.remove(worker, DeadLetterReason.WORKER_IDLE)
+        if self.lives.max_keys is not None:
+            self._make_room(self.lives.max_keys)
+        self._spent += self.thread_time() - start
+        if self._left_over:
+            self._sweep_later(0)
+            return
+        # A worker that enters after this look finds that nobody sweeps, and has it done.
+        self._asleep = True
+        if self.roster.workers:
+            self._wake_sweep(max(timeout / _SWEEPS, _PATIENCE * self._spent))
+
+    def _wake_sweep(self, seconds: float) -> None:
+        """Have somebody sweep, once."""
+        with self.roster.lock:
+            if not self._asleep:
+                return
+            self._asleep = False
+        self._sweep_later(seconds)
+
+    def _sweep_later(self, seconds: float) -> None:
+        self._timers.add(_Call(self._timers.now() + seconds, self.sweep))
+
+    def _new_tick(self) -> int:
+        tick = next(self._ticks)
+        if self.lives.max_keys is None:
+            self.next_tick = itertools.repeat(tick).__next__
+        return tick
+
+    def _make_room(self, limit: int) -> None:
+        """End the workers that are idle longest, as long as there are too many.
+
+        Where none is idle, the dispatcher tries again soon.
+        """
+        while self.roster.workers > limit:
+            worker = self._idle_longest()
+            if worker is None:
+                if not self._trims:
+                    self._trims = True
+                    again = max(self._timers.now() + _TRIM_SECONDS, self._not_before)
+                    self._timers.add(_Call(again, self._trim))
+                return
+            self.remove(worker, DeadLetterReason.WORKER_EVICTED)
+
+    def _trim(self) -> None:
+        self._trims = False
+        if self.lives.max_keys is not None:
+            self._make_room(self.lives.max_keys)
+
+    def _idle_longest(self) -> Incarnation[K, M] | None:
+        """Return the worker that is idle longest, `None` if none is.
+
+        All that were idle at the last look and have had no turn since come before all others.
+        """
+        for looked in (False, True):
+            try:
+                while True:
+                    since, worker = self._candidates.pop()
+                    if worker.current and worker.idle_since == since:
+                        return worker
+            except IndexError:
+                pass
+            if looked:
+                break
+            if self.roster.workers > _FEW and self._timers.now() < self._not_before:
+                break
+            # Of this thread alone: what others take meanwhile is no reason to look less often.
+            start = self.thread_time()
+            workers = self.roster.unfinished()
+            self._candidates = idle_longest(each for each in workers if each.current)
+            spent = self.thread_time() - start
+            self._not_before = self._timers.now() + _PATIENCE * spent
+        return None
+
+    # Restarts.
+
+    def restart_after(
+        self, worker: Incarnation[K, M], error: BaseException | None, message: object
+    ) -> float | None:
+        """Return the seconds after which a worker that has ended starts again; `None` for never.
+
+        `message` is what it had in hand.
+        """
+        policy = self.lives.restart
+        if not isinstance(error, Exception) or policy is None or worker.told_to_stop:
+            return None
+        if not (self.retries and message is not MISSING) and worker.has_nothing_to_come:
+            return None
+        return next_restart(policy, self._restarts.get(worker, ()), self._timers.now())
+
+    def restart(self, worker: Incarnation[K, M], delay: float, message: object) -> bool:
+        """Start a worker again that has failed, after a time; `False` if it was told to stop.
+
+        `message` is what the new one gets first, `MISSING` for nothing.
+        """
+        policy = self.lives.restart
+        assert policy is not None  # noqa: S101 - it has decided
+        roster, now = self.roster, self._timers.now()
+        # Before it is pending: whoever removes it then forgets this.
+        self._restarts[worker] = still_counted(policy, self._restarts.get(worker, ()), now)
+        if not roster.again(worker, message, "failed"):
+            return False
+        self._timers.add(_Start(now + delay, worker, self.start))
+        # Read after that: whoever closes the pool has the dispatcher look after he has written it.
+        if roster.closed:
+            self.look_at_restarts()
+        return True
+
+    def closed(self) -> None:
+        """Wait for no restart of a worker that has nothing to do; on the dispatcher's thread."""
+        for worker in list(self._restarts):
+            if worker.state == "pending" and worker.has_nothing_to_come:
+                # One that was removed is not current: it begins, and ends.
+                if worker.current:
+                    self.drop(worker)
+                else:
+                    self.start(worker)
+
+    @property
+    def retries(self) -> bool:
+        """Whether the message that a worker had in hand when it failed is tried again."""
+        return self.lives.restart is not None and self.lives.restart.in_hand == "retry"
+
+    def bury_in_hand(self, key: K, message: object, error: BaseException | None) -> None:
+        """Make a dead letter of a message that was to be tried again and will not be."""
+        self._office.take(key, cast("M", message), DeadLetterReason.WORKER_FAILED, error)
+
+    def forget(self, worker: Incarnation[K, M]) -> None:
+        """Take note that a worker has ended, or was dropped."""
+        if self._restarts.pop(worker, None) is not None:
+            self._timers.cancelled()
+
+    # What is left when a worker has ended well.
+
+    def has_next(self, reason: DeadLetterReason) -> bool:
+        """Return whether what a worker has left is for another life, or for the next worker."""
+        if reason in _IDLE_ENDS:
+            return True
+        return self.on_demand and reason is DeadLetterReason.WORKER_ENDED
+
+    def redeliver(self, key: K, message: M) -> bool:
+        """Hand a late message to the next worker, and start it if need be; under the roster's lock.
+
+        Neither blocks nor runs user code, but for the key's own methods, and a mailbox's `create`.
+
+        Returns:
+            `False` if that cannot be done: the pool is closed, say.
+        """
+        try:
+            return self._redeliver(key, message)
+        except Exception:
+            _logger.exception(
+                "%s: a message that came as the worker of key %s ended cannot be handed on",
+                self._office.owner,
+                describe(key),
+            )
+            return False
+
+    def handing_on(self, key: K, dead: list[M]) -> Callable[[M], None]:
+        """Return what a sweep calls with each message, under the lock; `dead` gets the others."""
+
+        def hand_on(message: M) -> None:
+            if not self.redeliver(key, message):
+                dead.append(message)
+
+        return hand_on
+
+    def _redeliver(self, key: K, message: M) -> bool:
+        roster = self.roster
+        while not roster.closed:
+            worker = roster.current(key)
+            if worker is None:
+                worker = self.new_incarnation(key)
+            rehold(plain(unranked(message)), worker)
+            taken = worker.force(message)
+            if taken is None:
+                return False  # its mailbox may block
+            if taken and (worker.current or roster.enter(worker)):
+                self.entered()
+                return True
+            if not taken:
+                # It has closed its own mailbox.
+                roster.leave(worker, may_start=True)
+        return False
+
+
+@final
+class _Start[K, M](Entry):
+    __slots__ = ("_start", "_worker")
+
+    def __init__(
+        self,
+        when: float,
+        worker: Incarnation[K, M],
+        start: Callable[[Incarnation[K, M]], object],
+    ) -> None:
+        super().__init__(when)
+        self._worker: Final = worker
+        self._start: Final = start
+
+    @property
+    @override
+    def cancelled(self) -> bool:
+        return self._worker.state != "pending"
+
+    @override
+    def fire(self) -> None:
+        self._start(self._worker)
+
+    @override
+    def drop(self) -> None:
+        """Do nothing: it has ended."""
+
+
+@final
+class _Call(Entry):
+    __slots__ = ("_function",)
+
+    def __init__(self, when: float, function: Callable[[], object]) -> None:
+        super().__init__(when)
+        self._function: Final = function
+
+    @override
+    def fire(self) -> None:
+        self._function()
+
+    @override
+    def drop(self) -> None:
+        """Do nothing: there is no worker any more."""

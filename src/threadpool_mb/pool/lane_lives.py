@@ -1,0 +1,236 @@
+"""The lives of a generator worker's lane: its end for good, a new life, messages that are late.
+
+**Guarantees.** A lane that gets a new life keeps its messages; the new life begins with the message
+that was in hand, if that is to be tried again. What is late is swept under the roster's lock, once
+the worker has ended for good; see `pool.keeping`, also for the races.
+"""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import Any, Final, Self, final, override
+
+from threadpool_mb.dead_letters import DeadLetterReason
+from threadpool_mb.line.flushing import holds_only_markers, open_all, waiting_at
+from threadpool_mb.line.inlet import DONE, IDLE, PUT, Inlet
+from threadpool_mb.line.lane import Lane
+from threadpool_mb.line.slots import Slots
+from threadpool_mb.pool.common import Common
+from threadpool_mb.pool.incarnation import HasReason, Incarnation
+from threadpool_mb.threads.here import Home
+from threadpool_mb.threads.timers import Timers
+from threadpool_mb.values import MISSING
+
+__all__ = ["LivedLane", "Retry"]
+
+
+@final
+class Retry:
+    """In the place of a generator that is to be made, and to be given a message first."""
+
+    __slots__ = ("message",)
+
+    def __init__(self, message: object) -> None:
+        """Begin with `message`."""
+        self.message: Final = message
+
+
+class LivedLane[K, M](Lane[M], Incarnation[K, M]):
+    """A lane as the control plane sees it: with one life after the other."""
+
+    __slots__ = ()
+
+    common: Common[K, M]
+    direct: Inlet[M] | None  # said again, as in `Lane`
+    reason: DeadLetterReason
+    slots: Slots | None
+    unattended: int
+    closed: bool
+    counted: int
+    dormant: bool
+    end_error: BaseException | None
+    _context: Any
+    _generator: Any
+
+    @property
+    @override
+    def mailbox(self) -> Self:
+        return self
+
+    @property
+    @override
+    def input(self) -> Self:
+        return self
+
+    @property
+    @override
+    def leftovers(self) -> HasReason:
+        return self
+
+    @property
+    @override
+    def owner(self) -> str:
+        return self.common.office.owner
+
+    @property
+    @override
+    def home(self) -> Home | None:
+        return self.common.threads.home
+
+    @override
+    def receives_from(self, mailbox: object) -> bool:
+        return False  # nobody but a turn receives from it
+
+    @property
+    @override
+    def inlet(self) -> Inlet[Any]:
+        return self
+
+    @property
+    @override
+    def has_handled_all(self) -> bool:
+        # In this order: what was taken out of the queue before the first look has been handled
+        # where the lane is idle after that.
+        return not self.qsize() and self.unattended == IDLE
+
+    @property
+    @override
+    def told_to_stop(self) -> bool:
+        return self.cancelled
+
+    @property
+    @override
+    def has_nothing_to_come(self) -> bool:
+        empty = holds_only_markers(self, self.qsize, self.marked == PUT)
+        return self.closed and empty and type(self._generator) is not Retry
+
+    @property
+    def paused(self) -> bool:
+        """Whether it takes no message; see `pool.pausing`."""
+        return False
+
+    def go_on(self) -> None:
+        """Be paused no more; where it is."""
+        raise NotImplementedError
+
+    @override
+    def close(self) -> None:
+        super().close()
+        if self.paused:
+            self.go_on()
+
+    @property
+    @override
+    def backlog(self) -> int:
+        # As in `Lane.stats`.
+        markers = (self.marked == PUT) + waiting_at(self)
+        return max(0, self.qsize() - markers)
+
+    @override
+    def lie_down(self) -> int | None:
+        # As a turn holds it: a sender that finds the lock taken leaves it to `look_again`.
+        busy: Any = self._busy
+        if self.unattended != IDLE or self.paused or not busy.acquire(blocking=False):
+            return None
+        try:
+            if self.unattended != IDLE or self.qsize():
+                return None
+            self.dormant = True
+            counted, self.counted = self.counted, 0
+            return counted
+        finally:
+            busy.release()
+
+    @override
+    def look_again(self) -> None:
+        # Behind the release, as at the end of a turn.
+        if self.unattended == IDLE and self.qsize():
+            self.attend()
+
+    @override
+    def _wake_up(self) -> None:
+        self.common.rouse(self)
+
+    @property
+    @override
+    def idle(self) -> bool:
+        return self.unattended == IDLE
+
+    @override
+    def deliver_first(self, message: M) -> bool:
+        if self.direct is None:
+            return self.deliver(message)
+        self.put(message)
+        return True
+
+    @override
+    def ends_for_good(self, lock: AbstractContextManager[object]) -> bool:
+        self.shut()
+        with lock:
+            return self._is_over()
+
+    @override
+    def end_if_empty(self) -> bool:
+        """Take no more messages, if none is left; see `Incarnation.end_if_empty`.
+
+        For the thread that holds the lane's lock, and the roster's. It is `shut`, without the
+        marker, and `finish`: no receiver is to find the marker, and nobody else writes `DONE`. A
+        message that was put before is found by the look here; the sender of one that is put after
+        that look finds `DONE`, which was written before it.
+        """
+        if self.slots is not None:
+            return False  # senders may wait for them
+        self.closed = True
+        return self._is_over()
+
+    def _is_over(self) -> bool:
+        """Say that nothing more is taken; take that back if there is something."""
+        self.unattended = DONE
+        # Read before the queue's size: whoever closes it puts the marker, then writes `marked`. The
+        # other way round, a marker that comes in the middle would hide a message: it is marked, and
+        # not counted. This way it is counted, and not marked: the worker looks again.
+        marker = self.marked == PUT
+        if self.qsize() == marker:
+            return True
+        if holds_only_markers(self, self.qsize, marker):
+            open_all(self)
+            return True
+        self.unattended = 0
+        return False
+
+    @override
+    def renew(self, message: object) -> None:
+        self._generator = None if message is MISSING else Retry(message)
+        self._context = self.end_error = None
+        self.direct = self if self.slots is None else None
+
+    @override
+    def sweep(self, bury: Callable[[M], object] | None = None) -> None:
+        keeping = self.common.keeping
+        if keeping is None or self.cancelled or not keeping.has_next(self.reason):
+            super().sweep(bury)
+            return
+        dead: list[M] = []
+        with keeping.roster.lock:
+            # Not while a new life is to find them.
+            if self.unattended == DONE:
+                super().sweep(keeping.handing_on(self.key, dead))
+        for message in dead:
+            self._bury(message)
+
+    @override
+    def _bury(self, message: M, /) -> None:
+        self.common.office.take(self.key, message, self.reason)
+
+    def schedule(self, together: Timers | None = None) -> None:
+        """Give the lane, which is busy, a turn before others; with those of `together`, in time."""
+        threads = self.common.threads
+        if together is None:
+            threads.schedule_ahead([self])
+        else:
+            together.schedule(threads, self)
+
+    @property
+    @override
+    def idle_since(self) -> int | None:
+        tick: int | None = getattr(self, "tick", None)
+        return tick if self.unattended == IDLE else None

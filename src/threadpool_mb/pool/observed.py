@@ -1,0 +1,296 @@
+"""Generator workers whose messages are observed: each is in an envelope while it waits.
+
+Only pools with an observer of the message plane have these lanes. The lane's own `put` tells that a
+message was sent, on the sender's thread, and puts it in an envelope; its own `get` opens that. So
+whatever else touches messages sees what it always sees, but what sweeps a lane, or makes dead
+letters: these open envelopes themselves, or hand them on to another lane, as they are. Around the
+generator is an object that tells when it begins with a message and when it is done.
+
+**Guarantees.** Each message that the generator gets is told as begun, and as done: when it comes to
+its next `yield` for a message, ends, raises, or is closed. A wait in the midst of a message does
+not end it.
+"""
+
+import functools
+import types
+from collections.abc import Callable, Generator
+from typing import Any, Final, cast, final
+
+from threadpool_mb.arguments import NEVER, Deadline, make_generator
+from threadpool_mb.envelopes import Observed
+from threadpool_mb.line.inlet import Marker
+from threadpool_mb.line.stores import NOTHING, Ranked
+from threadpool_mb.mailbox.observed import ObservedMailbox
+from threadpool_mb.observing import Observers
+from threadpool_mb.pool.generator_lanes import GeneratorLane
+from threadpool_mb.pool.generator_workers import GeneratorWorkers
+from threadpool_mb.pool.generators import GeneratorFunction, WorkerGenerator
+from threadpool_mb.pool.incarnation import Incarnation
+from threadpool_mb.protocols import Mailbox
+from threadpool_mb.threads.here import here
+
+__all__ = ["observed", "observed_function", "observed_worker"]
+
+
+@final
+class _ObservedGenerator:
+    """A worker's generator, and what it has in hand. For the thread that has the lane in hand."""
+
+    __slots__ = ("_begin", "_begun", "_end", "_generator", "_lane", "_message")
+
+    def __init__(
+        self, generator: WorkerGenerator[Any], lane: "_ObservedLane", observers: Observers
+    ) -> None:
+        self._generator: Final = generator
+        self._lane: Final[Any] = lane
+        # Closures of the observers; see `guarding`.
+        self._begin: Final = observers.begun
+        self._end: Final = observers.done
+        # `NOTHING`: it has no message in hand.
+        self._message: Any = NOTHING
+        self._begun: Any = None
+
+    def send(self, message: Any) -> Any:  # noqa: ANN401 - of any pool
+        lane = self._lane
+        begun = self._begin(lane.key, message, lane.sent)
+        self._message, self._begun = message, begun
+        outer, here.failures = here.failures, []
+        try:
+            value = self._generator.send(message)
+        except StopIteration:
+            self._done(None)
+            raise
+        except BaseException as error:
+            self._done(error)
+            raise
+        else:
+            if value is None:
+                lane.sent = None
+                self._done(None)
+            return value
+        finally:
+            here.failures = outer
+
+    def __next__(self) -> Any:  # noqa: ANN401 - what it waits for
+        return self._went_on(self._generator.__next__)
+
+    def throw(self, *error: Any) -> Any:  # noqa: ANN401 - as that of a generator
+        return self._went_on(self._generator.throw, *error)
+
+    def close(self) -> None:
+        if self._message is NOTHING:
+            self._generator.close()
+            return
+        try:
+            self._generator.close()
+        except BaseException as error:
+            self._done(error)
+            raise
+        self._done(GeneratorExit("the worker was closed in the midst of the message"))
+
+    def _went_on(self, go_on: Callable[..., Any], *error: Any) -> Any:  # noqa: ANN401 - see above
+        """Have it go on, perhaps in the midst of a message."""
+        if self._message is NOTHING:
+            return go_on(*error)
+        try:
+            value = go_on(*error)
+        except StopIteration:
+            self._done(None)
+            raise
+        except BaseException as raised:
+            self._done(raised)
+            raise
+        if value is None:
+            self._lane.sent = None
+            self._done(None)
+        return value
+
+    def _done(self, error: BaseException | None) -> None:
+        if error is None and here.failures:
+            error = here.failures.pop()  # a server's handler's, which its caller has got
+        message, begun = self._message, self._begun
+        self._message, self._begun = NOTHING, None
+        self._end(self._lane.key, message, begun, error)
+
+    def __iter__(self) -> Generator[None, Any, object]:
+        return cast("Generator[None, Any, object]", self)
+
+    # What those who look at workers ask a generator.
+
+    @property
+    def gi_running(self) -> bool:
+        return bool(getattr(self._generator, "gi_running", True))
+
+    @property
+    def gi_frame(self) -> types.FrameType | None:
+        return getattr(self._generator, "gi_frame", None)
+
+    @property
+    def gi_yieldfrom(self) -> object:
+        return getattr(self._generator, "gi_yieldfrom", None)
+
+
+def observed_worker[K, M](
+    worker: GeneratorFunction[K, M], observers: Observers
+) -> GeneratorFunction[K, M]:
+    """Return a worker that tells of its beginning, and of its messages if anybody asks."""
+
+    def begin(key: K) -> WorkerGenerator[M]:
+        # In a turn, of the lane that has it.
+        lane: Any = here.workers()[-1]
+        observers.started(key, cast("Incarnation[K, M]", lane).number)
+        generator = make_generator(worker, key)
+        if observers.messages:
+            around: Any = _ObservedGenerator(generator, lane, observers)
+            generator = around
+        return generator
+
+    return begin
+
+
+def observed_function[K, M](
+    worker: Callable[[K, Mailbox[M]], object], observers: Observers
+) -> Callable[[K, Mailbox[M]], object]:
+    """Return a function worker that tells of its beginning, and of its messages if anybody asks."""
+
+    def live(key: K, mailbox: Mailbox[M]) -> object:
+        own: Any = here.workers()[-1]
+        observers.started(key, cast("Incarnation[K, M]", own).number)
+        if not observers.messages:
+            return worker(key, mailbox)
+        given = ObservedMailbox(mailbox, observers, key)
+        try:
+            result = worker(key, given)
+        except BaseException as error:
+            given.done(error)
+            raise
+        given.done()
+        return result
+
+    return live
+
+
+class _ObservedLane:
+    """A lane whose messages are observed; beside its own class, which has its slots.
+
+    `envelope` is what puts a message into an envelope: its own, so that a sender and the thread
+    that runs the lane share as few objects as can be (`guarding`).
+    `sent` is what observers have said of the message that the lane has in hand, until it was
+    handled well: one that is tried again is told with it again.
+    """
+
+    __slots__ = ()
+
+    common: Any
+    envelope: Any
+    key: Any
+    sent: Any
+
+    def __init__(self, common: Any, *arguments: Any) -> None:  # noqa: ANN401 - as its class has them
+        self.envelope = common.office.observers.enveloped
+        base: Any = super()
+        base.__init__(common, *arguments)
+
+    def put(self, message: Any) -> None:  # noqa: ANN401 - an M, or the marker
+        """Put a message in its envelope, or the marker."""
+        base: Any = super()
+        if message is not Marker:
+            message = self.envelope(self.key, message)
+        base.put(message)
+
+    def deliver(self, message: Any, /, deadline: Deadline = NEVER) -> bool:  # noqa: ANN401 - an M
+        """Put one message in. It is told before it has room: whoever is told may raise."""
+        base: Any = super()
+        return bool(base.deliver(self.envelope(self.key, message), deadline))
+
+    def force(self, message: Any) -> bool | None:  # noqa: ANN401 - an M
+        """Put one message in without waiting for room."""
+        base: Any = super()
+        taken: bool | None = base.force(self.envelope(self.key, message))
+        return taken
+
+    def get(self, block: bool = True, timeout: float | None = None) -> Any:  # noqa: ANN401, FBT001, FBT002 - as there
+        """Take the next message out of its envelope."""
+        base: Any = super()
+        message = base.get(block, timeout)
+        if type(message) is Observed:
+            self.sent = message.sent
+            return message.open()
+        return message
+
+    def _handle(self, message: Any) -> bool:  # noqa: ANN401 - an M
+        self.sent = self.common.office.observers.sent(self.key, message)
+        base: Any = super()
+        goes_on: bool = base._handle(message)  # noqa: SLF001 - its own
+        return goes_on
+
+
+class _ObservedStoredLane(_ObservedLane):
+    """The same, with its messages in a store."""
+
+    __slots__ = ()
+
+    store: Any
+
+    def put(self, message: Any) -> None:  # noqa: ANN401 - an M, or the marker
+        """Put a message in its envelope, with its priority, or the marker."""
+        base: Any = super(_ObservedLane, self)
+        if message is not Marker:
+            prepare = self.store.prepare
+            if prepare is not None:
+                if type(message) is not Ranked:
+                    message = prepare(message)  # it may raise: then nothing was sent
+                carried = self.envelope(self.key, message.message)
+                message = Ranked(carried, message.priority)
+            else:
+                message = self.envelope(self.key, message)
+        base.put(message)
+
+
+class _ObservedForeignLane(_ObservedLane):
+    """The same, where messages wait in a user's own kind of mailbox, which gets no envelopes."""
+
+    __slots__ = ()
+
+    def put(self, message: Any) -> None:  # noqa: ANN401 - a token, or the marker
+        """Put a token, or the marker."""
+        base: Any = super(_ObservedLane, self)
+        base.put(message)
+
+    def get(self, block: bool = True, timeout: float | None = None) -> Any:  # noqa: ANN401, FBT001, FBT002 - as there
+        """Take the next message."""
+        self.sent = None
+        base: Any = super(_ObservedLane, self)
+        return base.get(block, timeout)
+
+    def deliver(self, message: Any, /, deadline: Deadline = NEVER) -> bool:  # noqa: ANN401 - an M
+        """Put one message into the mailbox."""
+        if type(message) is Observed:
+            message = message.message
+        else:
+            self.common.office.observers.sent(self.key, message)
+        base: Any = super(_ObservedLane, self)
+        return bool(base.deliver(message, deadline))
+
+    def force(self, message: Any) -> bool | None:  # noqa: ANN401 - an M
+        """Put one message in, or not; see `ForeignLane.force`."""
+        base: Any = super(_ObservedLane, self)
+        taken: bool | None = base.force(message)
+        return taken
+
+
+@functools.cache
+def observed(kind: type[GeneratorWorkers[Any, Any]]) -> type[GeneratorWorkers[Any, Any]]:
+    """Return workers of a kind whose messages are observed."""
+    lanes: dict[str, Any] = {
+        "_lane": _lane_of(_ObservedLane, kind._lane),  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+        "_foreign_lane": _lane_of(_ObservedForeignLane, kind._foreign_lane),  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+        "_stored_lane": _lane_of(_ObservedStoredLane, kind._stored_lane),  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+    }
+    return type(f"Observed{kind.__name__}", (kind,), {"__slots__": (), **lanes})
+
+
+def _lane_of(mixin: type, lane: type[GeneratorLane[Any, Any]]) -> type[GeneratorLane[Any, Any]]:
+    return type(
+        f"Observed{lane.__name__.lstrip('_')}", (mixin, lane), {"__slots__": ("envelope", "sent")}
+    )

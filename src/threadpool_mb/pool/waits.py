@@ -1,0 +1,311 @@
+"""Waits of a generator worker that hold no thread: for a time, for a reply, for a future.
+
+A worker yields what it waits for, `yield from sleep(0.5)`, and its lane is *suspended*: busy, and
+not scheduled. Its own messages wait meanwhile; its thread takes turns of others. What ends the wait
+schedules the lane. The turn that follows goes on in the worker.
+
+**Guarantees.** A wait ends once: at its time, or with the answer, or when the worker is to stop,
+whatever comes first. One thread at a time runs the worker: the turn that begins the wait does that
+as the last thing that it does. A worker that waits for a reply is part of the circles that
+`threads.circles` finds, as one that waits in a call.
+
+The race of a wait that begins and a worker that is to stop. The turn is (1) to (3), the thread that
+stops it (a) to (c):
+
+1. The turn writes the wait to the lane, in the place of its generator, and the lane to the wait.
+2. It calls a method of the lane's queue.
+3. It reads `cancelled`, and wakes the lane if it is set.
+a. The thread writes `cancelled`.
+b. It puts the marker into the lane's queue, or looks how long that is.
+c. It reads the lane's wait, and wakes the lane if there is one.
+
+(2) and (b) are operations on one queue: one of them comes first. If (2) does, so does (1), and (c)
+finds the wait. If (b) does, (3) finds the flag. If both wake it, or the answer comes as well, one
+does: each takes the lane out of one list of one entry.
+"""
+
+import sys
+from collections.abc import Callable, Generator
+from typing import Any, Final, Protocol, cast, final, override
+
+from threadpool_mb.arguments import check_seconds, describe
+from threadpool_mb.calls.answer import Answer
+from threadpool_mb.calls.reply import Reply
+from threadpool_mb.threads.circles import would_wait
+from threadpool_mb.threads.here import Awaited, Holder
+from threadpool_mb.threads.timers import Entry, Timers
+
+__all__ = ["Suspended", "Wait", "sleep", "wait"]
+
+_FIRST_LOOK: Final = 0.05
+"""Seconds until a worker that waits for a reply looks for circles again; each next pause is twice
+as long. See `threads.circles` on why it has to."""
+_LONGEST_PAUSE: Final = 10.0
+
+
+class Wait:
+    """What a worker yields to wait."""
+
+    __slots__ = ()
+
+    def begin(self, suspended: "Suspended") -> None:
+        """Have `suspended.wake` called when the wait is over; it may be over at once."""
+        raise NotImplementedError
+
+    def due(self, suspended: "Suspended") -> None:
+        """Do what is to be done at the time that was given to `suspended.wake_at`."""
+        raise NotImplementedError
+
+
+class _Result[R](Protocol):
+    """A `Reply`; or a `concurrent.futures.Future`: that module is imported with the first one."""
+
+    def done(self) -> bool: ...
+    def result(self, *, timeout: float | None = None) -> R: ...
+
+
+class _Future(Protocol):
+    def add_done_callback(self, function: Callable[[Any], object], /) -> object: ...
+
+
+class _Lane(Holder, Protocol):
+    @property
+    def cancelled(self) -> bool: ...
+    def qsize(self) -> int: ...
+    def schedule(self, together: Timers | None = None) -> None: ...
+
+
+@final
+class Suspended(Entry):
+    """A generator in the midst of a wait; in its place in the lane.
+
+    Threads: any, but for what the lane's turn alone reads and writes: all but `wake` and `fire`.
+    """
+
+    __slots__ = (
+        "_lane",
+        "_pause",
+        "_timers",
+        "begun",
+        "error",
+        "generator",
+        "message",
+        "sets_up",
+        "wait",
+    )
+
+    quick = True
+
+    def __init__(
+        self,
+        generator: Generator[Any, Any, object],
+        wait: Wait,
+        message: object,
+        *,
+        sets_up: bool,
+    ) -> None:
+        """Wait for `wait`, with a message in hand."""
+        super().__init__(0.0)
+        self.generator: Any = generator
+        self.wait: Final = wait
+        self.message: object = message
+        """The message that is being handled; `MISSING` if there is none."""
+        self.sets_up: bool = sets_up
+        """Whether it is still being set up; it gets that message after that."""
+        self.begun: bool = False
+        """Whether the wait has begun; once that is so, a turn of the lane says that it is over."""
+        self.error: Exception | None = None
+        """What is raised in the worker in the place of a wait that would never end."""
+        self._pause = _FIRST_LOOK
+        # Has its one entry while nothing has ended the wait.
+        self._lane: Final[list[_Lane]] = []
+        self._timers: Timers | None = None
+
+    def let_go(self) -> None:
+        """Keep nothing of the worker alive: what was waited for may keep this for long."""
+        self.generator = self.message = None
+
+    def begin(self, lane: _Lane, timers: Timers) -> None:
+        """Begin the wait. Nothing may touch the lane after this, on this thread."""
+        self.begun = True
+        self._timers = timers
+        self._lane.append(lane)
+        try:
+            lane.qsize()  # (2)
+            if lane.cancelled:
+                self.wake()
+            else:
+                self.wait.begin(self)
+        except BaseException:
+            self.wake()
+            raise
+
+    def wake(self) -> None:
+        """End the wait, unless it was ended; on any thread. Blocks: never."""
+        try:
+            lane = self._lane.pop()
+        except IndexError:
+            return
+        timers = self._timers
+        if lane.waits_for is not None:
+            lane.waits_for = None
+        lane.schedule()
+        if timers is not None and self.number:
+            timers.cancelled()
+
+    def wake_in_time(self) -> None:
+        """End the wait, unless it was ended, as its time has come; from `fire`. Blocks: never."""
+        try:
+            lane = self._lane.pop()
+        except IndexError:
+            return
+        lane.schedule(self._timers)
+
+    def wake_at(self, when: float) -> None:
+        """End the wait at a time, by the clock of the timers."""
+        self.when = when
+        cast("Timers", self._timers).add(self)
+
+    def wake_in(self, seconds: float) -> None:
+        """End the wait after some seconds."""
+        self.wake_at(cast("Timers", self._timers).now() + seconds)
+
+    def follow(self, awaited: Awaited) -> None:
+        """Be seen by others to wait for a reply, and look for circles; by and by, again."""
+        for lane in self._lane[:1]:
+            self.error = would_wait(lane, awaited)
+            if not self._lane and lane.waits_for is awaited:
+                lane.waits_for = None  # it was woken meanwhile
+            if self.error is not None:
+                self.wake()
+            elif self._timers is not None:
+                self.wake_in(self._pause)
+                self._pause = min(2 * self._pause, _LONGEST_PAUSE)
+
+    @property
+    @override
+    def cancelled(self) -> bool:
+        return not self._lane
+
+    @override
+    def fire(self) -> None:
+        self.number = 0  # it is in the heap no more
+        self.wait.due(self)
+
+    @override
+    def drop(self) -> None:
+        self.wake()  # the pool has ended; the lane's thread finds that out
+
+
+@final
+class _Sleep(Wait):
+    __slots__ = ("_seconds",)
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds: Final = seconds
+
+    @override
+    def begin(self, suspended: Suspended) -> None:
+        suspended.wake_in(self._seconds)
+
+    @override
+    def due(self, suspended: Suspended) -> None:
+        suspended.wake_in_time()
+
+
+@final
+class _ForAnswer(Wait):
+    __slots__ = ("_answer",)
+
+    def __init__(self, answer: Answer[Any]) -> None:
+        self._answer: Final = answer
+
+    @override
+    def begin(self, suspended: Suspended) -> None:
+        suspended.follow(self._answer)
+        self._answer.when_answered(suspended.wake)
+
+    @override
+    def due(self, suspended: Suspended) -> None:
+        if (holder := self._answer.holder) is not None:
+            holder.nudge()
+        suspended.follow(self._answer)
+
+
+@final
+class _ForFuture(Wait):
+    __slots__ = ("_future",)
+
+    def __init__(self, future: _Future) -> None:
+        self._future: Final = future
+
+    @override
+    def begin(self, suspended: Suspended) -> None:
+        self._future.add_done_callback(lambda _: suspended.wake())
+
+    @override
+    def due(self, suspended: Suspended) -> None:
+        """Not called: no time was given."""
+
+
+def sleep(seconds: float, /) -> Generator[Any, Any]:
+    """Wait in a generator worker without holding its thread: `yield from mb.sleep(0.5)`.
+
+    The worker's messages wait meanwhile, so that it handles them in their order, one at a time;
+    other workers have the thread. `sleep(0)` lets the others have their turn.
+
+    Blocks: never the thread; the worker for that many seconds, and until a thread is free.
+
+    Raises:
+        ValueError: at once, if that is no number of seconds of at least 0.
+        Cancelled: in the worker, if it was removed or cancelled meanwhile.
+    """
+    return _sleeping(check_seconds(seconds, "seconds"))
+
+
+def _sleeping(seconds: float) -> Generator[Any, Any]:
+    yield _Sleep(seconds)
+
+
+def wait[R](source: _Result[R], /) -> Generator[Any, Any, R]:
+    """Wait in a generator worker for a result: `value = yield from mb.wait(mb.ask(ref, Get()))`.
+
+    As `source.result()` does, but the thread takes turns of other workers. The worker's messages
+    wait meanwhile, as in `sleep`.
+
+    Blocks: never the thread.
+
+    Returns:
+        The value of the reply, or of the future.
+
+    Raises:
+        TypeError: at once, if it is neither.
+        CallDeadlock: in the worker, if the worker that is to answer waits for this one.
+        Cancelled: in the worker, if it was removed or cancelled meanwhile.
+        BaseException: in the worker, what `source.result()` raises.
+    """
+    answer: object
+    if isinstance(source, Reply):
+        # Users see nothing of it.
+        answer = source._awaited()  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+    else:
+        # Whoever has made a future has imported it.
+        module = sys.modules.get("concurrent.futures")
+        if module is None or not isinstance(source, module.Future):
+            raise TypeError(
+                "a worker can wait for a Reply or a concurrent.futures.Future, not"
+                f" {describe(source)}"
+            )
+        answer = getattr(source, "answer", None)  # of a reply's future
+    wait_for = _ForAnswer(answer) if isinstance(answer, Answer) else None  # pyright: ignore[reportUnknownArgumentType]
+    return _waiting(source, wait_for)
+
+
+def _waiting[R](source: _Result[R], wait_for: Wait | None) -> Generator[Any, Any, R]:
+    if not source.done():
+        yield wait_for or _ForFuture(cast("_Future", source))
+    try:
+        return source.result(timeout=0)
+    finally:
+        # What is raised has a traceback, which holds this frame.
+        del source, wait_for

@@ -1,0 +1,149 @@
+"""The plugin for pytest: it is there wherever this package is installed.
+
+It imports nothing of the package that is not imported with it already, before a fixture is used.
+"""
+
+import contextlib
+import importlib
+import threading
+from collections.abc import Callable, Generator, Iterator
+from typing import Any, Final, final
+
+import pytest
+
+import threadpool_mb as mb
+
+__all__ = ["PoolFactory", "no_leaked_threads", "threadpool_mb_pool"]
+
+_PATIENCE: Final = 10.0
+"""Seconds that the pools of a test have to handle what they were given, once the test is over; and
+its threads to end."""
+
+type _Errors = Callable[[], list[BaseException]]
+
+
+@final
+class PoolFactory:
+    """Makes pools that end with the test, and whose workers' errors fail it; see the fixture.
+
+    Threads: the test's.
+    """
+
+    def __init__(self) -> None:
+        """Have no pool."""
+        self._pools: Final[list[tuple[mb.Pool[Any, Any], _Errors]]] = []
+
+    def __call__[K](
+        self,
+        worker: Callable[..., object],
+        *,
+        seed: int | None = None,
+        on_worker_exit: Callable[[mb.WorkerExit[K]], object] | None = None,
+        **options: Any,  # noqa: ANN401 - those of `Pool`
+    ) -> mb.Pool[Any, Any]:
+        """Return a new pool.
+
+        Args:
+            worker: as for `Pool`.
+            seed: if it is given, the pool is a `threadpool_mb.testing.SeededPool`.
+            on_worker_exit: as for `Pool`.
+            options: the other arguments of `Pool`.
+
+        Raises:
+            TypeError, ValueError: as `Pool` does.
+        """
+        testing: Any = importlib.import_module("threadpool_mb.testing.seeded")
+        if seed is None:
+            failures = testing.Failures(None, on_worker_exit)
+            pool: mb.Pool[Any, Any] = mb.Pool(worker, on_worker_exit=failures.add, **options)
+            self._pools.append((pool, failures.take))
+            return pool
+        seeded = testing.SeededPool(worker, seed=seed, on_worker_exit=on_worker_exit, **options)
+        self._pools.append((seeded, seeded.errors))
+        return seeded  # type: ignore[no-any-return]
+
+    def errors(self) -> list[BaseException]:
+        """Return what workers have raised since this was called last; it fails no test any more."""
+        return [error for _, take in self._pools for error in take()]
+
+    def end(self, error: BaseException | None = None) -> None:
+        """Close the pools, cancel them if the test has failed; and wait for their ends.
+
+        Blocks: at most ten seconds for each pool; then it is cancelled, and left.
+
+        Raises:
+            BaseException: what workers have raised, if the test has not failed itself.
+            AssertionError: if a pool has not ended.
+        """
+        pools, self._pools[:] = self._pools.copy(), []
+        errors: list[BaseException] = []
+        for pool, _ in reversed(pools):
+            if error is not None:
+                pool.cancel()
+            try:
+                report = pool.drain(timeout=_PATIENCE)
+            except BaseException as raised:  # noqa: BLE001 - raised below
+                errors.append(raised)
+            else:
+                if not report.finished:
+                    errors.append(AssertionError(_what_is_left(pool, report)))
+        errors += [each for _, take in pools for each in take()]
+        if error is not None:
+            for each in errors:
+                error.add_note(f"a pool of this test: {type(each).__name__}: {each}")
+        elif len(errors) == 1:
+            raise errors[0]
+        elif errors:
+            raise BaseExceptionGroup("the pools of this test", errors)
+
+
+def _what_is_left(pool: mb.Pool[Any, Any], report: mb.DrainReport[Any]) -> str:
+    left = ", ".join(f"{each.key!r} ({each.state})" for each in report.unfinished)
+    return f"{pool!r} has not ended {_PATIENCE:g} s after the test: its workers {left}"
+
+
+_FACTORY: Final = pytest.StashKey[PoolFactory]()
+
+
+@pytest.fixture
+def threadpool_mb_pool(request: pytest.FixtureRequest) -> Iterator[PoolFactory]:
+    """Make pools that end with the test, and whose workers' errors fail it.
+
+    `pool = threadpool_mb_pool(worker)` is a `Pool`, `threadpool_mb_pool(worker, seed=7)` a
+    `SeededPool`. Once the test is over its pools are closed, and what they were given is handled;
+    if it has failed, they are cancelled. What a worker has raised fails the test, unless the pool
+    has started the worker again, or the test has taken the error: `threadpool_mb_pool.errors()`.
+    """
+    factory = PoolFactory()
+    request.node.stash[_FACTORY] = factory
+    yield factory
+    factory.end()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None]:
+    """End the test's pools as a part of the test: so what a worker has raised fails it."""
+    factory: PoolFactory | None = None
+    try:
+        yield
+    except BaseException as error:
+        factory = item.stash.get(_FACTORY, None)
+        if factory is not None:
+            factory.end(error)
+        raise
+    factory = item.stash.get(_FACTORY, None)
+    if factory is not None:
+        factory.end()
+
+
+@pytest.fixture
+def no_leaked_threads() -> Iterator[None]:
+    """Fail the test that leaves a thread behind; one that is just ending is waited for."""
+    before = set(threading.enumerate())
+    yield
+    left = [thread for thread in threading.enumerate() if thread not in before]
+    for thread in left:
+        with contextlib.suppress(RuntimeError):  # a dummy thread, which cannot be joined
+            thread.join(_PATIENCE)
+    names = sorted(thread.name for thread in left if thread.is_alive())
+    assert not names, f"threads that the test has left behind: {', '.join(names)}"  # noqa: S101

@@ -1,0 +1,94 @@
+"""Interrupts and signal handlers at each point of a submission."""
+
+import pytest
+
+from tests.flow.submissions import OPTIONS, SUBMISSIONS, free, held
+from tests.helpers import DEADLINE, until
+from tests.points import at_each_point, interrupted_at_each_point
+from tests.pool.witness import Gate
+from threadpool_mb import KeyedExecutor
+
+pytestmark = pytest.mark.usefixtures("few_shards")
+
+
+def check_that_it_works(executor: KeyedExecutor) -> None:
+    """See each kind of task done, all room free, and the end."""
+    assert executor.submit_multi(["a", "b"], int, "1").result(DEADLINE) == 1
+    assert executor.submit_exclusive(int, "2").result(DEADLINE) == 2
+    assert executor.submit_keyed("c", int, "3").result(DEADLINE) == 3
+    until(lambda: not executor._table.keys)
+    assert all(not shard.barriers for shard in executor._table.shards)
+    room = executor._flow.room
+    if room is not None:
+        until(lambda: free(executor) == room.limit)
+    executor.shutdown()
+
+
+@pytest.mark.parametrize(
+    ("options", "submission"),
+    [
+        *(("plain", each) for each in SUBMISSIONS),
+        *(("bounded", each) for each in ("keyed", "several", "view")),
+        ("told", "keyed"),
+        ("throttled", "keyed"),
+        ("throttled", "later"),
+        ("cancelling", "several"),
+    ],
+)
+def test_an_interrupt_leaves_an_executor_that_works(options: str, submission: str) -> None:
+    def prepare() -> KeyedExecutor:
+        executor = KeyedExecutor(2, **OPTIONS[options])
+        executor.submit_keyed("a", int).result(DEADLINE)
+        return executor
+
+    for executor in interrupted_at_each_point(prepare, SUBMISSIONS[submission]):
+        check_that_it_works(executor)
+
+
+@pytest.mark.parametrize("behind", ["several", "all"])
+@pytest.mark.parametrize("submission", ["several", "all", "keyed"])
+def test_an_interrupt_behind_others_that_wait_leaves_no_key_stuck(
+    submission: str, behind: str
+) -> None:
+    gates: list[Gate] = []
+
+    def prepare() -> KeyedExecutor:
+        executor = KeyedExecutor(2)
+        gates.append(Gate())
+        held(executor, gates[-1], "a")
+        SUBMISSIONS[behind](executor)
+        return executor
+
+    for executor in interrupted_at_each_point(prepare, SUBMISSIONS[submission]):
+        gates[-1].open()
+        check_that_it_works(executor)
+
+
+@pytest.mark.parametrize(
+    ("options", "submission", "handler"),
+    [
+        *(("plain", each, "cancel") for each in ("several", "all")),
+        *(("plain", each, "keyed") for each in ("several", "all")),
+        *(("plain", each, "all") for each in ("several", "all")),
+        ("plain", "all", "no key"),
+        ("plain", "all", "later"),
+        ("cancelling", "all", "cancel"),
+    ],
+)
+def test_a_handler_may_cancel_and_submit_in_the_midst_of_a_submission(
+    options: str, submission: str, handler: str
+) -> None:
+    def handle(executor: KeyedExecutor) -> None:
+        if handler == "cancel":
+            for key in "abc":
+                executor.cancel_key(key)
+        else:
+            SUBMISSIONS[handler](executor)
+
+    def prepare() -> KeyedExecutor:
+        executor = KeyedExecutor(2, **OPTIONS[options])
+        executor.submit_keyed("a", int)
+        return executor
+
+    for executor in at_each_point(prepare, SUBMISSIONS[submission], handle):
+        check_that_it_works(executor)

@@ -1,0 +1,446 @@
+"""Where lives, timers and flushes meet: what went wrong once."""
+
+import collections
+import gc
+import threading
+import weakref
+from collections.abc import Generator
+from typing import Any
+
+import pytest
+
+from tests.helpers import Running, in_thread, run_together, until
+from tests.insides import dispatcher_of
+from tests.lives.test_on_demand import KINDS, Get, Kind, worker_of
+from tests.pool.doubles import Intercepting
+from threadpool_mb import (
+    Blocking,
+    CatchAll,
+    DeadLetter,
+    Mailbox,
+    MailboxConfig,
+    Pool,
+    Restart,
+    Unlimited,
+    Waiting,
+    WorkerExit,
+    WorkerGone,
+    ask,
+    sleep,
+)
+from threadpool_mb.pool.keeping import Keeping
+from threadpool_mb.threads.timers import Entry, Timers
+
+both_kinds = pytest.mark.parametrize("kind", KINDS)
+
+
+def three_each(kind: Kind, handled: dict[object, list[Any]]) -> Any:  # noqa: ANN401 - of either kind
+    """Return a worker that handles three messages and returns."""
+
+    def generator(key: int) -> Generator[None, Any]:
+        for _ in range(3):
+            handled[key].append((yield))
+
+    def function(key: int, mailbox: Mailbox[Any]) -> None:
+        for number, message in enumerate(mailbox, 1):
+            handled[key].append(message)
+            if number == 3:
+                return
+
+    return generator if kind == "generator" else function
+
+
+@both_kinds
+@pytest.mark.parametrize(
+    "config",
+    [Unlimited(), CatchAll(Unlimited()), Blocking(2), Waiting(3, deliver_timeout=15.0)],
+    ids=repr,
+)
+def test_workers_that_return_beside_senders_and_flushes(kind: Kind, config: MailboxConfig) -> None:
+    senders, messages, keys = 3, 80, 2
+    handled = collections.defaultdict[object, list[tuple[int, int]]](list)
+    letters = list[DeadLetter[Any, Any]]()
+
+    with Pool(
+        three_each(kind, handled), start="on_demand", mailbox=config, on_dead_letter=letters.append
+    ) as pool:
+
+        def send(sender: int) -> None:
+            for number in range(messages):
+                key = number % keys
+                assert pool.dispatch(key, (sender, number))
+                if number % 7 == 0:
+                    assert pool.flush(key, timeout=15)
+                    assert (sender, number) in handled[key]
+
+        run_together(*(lambda sender=sender: send(sender) for sender in range(senders)))  # type: ignore[misc]
+
+    assert letters == []
+    for key in range(keys):
+        for sender in range(senders):
+            of_sender = [number for who, number in handled[key] if who == sender]
+            assert of_sender == list(range(key, messages, keys))
+
+
+@both_kinds
+def test_what_is_left_of_workers_that_failed_for_good_is_freed(kind: Kind) -> None:
+    def handle(_key: object, message: str) -> None:
+        if message == "boom":
+            raise ValueError
+
+    with Pool(
+        worker_of(kind, handle),
+        start="on_demand",
+        restart=Restart(max_restarts=1, delay=0, in_hand="drop"),
+    ) as pool:
+        for key in range(5):
+            pool.dispatch_many(key, ["boom", "boom"])
+        until(lambda: pool.stats().failed == 10)
+        for key in range(5, 8):
+            pool.dispatch(key, "fine")
+        until(lambda: len(pool) == 3)
+        keeping: Keeping[Any, Any] | None = dispatcher_of(pool).keeping
+        assert keeping is not None
+        until(lambda: not keeping._restarts)
+
+
+def test_a_worker_that_is_removed_as_it_waits_to_start_again_is_freed() -> None:
+    class Message:
+        """What a weak reference is to."""
+
+    def handle(_key: object, _message: object) -> None:
+        raise ValueError
+
+    with Pool(
+        worker_of("generator", handle),
+        restart=Restart(delay=3600, max_delay=3600, in_hand="retry"),
+        on_dead_letter=lambda _: None,
+    ) as pool:
+        message = Message()
+        reference = weakref.ref(message)
+        pool.initialize("a", message)
+        del message
+        until(lambda: pool.stats().restarted)
+        pool.remove("a")
+
+        def freed() -> bool:
+            gc.collect()
+            return reference() is None
+
+        until(freed)
+
+
+def test_a_worker_that_is_removed_in_its_sleep_is_freed() -> None:
+    class Message:
+        """What a weak reference is to."""
+
+    def worker(_key: str) -> Generator[None, object]:
+        message = yield
+        yield from sleep(3600)
+        del message
+
+    with Pool(worker) as pool:
+        message = Message()
+        reference = weakref.ref(message)
+        pool.initialize("a", message)
+        del message
+        until(lambda: [each.state for each in pool.workers()] == ["waiting"])
+        pool.remove("a")
+
+        def freed() -> bool:
+            gc.collect()
+            return reference() is None
+
+        until(freed)
+
+
+def test_a_tick_that_is_always_due_keeps_nothing_from_ending() -> None:
+    pool = Pool[str, str](worker_of("generator", lambda *_: None), start="on_demand")
+    pool.dispatch_every(1e-9, "a", "tick")
+    until(lambda: pool.stats().started)
+    pool.close()
+    assert pool.join(timeout=15).finished
+
+
+def test_what_is_added_as_others_are_fired_comes_in_the_order_of_its_time() -> None:
+    log = list[float]()
+    clock = [0.0]
+
+    class Note(Entry):
+        __slots__ = ()
+
+        def fire(self) -> None:
+            log.append(self.when)
+            if self.when == 1:
+                clock[0] = 10.0
+                timers.add(Note(2))
+
+    timers = Timers(lambda: None, now=lambda: clock[0])
+    for when in (1, 3):
+        timers.add(Note(when))
+    clock[0] = 5.0
+    while timers.until_next() is not None:
+        pass
+
+    assert log == [1, 2, 3]
+
+
+def test_the_same_message_may_stand_in_a_line_more_than_once() -> None:
+    free = threading.Semaphore(0)
+    handled = list[str]()
+    letters = list[DeadLetter[str, str]]()
+
+    def worker(_key: str) -> Generator[None, str]:
+        while True:
+            message = yield
+            free.acquire(timeout=15)
+            handled.append(message)
+
+    with Pool(
+        worker, mailbox=Waiting(1, deliver_timeout=15.0), on_dead_letter=letters.append
+    ) as pool:
+        pool.initialize("a", "tick")
+        for _ in range(4):
+            pool.dispatch_later(0, "a", "tick")
+        for _ in range(5):
+            free.release()
+        until(lambda: len(handled) == 5)
+
+    assert letters == []
+
+
+class Key:
+    """A key whose hash can be made to raise."""
+
+    raises = False
+
+    def __hash__(self) -> int:
+        """Return a number, or raise."""
+        if Key.raises:
+            raise RuntimeError("the key's")
+        return 1
+
+
+def test_a_late_message_that_cannot_be_handed_on_is_a_dead_letter() -> None:
+    letters = list[DeadLetter[Key, str]]()
+    key = Key()
+    try:
+        with Pool(
+            worker_of("generator", lambda *_: None),
+            start="on_demand",
+            on_dead_letter=letters.append,
+        ) as pool:
+            keeping = dispatcher_of(pool).keeping
+            assert keeping is not None
+            Key.raises = True
+            assert not keeping.redeliver(key, "late")
+            Key.raises = False
+    finally:
+        Key.raises = False
+    assert letters == []
+
+
+@both_kinds
+def test_a_closed_pool_does_not_wait_to_restart_a_worker_that_has_nothing_to_do(
+    kind: Kind,
+) -> None:
+    exits = list[WorkerExit[str]]()
+
+    def handle(_key: object, _message: object) -> None:
+        raise ValueError
+
+    with Pool(
+        worker_of(kind, handle),
+        start="on_demand",
+        restart=Restart(delay=3600, max_delay=3600),
+        on_worker_exit=exits.append,
+    ) as pool:
+        pool.dispatch("a", 1)
+        until(lambda: pool.stats().restarted)
+
+    assert [each.restart_in for each in exits] == [3600]
+
+
+def test_a_flush_in_vain_leaves_no_message_and_no_life() -> None:
+    inside, free = threading.Event(), threading.Event()
+    set_ups = list[str]()
+
+    def worker(key: str) -> Generator[None, int]:
+        set_ups.append(key)
+        yield
+        inside.set()
+        free.wait(15)
+
+    with Pool(worker, start="on_demand") as pool:
+        pool.dispatch("a", 1)
+        inside.wait(15)
+        for _ in range(5):
+            assert not pool.flush(timeout=0)
+        assert pool.stats().waiting == 0
+        free.set()
+        until(lambda: "a" not in pool)
+
+    assert set_ups == ["a"]
+
+
+def test_what_an_exit_says_of_a_restart() -> None:
+    exits = list[WorkerExit[str]]()
+
+    def handle(_key: object, _message: object) -> None:
+        raise ValueError
+
+    with Pool(
+        worker_of("generator", handle),
+        restart=Restart(max_restarts=2, delay=0.001, factor=3),
+        on_worker_exit=exits.append,
+        on_dead_letter=lambda _: None,
+    ) as pool:
+        pool.initialize("a")
+        pool.dispatch_many("a", [1, 2, 3])
+        until(lambda: len(exits) == 3)
+
+    assert [each.restart_in for each in exits] == [0.001, 0.003, None]
+
+
+def test_a_key_that_is_not_in_the_pool_gets_a_new_worker() -> None:
+    handled = list[int]()
+    letters = list[DeadLetter[str, int]]()
+
+    def handle(_key: object, message: int) -> None:
+        if message == 0:
+            raise SystemExit
+        handled.append(message)
+
+    with Pool(
+        worker_of("generator", handle), start="on_demand", on_dead_letter=letters.append
+    ) as pool:
+        for number in range(1, 100):
+            pool.dispatch("a", 0)
+            until(lambda: "a" not in pool)
+            pool.dispatch("a", number)
+            assert pool.flush("a", timeout=15)
+
+    assert handled == list(range(1, 100))
+    assert letters == []
+
+
+def test_hooks_run_with_no_lock_held() -> None:
+    seen = list[bool]()
+
+    def hook(_letter: object) -> None:
+        # Another thread uses the pool meanwhile.
+        with in_thread(pool.keys) as looking:
+            pass
+        seen.append(not looking.running)
+
+    inside, free = threading.Event(), threading.Event()
+
+    def worker(_key: str) -> Generator[None, int]:
+        yield
+        inside.set()
+        free.wait(15)
+
+    with Pool(worker, idle_timeout=60, on_dead_letter=hook) as pool:
+        pool.initialize("a", 1)
+        inside.wait(15)
+        pool.dispatch("a", 2)
+        free.set()
+        until(lambda: seen)
+
+    assert seen == [True]
+
+
+@both_kinds
+def test_who_called_a_worker_is_told_when_it_is_removed_before_its_restart(kind: Kind) -> None:
+    kept = list[object]()
+
+    def handle(_key: object, message: object) -> None:
+        if message == "boom":
+            raise ValueError
+        kept.append(message)  # a call that is not dropped
+
+    with Pool(worker_of(kind, handle), restart=Restart(delay=3600, max_delay=3600)) as pool:
+        pool.initialize("a")
+        reply = ask(pool.ref("a"), Get())
+        pool.dispatch("a", "boom")
+        until(lambda: pool.stats().restarted)
+        pool.remove("a")
+        with pytest.raises(WorkerGone):
+            reply.result(timeout=15)
+
+
+def test_a_flush_waits_for_a_batch() -> None:
+    inside, free = threading.Event(), threading.Event()
+    handled = list[int]()
+
+    def worker(_key: str, mailbox: Mailbox[int]) -> None:
+        first = mailbox.receive()
+        inside.set()
+        free.wait(15)
+        handled.append(first)
+        while True:
+            batch = mailbox.receive_many(10)
+            until(lambda: flushing.running)
+            handled.extend(batch)
+
+    with Pool(worker) as pool:
+        pool.initialize("a", 0)
+        inside.wait(15)
+        pool.dispatch_many("a", [1, 2, 3])
+
+        def flush() -> list[int]:
+            assert pool.flush("a", timeout=15)
+            return list(handled)
+
+        flushing = Running(flush)
+        until(lambda: pool.stats().waiting == 3)
+        free.set()
+        assert flushing.result() == [0, 1, 2, 3]
+
+
+def test_whatever_a_hook_raises_timers_go_on() -> None:
+    handled = list[int]()
+
+    def hook(_letter: object) -> None:
+        raise SystemExit
+
+    def worker(_key: str) -> Generator[None, int]:
+        while True:
+            handled.append((yield))
+
+    with Pool(worker, on_dead_letter=hook) as pool:
+        pool.initialize("a")
+        pool.dispatch_later(0, "nobody", 1)
+        pool.dispatch_later(0.001, "a", 2)
+        until(lambda: handled)
+
+    assert handled == [2]
+
+
+def test_a_late_message_for_a_mailbox_of_ones_own_is_a_dead_letter() -> None:
+    with Pool(
+        worker_of("function", lambda *_: None), start="on_demand", mailbox=Intercepting()
+    ) as pool:
+        keeping = dispatcher_of(pool).keeping
+        assert keeping is not None
+        assert not keeping.redeliver("a", "late")
+        pool.dispatch("a", "first")
+        assert not keeping.redeliver("a", "late")
+        assert "a" in pool
+
+
+def test_a_worker_that_works_after_a_sleep_is_busy() -> None:
+    inside, free = threading.Event(), threading.Event()
+
+    def worker(_key: str) -> Generator[None, int]:
+        while True:
+            yield
+            yield from sleep(0)
+            inside.set()
+            free.wait(15)
+
+    with Pool(worker, start="on_demand") as pool:
+        pool.dispatch("a", 1)
+        inside.wait(15)
+        assert [each.state for each in pool.workers()] == ["busy"]
+        free.set()

@@ -1,0 +1,346 @@
+"""What a pool counts, and that workers that are idle cost a look nothing."""
+
+import collections
+import pathlib
+import threading
+from collections.abc import Callable, Generator
+from typing import Any, Final
+
+import pytest
+
+import threadpool_mb as mb
+from tests.calls.doubles import answer, doing
+from tests.helpers import DEADLINE, Running, run_together, until
+from tests.insides import dispatcher_of, roster_of, worker_of
+from tests.mailbox.stepping import STEPS, each_step, held
+from threadpool_mb import Pool, Restart, WorkerExit
+from threadpool_mb.line import lane
+from threadpool_mb.line.inlet import ending
+from threadpool_mb.pool import census, lane_lives
+
+CODE: Final = tuple(str(pathlib.Path(each.__file__)) for each in (census, lane_lives, lane))
+
+
+@pytest.fixture
+def few(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two workers that may be idle are many."""
+    monkeypatch.setattr(census, "_MANY", 2)
+
+
+def taking(_key: object) -> Generator[None, object]:
+    """Take messages."""
+    while True:
+        yield
+
+
+def rest(pool: Pool[Any, Any]) -> None:
+    """Have the dispatcher look at the workers until all are dormant."""
+
+    def all_rest() -> bool:
+        looked = threading.Event()
+        dispatcher_of(pool).call_soon(roster_of(pool).let_rest)
+        dispatcher_of(pool).call_soon(looked.set)
+        assert looked.wait(DEADLINE)  # one look at a time: none comes later
+        return not roster_of(pool).not_dormant()
+
+    until(all_rest)
+
+
+@pytest.mark.usefixtures("few")
+def test_workers_that_are_idle_are_not_looked_at() -> None:
+    with Pool(taking, start="on_demand", max_threads=2) as pool:
+        for key in range(3000):
+            pool.dispatch(key, 0)
+        assert pool.flush(timeout=DEADLINE)
+
+        def all_rest() -> bool:
+            pool.stats()
+            return not roster_of(pool).not_dormant()
+
+        until(all_rest)
+
+        stats = pool.stats()
+        assert (stats.keys, stats.busy, stats.waiting, stats.handled) == (3000, 0, 0, 3000)
+        assert (len(pool), len(pool.keys()), len(list(pool.workers()))) == (3000, 3000, 3000)
+        assert [each.key for each in pool.workers()] == list(range(3000))
+        assert {each.state for each in pool.workers()} == {"idle"}
+    assert pool.stats().ended == {"drained": 3000}
+
+
+def test_workers_come_oldest_first_in_whichever_order_they_wake_up() -> None:
+    with Pool(taking, max_threads=2) as pool:
+        for key in range(9):
+            pool.initialize(key)
+        assert pool.flush(timeout=DEADLINE)
+        rest(pool)
+        for key in (5, 2, 8, 0, 1, 7, 3, 6, 4):
+            assert pool.dispatch(key, 1)
+            assert [each.key for each in pool.workers()] == list(range(9))
+        assert len(roster_of(pool).not_dormant()) == 9
+
+
+@pytest.mark.usefixtures("few")
+def test_many_workers_are_looked_at_without_anybody_asking() -> None:
+    with Pool(taking, start="on_demand", max_threads=2) as pool:
+        for key in range(1000):
+            pool.dispatch(key, 0)
+            assert pool.flush(key, timeout=DEADLINE)
+
+        # A look makes most of them dormant, and the next one is due at twice what was left.
+        assert len(roster_of(pool).not_dormant()) < 900
+
+
+def _pause(pool: Pool[Any, Any]) -> None:
+    assert pool.pause("a")
+    pool.dispatch("a", "paused")
+    assert pool.stats().waiting == 1
+    assert pool.resume("a")
+
+
+@pytest.mark.parametrize(
+    "wake",
+    [
+        lambda pool: pool.dispatch("a", 1),
+        lambda pool: mb.call(pool.ref("a"), answer(lambda: 1)),
+        lambda pool: mb.call(pool.ref("a"), answer(lambda: 1), timeout=DEADLINE),
+        _pause,
+        lambda pool: pool.dispatch_later(0, "a", 1),
+    ],
+    ids=["dispatch", "call in place", "call", "pause", "later"],
+)
+def test_a_dormant_worker_handles_what_comes_and_counts_again(
+    wake: Callable[[Pool[Any, Any]], object],
+) -> None:
+    with Pool(doing, max_threads=1, inline_calls=True) as pool:
+        pool.initialize("a")
+        assert pool.flush(timeout=DEADLINE)
+        rest(pool)
+
+        wake(pool)
+        until(lambda: pool.stats().handled == 1)
+
+        assert [each.key for each in roster_of(pool).not_dormant()] == ["a"]
+        rest(pool)
+        assert pool.stats().handled == 1
+        assert len(pool) == 1
+
+
+@pytest.mark.parametrize("end", ["remove", "drain", "close", "cancel", "idle"])
+def test_a_dormant_worker_ends(end: str) -> None:
+    exits = list[WorkerExit[str]]()
+    with Pool(
+        taking, on_worker_exit=exits.append, idle_timeout=0.05 if end == "idle" else None
+    ) as pool:
+        for key in "abc":
+            pool.initialize(key)
+        if end != "idle":
+            assert pool.flush(timeout=DEADLINE)
+            rest(pool)
+        match end:
+            case "remove":
+                assert pool.remove("b")
+            case "drain":
+                assert pool.remove("b", drain=True)
+            case "close":
+                pool.close()
+            case "cancel":
+                pool.cancel()
+            case _:
+                until(lambda: not len(pool))
+    assert sorted(each.key for each in exits) == ["a", "b", "c"]
+    assert pool.stats().ended == collections.Counter(each.cause for each in exits)
+
+
+def messages_of(key: object) -> Generator[object, Any]:
+    """Take messages; do what each says."""
+    while True:
+        message = yield
+        match message:
+            case "return":
+                return
+            case "raise":
+                raise ValueError(key)
+            case "sleep":
+                yield from mb.sleep(0.01)
+            case _:
+                pass
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"pinned": True}, {"mailbox": mb.Blocking(100)}, {"throughput": 2}], ids=str
+)
+@pytest.mark.parametrize(
+    ("messages", "handled", "ended"),
+    [
+        (["x"] * 7, 7, {"drained": 1}),
+        (["x", "sleep", "x"], 3, {"drained": 1}),
+        (["x", "return"], 2, {"returned": 1}),
+        (["x", "return", "x", "x"], 4, {"returned": 1, "drained": 1}),
+        (["x", "raise", "x", "x"], 4, {"failed": 1, "drained": 1}),
+        (["raise", "return", "raise", "x"], 4, {"failed": 2, "returned": 1, "drained": 1}),
+        ([], 0, {}),
+    ],
+    ids=str,
+)
+def test_each_message_counts_once_however_its_turn_ends(
+    messages: list[str], handled: int, ended: dict[str, int], options: dict[str, Any]
+) -> None:
+    with Pool(
+        messages_of,
+        start="on_demand",
+        max_threads=2,
+        restart=Restart(max_restarts=9, delay=0, in_hand="drop"),
+        **options,
+    ) as pool:
+        # All wait before the first turn, or come while turns are taken: both.
+        pool.dispatch_many("a", messages)
+        pool.dispatch_many("b", messages)
+        assert pool.flush(timeout=DEADLINE)
+        until(lambda: pool.stats().handled == 2 * handled)
+        during = pool.stats()
+    after = pool.stats()
+
+    assert during.waiting == 0
+    assert during.handled == after.handled == 2 * handled
+    assert after.ended == {cause: 2 * count for cause, count in ended.items()}
+
+
+def test_what_is_tried_again_counts_again() -> None:
+    tries = list[str]()
+
+    def worker(_: str) -> Generator[None, str]:
+        while True:
+            message = yield
+            tries.append(message)
+            if len(tries) < 3:
+                raise ValueError(message)
+
+    with Pool(worker, restart=Restart(max_restarts=9, delay=0, in_hand="retry")) as pool:
+        pool.initialize("a", "x")
+        assert pool.flush(timeout=DEADLINE)
+        until(lambda: len(tries) == 3 and pool.flush(timeout=DEADLINE))
+        until(lambda: pool.stats().handled == 3)
+
+
+@pytest.mark.parametrize("end", ["remove", "close", "cancel"])
+def test_a_worker_that_ends_as_it_waits_to_begin_anew_leaves_its_count(end: str) -> None:
+    with Pool(
+        messages_of, max_threads=1, restart=Restart(delay=3600), on_dead_letter=lambda _: None
+    ) as pool:
+        pool.initialize("a")
+        pool.dispatch_many("a", ["x", "x", "raise", "behind"])
+        until(lambda: pool.stats().restarted == 1)
+        assert pool.stats().handled == 3
+        if end == "remove":
+            assert pool.remove("a")
+        elif end == "cancel":
+            pool.cancel()
+        else:
+            pool.remove("a")
+            pool.close()
+        until(lambda: not list(pool.workers()))
+        assert pool.stats().handled == 3
+
+
+def test_the_longest_queues_are_hot() -> None:
+    gate = threading.Event()
+
+    def worker(_: int) -> Generator[None, int]:
+        while True:
+            yield
+            assert gate.wait(DEADLINE)
+
+    with Pool(worker, start="on_demand", max_threads=1) as pool:
+        for key in range(20):
+            pool.dispatch_many(key, range(key))
+        hot = pool.hot(3)
+        every = pool.hot(100)
+        for n in (0, -1, 2.5, None):
+            with pytest.raises((TypeError, ValueError), match="n must be"):
+                pool.hot(n)  # type: ignore[arg-type]
+        gate.set()
+    assert [(each.key, each.messages) for each in hot] == [(19, 19), (18, 18), (17, 17)]
+    assert 17 <= len(every) <= 19
+    assert pool.hot() == []
+
+
+class Scene:
+    """A worker that is idle, and a thread that takes its turns when it is told to."""
+
+    def __init__(self) -> None:
+        self.handled: list[object] = []
+        self.sent = 0
+        self.pool: Pool[str, Any] = Pool(self._work, max_threads=1)
+        self.pool.initialize("a")
+        assert self.pool.flush(timeout=DEADLINE)
+        until(lambda: getattr(worker_of(self.pool, "a"), "idle", False))
+
+    def _work(self, _key: str) -> Generator[None, Any]:
+        while True:
+            self.handled.append((yield))
+
+    def lies_down(self) -> None:
+        """Have it lie down, if it is idle."""
+        roster_of(self.pool).let_rest()
+
+    def sends(self) -> None:
+        """Send two messages."""
+        for _ in range(2):
+            self.sent += self.pool.dispatch("a", self.sent)
+
+    def closes(self) -> None:
+        """Send one, and close the pool."""
+        self.sent += self.pool.dispatch("a", self.sent)
+        self.pool.close()
+
+
+@pytest.mark.slow
+@STEPS
+@pytest.mark.parametrize("other", [Scene.sends, Scene.closes])
+def test_wherever_a_worker_lies_down_nothing_is_forgotten(other: Callable[[Scene], None]) -> None:
+    for scene, stepped in each_step(Scene, Scene.lies_down, CODE):
+        lock = roster_of(scene.pool).lock
+        beside = Running(lambda: other(scene))  # noqa: B023 - joined in this round
+        if not held(lock) and not held(ending):
+            until(lambda: not beside.running)  # noqa: B023
+        stepped.result()
+        beside.result()
+        until(lambda: len(scene.handled) == scene.sent)  # noqa: B023
+        scene.pool.close()
+        assert scene.pool.join(timeout=DEADLINE).finished
+        assert scene.handled == list(range(scene.sent))
+        stats = scene.pool.stats()
+        assert (stats.handled, stats.ended, stats.waiting) == (scene.sent, {"drained": 1}, 0)
+
+
+@pytest.mark.racing
+def test_counts_are_exact_while_all_happens_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(census, "_MANY", 2)
+    looks = list[mb.PoolStats]()
+    over = threading.Event()
+
+    def look() -> None:
+        while not over.is_set():
+            looks.append(pool.stats())
+
+    def send(number: int) -> None:
+        for message in range(300):
+            key = (message * 7 + number) % 40
+            if message % 9 == 5:
+                mb.call(pool.ref(key), answer(lambda: 1), timeout=DEADLINE)
+            elif message % 9 == 7:
+                mb.call(pool.ref(key), answer(lambda: 1))
+            else:
+                assert pool.dispatch(key, answer(lambda: 1))
+
+    with Pool(doing, start="on_demand", max_threads=3, inline_calls=True) as pool:
+        watching = Running(look)
+        run_together(*(lambda number=number: send(number) for number in range(3)))
+        assert pool.flush(timeout=DEADLINE)
+        over.set()
+        watching.result()
+        until(lambda: pool.stats().handled == 900)
+    assert pool.stats().handled == 900
+    handled = [each.handled or 0 for each in looks]
+    assert max(handled, default=0) <= 900
+    assert all(each.waiting >= 0 and 0 <= each.busy <= 40 for each in looks)

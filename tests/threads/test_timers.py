@@ -1,0 +1,290 @@
+"""What is to be done at a time: the heap, with a clock that the test turns."""
+
+import gc
+import weakref
+from typing import Any, Final
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from threadpool_mb.threads.timers import Entry, Timers
+from threadpool_mb.threads.turns import NUDGE, Turn
+
+
+class Clock:
+    """A clock that stands still until it is turned."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        """Return the time."""
+        return self.now
+
+
+class Note(Entry):
+    """An entry that notes what becomes of it."""
+
+    __slots__ = ("__weakref__", "_log", "is_cancelled", "name")
+
+    name: Any
+
+    def __init__(self, when: float, name: object, log: list[tuple[str, object]]) -> None:
+        super().__init__(when)
+        self.name = name
+        self._log: Final = log
+        self.is_cancelled = False
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether it is of no use any more."""
+        return self.is_cancelled
+
+    def fire(self) -> None:
+        """Note it."""
+        self._log.append(("fired", self.name))
+
+    def drop(self) -> None:
+        """Note it."""
+        self._log.append(("dropped", self.name))
+
+
+class Other(Note):
+    """A different kind of entry."""
+
+    __slots__ = ()
+
+
+class Scene:
+    """Timers, their clock, and what has happened."""
+
+    def __init__(self) -> None:
+        self.clock = Clock()
+        self.woken = 0
+        self.log: list[tuple[str, object]] = []
+        self.timers = Timers(self._wake, now=self.clock)
+
+    def _wake(self) -> None:
+        self.woken += 1
+
+    def add(self, when: float, name: object = None, kind: type[Note] = Note) -> Note:
+        """Add an entry."""
+        note = kind(when, when if name is None else name, self.log)
+        self.timers.add(note)
+        return note
+
+
+@given(st.lists(st.integers(0, 9)))
+def test_entries_are_fired_in_the_order_of_their_times_then_of_being_added(
+    times: list[int],
+) -> None:
+    scene = Scene()
+    for number, when in enumerate(times):
+        scene.add(when, (when, number))
+
+    for now in range(10):
+        scene.clock.now = now
+        left = scene.timers.until_next()
+        later = [when for when in times if when > now]
+        assert left == (min(later) - now if later else None)
+        fired = [name for what, name in scene.log if what == "fired"]
+        assert fired == sorted((when, number) for number, when in enumerate(times) if when <= now)
+
+    assert len(scene.log) == len(times)
+
+
+@given(st.lists(st.tuples(st.integers(1, 9), st.booleans(), st.booleans()), max_size=60))
+def test_the_order_holds_however_the_times_go_up_and_down_and_whatever_is_cancelled(
+    adds: list[tuple[int, bool, bool]],
+) -> None:
+    scene = Scene()
+    notes: list[tuple[Note, bool]] = []
+    for number, (when, cancelled, sorted_in) in enumerate(adds):
+        notes.append((scene.add(when, (when, number)), cancelled))
+        if sorted_in:
+            scene.timers.until_next()
+    for note, cancelled in notes:
+        if cancelled:
+            note.is_cancelled = True
+            scene.timers.cancelled()
+
+    kept = sorted(note.name for note, cancelled in notes if not cancelled)
+    for now in range(10):
+        scene.clock.now = now
+        scene.timers.until_next()
+        fired = [name for _, name in scene.log]
+        assert fired == [name for name in kept if name[0] <= now]
+
+    assert len(scene.timers) == 0
+
+
+def test_many_that_wait_equally_long_stay_out_of_the_heap_though_one_waits_longer() -> None:
+    scene = Scene()
+    scene.add(1000)
+    scene.timers.until_next()
+
+    for when in range(1, 101):
+        scene.add(when)
+    scene.timers.until_next()
+
+    assert len(scene.timers._heap) == 1
+    assert scene.timers._row[0].when == 1
+
+
+class Waking(Note):
+    """An entry that has a turn scheduled."""
+
+    __slots__ = ("threads", "timers", "turn")
+
+    quick = True
+    threads: "Threads"
+    timers: Timers
+    turn: Turn
+
+    def fire(self) -> None:
+        """Note it, and have the turn scheduled."""
+        super().fire()
+        self.timers.schedule(self.threads, self.turn)
+
+
+class Threads:
+    """Notes what is scheduled together."""
+
+    def __init__(self, log: list[tuple[str, object]], raises: type[BaseException] | None) -> None:
+        self._log = log
+        self._raises = raises
+
+    def schedule_ahead(self, turns: list[Turn], /) -> None:
+        """Note it."""
+        self._log.append(("scheduled", len(turns)))
+        if self._raises is not None:
+            raise self._raises
+
+
+@pytest.mark.parametrize("raises", [None, MemoryError])
+def test_turns_that_are_due_are_scheduled_together_and_wait_for_nothing_slow(
+    raises: type[BaseException] | None,
+) -> None:
+    scene = Scene()
+    threads = [Threads(scene.log, raises), Threads(scene.log, raises)]
+
+    def wake(name: object, of: int = 0) -> None:
+        waking = Waking(1, name, scene.log)
+        waking.timers, waking.threads, waking.turn = scene.timers, threads[of], NUDGE
+        scene.timers.add(waking)
+
+    wake("a")
+    wake("b")
+    scene.add(1, "slow")
+    for number in range(70):
+        wake(number)
+    wake("of others", of=1)
+    scene.clock.now = 1
+
+    assert scene.timers.until_next() is None
+    steps = [name for what, name in scene.log if what == "scheduled" or isinstance(name, str)]
+    assert steps == ["a", "b", 2, "slow", 64, "of others", 1, 6]
+
+
+def test_the_thread_is_woken_for_what_comes_earlier_than_all_others() -> None:
+    scene = Scene()
+    scene.add(5)
+    assert scene.woken == 1
+    assert scene.timers.until_next() == 5
+
+    scene.add(6)
+    assert scene.woken == 1
+    scene.add(4)
+    assert scene.woken == 2
+    assert scene.timers.until_next() == 4
+
+
+def test_very_many_new_entries_wake_the_thread_though_none_is_the_first() -> None:
+    scene = Scene()
+    scene.add(1)
+    scene.timers.until_next()
+
+    for _ in range(10_000):
+        scene.add(2)
+
+    assert 1 < scene.woken < 10
+
+
+def test_cancelled_entries_are_let_go_of_before_their_time() -> None:
+    scene = Scene()
+    kept = scene.add(1000)
+    scene.timers.until_next()
+    entries = [scene.add(1001) for _ in range(1000)]
+    scene.timers.until_next()
+    references = [weakref.ref(entry) for entry in entries]
+
+    for entry in entries:
+        entry.is_cancelled = True
+        scene.timers.cancelled()
+    del entry, entries
+    woken = scene.woken
+    scene.timers.until_next()
+    gc.collect()
+
+    assert woken == 2
+    # More than half were cancelled when the thread was woken, once.
+    assert sum(reference() is not None for reference in references) < 600
+    scene.clock.now = 1000
+    scene.timers.until_next()
+    assert scene.log == [("fired", kept.name)]
+    scene.clock.now = 1001
+    scene.timers.until_next()
+    assert len(scene.timers) == 0
+
+
+def test_what_was_cancelled_later_is_let_go_of_too() -> None:
+    scene = Scene()
+
+    def cancel(entries: list[Note]) -> None:
+        for entry in entries:
+            entry.is_cancelled = True
+            scene.timers.cancelled()
+
+    first = [scene.add(1000) for _ in range(130)]
+    scene.timers.until_next()
+    cancel(first[:66])
+    more = [scene.add(1001) for _ in range(3000)]
+    scene.timers.until_next()
+    woken = scene.woken
+    cancel(more)
+    assert scene.woken > woken
+    scene.timers.until_next()
+
+    assert len(scene.timers) < 1700
+
+
+def test_what_is_dropped_is_told_in_the_order_of_the_times_and_the_rest_stays() -> None:
+    scene = Scene()
+    scene.add(3)
+    scene.add(2, kind=Other)
+    scene.add(1)
+
+    scene.timers.drop(Other)
+    assert scene.log == [("dropped", 2)]
+    scene.timers.drop(last=True)
+    assert scene.log[1:] == [("dropped", 1), ("dropped", 3)]
+    scene.add(0.5)
+    assert scene.log[3:] == [("dropped", 0.5)]
+
+
+def test_an_entry_may_add_others_as_it_is_fired() -> None:
+    scene = Scene()
+
+    class Adding(Note):
+        __slots__ = ()
+
+        def fire(self) -> None:
+            super().fire()
+            scene.add(0, "at once")
+            scene.add(7, "later")
+
+    scene.timers.add(Adding(0, "first", scene.log))
+
+    assert scene.timers.until_next() == 7
+    assert scene.log == [("fired", "first"), ("fired", "at once")]
