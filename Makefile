@@ -1,5 +1,8 @@
 # `make demo`, `make try T=tests/…` and `make test`. Each gets the interpreters it needs (tools/python).
 
+, := ,
+space := $(subst ,, )
+
 ENVS = py313t,py314t,py313,py314,lint,typing
 TOX_ARGS =
 DEMO_ARGS =
@@ -19,11 +22,18 @@ INTERPRETERS = $(sort 3.13 $(foreach env,$(filter py3%,$(subst $(,), ,$(ENVS))),
 	$(patsubst py3%,3.%,$(firstword $(subst -, ,$(env))))))
 SOURCES = pyproject.toml README.md LICENSE $(shell find src -type f -not -name '*.pyc')
 
-# $(call run-tox,interpreters,environments): one environment after the other, since races are
-# timed and two cores are few. The interpreters stand on PATH as links, because a t-build's own
-# bin folder has a `python3` and a `python3.13` that would shadow the others.
+# $(call run-tox,interpreters,environments[,how]): one environment after the other. The interpreters
+# stand on PATH as links, because a t-build's own bin folder has a `python3` and a `python3.13` that
+# would shadow the others.
 run-tox = tools/python --link .interpreters $(1) \
-	&& PATH="$(CURDIR)/.interpreters:$$PATH" $(TOX)/bin/python -m tox run -e $(2) $(TOX_ARGS)
+	&& PATH="$(CURDIR)/.interpreters:$$PATH" $(TOX)/bin/python -m tox $(or $(3),run) -e $(2) $(TOX_ARGS)
+
+# A t-build has the machine for itself: its races need two cores. With a GIL, one core is busy, so
+# two of the others run at a time; what one of them prints is shown if it fails.
+alone := $(filter py%t,$(subst $(,), ,$(ENVS)))
+in-pairs := $(filter-out $(alone),$(subst $(,), ,$(ENVS)))
+in-parallel := $(if $(word 2,$(in-pairs)),run-parallel --parallel 2 --parallel-no-spinner,run)
+list = $(subst $(space),$(,),$(strip $(1)))
 
 .DELETE_ON_ERROR:
 .PHONY: help demo try test clients brokers observers dashboard stress bench leakcheck lint clean
@@ -52,7 +62,10 @@ try: $(if $(T),$(TRY)/.installed)
 	$(TRY)/bin/python -W error -m pytest $(T) $(ARGS)
 
 test: $(TOX)/.tox-$(TOX_VERSION)
-	$(call run-tox,$(INTERPRETERS),$(ENVS))
+	status=0; \
+	$(if $(alone),($(call run-tox,$(INTERPRETERS),$(call list,$(alone)))) || status=$$?;) \
+	$(if $(in-pairs),($(call run-tox,$(INTERPRETERS),$(call list,$(in-pairs)),$(in-parallel))) || status=$$?;) \
+	exit $$status
 
 clients: $(TOX)/.tox-$(TOX_VERSION)
 	$(call run-tox,3.14t 3.14,clients$(,)clients-gil)
@@ -92,7 +105,6 @@ clean:
 	rm -rf .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-, := ,
 
 # A venv's python is a link, and a link to an interpreter that is gone counts as missing.
 $(DEMO)/bin/python:
