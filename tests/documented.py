@@ -33,7 +33,7 @@ def shown_and_printed(page: Path) -> Iterator[tuple[int, str, str]]:
     printed = io.StringIO()
     names: dict[str, object] = {"__name__": "page"}
     line = 0
-    for line, language, block in fenced(page):  # noqa: B007 - of the last one, after the loop
+    for line, language, block in fenced(page):
         if language == "python":
             code = compile("\n" * line + block, str(page), "exec", dont_inherit=True)
             with contextlib.redirect_stdout(printed):

@@ -62,6 +62,12 @@ def test_a_page_prints_what_it_shows(name: str) -> None:
     assert _differences(PAGES[name]) == []
 
 
+def test_the_pages_of_the_guides_are_run_here() -> None:
+    folders = {name.split("/")[0] for name in RUN_HERE if "/" in name}
+
+    assert folders >= {"start", "guides"}
+
+
 @pytest.mark.parametrize("name", PAGES)
 def test_each_fence_of_python_is_one_that_is_run(name: str) -> None:
     text = PAGES[name].read_text("utf-8")
