@@ -3,6 +3,7 @@
 A page is picked up by being there. Pages that are run by another test are named in `ELSEWHERE`.
 """
 
+import logging
 import re
 import signal
 from collections.abc import Iterator
@@ -57,9 +58,22 @@ def _differences(page: Path) -> list[str]:
     ]
 
 
+def _unnamed(page: Path, records: list[logging.LogRecord]) -> list[str]:
+    """Return what was logged of errors whose class the page does not name."""
+    text = page.read_text("utf-8")
+    return [
+        record.getMessage()
+        for record in records
+        if record.exc_info and record.exc_info[0] and record.exc_info[0].__name__ not in text
+    ]
+
+
 @pytest.mark.parametrize("name", RUN_HERE)
-def test_a_page_prints_what_it_shows(name: str) -> None:
+def test_a_page_prints_what_it_shows_and_fails_where_it_says_so(
+    name: str, caplog: pytest.LogCaptureFixture
+) -> None:
     assert _differences(PAGES[name]) == []
+    assert _unnamed(PAGES[name], caplog.records) == []
 
 
 def test_the_pages_of_the_guides_are_run_here() -> None:
@@ -148,6 +162,31 @@ def test_code_that_raises_fails_with_the_line_of_the_page(tmp_path: Path) -> Non
 
     assert raised.traceback[-1].lineno == 13  # counted from 0
     assert "page.md" in str(raised.traceback[-1].path)
+
+
+WITH_A_BROKEN_WORKER: Final = """
+```python
+import threadpool_mb as mb
+
+
+def worker(key):
+    (yield) + 1
+
+
+with mb.Pool(worker, name="adders", start="on_demand") as pool:
+    pool.dispatch("alice", "1")
+```
+"""
+
+
+def test_a_worker_that_fails_without_a_word_of_the_page_is_found(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    page = _page(tmp_path, WITH_A_BROKEN_WORKER)
+
+    assert _differences(page) == []
+    assert _unnamed(page, caplog.records) == ["adders: the worker of key 'alice' failed"]
+    assert _unnamed(_page(tmp_path, "A `TypeError`"), caplog.records) == []
 
 
 @pytest.mark.parametrize(
