@@ -29,6 +29,8 @@ SAME_EVERYWHERE: Final = (
     "benchmarks/test_page",
     "benchmarks/test_results",
     "benchmarks/test_tables",
+    "docs/test_built_site",
+    "docs/test_reference",
     "leakcheck/test_judging",
     "leakcheck/test_page",
     "leakcheck/test_results",
