@@ -36,10 +36,14 @@ extensions = [
     "sphinx.ext.napoleon",
     "sphinx.ext.linkcode",
 ]
-html_theme = "shibuya"
+html_theme = "furo"
 html_title = "threadpool_mb"
 html_copy_source = False
-html_theme_options = {"github_url": REPOSITORY, "accent_color": "teal"}
+html_theme_options = {
+    "source_repository": f"{REPOSITORY}/",
+    "source_branch": "main",
+    "source_directory": "docs/",
+}
 pygments_style = "friendly"
 myst_heading_anchors = 4  # the forge's anchors: `#how-it-is-proved`
 exclude_patterns = ["_*"]
@@ -134,9 +138,12 @@ def _page_read(app: _App, docname: str, source: list[str]) -> None:
     page = Path(app.env.doc2path(docname))
     if docname == "index":  # while pages are written: those that are not there are left out
         lines = source[0].splitlines()
-        is_page = re.compile(r"[a-z_]+(/[a-z_]+)?").fullmatch
-        lines = [x for x in lines if not is_page(x) or (DOCS / f"{x}.md").exists()]
-        source[0] = "\n".join(lines)
+        pages = [re.match(r"(?:- \[.*\]\()?([a-z_/]+)(?:\.md\))?(?::|$)", line) for line in lines]
+        source[0] = "\n".join(
+            line
+            for line, page in zip(lines, pages, strict=True)
+            if page is None or (DOCS / f"{page[1]}.md").exists()
+        )
     if docname == "names":
         source[0] = source[0].replace(public_names.PLACE, public_names.table(ROOT))
     source[0] = _with_links(source[0], page.parent, page)
