@@ -54,7 +54,7 @@ autoclass_content = "both"  # the arguments are described in `__init__`
 autodoc_member_order = "bysource"
 autodoc_typehints_format = "short"
 autodoc_default_options = {
-    "inherited-members": "ThreadPoolExecutor,BaseException,Protocol,Generic,object",
+    "inherited-members": "ThreadPoolExecutor,BaseException,OSError,Protocol,Generic,str,object",
 }
 napoleon_google_docstring = True
 napoleon_numpy_docstring = False
