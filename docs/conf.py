@@ -15,7 +15,9 @@ import textwrap
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeAliasType
+
+import threadpool_mb as mb
 
 DOCS: Final = Path(__file__).parent
 ROOT: Final = DOCS.parent
@@ -87,6 +89,18 @@ linkcheck_ignore = [re.escape(REPOSITORY) + ".*"]  # `_with_links` has looked fo
 _LINK: Final = re.compile(r"(?<=\]\()(?![a-z]+:|#)([^)#\s]+)(?=[#)])")
 _FENCE: Final = re.compile(r"(?ms)^```(\w+)\n(.*?)^```$")
 _OWN_SECTION: Final = re.compile(r"(?ms)^(Blocks|Threads): (.*?)(?=\n\n|\n(?:Blocks|Threads): |\Z)")
+
+
+_ALIASES: Final = {
+    "threadpool_mb.calls.messages.Request": "threadpool_mb.originals.Request",
+    **{
+        f"{value.__module__}.{name}": f"threadpool_mb.{name}"
+        for name in mb.__all__
+        if isinstance(value := getattr(mb, name), TypeAliasType)
+    },
+}
+"""The public names of type aliases, by the names that annotations have. (Sphinx knows those of
+classes and functions.)"""
 
 
 class _Domain(Protocol):
@@ -192,9 +206,9 @@ def linkcode_resolve(domain: str, info: dict[str, str]) -> str | None:
 def _missing_reference(
     app: _App, env: _Environment, node: _Reference, content: object
 ) -> object | None:
-    """Resolve `threadpool_mb.pool.reports.PoolStats`, as annotations have it: it is public, too."""
-    name = public_names.public_name(node["reftarget"])
-    if node.get("refdomain") != "py" or name is None or name == node["reftarget"]:
+    """Resolve a type alias, which annotations have with the module it is defined in."""
+    name = _ALIASES.get(node["reftarget"])
+    if node.get("refdomain") != "py" or name is None:
         return None
     node["reftarget"] = name
     domain = env.get_domain("py")

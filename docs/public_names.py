@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-__all__ = ["PLACE", "Name", "names", "public", "public_name", "references", "table"]
+__all__ = ["PLACE", "Name", "names", "public", "references", "table"]
 
 PLACE: Final = "<!-- the table -->"
 """What stands in docs/names.md where the site has the table."""
@@ -70,14 +70,6 @@ def _exported(file: Path) -> list[str]:
             names: list[str] = ast.literal_eval(node.value)
             return names
     raise ValueError(f"{file} has no __all__")
-
-
-def public_name(path: str) -> str | None:
-    """Return the public name of an object, which an annotation has with the module it stands in."""
-    last = path.rpartition(".")[2]
-    if not path.startswith("threadpool_mb."):
-        return None
-    return next((name for name in public() if name.rpartition(".")[2] == last), None)
 
 
 def references(root: Path) -> dict[str, list[str]]:
@@ -142,11 +134,13 @@ def _used(blocks: list[str]) -> set[str]:
         except SyntaxError:  # an excerpt
             continue
         known |= dict(_imported(tree))
-        used |= set(known.values()) - {"threadpool_mb"}
+        for path in known.values():
+            used |= {path, path.rpartition(".")[0]}
         for node in ast.walk(tree):
-            path = _path(node, known)
-            if path is not None:
+            path = _path(node, known) or ""
+            while path:  # a module is used with what it has
                 used.add(path)
+                path = path.rpartition(".")[0]
     return used & set(public())
 
 
