@@ -30,6 +30,7 @@ SAME_EVERYWHERE: Final = (
     "benchmarks/test_results",
     "benchmarks/test_tables",
     "docs/test_built_site",
+    "docs/test_conf",
     "docs/test_reference",
     "leakcheck/test_judging",
     "leakcheck/test_page",
