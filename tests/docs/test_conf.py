@@ -1,7 +1,5 @@
 """What the site makes of the pages' links and of docstrings."""
 
-from pathlib import Path
-
 import pytest
 
 from docs import conf
