@@ -34,7 +34,7 @@ run-tox = tools/python --link .interpreters $(1) \
 run-tox-alone = $(subst run-parallel --parallel 2 --parallel-no-spinner,run,$(run-tox))
 
 .DELETE_ON_ERROR:
-.PHONY: help demo try test clients brokers observers dashboard integration stress bench leakcheck lint clean
+.PHONY: help demo try test clients brokers observers dashboard integration stress bench leakcheck docs lint clean
 
 help:
 	@echo 'make demo    run the demo on 3.13t                       DEMO_ARGS="--path DIR"'
@@ -49,6 +49,8 @@ help:
 	@echo 'make bench   the benchmarks on 3.13t and 3.14t, and one page of both in .benchmarks'
 	@echo 'make leakcheck  what is kept that should go, on 3.13t, 3.14t and 3.13; one page in .leakcheck'
 	@echo '                                                         TOX_ARGS="-- --short"'
+	@echo 'make docs    the documentation as a site in .docs; its links and its search are looked at'
+	@echo '                                                         LINKS=all: those to other sites, too'
 	@echo 'make lint    ruff check and ruff format --check'
 	@echo 'make clean   remove all of it; cached interpreters stay'
 
@@ -97,14 +99,19 @@ leakcheck: $(TOX)/.tox-$(TOX_VERSION)
 	$(call run-tox-alone,3.13t 3.14t 3.13,py313t-leakcheck$(,)py314t-leakcheck$(,)py313-leakcheck); \
 	status=$$?; .tox/py314t-leakcheck/bin/python -m leakcheck page .leakcheck/3.*.json && exit $$status
 
+# `LINKS=all` looks at other sites, too, which needs a network.
+docs: $(TOX)/.tox-$(TOX_VERSION)
+	rm -rf .docs
+	$(call run-tox-alone,3.13,docs$(if $(filter all,$(LINKS)),$(,)docs-links))
+	@echo '$(CURDIR)/.docs/html/index.html'
+
 lint: $(TOX)/.tox-$(TOX_VERSION)
 	$(call run-tox,3.13,lint)
 
 clean:
-	rm -rf .venv .tox .interpreters build dist
+	rm -rf .venv .tox .interpreters .docs build dist
 	rm -rf .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
-
 
 # A venv's python is a link, and a link to an interpreter that is gone counts as missing.
 $(DEMO)/bin/python:

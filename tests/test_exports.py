@@ -121,5 +121,11 @@ def test_the_package_has_no_run_time_dependency() -> None:
     assert [each for each in needed if "extra ==" not in each] == []
 
 
+def test_the_version_is_that_of_the_package() -> None:
+    version: str = mb.__version__
+
+    assert version == importlib.metadata.version("threadpool_mb")
+
+
 def test_the_package_says_that_it_is_typed() -> None:
     assert Path(mb.__file__).with_name("py.typed").exists()

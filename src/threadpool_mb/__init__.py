@@ -175,6 +175,9 @@ __all__ = [
 ]
 
 
+__version__ = "0.1.0"
+"""The version of this package; the build reads it here."""
+
 _LATER: typing.Final = {
     "Broker": "broker.broker",
     "BrokerConfig": "broker.config",

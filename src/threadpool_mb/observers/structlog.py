@@ -1,7 +1,7 @@
 """structlog: which pool, key and message it is, in each line that is logged while it is handled.
 
 ```python
-structlog.configure(processors=[structlog.contextvars.merge_contextvars, …])
+structlog.configure(processors=[structlog.contextvars.merge_contextvars, ...])
 pool = Pool(worker, name="orders", observe=Structlog())
 ```
 
