@@ -15,7 +15,7 @@ def blocks(page: Path, language: str) -> list[str]:
 def fenced(page: Path) -> Iterator[tuple[int, str, str]]:
     """Yield the line, the language and the text of each block of a page."""
     text = page.read_text("utf-8")
-    for found in re.finditer(r"(?ms)^```(\w*)\n(.*?)^```$", text):
+    for found in re.finditer(r"(?ms)^```([^\s`]*)\n(.*?)^```$", text):
         yield text.count("\n", 0, found.start()) + 1, found[1], found[2]
 
 
