@@ -1,6 +1,9 @@
 # `make demo`, `make try T=tests/…` and `make test`. Each gets the interpreters it needs (tools/python).
 
+, := ,
+
 ENVS = py313t,py314t,py313,py314,lint,typing
+INTEGRATION = dashboard,brokers,observers-py313t,observers-py314t
 TOX_ARGS =
 DEMO_ARGS =
 # What `make try` runs, on which interpreter, with which options. On 3.14t if nothing is said: races
@@ -19,14 +22,19 @@ INTERPRETERS = $(sort 3.13 $(foreach env,$(filter py3%,$(subst $(,), ,$(ENVS))),
 	$(patsubst py3%,3.%,$(firstword $(subst -, ,$(env))))))
 SOURCES = pyproject.toml README.md LICENSE $(shell find src -type f -not -name '*.pyc')
 
-# $(call run-tox,interpreters,environments): one environment after the other, since races are
-# timed and two cores are few. The interpreters stand on PATH as links, because a t-build's own
-# bin folder has a `python3` and a `python3.13` that would shadow the others.
+# $(call run-tox,interpreters,environments): two of them at a time, since most tests keep one core
+# busy, or wait. (They do not depend on time: all of them passed on 3.14t on two cores at a load of 16.)
+# What one prints is shown if it fails; one alone prints at once.
+# The interpreters stand on PATH as links, because a t-build's own bin folder has a `python3` and a
+# `python3.13` that would shadow the others.
 run-tox = tools/python --link .interpreters $(1) \
-	&& PATH="$(CURDIR)/.interpreters:$$PATH" $(TOX)/bin/python -m tox run -e $(2) $(TOX_ARGS)
+	&& PATH="$(CURDIR)/.interpreters:$$PATH" $(TOX)/bin/python -m tox \
+	$(if $(findstring $(,),$(2)),run-parallel --parallel 2 --parallel-no-spinner,run) -e $(2) $(TOX_ARGS)
+# Where figures are taken: one after the other.
+run-tox-alone = $(subst run-parallel --parallel 2 --parallel-no-spinner,run,$(run-tox))
 
 .DELETE_ON_ERROR:
-.PHONY: help demo try test clients brokers observers dashboard stress bench leakcheck docs lint clean
+.PHONY: help demo try test clients brokers observers dashboard integration stress bench leakcheck docs lint clean
 
 help:
 	@echo 'make demo    run the demo on 3.13t                       DEMO_ARGS="--path DIR"'
@@ -36,6 +44,7 @@ help:
 	@echo 'make brokers  consumers of Kafka and of Redis, on 3.14t; needs redis-server'
 	@echo 'make observers  OpenTelemetry, Prometheus and structlog, told of pools, on 3.13t and 3.14t'
 	@echo 'make dashboard  the dashboard in a real browser, on 3.14t; needs chromium and chromedriver'
+	@echo 'make integration  brokers, observers and dashboard at once'
 	@echo 'make stress  the hammers on 3.13t and 3.14t              COUNT=1000'
 	@echo 'make bench   the benchmarks on 3.13t and 3.14t, and one page of both in .benchmarks'
 	@echo 'make leakcheck  what is kept that should go, on 3.13t, 3.14t and 3.13; one page in .leakcheck'
@@ -74,22 +83,26 @@ dashboard: $(TOX)/.tox-$(TOX_VERSION)
 		exit 1; }
 	$(call run-tox,3.14t 3.13,dashboard)
 
+# What needs more than Python, all at once.
+integration: $(TOX)/.tox-$(TOX_VERSION)
+	$(call run-tox,3.13t 3.14t 3.13,$(INTEGRATION))
+
 stress: $(TOX)/.tox-$(TOX_VERSION)
-	$(call run-tox,3.13t 3.14t 3.13,py313t-stress$(,)py314t-stress)
+	$(call run-tox-alone,3.13t 3.14t 3.13,py313t-stress$(,)py314t-stress)
 
 bench: $(TOX)/.tox-$(TOX_VERSION)
-	$(call run-tox,3.13t 3.14t 3.13,py313t-bench$(,)py314t-bench)
+	$(call run-tox-alone,3.13t 3.14t 3.13,py313t-bench$(,)py314t-bench)
 	.tox/py314t-bench/bin/python -m benchmarks page .benchmarks/3.*.json
 
 # Its environments one after the other, and the page also when one of them has found something.
 leakcheck: $(TOX)/.tox-$(TOX_VERSION)
-	$(call run-tox,3.13t 3.14t 3.13,py313t-leakcheck$(,)py314t-leakcheck$(,)py313-leakcheck); \
+	$(call run-tox-alone,3.13t 3.14t 3.13,py313t-leakcheck$(,)py314t-leakcheck$(,)py313-leakcheck); \
 	status=$$?; .tox/py314t-leakcheck/bin/python -m leakcheck page .leakcheck/3.*.json && exit $$status
 
 # `LINKS=all` looks at other sites, too, which needs a network.
 docs: $(TOX)/.tox-$(TOX_VERSION)
 	rm -rf .docs
-	$(call run-tox,3.13,docs$(if $(filter all,$(LINKS)),$(,)docs-links))
+	$(call run-tox-alone,3.13,docs$(if $(filter all,$(LINKS)),$(,)docs-links))
 	@echo '$(CURDIR)/.docs/html/index.html'
 
 lint: $(TOX)/.tox-$(TOX_VERSION)
@@ -99,8 +112,6 @@ clean:
 	rm -rf .venv .tox .interpreters .docs build dist
 	rm -rf .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
-
-, := ,
 
 # A venv's python is a link, and a link to an interpreter that is gone counts as missing.
 $(DEMO)/bin/python:

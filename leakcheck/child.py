@@ -12,7 +12,6 @@ import os
 import resource
 import sys
 import threading
-import time
 import traceback
 import warnings
 from collections.abc import Callable
@@ -25,7 +24,7 @@ from leakcheck.judging import judge
 from leakcheck.readings import CAPACITY, Readings
 from leakcheck.results import Check, ScenarioResult
 from leakcheck.seeds import SEEDS
-from leakcheck.spec import Spec
+from leakcheck.spec import WINDOWS, Spec
 
 _WARM_UP: Final = 20
 """Rounds that are not counted, at least. A pool counts some twenty things, and a number above 256
@@ -77,10 +76,17 @@ def _run(spec: Spec) -> ScenarioResult:
     try:
         with scenario(spec.scale) as work:
             readings = Readings()
-            warm_up = _rounds(spec, readings, work)
-            slope, checks = judge(
-                readings.series(), warm_up, list(readings.growth.values()), readings.expected
-            )
+            warm_up = _warm_up(spec, readings, work)
+            _rounds(spec, readings, work, spec.counted)
+            for window in range(WINDOWS):
+                if window:
+                    warm_up, counted = readings.count, readings.count - warm_up
+                    _rounds(spec, readings, work, counted)
+                slope, checks = judge(
+                    readings.series(), warm_up, list(readings.growth.values()), readings.expected
+                )
+                if _failed(checks) != {"blocks"}:
+                    break
             evidence = _evidence(spec, readings, checks, work)
     except BaseException as error:  # noqa: BLE001 - it is the result
         failure = f"{type(error).__name__}: {error}"
@@ -100,33 +106,39 @@ def _run(spec: Spec) -> ScenarioResult:
     )
 
 
-def _rounds(spec: Spec, readings: Readings, work: Callable[[], object]) -> int:
-    """Do round after round; return how many were not counted."""
-    warm_up = 0
-    told = time.monotonic()
-    while readings.count < CAPACITY:
-        work()
-        readings.take()
-        elapsed = readings.elapsed
-        if not warm_up:
-            if readings.count >= _WARM_UP and elapsed >= _WARM_UP_PART * spec.seconds:
-                readings.begin_to_count()
-                for _ in range(_SETTLING):
-                    work()
-                    readings.take()
-                warm_up = readings.count
-        elif elapsed >= spec.seconds and readings.count >= warm_up + spec.counted:
-            break
-        if time.monotonic() >= told + _EVERY:
-            told = time.monotonic()
-            print(json.dumps({"rounds": readings.count, "seconds": elapsed}), flush=True)
-    return warm_up
+def _warm_up(spec: Spec, readings: Readings, work: Callable[[], object]) -> int:
+    """Do the rounds that are not counted; return how many there were."""
+    while readings.count < _WARM_UP or readings.elapsed < _WARM_UP_PART * spec.seconds:
+        _round(readings, work)
+    readings.begin_to_count()
+    for _ in range(_SETTLING):
+        _round(readings, work)
+    return readings.count
+
+
+def _rounds(spec: Spec, readings: Readings, work: Callable[[], object], counted: int) -> None:
+    """Do so many rounds that are counted, and more while there is time."""
+    last = min(readings.count + counted, CAPACITY)
+    while readings.count < last or (readings.elapsed < spec.seconds and readings.count < CAPACITY):
+        _round(readings, work)
+
+
+def _round(readings: Readings, work: Callable[[], object]) -> None:
+    before = readings.elapsed // _EVERY
+    work()
+    readings.take()
+    if readings.elapsed // _EVERY > before:
+        print(json.dumps({"rounds": readings.count, "seconds": readings.elapsed}), flush=True)
+
+
+def _failed(checks: tuple[Check, ...]) -> set[str]:
+    return {check.name for check in checks if not check.passed}
 
 
 def _evidence(
     spec: Spec, readings: Readings, checks: tuple[Check, ...], work: Callable[[], object]
 ) -> list[str]:
-    failed = {check.name for check in checks if not check.passed}
+    failed = _failed(checks)
     path = Path(spec.output) / f"{spec.label}-{spec.scenario}"
     texts: list[str] = []
     if "objects" in failed:

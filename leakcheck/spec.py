@@ -8,6 +8,13 @@ COUNTED: Final = 30
 swing can look like a rise."""
 
 
+WINDOWS: Final = 3
+"""Times that rounds are counted, at most. A leak goes on. A counter that passes 256, and so is a
+block, or a dict that grows for the last time, does so once; but pools have dozens of these, and
+they do not pass in the same round. So where nothing but the blocks rise, as many rounds follow,
+which are judged by themselves."""
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class Spec:
     """Which scenario, how long, how large."""

@@ -22,7 +22,7 @@ from typing import Final
 
 from leakcheck.catalog import SCENARIOS, description
 from leakcheck.results import Check, ScenarioResult, Series, scenario_result
-from leakcheck.spec import COUNTED, Spec
+from leakcheck.spec import COUNTED, WINDOWS, Spec
 
 ROOT: Final = Path(__file__).parents[1]
 ENVIRONMENT: Final = {
@@ -80,7 +80,7 @@ def run(
             seconds=limits.seconds,
             scale=limits.scale,
             cap=limits.cap,
-            time_limit=limits.seconds + limits.patience,
+            time_limit=WINDOWS * limits.seconds + limits.patience,
             output=str(output),
             label=label,
             result=str(Path(folder) / "result.json"),

@@ -24,6 +24,7 @@ TESTS: Final = Path(__file__).parent
 SAME_EVERYWHERE: Final = (
     "model",
     "tools",
+    "docs/test_thread_safety",
     "benchmarks/test_lifecycle",
     "benchmarks/test_measuring",
     "benchmarks/test_page",

@@ -20,6 +20,10 @@ class Missing(enum.Enum):
         """Read as the name users import."""
         return "MISSING"
 
+    def __str__(self) -> str:
+        """Read the same in a text."""
+        return "MISSING"
+
 
 MISSING: Final = Missing.MISSING
 """No value was given, or none is there yet; it reads as false."""

@@ -80,6 +80,17 @@ def test_a_circle_of_calls_is_told_with_its_chain(
     assert error.reason == "deadlock"
 
 
+def test_the_error_has_the_key_of_the_worker_that_was_to_answer(place: Place, kind: Kind) -> None:
+    pool = place.pool(kind, "a", "b", name="p", inline_calls=False)
+
+    error = circle([pool] * 2, ["a", "b"])
+
+    assert type(error) is CallDeadlock
+    caller, called, _ = str(error).split(": ")[-1].split(" → ")
+    assert f"p {error.key!r}" == called
+    assert caller != called
+
+
 CIRCLES = ["fg", "gf", "fgf", "ggff", "gggf"]
 
 

@@ -1,6 +1,7 @@
 """What has grown is named, with the chain of references that holds it."""
 
 import gc
+import sys
 from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
@@ -74,6 +75,22 @@ def test_without_graphviz_there_is_no_picture(
     of_classes({"x.Mailbox": [mailbox]}, tmp_path / "leak")
 
     assert [path.suffix for path in tmp_path.iterdir()] == [".dot"]
+
+
+def test_what_graphviz_is_asked_for_leaves_stdout_to_the_progress(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def show_chain(_: list[object], **where: object) -> None:
+        if "filename" in where:
+            sys.stdout.write("Graph written")
+
+    monkeypatch.setattr(culprits.shutil, "which", lambda _: "dot")
+    monkeypatch.setattr(culprits.objgraph, "show_chain", show_chain)
+    KEPT.append(Holder(None))
+
+    culprits._drawn([KEPT, KEPT[0]], tmp_path / "leak")
+
+    assert capsys.readouterr() == ("", "Graph written")
 
 
 def test_a_container_that_grows_is_named_whatever_is_in_it(tmp_path: Path) -> None:

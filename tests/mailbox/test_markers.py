@@ -9,6 +9,7 @@ import threadpool_mb as mb
 def test_missing_is_false_and_reads_as_its_public_name() -> None:
     assert not mb.MISSING
     assert repr(mb.MISSING) == "MISSING"
+    assert f"{mb.MISSING}" == str(mb.MISSING) == "MISSING"
 
 
 def test_missing_is_one_object_also_when_it_is_copied_or_pickled() -> None:

@@ -240,7 +240,7 @@ class Ask(Command[int]):
     """Is answered at once."""
 
 
-def ring(kind: str, keys: str, told: list[BaseException]) -> Pool[Any, Any]:
+def ring(kind: str, keys: str, told: list[DispatchDeadlock]) -> Pool[Any, Any]:
     """Return a pool of workers each of which fills the mailbox of the next one."""
     started = threading.Barrier(len(keys))
 
@@ -278,7 +278,7 @@ def ring(kind: str, keys: str, told: list[BaseException]) -> Pool[Any, Any]:
 @pytest.mark.parametrize("keys", ["a", "ab", "abc", "abcdefgh"])
 @pytest.mark.parametrize("kind", ["generator", "function"])
 def test_of_workers_that_wait_for_room_in_a_circle_one_is_told(kind: str, keys: str) -> None:
-    told: list[BaseException] = []
+    told: list[DispatchDeadlock] = []
 
     with ring(kind, keys, told) as pool:
         for key in keys:
@@ -289,6 +289,7 @@ def test_of_workers_that_wait_for_room_in_a_circle_one_is_told(kind: str, keys: 
     text = str(told[0])
     assert text.startswith("a message to a full mailbox would wait for room for ever: ring '")
     assert text.count("→") == len(keys)
+    assert text.split(" → ")[1] == f"ring {told[0].key!r}"
 
 
 def test_a_worker_that_waits_for_room_at_one_that_calls_it_is_told() -> None:

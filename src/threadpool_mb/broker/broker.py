@@ -63,9 +63,10 @@ class Broker[M, K, W, R](LookedAt[K], Uncopied):
     With `max_threads` the messages of different keys are handled in parallel. Those of one key are
     handled in the order in which they came, whatever threads there are.
 
-    As a context manager it cancels and joins at the block's end. A broker that is still open when
-    the interpreter exits is closed. One that is garbage-collected open warns `ResourceWarning` and
-    is closed; so keep the broker, not only its `input`.
+    As a context manager it has the backlog handled at the block's end, cleans, and joins; left with
+    an exception it cancels. A broker that is still open when the interpreter exits is closed. One
+    that is garbage-collected open warns `ResourceWarning` and is closed; so keep the broker, not
+    only its `input`.
 
     From the original's `spawnBroker`. In the place of its asynchronous exceptions stand `cancel`,
     which takes effect before the next message, and exceptions of the four functions that are no

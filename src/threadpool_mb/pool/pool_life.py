@@ -65,8 +65,8 @@ class PoolLife[K, M](AsyncLife[DrainReport[K]]):
 
         Raises:
             RuntimeError: in a worker of the pool that would wait for itself.
-            TypeError: if the key cannot be hashed, or a mailbox is of a user's own kind, of which
-                it is not known what was handled.
+            TypeError: if the key cannot be hashed, or a function receives from a mailbox of a
+                user's own kind, of which it is not known what was handled.
             ValueError: if the timeout is no number of seconds.
         """
         return self._dispatcher.flush(key, timeout=timeout)

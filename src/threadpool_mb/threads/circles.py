@@ -163,7 +163,7 @@ def would_wait_for_itself(reply: Awaited) -> Exception | None:
         while holder is not None and holder not in chain:
             chain.append(holder)
             if holder.waits_for is reply:
-                return _deadlock([*_with_inline([*chain, chain[0]])], reply)
+                return _deadlock([*_with_inline([*chain, chain[0]])], reply, chain[0].key)
             holder = _next(holder)
     return None
 
@@ -198,7 +198,8 @@ def _check(workers: tuple[Holder, ...], reply: Awaited) -> bool:
         if holder in workers:
             if reply.answered:
                 return True  # by a worker that has gone on to wait since
-            raise _deadlock([*_from_on(holder, workers), *_with_inline(chain)], reply)
+            circle = [*_from_on(holder, workers), *_with_inline(chain)]
+            raise _deadlock(circle, reply, chain[0].key)
         waits_for = holder.waits_for
         doubtful = doubtful or (waits_for is not None and _seems_over(waits_for))
         holder = _next(holder)
@@ -249,11 +250,11 @@ def _from_on(holder: Holder, workers: tuple[Holder, ...]) -> tuple[Holder, ...]:
     return workers[workers.index(holder) :] if holder in workers else (holder,)
 
 
-def _deadlock(chain: list[Holder], reply: Awaited) -> Exception:
+def _deadlock(chain: list[Holder], reply: Awaited, key: object) -> Exception:
     names = [
         f"{worker.title} (on the same thread)"
         if worker.waits_for is None and _occupant(worker) is after
         else worker.title
         for worker, after in itertools.pairwise(chain)
     ]
-    return reply.deadlock(" → ".join([*names, chain[-1].title]), chain[-1].key)
+    return reply.deadlock(" → ".join([*names, chain[-1].title]), key)

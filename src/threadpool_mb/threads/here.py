@@ -44,7 +44,7 @@ class Awaited(Protocol):
 
         Args:
             chain: the workers that wait for each other, as text.
-            key: the last one's key.
+            key: that of the worker that was to answer, or to receive.
         """
         ...
 
