@@ -173,10 +173,11 @@ def _path(node: ast.AST, known: dict[str, str]) -> str | None:
 
 def table(root: Path) -> str:
     """Return the table of names as Markdown, with links for a page in `docs`."""
-    rows = ["| name | reference | spoken of in | shown in |", "|---|---|---|---|"]
+    rows = ["| name | described in | shown in | also in |", "|---|---|---|---|"]
     for each in names(root):
         name = each.name.removeprefix("threadpool_mb.")
-        cells = [_links(pages) for pages in (each.references, each.pages, each.shown)]
+        others = tuple(page for page in each.pages if page not in each.shown)
+        cells = [_links(pages) for pages in (each.references, each.shown, others)]
         rows.append(f"| `{name}` | {' | '.join(cells)} |")
     return "\n".join(rows)
 
@@ -185,5 +186,6 @@ def _links(pages: tuple[str, ...]) -> str:
     """Return links to pages."""
     paths = [(page, page.removeprefix("docs/")) for page in pages]
     return ", ".join(
-        f"[{Path(page).stem}]({path if path != page else f'../{page}'})" for page, path in paths
+        f"[{path.removesuffix('.md')}]({path if path != page else f'../{page}'})"
+        for page, path in paths
     )
