@@ -11,6 +11,7 @@ what is kept is what was run. The exit status is 1 if something failed.
 """
 
 import argparse
+import dataclasses
 import datetime as dt
 import os
 import subprocess
@@ -22,12 +23,15 @@ from typing import Final
 
 from benchmarks import machine, soak
 from reliability import page
-from reliability.passes import ROOT, Tally, hammer_functions, run_pytest
+from reliability.passes import ROOT, Tally, hammer_functions, run_pytest, suite_parts
 from reliability.results import Failure, Run, load, save
 
 MESSAGES: Final = 2_000_000
 KEYS: Final = 10_000
 """Of one round of the soak."""
+
+PART_SECONDS: Final = 3 * 3600
+"""A folder of tests that takes longer is stuck."""
 
 
 def main(words: Sequence[str]) -> int:
@@ -47,7 +51,9 @@ def main(words: Sequence[str]) -> int:
     suite = commands.add_parser("suite")
     suite.add_argument("--dev", action="store_true", help="with -X dev")
     suite.add_argument("--timeout", type=float, default=120.0, help="of a test, in seconds (120)")
-    suite.add_argument("--minutes", type=float, default=240.0, help="give up after these (240)")
+    suite.add_argument(
+        "--minutes", type=float, default=240.0, help="begin no folder after these (240)"
+    )
     suite.add_argument("paths", nargs="*", metavar="PATH", help="instead of all tests")
     commands.add_parser("page")
     arguments = parser.parse_args(words)
@@ -78,14 +84,20 @@ def _hammers(arguments: argparse.Namespace) -> Run:
 
 
 def _suite(arguments: argparse.Namespace) -> Run:
+    """Run the tests once, a folder of them in a process; what was run is kept after each."""
     options = ["-X", "dev"] if arguments.dev else []
-    paths = arguments.paths or ["tests"]
-    name = f"suite{' -X dev' * arguments.dev}{', a part' * bool(arguments.paths)}"
+    parts = [[path] for path in arguments.paths] or suite_parts()
+    run = _begun(f"suite{' -X dev' * arguments.dev}", "")
     tally, start = Tally(), time.monotonic()
-    run = _begun(name, f"`{' '.join(paths)}` once")
-    timeout = f"--timeout={arguments.timeout:g}"
-    run_pytest(tally, [timeout, *paths], options=options, seconds=arguments.minutes * 60)
-    return _kept(run, tally, start, with_hammers=False)
+    for number, part in enumerate(parts, 1):
+        if time.monotonic() - start > arguments.minutes * 60:
+            break
+        timeout = f"--timeout={arguments.timeout:g}"
+        run_pytest(tally, [timeout, *part], options=options, seconds=PART_SECONDS)
+        names = f" ({', '.join(arguments.paths)})" if arguments.paths else ""
+        asked = f"{number} of {len(parts)} folders{names}"
+        run = _kept(dataclasses.replace(run, asked=asked), tally, start, with_hammers=False)
+    return run
 
 
 def _soak(arguments: argparse.Namespace) -> Run:
@@ -96,13 +108,9 @@ def _soak(arguments: argparse.Namespace) -> Run:
         sent, _, faults = soak.soak(MESSAGES, KEYS)
         messages += sent
         failures += [Failure("soak", fault) for fault in faults]
-        run = Run(
-            what=run.what,
-            date=run.date,
-            commit=run.commit,
-            load=run.load,
+        run = dataclasses.replace(
+            run,
             seconds=round(time.monotonic() - start, 1),
-            asked=run.asked,
             messages=messages,
             failures=tuple(failures),
         )
@@ -127,13 +135,9 @@ def _begun(what: str, asked: str) -> Run:
 def _kept(run: Run, tally: Tally, start: float, *, with_hammers: bool) -> Run:
     """Return and save the run with what the tally has by now."""
     hammers = tally.hammers()
-    run = Run(
-        what=run.what,
-        date=run.date,
-        commit=run.commit,
-        load=run.load,
+    run = dataclasses.replace(
+        run,
         seconds=round(time.monotonic() - start, 1),
-        asked=run.asked,
         tests=sum(hammer.cases for hammer in hammers.values()),
         runs=sum(hammer.runs for hammer in hammers.values()),
         hammers=hammers if with_hammers else {},

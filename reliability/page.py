@@ -50,13 +50,20 @@ def _row(build: Build, run: Run) -> list[str]:
         run.what,
         run.asked,
         f"{run.tests:,}" if run.tests else "",
-        f"{run.messages:,} messages" if run.messages else f"{run.runs:,} runs",
+        _done(run),
         str(len(run.failures)),
         duration(run.seconds),
         f"{run.load:.1f}",
         run.date,
         f"`{run.commit}`",
     ]
+
+
+def _done(run: Run) -> str:
+    if run.messages:
+        return f"{run.messages:,} messages"
+    each = f", {run.runs / run.tests:,.0f} of each" if run.hammers else ""
+    return f"{run.runs:,}{each}"
 
 
 def hammers_table(builds: Iterable[Build]) -> str:

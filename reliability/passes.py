@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 import tempfile
+import tomllib
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -111,3 +112,17 @@ def _functions(printed: str) -> Iterator[str]:
     for line in printed.splitlines():
         if "::" in line:
             yield line.partition("[")[0]
+
+
+def suite_parts() -> list[list[str]]:
+    """Return what plain `pytest` runs: each folder of tests, and the files beside them."""
+    options = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["pytest"]
+    excluded = options["ini_options"]["norecursedirs"]
+    tests = ROOT / "tests"
+    folders = [
+        folder.name
+        for folder in sorted(tests.iterdir())
+        if folder.name not in excluded and any(folder.glob("**/test_*.py"))
+    ]
+    files = [f"tests/{file.name}" for file in sorted(tests.glob("test_*.py"))]
+    return [*([f"tests/{name}"] for name in folders), files]

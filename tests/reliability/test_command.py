@@ -8,7 +8,7 @@ import pytest
 from benchmarks import soak
 from reliability import __main__ as command
 from reliability import page, results
-from reliability.passes import Tally
+from reliability.passes import Tally, suite_parts
 from reliability.results import Failure, Run, load
 
 REPORT = (
@@ -96,11 +96,7 @@ def test_a_failure_is_kept_and_told_by_the_status(
 
 @pytest.mark.parametrize(
     ("words", "what", "options"),
-    [
-        ([], "suite", []),
-        (["--dev"], "suite -X dev", ["-X", "dev"]),
-        (["--dev", "tests/pool"], "suite -X dev, a part", ["-X", "dev"]),
-    ],
+    [([], "suite", []), (["--dev"], "suite -X dev", ["-X", "dev"])],
 )
 def test_the_suite_runs_once_with_or_without_development_mode(
     kept: Path, monkeypatch: pytest.MonkeyPatch, words: list[str], what: str, options: list[str]
@@ -109,10 +105,24 @@ def test_the_suite_runs_once_with_or_without_development_mode(
 
     assert command.main(["suite", *words]) == 0
 
-    assert passes.options == [options]
-    assert passes.arguments[0][-1] == ("tests/pool" if "tests/pool" in words else "tests")
-    assert _run_of(kept, what).tests == 1
+    parts = suite_parts()
+    assert passes.options == [options] * len(parts)
+    assert [list(each[1:]) for each in passes.arguments] == parts
+    assert _run_of(kept, what).asked == f"{len(parts)} of {len(parts)} folders"
     assert _run_of(kept, what).hammers == {}
+
+
+def test_a_suite_whose_time_is_over_says_how_much_of_it_ran(
+    kept: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    passes = Passes(monkeypatch, kept)
+    minutes = iter([0.0, 0.0, 1.0, 61.0])
+    monkeypatch.setattr(command.time, "monotonic", lambda: next(minutes))
+
+    command.main(["suite", "--minutes", "1", "tests/pool", "tests/keyed"])
+
+    assert [each[-1] for each in passes.arguments] == ["tests/pool"]
+    assert _run_of(kept, "suite").asked == "1 of 2 folders (tests/pool, tests/keyed)"
 
 
 def test_the_soak_counts_messages_and_keeps_what_went_wrong(

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from reliability.passes import Tally, hammer_functions, run_pytest
+from reliability.passes import Tally, hammer_functions, run_pytest, suite_parts
 
 SECONDS = 300.0
 
@@ -104,3 +104,11 @@ def test_the_hammers_are_all_tests_that_are_marked_racing() -> None:
     assert f"{fan_in}::test_no_graph_of_senders_stands_still_untold" in functions
     assert len(functions) == len(set(functions)) > 50
     assert not [name for name in functions if "[" in name]
+
+
+def test_the_parts_of_the_suite_are_all_that_pytest_runs() -> None:
+    parts = suite_parts()
+
+    assert ["tests/pool"] in parts
+    assert "tests/test_layers.py" in parts[-1]
+    assert not {"tests/browser", "tests/clients"} & {path for part in parts for path in part}

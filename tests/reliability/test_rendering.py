@@ -42,7 +42,7 @@ def test_a_row_shows_how_much_was_run_and_how_much_failed() -> None:
 
     begun = "10 min | 1.2 | 2026-01-02 03:04 UTC | `abc1234` |"
     assert rows == [
-        f"| 3.14.4t | hammers | 1,000 times each | 3 | 3,000 runs | 1 | {begun}",
+        f"| 3.14.4t | hammers | 1,000 times each | 3 | 3,000, 1,000 of each | 1 | {begun}",
         f"| 3.14.4t | soak | 1,000 times each |  | 4,000,000 messages | 0 | {begun}",
     ]
 
