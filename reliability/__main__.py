@@ -7,7 +7,8 @@
 
 What ran is kept in reliability/results, a file for each build, and is of the interpreter that runs
 this: a debug build, or one with ThreadSanitizer, is another build. `--minutes` ends a run early;
-what is kept is what was run. The exit status is 1 if something failed.
+what is kept is what was run. `--add` adds a run to the one that is kept: a long one in parts. The
+exit status is 1 if something failed.
 """
 
 import argparse
@@ -24,7 +25,7 @@ from typing import Final
 from benchmarks import machine, soak
 from reliability import page
 from reliability.passes import ROOT, Tally, hammer_functions, run_pytest, suite_parts
-from reliability.results import Failure, Run, load, save
+from reliability.results import Failure, Run, kept, load, save
 
 MESSAGES: Final = 2_000_000
 KEYS: Final = 10_000
@@ -46,8 +47,10 @@ def main(words: Sequence[str]) -> int:
     hammers.add_argument("--count", type=int, default=10_000, help="runs of each case (10,000)")
     hammers.add_argument("--chunk", type=int, default=10, help="of these, in a process (10)")
     hammers.add_argument("--minutes", type=float, default=float("inf"), help="end after these")
+    hammers.add_argument("--add", action="store_true", help="to what is kept of them")
     soaking = commands.add_parser("soak")
     soaking.add_argument("--minutes", type=float, default=60.0, help="go on for these (60)")
+    soaking.add_argument("--add", action="store_true", help="to what is kept of it")
     suite = commands.add_parser("suite")
     suite.add_argument("--dev", action="store_true", help="with -X dev")
     suite.add_argument("--timeout", type=float, default=120.0, help="of a test, in seconds (120)")
@@ -71,6 +74,7 @@ def main(words: Sequence[str]) -> int:
 def _hammers(arguments: argparse.Namespace) -> Run:
     """Run each hammer; what was run is kept after each chunk."""
     functions, tally, done = hammer_functions(), Tally(), 0
+    before = _before("hammers", add=arguments.add)
     run = _begun("hammers", f"{arguments.count:,} times each")
     ending = time.monotonic() + arguments.minutes * 60
     start = time.monotonic()
@@ -79,7 +83,7 @@ def _hammers(arguments: argparse.Namespace) -> Run:
         repeat = [f"--count={count}", "--timeout=60"]
         run_pytest(tally, ["-m", "racing", *repeat, *functions], seconds=600 * count)
         done += count
-        run = _kept(run, tally, start, with_hammers=True)
+        run = _kept(run, tally, start, before, with_hammers=True)
     return run
 
 
@@ -102,6 +106,7 @@ def _suite(arguments: argparse.Namespace) -> Run:
 
 def _soak(arguments: argparse.Namespace) -> Run:
     """Soak round after round, each with a pool of its own, until the time is over."""
+    before = _before("soak", add=arguments.add)
     run = _begun("soak", f"{arguments.minutes:g} minutes")
     start, messages, failures = time.monotonic(), 0, list[Failure]()
     while time.monotonic() - start < arguments.minutes * 60:
@@ -114,7 +119,7 @@ def _soak(arguments: argparse.Namespace) -> Run:
             messages=messages,
             failures=tuple(failures),
         )
-        save(facts(), run)
+        save(facts(), run.after(before) if before else run)
     return run
 
 
@@ -132,7 +137,13 @@ def _begun(what: str, asked: str) -> Run:
     )
 
 
-def _kept(run: Run, tally: Tally, start: float, *, with_hammers: bool) -> Run:
+def _before(what: str, *, add: bool) -> Run | None:
+    return kept(facts()).get(what) if add else None
+
+
+def _kept(
+    run: Run, tally: Tally, start: float, before: Run | None = None, *, with_hammers: bool
+) -> Run:
     """Return and save the run with what the tally has by now."""
     hammers = tally.hammers()
     run = dataclasses.replace(
@@ -143,7 +154,7 @@ def _kept(run: Run, tally: Tally, start: float, *, with_hammers: bool) -> Run:
         hammers=hammers if with_hammers else {},
         failures=tuple(tally.failures),
     )
-    save(facts(), run)
+    save(facts(), run.after(before) if before else run)
     return run
 
 
@@ -161,9 +172,9 @@ def facts() -> dict[str, str]:
 
 
 def _commit() -> str:
-    """Return the checkout's commit, `+` behind it if something that is run is not committed."""
-    changed = _git("status", "--porcelain", "src", "tests")
-    return f"{_git('rev-parse', '--short', 'HEAD') or 'unknown'}{'+' * bool(changed)}"
+    """Return the last commit of the library, `+` behind it if there are changes beside it."""
+    changed = _git("status", "--porcelain", "--", "src")
+    return f"{_git('log', '-1', '--format=%h', '--', 'src') or 'unknown'}{'+' * bool(changed)}"
 
 
 def _git(*words: str) -> str:

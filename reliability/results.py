@@ -50,6 +50,35 @@ class Run:
     hammers: dict[str, Hammer] = dataclasses.field(default_factory=dict[str, Hammer])
     failures: tuple[Failure, ...] = ()
 
+    def after(self, before: Self) -> Self:
+        """Return both runs as one: begun as the first one was, with all that both have done."""
+        names = sorted({*before.hammers, *self.hammers})
+        commits = dict.fromkeys((*before.commit.split(", "), self.commit))
+        return dataclasses.replace(
+            self,
+            date=before.date,
+            load=before.load,
+            commit=", ".join(commits),
+            seconds=round(before.seconds + self.seconds, 1),
+            tests=max(before.tests, self.tests),
+            runs=before.runs + self.runs,
+            messages=before.messages + self.messages,
+            hammers={
+                name: _sum(before.hammers.get(name), self.hammers.get(name)) for name in names
+            },
+            failures=before.failures + self.failures,
+        )
+
+
+def _sum(*several: Hammer | None) -> Hammer:
+    hammers = [hammer for hammer in several if hammer]
+    return Hammer(
+        max(hammer.cases for hammer in hammers),
+        sum(hammer.runs for hammer in hammers),
+        sum(hammer.failures for hammer in hammers),
+        round(sum(hammer.seconds for hammer in hammers), 2),
+    )
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Build:
@@ -96,10 +125,19 @@ def load(folder: Path = FOLDER) -> list[Build]:
     return sorted(builds, key=lambda build: build.name)
 
 
+def kept(facts: dict[str, str], folder: Path = FOLDER) -> dict[str, Run]:
+    """Return what was run on a build so far."""
+    path = _path(facts, folder)
+    return Build.from_json(path.read_text("utf-8")).runs if path.exists() else {}
+
+
+def _path(facts: dict[str, str], folder: Path) -> Path:
+    return folder / f"{facts['Build'].replace(' ', '-')}.json"
+
+
 def save(facts: dict[str, str], run: Run, folder: Path = FOLDER) -> Path:
     """Write a run into its build's file, beside the runs of other kinds."""
-    path = folder / f"{facts['Build'].replace(' ', '-')}.json"
-    before = Build.from_json(path.read_text("utf-8")).runs if path.exists() else {}
+    path, before = _path(facts, folder), kept(facts, folder)
     folder.mkdir(parents=True, exist_ok=True)
     path.write_text(Build(facts, before).with_run(run).to_json(), "utf-8")
     return path

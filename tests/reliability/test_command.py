@@ -24,7 +24,11 @@ def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     def save(facts: dict[str, str], run: Run) -> Path:
         return results.save(facts, run, tmp_path)
 
+    def kept(facts: dict[str, str]) -> dict[str, Run]:
+        return results.kept(facts, tmp_path)
+
     monkeypatch.setattr(command, "save", save)
+    monkeypatch.setattr(command, "kept", kept)
     return tmp_path
 
 
@@ -92,6 +96,25 @@ def test_a_failure_is_kept_and_told_by_the_status(
     assert status == 1
     assert _run_of(kept, "hammers").failures == (Failure("test_one", "assert False"),)
     assert "assert False" in capsys.readouterr().out
+
+
+def test_a_run_may_be_added_to_the_one_before_it(
+    kept: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Passes(monkeypatch, kept, failing=1)
+    command.main(["hammers", "--count", "20"])
+    begun = _run_of(kept, "hammers")
+
+    status = command.main(["hammers", "--count", "30", "--add"])
+
+    run = _run_of(kept, "hammers")
+    assert status == 0  # nothing has failed this time
+    assert (begun.runs, run.runs) == (2, 5)
+    assert run.tests == 1
+    assert run.date == begun.date
+    assert run.failures == begun.failures != ()
+    assert run.hammers["tests/test_a.py::test_one"].runs == 5
+    assert run.commit == begun.commit
 
 
 @pytest.mark.parametrize(
