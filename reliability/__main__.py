@@ -53,7 +53,7 @@ def main(words: Sequence[str]) -> int:
     soaking.add_argument("--add", action="store_true", help="to what is kept of it")
     suite = commands.add_parser("suite")
     suite.add_argument("--dev", action="store_true", help="with -X dev")
-    suite.add_argument("--timeout", type=float, default=120.0, help="of a test, in seconds (120)")
+    suite.add_argument("--timeout", type=float, default=600.0, help="of a test, in seconds (600)")
     suite.add_argument(
         "--minutes", type=float, default=240.0, help="begin no folder after these (240)"
     )
@@ -80,8 +80,8 @@ def _hammers(arguments: argparse.Namespace) -> Run:
     start = time.monotonic()
     while done < arguments.count and time.monotonic() < ending:
         count = min(arguments.chunk, arguments.count - done)
-        repeat = [f"--count={count}", "--timeout=60"]
-        run_pytest(tally, ["-m", "racing", *repeat, *functions], seconds=600 * count)
+        repeat = [f"--count={count}", "--timeout=600"]
+        run_pytest(tally, ["-m", "racing", *repeat, *functions], seconds=1800 * count)
         done += count
         run = _kept(run, tally, start, before, with_hammers=True)
     return run
