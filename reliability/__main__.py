@@ -15,6 +15,7 @@ import argparse
 import dataclasses
 import datetime as dt
 import os
+import shutil
 import subprocess
 import sys
 import sysconfig
@@ -178,6 +179,9 @@ def _commit() -> str:
 
 
 def _git(*words: str) -> str:
+    """Return what git says, or nothing where there is no git, or no repository."""
+    if shutil.which("git") is None:
+        return ""
     command = ["git", "-C", str(ROOT), *words]
     return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
 

@@ -184,5 +184,14 @@ def test_a_build_is_named_with_what_it_was_configured_with(monkeypatch: pytest.M
     assert command.facts()["Build"].endswith(" debug tsan")
 
 
+def test_without_git_the_commit_is_unknown(kept: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Passes(monkeypatch, kept)
+    monkeypatch.setenv("PATH", str(kept))
+
+    command.main(["suite", "tests/pool"])
+
+    assert _run_of(kept, "suite").commit == "unknown"
+
+
 def test_what_is_kept_names_no_folder_of_the_machine() -> None:
     assert not [value for value in command.facts().values() if "/home" in value or "/root" in value]
