@@ -35,6 +35,7 @@ run-tox-alone = $(subst run-parallel --parallel 2 --parallel-no-spinner,run,$(ru
 
 .DELETE_ON_ERROR:
 .PHONY: help demo try test clients brokers observers dashboard integration stress bench leakcheck docs lint clean
+.PHONY: reliability reliability-run
 
 help:
 	@echo 'make demo    run the demo on 3.13t                       DEMO_ARGS="--path DIR"'
@@ -46,6 +47,8 @@ help:
 	@echo 'make dashboard  the dashboard in a real browser, on 3.14t; needs chromium and chromedriver'
 	@echo 'make integration  brokers, observers and dashboard at once'
 	@echo 'make stress  the hammers on 3.13t and 3.14t              COUNT=1000'
+	@echo 'make reliability  hammers, soak, -X dev, a debug build; the tables of docs/reliability.md'
+	@echo '                                                         COUNT=10000 SOAK=60 MINUTES=15'
 	@echo 'make bench   the benchmarks on 3.13t and 3.14t, and one page of both in .benchmarks'
 	@echo 'make leakcheck  what is kept that should go, on 3.13t, 3.14t and 3.13; one page in .leakcheck'
 	@echo '                                                         TOX_ARGS="-- --short"'
@@ -89,6 +92,22 @@ integration: $(TOX)/.tox-$(TOX_VERSION)
 
 stress: $(TOX)/.tox-$(TOX_VERSION)
 	$(call run-tox-alone,3.13t 3.14t 3.13,py313t-stress$(,)py314t-stress)
+
+# On two free-threaded builds and a debug build, from the checkout. What fails is kept, and the rest
+# goes on: the page shows it, and so does the exit status.
+reliability:
+	run() { $(MAKE) --no-print-directory reliability-run V="$$1" RUN="$$2" || status=1; }; status=0; \
+	for version in 3.13t 3.14t; do \
+		run $$version "hammers --count $(or $(COUNT),100) $(if $(MINUTES),--minutes $(MINUTES))"; \
+		run $$version "soak --minutes $(or $(SOAK),5)"; \
+		run $$version "suite --dev"; \
+	done; \
+	run 3.14td "hammers --count 1"; run 3.14td suite; \
+	$(MAKE) --no-print-directory reliability-run V=3.14t RUN=page && exit $$status
+
+# For instance V=3.14t+tsan RUN="hammers --count 1", with TSAN_OPTIONS set.
+reliability-run: $(TRY)/.installed
+	$(TRY)/bin/python -m reliability $(RUN)
 
 bench: $(TOX)/.tox-$(TOX_VERSION)
 	$(call run-tox-alone,3.13t 3.14t 3.13,py313t-bench$(,)py314t-bench)

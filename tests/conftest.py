@@ -36,6 +36,8 @@ SAME_EVERYWHERE: Final = (
     "leakcheck/test_judging",
     "leakcheck/test_page",
     "leakcheck/test_results",
+    "docs/test_reliability",
+    "reliability",
     "test_behaviours",
     "test_conditions",
     "test_contributing",

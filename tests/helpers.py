@@ -3,6 +3,7 @@
 import contextlib
 import faulthandler
 import logging
+import os
 import sys
 import threading
 import time
@@ -13,8 +14,11 @@ import pytest
 
 from threadpool_mb import Pool, WorkerStats
 
-DEADLINE: Final = 15.0
-"""Seconds after which what a test waits for is held to be stuck. Never part of what is tested."""
+DEADLINE: Final = float(os.environ.get("TESTS_DEADLINE", "15"))
+"""Seconds after which what a test waits for is held to be stuck. Never part of what is tested.
+
+`python -m reliability` allows for more: its runs are long, and beside other work.
+"""
 
 
 def until(condition: Callable[[], object]) -> None:

@@ -1,5 +1,7 @@
 """Every instruction at which another thread can come between, in the stores of two kinds."""
 
+import contextlib
+import threading
 from typing import Any, Final
 
 import pytest
@@ -159,3 +161,50 @@ def test_wherever_a_sender_stops_a_receiver_that_waits_gets_the_message(
 
         assert scene.received == [(1, "comes")]
         assert scene.rest() == []
+
+
+def test_a_sweep_under_a_receiver_that_was_handed_a_message_leaves_it_its_order(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    parking, handed, go_on, swept, sweep_on = (threading.Event() for _ in range(5))
+    dead: list[int] = []
+    received: list[int] = []
+
+    def get_from(queue: Any, block: bool, timeout: float | None = None) -> Any:  # noqa: ANN401, FBT001
+        """Take what is handed to the receiver that waits, and stop before it is sorted in."""
+        if block:
+            parking.set()
+        entry = stores.get_from(queue, block, timeout)
+        if block and not handed.is_set():
+            handed.set()
+            assert go_on.wait(DEADLINE)
+        return entry
+
+    def bury(message: int) -> None:
+        dead.append(message)
+        swept.set()
+        assert sweep_on.wait(DEADLINE)
+
+    def receive() -> None:
+        with contextlib.suppress(mb.MailboxClosed):
+            while True:
+                received.append(mailbox.receive())
+                sweep_on.set()
+
+    monkeypatch.setattr(sorting, "get_from", get_from)
+    mailbox: Any = mb.Prioritized(mb.Unlimited(), lambda _: 0).create(on_dead_letter=bury)
+    deliver = mailbox.new_input().deliver
+    receiver = Running(receive)
+    assert parking.wait(DEADLINE)
+    deliver(1)
+    assert handed.wait(DEADLINE)
+    for message in (2, 3, 4):
+        deliver(message)
+    sweeper = Running(mailbox.abandon)
+    assert swept.wait(DEADLINE)  # 2 is dead, and 3 and 4 are about to be
+    go_on.set()
+    sweeper.result()
+    receiver.result()
+
+    assert received == [1]
+    assert dead == [2, 3, 4]

@@ -97,7 +97,8 @@ def test_an_unknown_version_exits_with_2_and_one_line(
     assert status == 2
     assert output.out == ""
     assert output.err == (
-        "tools/python: unknown version '3.12'; one of 3.13t, 3.14t, 3.13, 3.14, 3.15t, 3.15\n"
+        "tools/python: unknown version '3.12'; one of 3.13t, 3.14t, 3.13, 3.14, 3.15t, 3.15,"
+        " 3.14td, 3.14t+tsan\n"
     )
 
 
@@ -294,6 +295,40 @@ def test_a_build_is_published_whole(
     assert built == tool.prefix("3.13t") / "bin" / "python3.13t"
     assert tool.find("3.13t") == built
     assert not (tool.cache_folder() / "build-3.13t").exists()
+
+
+@pytest.mark.parametrize(
+    ("version", "options"),
+    [
+        ("3.13td", "--disable-gil --with-pydebug"),
+        ("3.13t+tsan", "--disable-gil --with-thread-sanitizer"),
+    ],
+)
+def test_a_debug_build_and_one_with_a_sanitizer_are_configured_so_and_kept_apart(
+    tool: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, version: str, options: str
+) -> None:
+    release_of(tool, monkeypatch, 'echo "${1#--prefix=}" > prefix; shift; echo "with $*"')
+    installing_make(tmp_path / "bin", tool.executable(version).removeprefix("python"))
+    make = tmp_path / "bin" / "make"
+    make.write_text(make.read_text().replace("echo 3.13t\\n", f"echo {version}\\n"))
+    plain = finished_build(tool, "3.13t")
+
+    built = tool.get(version)
+
+    log = (tool.cache_folder() / f"build-{version}.log").read_text()
+    assert f"\nwith {options}\n" in f"\n{log}"
+    assert built == tool.prefix(version) / "bin" / tool.executable(version)
+    assert tool.cached(version) == built
+    assert tool.cached("3.13t") == plain != built
+
+
+def test_uv_is_not_asked_for_a_debug_build(
+    tool: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    script(tmp_path / "bin" / "uv", "echo asked >&2")
+
+    assert tool.from_uv("3.14td") is None
+    assert "uv" not in capsys.readouterr().err
 
 
 def test_a_build_of_the_wrong_gil_build_is_not_published(

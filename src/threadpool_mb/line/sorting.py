@@ -9,8 +9,18 @@ in the heap counts as being in the queue, exactly. Priorities are compared in C.
 
 **Waiting.** A receiver parks in the queue only if it has found queue and heap empty, under the
 lock. What it is handed there goes into the heap like all else, before anything that is in the
-queue: it came first. Nobody else moves anything into the heap meanwhile but a thread that sweeps.
-That thread takes all of it out again, and puts the end's marker back, which wakes the receiver.
+queue: it came first.
+
+**Sweeping.** A thread that sweeps a mailbox under its receiver has a heap of its own:
+
+1. The receiver, parked, is handed a message. It does not hold the lock yet.
+2. The thread that sweeps moves what came after that into its heap, and takes it out one by one.
+3. The receiver sorts in what it was handed, and takes the lowest.
+
+With one heap for both, (3) would take a message of (2) before the one that came first. So the
+thread that sweeps takes over the receiver's heap as it is, and what it moves there stays there.
+What the receiver moves after that came later than all that it was given. At its end that thread
+puts the end's marker back, which wakes the receiver.
 
 **Markers.** One is due when nothing is left that came before it, though messages overtake each
 other. For that, each entry gets a number as it is moved; with a marker goes how many are left that
@@ -57,16 +67,43 @@ _AT_ONCE: Final = False
 
 
 @final
+class _Waiting:
+    """Messages in their order, and markers; under the store's lock."""
+
+    __slots__ = ("heap", "markers")
+
+    def __init__(self) -> None:
+        """Have none."""
+        # No two numbers are the same, so that messages are not compared.
+        self.heap: Final[list[_Sorted]] = []
+        # For each marker its number, and how many messages are left that came before it; -1 until
+        # they are counted.
+        self.markers: Final[collections.deque[list[int]]] = collections.deque()
+
+    def size(self) -> int:
+        """Return how many messages and markers there are."""
+        return len(self.heap) + len(self.markers)
+
+    def taking(self) -> Iterable[list[int] | _Sorted]:
+        """Return an iterator of C that takes what is next, and gives it."""
+        markers, heap = self.markers, self.heap
+        if markers and (not markers[0][1] or not heap):
+            return after(markers.popleft)
+        pop: Callable[[list[_Sorted]], _Sorted] = heapq.heappop
+        return after(pop, heap) if heap else ()
+
+
+@final
 class PriorityStore(Store):
     """Holds messages in the order of their priorities. Threads: internally synchronized."""
 
     __slots__ = (
         "_handed",
-        "_heap",
         "_lock",
-        "_markers",
         "_number",
         "_priority",
+        "_swept",
+        "_waiting",
         "caught",
         "prepare",
     )
@@ -85,12 +122,10 @@ class PriorityStore(Store):
         self._lock: Final = threading.RLock()
         # What a receiver was handed after it had waited; it came before all that is in the queue.
         self._handed: Final[collections.deque[_Entry]] = collections.deque()
-        # No two numbers are the same, so that messages are not compared.
-        self._heap: Final[list[tuple[float, int, Any]]] = []
         self._number = 0
-        # For each marker its number, and how many messages are left that came before it; -1 until
-        # they are counted.
-        self._markers: Final[collections.deque[list[int]]] = collections.deque()
+        # What the receiver is to take, and what threads that sweep have taken over.
+        self._waiting = _Waiting()
+        self._swept: _Waiting | None = None
 
     @override
     def put(self, message: Any, into: Stored[Any]) -> None:
@@ -104,7 +139,8 @@ class PriorityStore(Store):
     @override
     def qsize(self, of: Stored[Any]) -> int:
         with self._lock:
-            return len(self._handed) + qsize_of(of) + len(self._heap) + len(self._markers)
+            swept = 0 if self._swept is None else self._swept.size()
+            return len(self._handed) + qsize_of(of) + self._waiting.size() + swept
 
     @override
     def get(self, out_of: Stored[Any], block: bool, timeout: float | None) -> Any:
@@ -129,54 +165,61 @@ class PriorityStore(Store):
         After an interrupt in here, all is there that was there before.
         """
         taken: list[int] | _Sorted | None = None
+        waiting = self._waiting
         try:
             with self._lock:
-                self._sort_in(out_of)
-                for taken in self._taking():  # noqa: B007 - see `interrupts`
+                waiting = self._to_sweep() if prepared else self._waiting
+                self._sort_in(waiting, out_of)
+                for taken in waiting.taking():  # noqa: B007 - see `interrupts`
                     pass
                 if taken is None:
                     return NOTHING
                 if isinstance(taken, list):
                     return Marker
-                for marker in self._markers:
+                for marker in waiting.markers:
                     if taken[1] < marker[0]:
                         marker[1] -= 1
                 return Ranked(taken[2], taken[0]) if prepared else taken[2]
         except IndexError:
             return NOTHING  # a finalizer has taken it
         except BaseException:
-            self._put_back(taken, out_of)
+            self._put_back(taken, waiting, out_of)
             raise
 
-    def _taking(self) -> Iterable[list[int] | _Sorted]:
-        """Return an iterator of C that takes what is next, and gives it; under the lock."""
-        markers, heap = self._markers, self._heap
-        if markers and (not markers[0][1] or not heap):
-            return after(markers.popleft)
-        pop: Callable[[list[_Sorted]], _Sorted] = heapq.heappop
-        return after(pop, heap) if heap else ()
+    def _to_sweep(self) -> "_Waiting":
+        """Return what to sweep: what was taken over before, or what the receiver has; locked."""
+        swept = self._swept or _Waiting()
+        if not swept.size():
+            # No interrupt comes between the two.
+            self._swept, self._waiting = self._waiting, swept
+            return self._swept
+        return swept
 
-    def _put_back(self, taken: list[int] | _Sorted | None, into: Stored[Any]) -> None:
+    def _put_back(
+        self, taken: list[int] | _Sorted | None, waiting: "_Waiting", into: Stored[Any]
+    ) -> None:
         """Have again what was taken. A marker may come later then."""
         if isinstance(taken, list):
             put_into(into, (0, Marker))
         elif taken is not None:
             with self._lock:
-                heapq.heappush(self._heap, taken)
+                heapq.heappush(waiting.heap, taken)
 
-    def _sort_in(self, out_of: Stored[Any]) -> None:
+    def _sort_in(self, waiting: "_Waiting", out_of: Stored[Any]) -> None:
         """Put what has come where it belongs; under the lock."""
         handed = self._handed
         while handed:
-            self._sort(after(handed.popleft))
-        if waiting := qsize_of(out_of):
-            self._sort(map(get_from, itertools.repeat(out_of, waiting), itertools.repeat(_AT_ONCE)))
-        for marker in self._markers:
+            self._sort(waiting, after(handed.popleft))
+        if came := qsize_of(out_of):
+            self._sort(
+                waiting, map(get_from, itertools.repeat(out_of, came), itertools.repeat(_AT_ONCE))
+            )
+        for marker in waiting.markers:
             if marker[1] < 0:
-                marker[1] = sum(number < marker[0] for _, number, _ in self._heap)
+                marker[1] = sum(number < marker[0] for _, number, _ in waiting.heap)
 
-    def _sort(self, entries: Iterator[_Entry]) -> None:
-        markers, heap, push = self._markers, self._heap, heapq.heappush
+    def _sort(self, waiting: "_Waiting", entries: Iterator[_Entry]) -> None:
+        markers, heap, push = waiting.markers, waiting.heap, heapq.heappush
         try:
             # No interrupt comes between taking one and the first call; see `interrupts`.
             for priority, message in entries:

@@ -1,0 +1,1 @@
+"""How the guarantees are tried, and what came of it: `python -m reliability`."""
