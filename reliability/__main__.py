@@ -150,7 +150,8 @@ def _kept(
     run = dataclasses.replace(
         run,
         seconds=round(time.monotonic() - start, 1),
-        tests=sum(hammer.cases for hammer in hammers.values()),
+        # Without repetitions each run is of a case of its own.
+        tests=sum(each.cases if with_hammers else each.runs for each in hammers.values()),
         runs=sum(hammer.runs for hammer in hammers.values()),
         hammers=hammers if with_hammers else {},
         failures=tuple(tally.failures),

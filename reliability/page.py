@@ -49,7 +49,7 @@ def _row(build: Build, run: Run) -> list[str]:
         build.name,
         run.what,
         run.asked,
-        f"{run.tests:,}" if run.tests else "",
+        f"{run.tests:,}" if run.hammers else "",
         _done(run),
         str(len(run.failures)),
         duration(run.seconds),
