@@ -249,10 +249,10 @@ class _Flowing:
         if self.common.flow.room is not None:
             lane.direct = None
 
-    def _work(self) -> int | None:
+    def _work(self) -> int:
         self.common.flow.suspended.pop(self, None)
         base: Any = super()
-        goes_on: int | None = base._work()  # noqa: SLF001 - its own
+        goes_on: int = base._work()  # noqa: SLF001 - its own
         return goes_on
 
     def _suspend(self) -> None:
