@@ -7,10 +7,8 @@ a lane that has to wait for that holds no thread.
 What costs something here, only executors with a limit, a rate or `after_error` pay.
 """
 
-import contextlib
 import functools
 import threading
-import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from contextvars import copy_context
@@ -27,7 +25,7 @@ from threadpool_mb.keyed.table import Table
 from threadpool_mb.keyed.tasks import Shard, Task
 from threadpool_mb.logs import Logger
 from threadpool_mb.observing import Observers
-from threadpool_mb.rates import Limits, Rate, may_begin
+from threadpool_mb.rates import MAKES_UP, Limits, Rate, Spacing
 from threadpool_mb.threads.clock import Clock
 from threadpool_mb.threads.timers import Entry, Timers
 
@@ -58,7 +56,8 @@ class FlowFuture[R](KeyedFuture[R]):
 
     @override
     def set_running_or_notify_cancel(self) -> bool:
-        self.leave()
+        if self.room is not None:  # written before it was submitted
+            self.leave()
         return super().set_running_or_notify_cancel()
 
     @override
@@ -127,13 +126,15 @@ class Due(Entry):
 
     @override
     def fire(self) -> None:
-        with contextlib.suppress(IndexError):
+        try:
             lane = self._lane.pop()
-            table = lane.shard.table
-            # Not ahead of others: those that are late would keep others from beginning at all.
-            lane.shard.threads.schedule(lane)
-            # After that: a lane that is neither delayed nor scheduled would seem to be stuck.
-            table.delayed.pop(self, None)
+        except IndexError:
+            return
+        table = lane.shard.table
+        # Not ahead of others: those that are late would keep others from beginning at all.
+        lane.shard.threads.schedule(lane)
+        # After that: a lane that is neither delayed nor scheduled would seem to be stuck.
+        table.delayed.pop(self, None)
 
     @override
     def drop(self) -> None:
@@ -141,7 +142,7 @@ class Due(Entry):
 
     def no_more(self, future: Future[Any]) -> None:
         """Have the lane go on at once, if the task was cancelled before its time."""
-        if future.cancelled() and self._lane:
+        if self._lane and future.cancelled():
             self.fire()
             self._timers.cancelled()
 
@@ -149,13 +150,13 @@ class Due(Entry):
 class _NotYet(Held):
     """A task may begin at a time."""
 
-    def __init__(self, when: float, paced: "_Paced") -> None:
-        super().__init__()
+    def __init__(self, when: float, paced: "_Paced") -> None:  # pyright: ignore[reportMissingSuperCall] - once a task
         self._when: Final = when
         self._paced: Final = paced
 
     @override
     def keep(self, lane: Task, task: Task) -> bool:
+        self._paced.has_waited = True
         task.context = self._paced
         if task is not lane:
             lane.shard.put_back(lane, task)
@@ -172,18 +173,20 @@ class _NotYet(Held):
 class _Paced(StandIn):
     """In the place of a task's context: has it wait until it may begin."""
 
-    __slots__ = ("_context", "pace")
+    __slots__ = ("_context", "has_waited", "pace")
 
     def __init__(self, pace: "_Pace", context: RunsTasks | None) -> None:
         self.pace: Final = pace
         self._context: Final = context
+        self.has_waited = False
 
     @override
     def run(self, function: Callable[[Task], object], task: Task, /) -> object:
         """Run the task in its context, if it may begin."""
         future = task.future
         if future is not None and not future.cancelled() and not task.shard.broken:
-            when = self.pace.until(task)
+            # A lane's first task that has not waited. It alone has a thread.
+            when = self.pace.until(task, fresh=task.thread != 0 and not self.has_waited)
             if when is not None:
                 raise _NotYet(when, self)
         context = self._context
@@ -194,41 +197,42 @@ class _Paced(StandIn):
 class _Pace:
     """When the tasks of each key may begin. Threads: internally synchronized."""
 
-    __slots__ = ("_due", "_locks", "_looked", "_rate", "clock")
+    __slots__ = ("_due", "_locks", "_looked", "_may_begin", "_now", "clock")
 
     def __init__(self, rate: Rate, clock: Clock) -> None:
-        self._rate: Final = rate
+        self._may_begin: Final = Spacing(rate).may_begin
         self.clock: Final = clock
+        self._now: Final = clock.timers.now
         # By the key's hash. Nobody waits under a lock. Reentrant: a key's methods may submit.
         self._locks: Final = tuple(threading.RLock() for _ in range(_STRIPES))
         self._due: Final[tuple[dict[object, float], ...]] = tuple({} for _ in range(_STRIPES))
         self._looked: Final = [_FEW] * _STRIPES
 
-    def until(self, task: Task) -> float | None:
+    def until(self, task: Task, *, fresh: bool) -> float | None:
         """Return the time at which a task may begin; `None` if it begins now."""
         try:
-            return self._until(task)
+            key = task.key
+            stripe = hash(key) % _STRIPES
+            due = self._due[stripe]
+            with self._locks[stripe]:
+                now = self._now()
+                when, then = self._may_begin(due.get(key), now, fresh)
+                if when > now:
+                    return when
+                due[key] = then
+                if len(due) > self._looked[stripe]:
+                    self._forget_locked(stripe, now - MAKES_UP)
         except Exception:
             # The key's. The task runs all the same.
             _logger.exception("%s: when a task may begin is not known", task.shard.table.name)
-            return None
-
-    def _until(self, task: Task) -> float | None:
-        key, stripe = task.key, hash(task.key) % _STRIPES
-        due = self._due[stripe]
-        fresh = task.shard.is_lane(task)
-        with self._locks[stripe]:
-            now = time.monotonic()
-            when, then = may_begin(self._rate, due.get(key), now, fresh=fresh)
-            if when > now:
-                return when
-            due[key] = then
-            if len(due) > self._looked[stripe]:
-                # A key whose time has come may begin as one that was never seen.
-                for each in [each for each, its_due in due.items() if its_due < now]:
-                    del due[each]
-                self._looked[stripe] = max(_FEW, 2 * len(due))
         return None
+
+    def _forget_locked(self, stripe: int, before: float) -> None:
+        """Forget the times that are over: such a key may begin as one that was never seen."""
+        due = self._due[stripe]
+        for each in [each for each, its_due in due.items() if its_due < before]:
+            del due[each]
+        self._looked[stripe] = max(_FEW, 2 * len(due))
 
 
 @final
