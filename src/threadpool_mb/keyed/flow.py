@@ -46,6 +46,8 @@ class FlowFuture[R](KeyedFuture[R]):
     """What is freed when the task begins, or is left out."""
     failed: Callable[[], object] | None = None
     """Called if the task raises, before anybody can know of that."""
+    held: "Due | None" = None
+    """What its task waits for, where that has to wait for its time."""
 
     def leave(self) -> None:
         """Free the room, if that was not done."""
@@ -53,6 +55,16 @@ class FlowFuture[R](KeyedFuture[R]):
             room, self.room = self.room, None
         if room is not None:
             room.free()
+
+    @override
+    def cancel(self) -> bool:
+        """Cancel it if its task does not run yet; return whether it is cancelled."""
+        try:
+            return super().cancel()
+        finally:
+            # Not a callback, which each task that waits would pay for. See `Due`.
+            if self.held is not None:
+                self.held.no_more(self)
 
     @override
     def set_running_or_notify_cancel(self) -> bool:
@@ -105,7 +117,11 @@ class SeveralFuture[R](FlowFuture[R]):
 
 @final
 class Due(Entry):
-    """The time from which on a lane's next task may begin, unless that is cancelled before."""
+    """The time from which on a lane's next task may begin, unless that is cancelled before.
+
+    Whoever cancels the task writes that, then reads `held`; whoever has it wait writes `held`, then
+    reads whether it is cancelled. So one of them has the lane go on; the second does nothing.
+    """
 
     __slots__ = ("_lane", "_timers")
 
@@ -156,16 +172,18 @@ class _NotYet(Held):
 
     @override
     def keep(self, lane: Task, task: Task) -> bool:
-        self._paced.has_waited = True
         task.context = self._paced
         if task is not lane:
             lane.shard.put_back(lane, task)
-        clock = self._paced.pace.clock
-        due = Due(self._when, lane, clock.timers)
-        future = task.future
-        clock.add(due)
+        timers = self._paced.pace.clock.timers
+        due = Due(self._when, lane, timers)
+        future: Any = task.future  # a `FlowFuture`
         if future is not None:
-            future.add_done_callback(due.no_more)
+            future.held = due
+        # From here on another thread may have the lane.
+        timers.add(due)
+        if future is not None and future.cancelled():
+            due.no_more(future)
         return True
 
 
@@ -173,20 +191,20 @@ class _NotYet(Held):
 class _Paced(StandIn):
     """In the place of a task's context: has it wait until it may begin."""
 
-    __slots__ = ("_context", "has_waited", "pace")
+    __slots__ = ("_context", "next_due", "pace")
 
     def __init__(self, pace: "_Pace", context: RunsTasks | None) -> None:
         self.pace: Final = pace
         self._context: Final = context
-        self.has_waited = False
+        # Once it waits: when the next one is due, if this one begins at its time.
+        self.next_due: float | None = None
 
     @override
     def run(self, function: Callable[[Task], object], task: Task, /) -> object:
         """Run the task in its context, if it may begin."""
         future = task.future
         if future is not None and not future.cancelled() and not task.shard.broken:
-            # A lane's first task that has not waited. It alone has a thread.
-            when = self.pace.until(task, fresh=task.thread != 0 and not self.has_waited)
+            when = self.pace.until(task, self)
             if when is not None:
                 raise _NotYet(when, self)
         context = self._context
@@ -197,10 +215,12 @@ class _Paced(StandIn):
 class _Pace:
     """When the tasks of each key may begin. Threads: internally synchronized."""
 
-    __slots__ = ("_due", "_locks", "_looked", "_may_begin", "_now", "clock")
+    __slots__ = ("_due", "_locks", "_looked", "_may_be_late", "_may_begin", "_now", "clock")
 
     def __init__(self, rate: Rate, clock: Clock) -> None:
         self._may_begin: Final = Spacing(rate).may_begin
+        # How long after the next one's time one may begin that has waited, and still move nothing.
+        self._may_be_late: Final = MAKES_UP - 1 / rate.per_second
         self.clock: Final = clock
         self._now: Final = clock.timers.now
         # By the key's hash. Nobody waits under a lock. Reentrant: a key's methods may submit.
@@ -208,17 +228,24 @@ class _Pace:
         self._due: Final[tuple[dict[object, float], ...]] = tuple({} for _ in range(_STRIPES))
         self._looked: Final = [_FEW] * _STRIPES
 
-    def until(self, task: Task, *, fresh: bool) -> float | None:
+    def until(self, task: Task, paced: _Paced) -> float | None:
         """Return the time at which a task may begin; `None` if it begins now."""
         try:
             key = task.key
             stripe = hash(key) % _STRIPES
             due = self._due[stripe]
+            then = paced.next_due
             with self._locks[stripe]:
                 now = self._now()
-                when, then = self._may_begin(due.get(key), now, fresh)
-                if when > now:
-                    return when
+                # One that has waited comes once its time has come (or it was cancelled): so what
+                # was found then still holds, unless it is too late.
+                if then is None or now - then > self._may_be_late:
+                    # A lane's first task has its thread, and has waited behind none.
+                    fresh = then is None and task.thread != 0
+                    when, then = self._may_begin(due.get(key), now, fresh)
+                    if when > now:
+                        paced.next_due = then
+                        return when
                 due[key] = then
                 if len(due) > self._looked[stripe]:
                     self._forget_locked(stripe, now - MAKES_UP)

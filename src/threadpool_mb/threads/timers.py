@@ -175,9 +175,10 @@ class Timers:
             if self._new.qsize() or self._cancelled:
                 self._sort_in()
             now = self.now()
-            left = _IN_A_ROW
-            while left and (entry := self._pop(now)) is not None:
-                left -= 1
+            for _ in range(_IN_A_ROW):
+                entry = self._pop(now)
+                if entry is None:
+                    break
                 self._fire(entry)
                 if self._new.qsize():  # what was fired may have added what comes next
                     self._sort_in()
