@@ -222,7 +222,7 @@ def make_generator[K](worker: Callable[[K], Any], key: K) -> Generator[None, Any
     except StopIteration as error:
         raise RuntimeError("the worker raised StopIteration before it was a generator") from error
     if type(made) is GeneratorType or isinstance(made, Generator):
-        return made  # not `cast`, which is a call
+        return made  # pyright: ignore[reportUnknownVariableType] - not `cast`, which is a call
     _close_unrun(made)
     raise TypeError(
         f"a generator worker must return a generator, not {describe(made)}, which never runs"

@@ -50,8 +50,8 @@ class PoolFlow:
 
     # fmt: off
     __slots__ = (
-        "_due", "_lock", "_looked", "_waiting", "may_begin", "name", "now", "rate", "room",
-        "suspended", "ttl",
+        "_due", "_lock", "_looked", "_waiting", "may_begin", "name", "now", "room", "suspended",
+        "ttl",
     )
     # fmt: on
 
@@ -68,8 +68,8 @@ class PoolFlow:
         self.name: Final = name
         self.now: Callable[[], float] = time.monotonic
         """The clock, in seconds."""
-        self.rate: Final = rate
         self.may_begin: Final = None if rate is None else Spacing(rate).may_begin
+        """See `Spacing`; `None` without a rate."""
         self.ttl: Final = ttl
         """Seconds that a message may wait."""
         self.room: Final = None if max_waiting is None else Slots(max_waiting, None if wait else 0)
@@ -164,8 +164,7 @@ class PoolFlow:
         with self._lock:
             self._due[key] = due
             if len(self._due) > self._looked:
-                over = now - MAKES_UP
-                for each in [each for each, its_due in self._due.items() if its_due < over]:
+                for each in [each for each, its in self._due.items() if its < now - MAKES_UP]:
                     del self._due[each]
                 self._looked = max(_FEW, 2 * len(self._due))
 
@@ -290,8 +289,7 @@ class _Flowing:
         flow = self.common.flow
         now = flow.now()
         then = None
-        may_begin = flow.may_begin
-        if may_begin is not None:
+        if (may_begin := flow.may_begin) is not None:
             due = flow.due_before(lane.key) if lane.due is None else lane.due
             when, then = may_begin(due, now, lane.fresh)
             # The marker of the end waits for no time.
@@ -302,17 +300,16 @@ class _Flowing:
         entry = self._take()
         if entry is Marker:
             return entry
-        put_at, message = entry
-        if flow.ttl is not None and now - put_at > flow.ttl:
+        if flow.ttl is not None and now - entry[0] > flow.ttl:
             if lane.slots is not None:
                 lane.slots.give_back()
-            self.common.office.take(lane.key, message, DeadLetterReason.EXPIRED)
+            self.common.office.take(lane.key, entry[1], DeadLetterReason.EXPIRED)
             raise queue.Empty
         if then is not None:
             lane.due = then
             flow.remember(lane.key, then, now)
         lane.fresh = False
-        return message
+        return entry[1]
 
     def _run(self, generator: Any, first: Any = MISSING) -> Any:  # noqa: ANN401 - as there
         lane: Any = self

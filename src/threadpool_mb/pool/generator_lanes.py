@@ -272,7 +272,7 @@ class GeneratorLane[K, M](CalledHere[K, M]):
                     if free is not None:
                         free(None)
                         if askers:
-                            slots.tell()
+                            slots.tell()  # pyright: ignore[reportOptionalMemberAccess] - of slots
                     if (value := send(message)) is not None:
                         self._generator = suspended(generator, value, message)
                         self.counted += throughput - left - others - 1 - length_hint(turns)

@@ -233,4 +233,5 @@ def _check_flow(
             f"max_waiting must be None, not {flow.room.limit}, with the mailbox {describe(config)},"
             " which has a limit of its own"
         )
-    return _THROUGHPUT_OF_THROTTLED if flow.rate is not None and throughput is None else throughput
+    throttled = flow.may_begin is not None
+    return _THROUGHPUT_OF_THROTTLED if throttled and throughput is None else throughput
