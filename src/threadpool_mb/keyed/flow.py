@@ -18,7 +18,7 @@ from threadpool_mb.arguments import describe
 from threadpool_mb.errors import MailboxClosed
 from threadpool_mb.keyed.futures import KeyedFuture, NoKey
 from threadpool_mb.keyed.observed import ObservedCall
-from threadpool_mb.keyed.room import Room
+from threadpool_mb.keyed.room import Room, Stripe
 from threadpool_mb.keyed.several import Several
 from threadpool_mb.keyed.standins import Held, RunsTasks, StandIn
 from threadpool_mb.keyed.table import Table
@@ -44,6 +44,8 @@ class FlowFuture[R](KeyedFuture[R]):
 
     room: Room | None = None
     """What is freed when the task begins, or is left out."""
+    stripe: Stripe | None = None
+    """Where it is freed."""
     failed: Callable[[], object] | None = None
     """Called if the task raises, before anybody can know of that."""
     held: "Due | None" = None
@@ -54,7 +56,7 @@ class FlowFuture[R](KeyedFuture[R]):
         with self._mutex:
             room, self.room = self.room, None
         if room is not None:
-            room.free()
+            room.free(self.stripe)
 
     @override
     def cancel(self) -> bool:
@@ -304,7 +306,8 @@ class Flow:
     def future(self, shard: Shard, key: object) -> FlowFuture[Any]:
         """Return the future of a task of a key."""
         future: FlowFuture[Any] = FlowFuture(shard, key)
-        self.watch(future, ((shard, key),))
+        if self._cancels:
+            self.watch(future, ((shard, key),))
         return future
 
     def watch(self, future: FlowFuture[Any], keys: Iterable[tuple[Shard, object]]) -> None:
