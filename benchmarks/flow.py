@@ -2,7 +2,8 @@
 
 `bound`: sixteen producers, at most 1,000 tasks that wait, beside a `queue.Queue` of that size with
 as many threads, and a `ThreadPoolExecutor` behind a semaphore. `rate`: 1,000 keys that may begin
-100 times a second, on two threads; and what it costs while all wait. `several`: tasks over random
+100, and 20, times a second, on two threads; 50 keys of which each task is submitted as the one
+before it is done; and what it costs while all wait. `several`: tasks over random
 pairs of keys, checked by a count that each of their keys keeps. `bank`: transfers between two of
 10,000 accounts, beside a `ThreadPoolExecutor` whose tasks lock two of as many locks in order.
 """
@@ -140,34 +141,23 @@ def bound(count: int) -> list[str]:
 
 
 def rate(seconds: float) -> list[str]:
-    """Look how many tasks begin; return what went wrong."""
-    keys, per_second = 1000, 100
-    begun = [0] * keys
-    late: list[str] = []
-    due = int(per_second * seconds)
-
-    def begin(key: int) -> None:
-        begun[key] += 1
-
-    with mb.KeyedExecutor(2, rate=mb.Rate(per_second)) as executor:
-        all_are_there = threading.Event()
-        executor.submit_exclusive(all_are_there.wait)
-        for _ in range(due + per_second):
-            for key in range(keys):
-                executor.submit_keyed(key, begin, key)
-        start, used = time.perf_counter(), time.process_time()
-        all_are_there.set()
-        time.sleep(seconds)
-        counts, elapsed = list(begun), time.perf_counter() - start
-        used = time.process_time() - used
-        for key in range(keys):
-            executor.cancel_key(key)
-    wanted = per_second * elapsed
-    worst = max(counts, key=lambda count: abs(count - wanted))
+    """Look how many tasks begin, and what that costs; return what went wrong."""
+    keys = 1000
+    for per_second in (100, 20):
+        begun, elapsed, used = _throttled(keys, per_second, seconds)
+        # The first of each key begins at once.
+        due = per_second * elapsed + 1
+        worst = max(begun, key=lambda count: abs(count - due))
+        print(
+            f"rate: {keys:,} keys, {per_second} a second each, {elapsed:.2f} s: due {due:.0f},"
+            f" {min(begun)} to {max(begun)} begun, off by {abs(worst - due) / due:.1%} at most;"
+            f" {used / elapsed:.2f} cores, {used / max(1, sum(begun)) * 1e6:.1f} µs each"
+        )
+    rounds, elapsed = _one_by_one(50, 50, seconds)
+    due = 50 * elapsed
     print(
-        f"rate: {keys:,} keys, {per_second} a second each, {elapsed:.2f} s: due {wanted:.0f},"
-        f" {min(counts)} to {max(counts)} begun, off by {abs(worst - wanted) / wanted:.1%} at most;"
-        f" {used / elapsed:.2f} cores"
+        f"  50 keys, 50 a second each, submitted one by one: due {due:.0f}, {min(rounds)} to"
+        f" {max(rounds)} begun"
     )
     with mb.KeyedExecutor(2, rate=mb.Rate(0.1)) as executor:
         for _ in range(2):
@@ -180,7 +170,56 @@ def rate(seconds: float) -> list[str]:
         for each in range(keys):
             executor.cancel_key(each)
     print(f"  while all of them wait: {share:.1%} of a core")
-    return late
+    return []
+
+
+def _throttled(keys: int, per_second: int, seconds: float) -> tuple[list[int], float, float]:
+    """Return how many began of each key; the seconds, and the processor's seconds.
+
+    More of each key wait than are due.
+    """
+    begun = [0] * keys
+
+    def begin(key: int) -> None:
+        begun[key] += 1
+
+    with mb.KeyedExecutor(2, rate=mb.Rate(per_second)) as executor:
+        all_are_there = threading.Event()
+        executor.submit_exclusive(all_are_there.wait)
+        for _ in range(int(per_second * (seconds + 1))):
+            for key in range(keys):
+                executor.submit_keyed(key, begin, key)
+        start, used = time.perf_counter(), time.process_time()
+        all_are_there.set()
+        time.sleep(seconds)
+        counts, elapsed = list(begun), time.perf_counter() - start
+        used = time.process_time() - used
+        for key in range(keys):
+            executor.cancel_key(key)
+    return counts, elapsed, used
+
+
+def _one_by_one(keys: int, per_second: int, seconds: float) -> tuple[list[int], float]:
+    """Return how many began of each key, of which each comes as the one before it is done."""
+    begun = [0] * keys
+    over = threading.Event()
+
+    def submit(key: int) -> None:
+        while not over.is_set():
+            executor.submit_keyed(key, _nothing).result()
+            begun[key] += 1
+
+    with mb.KeyedExecutor(2, rate=mb.Rate(per_second)) as executor:
+        threads = [threading.Thread(target=submit, args=(key,)) for key in range(keys)]
+        start = time.perf_counter()
+        for thread in threads:
+            thread.start()
+        time.sleep(seconds)
+        counts, elapsed = list(begun), time.perf_counter() - start
+        over.set()
+        for thread in threads:
+            thread.join()
+    return counts, elapsed
 
 
 def several(count: int) -> list[str]:

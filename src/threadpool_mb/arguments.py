@@ -17,7 +17,7 @@ import threading
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator, Sequence
 from types import GeneratorType
-from typing import Any, Final, Literal, cast, final
+from typing import Any, Final, Literal, final
 
 __all__ = [
     "AT_ONCE",
@@ -218,11 +218,11 @@ def make_generator[K](worker: Callable[[K], Any], key: K) -> Generator[None, Any
         BaseException: what else the worker raises.
     """
     try:
-        made = worker(key)
+        made: Any = worker(key)
     except StopIteration as error:
         raise RuntimeError("the worker raised StopIteration before it was a generator") from error
     if type(made) is GeneratorType or isinstance(made, Generator):
-        return cast("Generator[None, Any, object]", made)
+        return made  # pyright: ignore[reportUnknownVariableType] - not `cast`, which is a call
     _close_unrun(made)
     raise TypeError(
         f"a generator worker must return a generator, not {describe(made)}, which never runs"

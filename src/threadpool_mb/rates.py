@@ -3,6 +3,11 @@
 Whether one may begin is a function of times, which keeps nothing: the generic cell rate algorithm.
 It remembers one time, at which the next one is *due* if they come evenly. What comes at most
 `burst - 1` intervals before that may begin.
+
+**Guarantees.** While something waits, the time at which the next one is due is counted on from the
+one before it, not from when that began. So lateness does not add up: the n-th begins n intervals
+after the first, as late as its own thread comes. What is later than `MAKES_UP` is not made up for.
+Whatever comes late, in any `t` seconds there begin at most `burst + per_second * (t + MAKES_UP)`.
 """
 
 import dataclasses
@@ -11,7 +16,7 @@ from typing import Final, Literal, final
 
 from threadpool_mb.arguments import check_limit, describe
 
-__all__ = ["MAKES_UP", "AfterError", "Limits", "Rate", "WhenFull", "may_begin"]
+__all__ = ["MAKES_UP", "AfterError", "Limits", "Rate", "Spacing", "WhenFull"]
 
 _MOST_AT_ONCE: Final = 10**9
 
@@ -30,7 +35,10 @@ class Rate:
     """At most so many a second for each key, and so many at once: `Rate(100)`, `Rate(5, burst=10)`.
 
     A key that has been idle may begin `burst` at once; from then on they begin evenly. One that
-    begins late, because no thread is free, is followed sooner: a tenth of a second is made up for.
+    begins late, because no thread is free, is followed sooner: while something waits, the times are
+    those of a schedule, and nothing drifts. That holds for what is up to a tenth of a second late.
+    What is later moves the schedule: so in any `t` seconds there begin at most
+    `burst + per_second * (t + 0.1)`.
     """
 
     per_second: float
@@ -49,15 +57,30 @@ class Rate:
             raise ValueError(f"burst must be at most {_MOST_AT_ONCE}, not {self.burst}")
 
 
-def may_begin(rate: Rate, due: float | None, now: float, *, fresh: bool) -> tuple[float, float]:
-    """Return from when on one may begin, and when the next one is due if it does; pure.
+@final
+class Spacing:
+    """When one of a rate may begin. Threads: any."""
 
-    `due` is what was returned last, `None` if nothing was. `fresh`: whether nothing has waited.
-    """
-    earliest = now if fresh else now - MAKES_UP
-    due = now if due is None else max(due, earliest)
-    interval = 1 / rate.per_second
-    return due - (rate.burst - 1) * interval, due + interval
+    __slots__ = ("_ahead", "_interval")
+
+    def __init__(self, rate: Rate) -> None:
+        """Decide as `rate` says."""
+        self._interval: Final = 1 / rate.per_second
+        self._ahead: Final = (rate.burst - 1) * self._interval
+
+    def may_begin(self, due: float | None, now: float, fresh: bool) -> tuple[float, float]:  # noqa: FBT001 - once a message
+        """Return from when on one may begin, and when the next one is due if it does; pure.
+
+        `due` is what was returned last, `None` if nothing was. `fresh`: whether nothing has waited,
+        this one included.
+        """
+        if due is None:
+            due = now
+        else:
+            earliest = now if fresh else now - MAKES_UP
+            if due < earliest:  # noqa: PLR1730 - `max` is a call
+                due = earliest
+        return due - self._ahead, due + self._interval
 
 
 @final

@@ -1,30 +1,34 @@
 """Rates: the decision, a pure function; and executors whose tasks begin no more often."""
 
 import math
+import queue
 import threading
 import time
-from typing import Any
+from collections.abc import Callable, Generator
+from typing import Any, Final
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.helpers import DEADLINE
-from threadpool_mb import KeyedExecutor, Rate
-from threadpool_mb.rates import MAKES_UP, may_begin
+from tests.helpers import DEADLINE, until
+from tests.insides import dispatcher_of
+from threadpool_mb import KeyedExecutor, Pool, Rate
+from threadpool_mb.rates import MAKES_UP, Spacing
 
 
 def begun(rate: Rate, times: list[float]) -> list[float]:
     """Return when each of those that ask at these times begins, all the time with one waiting."""
+    spacing = Spacing(rate)
     due: float | None = None
     began: list[float] = []
     now = 0.0
     for asks in times:
         now = max(now, asks)
-        when, then = may_begin(rate, due, now, fresh=asks >= now)
+        when, then = spacing.may_begin(due, now, asks >= now)
         if when > now:
             now = when
-            _, then = may_begin(rate, due, now, fresh=False)
+            _, then = spacing.may_begin(due, now, fresh=False)
         due = then
         began.append(now)
     return began
@@ -55,21 +59,21 @@ def test_one_that_was_idle_may_begin_so_many_at_once_and_then_evenly() -> None:
 
 
 def test_being_late_is_made_up_for_while_something_waits() -> None:
-    rate = Rate(100)
-    _, due = may_begin(rate, None, 1.0, fresh=True)
+    spacing = Spacing(Rate(100))
+    _, due = spacing.may_begin(None, 1.0, fresh=True)
     # Three intervals late.
     began = 0
     while True:
-        when, due_then = may_begin(rate, due, 1.04, fresh=False)
+        when, due_then = spacing.may_begin(due, 1.04, fresh=False)
         if when > 1.04:
             break
         due = due_then
         began += 1
     assert began == 4
     # Not where nothing has waited.
-    when, due = may_begin(rate, due, 2.0, fresh=True)
+    when, due = spacing.may_begin(due, 2.0, fresh=True)
     assert when <= 2.0
-    when, _ = may_begin(rate, due, 2.0, fresh=False)
+    when, _ = spacing.may_begin(due, 2.0, fresh=False)
     assert when == pytest.approx(2.01)
 
 
@@ -118,11 +122,115 @@ def test_a_key_that_waits_holds_no_thread_and_what_is_cancelled_takes_no_time() 
         assert executor.cancel_key("a") == 3
 
 
+class Turned:
+    """A clock that goes on when the test turns it; what fires by it is told then."""
+
+    def __init__(self, look: Callable[[], object]) -> None:
+        self._look: Final = look
+        self._now = 0.0
+
+    def __call__(self) -> float:
+        """Return the time."""
+        return self._now
+
+    def turn(self, now: float) -> None:
+        """Be at `now`."""
+        self._now = now
+        self._look()
+
+
+def turned_executor(executor: KeyedExecutor) -> Turned:
+    """Have an executor's rate go by a clock that the test turns."""
+    clock = executor._table.clock
+    turned = Turned(clock._look)
+    clock.timers.now = executor._flow._pace._now = turned  # type: ignore[misc, union-attr]
+    return turned
+
+
+def turned_pool(pool: Pool[Any, Any]) -> Turned:
+    """Have a pool's rate go by a clock that the test turns."""
+    dispatcher: Any = dispatcher_of(pool)
+    turned = Turned(lambda: dispatcher._inbox.put("look"))
+    dispatcher.timers.now = dispatcher._flow.now = turned
+    return turned
+
+
+RATE: Final = Rate(64)
+"""Its interval is a sum of powers of two: nothing is rounded."""
+
+
+def late(number: int) -> float:
+    """Return how late a thread comes: not at all, by a part of an interval, by most of it."""
+    return number % 3 * 0.4 / 64
+
+
+def test_a_task_that_comes_as_the_one_before_it_begins_is_as_late_as_its_thread() -> None:
+    """A late one moves none of those behind it, however many there are."""
+    with KeyedExecutor(1, rate=RATE) as executor:
+        clock = turned_executor(executor)
+        executor.submit_keyed("a", int).result(DEADLINE)
+        for number in range(1, 100):
+            future = executor.submit_keyed("a", int)
+            until(lambda: executor._table.delayed)
+            assert not future.done()
+            clock.turn(number / 64 + late(number))
+            future.result(DEADLINE)
+
+
+def test_a_message_that_comes_as_the_one_before_it_begins_is_as_late_as_its_thread() -> None:
+    handled: queue.SimpleQueue[int] = queue.SimpleQueue()
+
+    def worker(_key: str) -> Generator[None, int]:
+        while True:
+            handled.put((yield))
+
+    with Pool(worker, rate=RATE, max_threads=1) as pool:
+        clock = turned_pool(pool)
+        suspended: Any = pool._dispatcher._flow.suspended  # type: ignore[union-attr]
+        pool.initialize("a", 0)
+        assert handled.get(timeout=DEADLINE) == 0
+        for number in range(1, 100):
+            pool.dispatch("a", number)
+            until(lambda: suspended)
+            assert not handled.qsize()
+            clock.turn(number / 64 + late(number))
+            assert handled.get(timeout=DEADLINE) == number
+
+
+def test_of_what_waits_as_many_have_begun_at_each_time_as_are_due() -> None:
+    keys, times = 10, 60
+    begun = [0] * keys
+
+    def begin(key: int) -> None:
+        begun[key] += 1
+
+    with KeyedExecutor(2, rate=RATE) as executor:
+        clock = turned_executor(executor)
+        for _ in range(300):
+            for key in range(keys):
+                executor.submit_keyed(key, begin, key)
+        due = 0
+        for number in range(times):
+            expected = [due + 1] * keys
+            until(lambda: begun == expected and len(executor._table.delayed) == keys)  # noqa: B023 - runs at once
+            # By up to six intervals, which is less than what is made up for.
+            due += number % 6 + 1
+            clock.turn((due + 0.5) / 64)
+        until(lambda: begun == [due + 1] * keys)
+        for key in range(keys):
+            executor.cancel_key(key)
+
+
 def test_times_of_keys_that_are_over_are_forgotten() -> None:
-    with KeyedExecutor(1, rate=Rate(1_000_000)) as executor:
-        for number in range(5000):
+    with KeyedExecutor(1, rate=RATE) as executor:
+        clock = turned_executor(executor)
+        pace: Any = executor._flow._pace
+        for number in range(2000):
             executor.submit_keyed(number, int)
         executor.submit_exclusive(int).result(DEADLINE)
-        pace = executor._flow._pace
-        assert pace is not None
-        assert sum(len(each) for each in pace._due) < 3000
+        clock.turn(1.0)
+        for number in range(2000, 4000):
+            executor.submit_keyed(number, int)
+        executor.submit_exclusive(int).result(DEADLINE)
+        times = sum(len(each) for each in pace._due)
+        assert 2000 <= times < 2500

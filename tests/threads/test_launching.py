@@ -88,8 +88,9 @@ def test_join_waits_for_a_thread_whose_starter_has_stopped_behind_the_start(
             stopped()
 
     class Turn:
-        def turn(self) -> None:
+        def turn(self) -> int:
             in_turn()
+            return 0
 
     threads = SharedThreads("io", 1)
     with monkeypatch.context() as patched:
@@ -124,8 +125,8 @@ def test_a_thread_that_ended_before_its_starter_came_back_is_no_more(
             stopped()
 
     class Turn:
-        def turn(self) -> None:
-            """Do nothing."""
+        def turn(self) -> int:
+            return 0
 
     threads = SharedThreads("io", 1)
     with monkeypatch.context() as patched:

@@ -17,8 +17,8 @@ class Named:
     def __init__(self, name: str) -> None:
         self.name = name
 
-    def turn(self) -> None:
-        """Do nothing."""
+    def turn(self) -> int:
+        return 0
 
     def __repr__(self) -> str:
         return self.name

@@ -25,9 +25,10 @@ class Calls:
     def __init__(self, function: Callable[[], object]) -> None:
         self._function = function
 
-    def turn(self) -> None:
+    def turn(self) -> int:
         """Call it."""
         self._function()
+        return 0
 
 
 @pytest.fixture

@@ -7,10 +7,8 @@ a lane that has to wait for that holds no thread.
 What costs something here, only executors with a limit, a rate or `after_error` pay.
 """
 
-import contextlib
 import functools
 import threading
-import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from contextvars import copy_context
@@ -20,14 +18,14 @@ from threadpool_mb.arguments import describe
 from threadpool_mb.errors import MailboxClosed
 from threadpool_mb.keyed.futures import KeyedFuture, NoKey
 from threadpool_mb.keyed.observed import ObservedCall
-from threadpool_mb.keyed.room import Room
+from threadpool_mb.keyed.room import Room, Stripe
 from threadpool_mb.keyed.several import Several
 from threadpool_mb.keyed.standins import Held, RunsTasks, StandIn
 from threadpool_mb.keyed.table import Table
 from threadpool_mb.keyed.tasks import Shard, Task
 from threadpool_mb.logs import Logger
 from threadpool_mb.observing import Observers
-from threadpool_mb.rates import Limits, Rate, may_begin
+from threadpool_mb.rates import MAKES_UP, Limits, Rate, Spacing
 from threadpool_mb.threads.clock import Clock
 from threadpool_mb.threads.timers import Entry, Timers
 
@@ -46,19 +44,34 @@ class FlowFuture[R](KeyedFuture[R]):
 
     room: Room | None = None
     """What is freed when the task begins, or is left out."""
+    stripe: Stripe | None = None
+    """Where it is freed."""
     failed: Callable[[], object] | None = None
     """Called if the task raises, before anybody can know of that."""
+    held: "Due | None" = None
+    """What its task waits for, where that has to wait for its time."""
 
     def leave(self) -> None:
         """Free the room, if that was not done."""
         with self._mutex:
             room, self.room = self.room, None
         if room is not None:
-            room.free()
+            room.free(self.stripe)
+
+    @override
+    def cancel(self) -> bool:
+        """Cancel it if its task does not run yet; return whether it is cancelled."""
+        try:
+            return super().cancel()
+        finally:
+            # Not a callback, which each task that waits would pay for. See `Due`.
+            if self.held is not None:
+                self.held.no_more(self)
 
     @override
     def set_running_or_notify_cancel(self) -> bool:
-        self.leave()
+        if self.room is not None:  # written before it was submitted
+            self.leave()
         return super().set_running_or_notify_cancel()
 
     @override
@@ -106,7 +119,11 @@ class SeveralFuture[R](FlowFuture[R]):
 
 @final
 class Due(Entry):
-    """The time from which on a lane's next task may begin, unless that is cancelled before."""
+    """The time from which on a lane's next task may begin, unless that is cancelled before.
+
+    Whoever cancels the task writes that, then reads `held`; whoever has it wait writes `held`, then
+    reads whether it is cancelled. So one of them has the lane go on; the second does nothing.
+    """
 
     __slots__ = ("_lane", "_timers")
 
@@ -127,13 +144,15 @@ class Due(Entry):
 
     @override
     def fire(self) -> None:
-        with contextlib.suppress(IndexError):
+        try:
             lane = self._lane.pop()
-            table = lane.shard.table
-            # Not ahead of others: those that are late would keep others from beginning at all.
-            lane.shard.threads.schedule(lane)
-            # After that: a lane that is neither delayed nor scheduled would seem to be stuck.
-            table.delayed.pop(self, None)
+        except IndexError:
+            return
+        table = lane.shard.table
+        # Not ahead of others: those that are late would keep others from beginning at all.
+        lane.shard.threads.schedule(lane)
+        # After that: a lane that is neither delayed nor scheduled would seem to be stuck.
+        table.delayed.pop(self, None)
 
     @override
     def drop(self) -> None:
@@ -141,7 +160,7 @@ class Due(Entry):
 
     def no_more(self, future: Future[Any]) -> None:
         """Have the lane go on at once, if the task was cancelled before its time."""
-        if future.cancelled() and self._lane:
+        if self._lane and future.cancelled():
             self.fire()
             self._timers.cancelled()
 
@@ -149,8 +168,7 @@ class Due(Entry):
 class _NotYet(Held):
     """A task may begin at a time."""
 
-    def __init__(self, when: float, paced: "_Paced") -> None:
-        super().__init__()
+    def __init__(self, when: float, paced: "_Paced") -> None:  # pyright: ignore[reportMissingSuperCall] - once a task
         self._when: Final = when
         self._paced: Final = paced
 
@@ -159,12 +177,15 @@ class _NotYet(Held):
         task.context = self._paced
         if task is not lane:
             lane.shard.put_back(lane, task)
-        clock = self._paced.pace.clock
-        due = Due(self._when, lane, clock.timers)
-        future = task.future
-        clock.add(due)
+        timers = self._paced.pace.clock.timers
+        due = Due(self._when, lane, timers)
+        future: Any = task.future  # a `FlowFuture`
         if future is not None:
-            future.add_done_callback(due.no_more)
+            future.held = due
+        # From here on another thread may have the lane.
+        timers.add(due)
+        if future is not None and future.cancelled():
+            due.no_more(future)
         return True
 
 
@@ -172,18 +193,20 @@ class _NotYet(Held):
 class _Paced(StandIn):
     """In the place of a task's context: has it wait until it may begin."""
 
-    __slots__ = ("_context", "pace")
+    __slots__ = ("_context", "next_due", "pace")
 
     def __init__(self, pace: "_Pace", context: RunsTasks | None) -> None:
         self.pace: Final = pace
         self._context: Final = context
+        # Once it waits: when the next one is due, if this one begins at its time.
+        self.next_due: float | None = None
 
     @override
     def run(self, function: Callable[[Task], object], task: Task, /) -> object:
         """Run the task in its context, if it may begin."""
         future = task.future
         if future is not None and not future.cancelled() and not task.shard.broken:
-            when = self.pace.until(task)
+            when = self.pace.until(task, self)
             if when is not None:
                 raise _NotYet(when, self)
         context = self._context
@@ -194,41 +217,51 @@ class _Paced(StandIn):
 class _Pace:
     """When the tasks of each key may begin. Threads: internally synchronized."""
 
-    __slots__ = ("_due", "_locks", "_looked", "_rate", "clock")
+    __slots__ = ("_due", "_locks", "_looked", "_may_be_late", "_may_begin", "_now", "clock")
 
     def __init__(self, rate: Rate, clock: Clock) -> None:
-        self._rate: Final = rate
+        self._may_begin: Final = Spacing(rate).may_begin
+        # How long after the next one's time one may begin that has waited, and still move nothing.
+        self._may_be_late: Final = MAKES_UP - 1 / rate.per_second
         self.clock: Final = clock
+        self._now: Final = clock.timers.now
         # By the key's hash. Nobody waits under a lock. Reentrant: a key's methods may submit.
         self._locks: Final = tuple(threading.RLock() for _ in range(_STRIPES))
         self._due: Final[tuple[dict[object, float], ...]] = tuple({} for _ in range(_STRIPES))
         self._looked: Final = [_FEW] * _STRIPES
 
-    def until(self, task: Task) -> float | None:
+    def until(self, task: Task, paced: _Paced) -> float | None:
         """Return the time at which a task may begin; `None` if it begins now."""
         try:
-            return self._until(task)
+            key = task.key
+            stripe = hash(key) % _STRIPES
+            due = self._due[stripe]
+            then = paced.next_due
+            with self._locks[stripe]:
+                now = self._now()
+                # One that has waited comes once its time has come (or it was cancelled): so what
+                # was found then still holds, unless it is too late.
+                if then is None or now - then > self._may_be_late:
+                    # A lane's first task has its thread, and has waited behind none.
+                    fresh = then is None and task.thread != 0
+                    when, then = self._may_begin(due.get(key), now, fresh)
+                    if when > now:
+                        paced.next_due = then
+                        return when
+                due[key] = then
+                if len(due) > self._looked[stripe]:
+                    self._forget_locked(stripe, now - MAKES_UP)
         except Exception:
             # The key's. The task runs all the same.
             _logger.exception("%s: when a task may begin is not known", task.shard.table.name)
-            return None
-
-    def _until(self, task: Task) -> float | None:
-        key, stripe = task.key, hash(task.key) % _STRIPES
-        due = self._due[stripe]
-        fresh = task.shard.is_lane(task)
-        with self._locks[stripe]:
-            now = time.monotonic()
-            when, then = may_begin(self._rate, due.get(key), now, fresh=fresh)
-            if when > now:
-                return when
-            due[key] = then
-            if len(due) > self._looked[stripe]:
-                # A key whose time has come may begin as one that was never seen.
-                for each in [each for each, its_due in due.items() if its_due < now]:
-                    del due[each]
-                self._looked[stripe] = max(_FEW, 2 * len(due))
         return None
+
+    def _forget_locked(self, stripe: int, before: float) -> None:
+        """Forget the times that are over: such a key may begin as one that was never seen."""
+        due = self._due[stripe]
+        for each in [each for each, its_due in due.items() if its_due < before]:
+            del due[each]
+        self._looked[stripe] = max(_FEW, 2 * len(due))
 
 
 @final
@@ -273,7 +306,8 @@ class Flow:
     def future(self, shard: Shard, key: object) -> FlowFuture[Any]:
         """Return the future of a task of a key."""
         future: FlowFuture[Any] = FlowFuture(shard, key)
-        self.watch(future, ((shard, key),))
+        if self._cancels:
+            self.watch(future, ((shard, key),))
         return future
 
     def watch(self, future: FlowFuture[Any], keys: Iterable[tuple[Shard, object]]) -> None:

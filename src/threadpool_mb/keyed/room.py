@@ -6,13 +6,14 @@ at the moment at which room is made. A task of the executor itself does not wait
 of its threads wait, and no task can begin, it is told.
 
 **How.** All slots in one queue would be one place that all threads come to for each task, twice. So
-there are a few *stripes*: queues in which threads leave the slots that they free, and find those
-that they need; most times it is their own. Who finds none waits in the line of `line.slots`, as the
-sender of a message does. The race of the last look and a slot that is freed:
+there are a few *stripes*: queues of slots that are free. A slot is freed into the stripe where the
+thread that took it looks first: so it finds one there, most times. Who finds none waits in the line
+of `line.slots`, as the sender of a message does. The race of the last look and a slot that comes
+free:
 
 1. The sender finds the stripes empty, and says that it waits.
 2. It moves the slots of all stripes to the line, and waits there.
-a. A thread that frees a slot puts it into its stripe.
+a. A thread that frees a slot puts it into a stripe.
 b. It looks whether anybody waits. If so, it moves the slots of that stripe to the line.
 
 (2) and (a) are operations on one queue. If (a) comes first, (2) moves the slot. If (2) does, so
@@ -34,7 +35,7 @@ from threadpool_mb.threads.pinned import PinnedThreads
 from threadpool_mb.threads.shared import SharedThreads
 from threadpool_mb.threads.waiting import parked
 
-__all__ = ["Room"]
+__all__ = ["Room", "Stripe"]
 
 _STRIPES: Final = 7
 """A prime number: what is left of threads' numbers differs, though these are multiples of 4096."""
@@ -46,8 +47,12 @@ _LOOKS: Final = 20
 those may have what it waits for, and not know yet."""
 
 
+type Stripe = queue.SimpleQueue[None]
+
+
 class _Holder(Protocol):
     room: "Room | None"
+    stripe: Stripe | None
 
 
 @final
@@ -80,9 +85,12 @@ class Room:
             MailboxClosed: if it was closed.
         """
         stripes = self._stripes
-        first = threading.get_ident()
-        for number in range(_STRIPES):
-            stripe = stripes[(first + number) % _STRIPES]
+        own = threading.get_ident() % _STRIPES
+        stripe = holder.stripe = stripes[own]
+        if stripe.qsize() and self._take_from(stripe.get_nowait, holder):
+            return
+        for number in range(1, _STRIPES):
+            stripe = stripes[own - number]
             if stripe.qsize() and self._take_from(stripe.get_nowait, holder):
                 return
         if not self._take_from(self._slots.take, holder):
@@ -102,9 +110,10 @@ class Room:
         """Take a slot for a task that cannot wait; in debt, if need be."""
         self._slots.overdraw()
 
-    def free(self) -> None:
-        """Give a slot back. Blocks: never."""
-        stripe = self._stripes[threading.get_ident() % _STRIPES]
+    def free(self, stripe: Stripe | None) -> None:
+        """Give a slot back, to a holder's stripe. Blocks: never."""
+        if stripe is None:
+            stripe = self._stripes[threading.get_ident() % _STRIPES]
         stripe.put(None)
         if self._waiting or self._slots.askers:
             self._move(stripe)
@@ -117,7 +126,7 @@ class Room:
         """Wake the thread that has forked, if it waits; in a child of `os.fork`."""
         self._slots.forked()
 
-    def _move(self, stripe: "queue.SimpleQueue[None]") -> None:
+    def _move(self, stripe: Stripe) -> None:
         try:
             while stripe.qsize():
                 stripe.get_nowait()

@@ -288,7 +288,7 @@ class Several(StandIn):
         return not (self._over and self._late.pop(lane, MISSING) is None)  # (2)
 
     def turn(self) -> int:
-        """Run the task, and have the lanes go on; return one more than have run."""
+        """Run the task, and have the lanes go on; return how many have run."""
         task = self._take_call()
         if task is None:
             self._release()  # it was cancelled
@@ -308,7 +308,7 @@ class Several(StandIn):
                 lane.thread = 0
         del task
         self._release()
-        return 0 if left_out else 2
+        return 0 if left_out else 1
 
     def cancelled(self, future: KeyedFuture[Any]) -> None:
         """Take note that the future was cancelled: nothing waits for it any more."""

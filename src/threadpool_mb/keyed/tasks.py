@@ -100,10 +100,9 @@ class Task:
         self.thread: int = 0
 
     def turn(self) -> int:
-        """Run some of the lane's tasks, on a shared thread; return one more than have run."""
-        left = _THROUGHPUT
-        # Less what is left out.
-        most = _THROUGHPUT + 1
+        """Run some of the lane's tasks, on a shared thread; return how many have run."""
+        # The second, less what is left out.
+        left = most = _THROUGHPUT
         shard = self.shard
         self.thread = threading.get_ident()
         task: Task | None = None

@@ -183,14 +183,16 @@ class Lane[M](queue.SimpleQueue[M], Inlet[M]):
             cancelled=self.cancelled,
         )
 
-    def turn(self) -> int | None:
+    def turn(self) -> int:
         """Handle some messages; on a shared thread, for a lane that is busy. See `Turn`."""
         goes_on = self._work()
-        if goes_on is None:
-            self._suspend()
-        elif goes_on > 0:
+        if goes_on > 0:
             self._let_go()
-        return goes_on
+            return goes_on - 1
+        if goes_on:
+            return ~goes_on
+        self._suspend()
+        return 0
 
     def _let_go(self) -> None:
         """Let the lane wait for its next turn, or for the next message."""
@@ -209,12 +211,12 @@ class Lane[M](queue.SimpleQueue[M], Inlet[M]):
         if self.qsize():
             self.attend()
 
-    def _work(self) -> int | None:
+    def _work(self) -> int:
         """Handle at most as many messages as a turn may.
 
         Returns:
-            One more than the messages it has handled; the same below 0, or 0, if the lane has
-            ended; `None` if it stays busy, and waits for something else.
+            One more than the messages that it has handled, and that are to be counted; the same
+            below 0, if the lane has ended; 0 if it stays busy, and waits for something else.
         """
         raise NotImplementedError
 

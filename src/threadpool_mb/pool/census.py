@@ -113,6 +113,8 @@ class Census[K, M]:
         It takes time proportional to the others.
         """
         for worker in self.not_dormant():
+            if not worker.idle:
+                continue  # mostly: where many have entered that have not had a turn yet
             # The lock is taken for each: senders and workers want it, too.
             with self.lock:
                 if worker in self._unfinished and (counted := worker.lie_down()) is not None:

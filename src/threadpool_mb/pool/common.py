@@ -1,16 +1,26 @@
 """What the generator workers of a pool have in common; each lane refers to it."""
 
-from collections.abc import Callable
+import itertools
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 from threadpool_mb.dead_letters import DeadLetterOffice
 from threadpool_mb.pool.generators import GeneratorFunction
 from threadpool_mb.pool.keeping import Keeping
 from threadpool_mb.pool.workers import Ended
+from threadpool_mb.threads.here import here
 from threadpool_mb.threads.shared import SharedThreads
 from threadpool_mb.threads.timers import Timers
 
-__all__ = ["Common"]
+__all__ = ["Common", "shown"]
+
+
+def shown(nothing: None, count: int) -> Iterator[None]:
+    """Return `itertools.repeat`, by which a look sees how far a turn is; see `threads.watching`."""
+    turns = itertools.repeat(nothing, count)
+    if (serving := here.serving) is not None:
+        serving.progress = turns
+    return turns
 
 
 class Common[K, M]:
@@ -21,11 +31,11 @@ class Common[K, M]:
         "flow",
         "keeping",
         "office",
+        "repeat",
         "rouse",
         "threads",
         "throughput",
         "timers",
-        "watched",
         "worker",
     )
 
@@ -56,5 +66,5 @@ class Common[K, M]:
         """A `PoolFlow`, where the lanes are those of `pool.flowing`."""
         self.rouse: Callable[[Any], object]
         """Has the roster count a lane that was dormant; set once, before a worker starts."""
-        self.watched: bool = False
-        """Whether turns say how far they have come; see `threads.watching`."""
+        self.repeat: Callable[[None, int], Iterator[None]] = itertools.repeat
+        """Counts down the messages of a turn; where turns are watched, `shown`."""

@@ -26,7 +26,7 @@ from threadpool_mb.pool.generator_lanes import GeneratorLane
 from threadpool_mb.pool.generator_workers import GeneratorWorkers
 from threadpool_mb.pool.pausing import any_held
 from threadpool_mb.pool.waits import Suspended, Wait
-from threadpool_mb.rates import Limits, Rate, WhenFull, may_begin
+from threadpool_mb.rates import MAKES_UP, Limits, Rate, Spacing, WhenFull
 from threadpool_mb.threads.here import here
 from threadpool_mb.threads.shared import SharedThreads
 from threadpool_mb.threads.waiting import parked
@@ -50,7 +50,8 @@ class PoolFlow:
 
     # fmt: off
     __slots__ = (
-        "_due", "_lock", "_looked", "_waiting", "name", "now", "rate", "room", "suspended", "ttl",
+        "_due", "_lock", "_looked", "_waiting", "may_begin", "name", "now", "room", "suspended",
+        "ttl",
     )
     # fmt: on
 
@@ -67,7 +68,8 @@ class PoolFlow:
         self.name: Final = name
         self.now: Callable[[], float] = time.monotonic
         """The clock, in seconds."""
-        self.rate: Final = rate
+        self.may_begin: Final = None if rate is None else Spacing(rate).may_begin
+        """See `Spacing`; `None` without a rate."""
         self.ttl: Final = ttl
         """Seconds that a message may wait."""
         self.room: Final = None if max_waiting is None else Slots(max_waiting, None if wait else 0)
@@ -162,7 +164,7 @@ class PoolFlow:
         with self._lock:
             self._due[key] = due
             if len(self._due) > self._looked:
-                for each in [each for each, its_due in self._due.items() if its_due < now]:
+                for each in [each for each, its in self._due.items() if its < now - MAKES_UP]:
                     del self._due[each]
                 self._looked = max(_FEW, 2 * len(self._due))
 
@@ -249,10 +251,10 @@ class _Flowing:
         if self.common.flow.room is not None:
             lane.direct = None
 
-    def _work(self) -> int | None:
+    def _work(self) -> int:
         self.common.flow.suspended.pop(self, None)
         base: Any = super()
-        goes_on: int | None = base._work()  # noqa: SLF001 - its own
+        goes_on: int = base._work()  # noqa: SLF001 - its own
         return goes_on
 
     def _suspend(self) -> None:
@@ -282,30 +284,32 @@ class _Flowing:
         """Take the next message, if it may be taken now, and has not waited for too long."""
         del block, timeout
         lane: Any = self
+        if lane.early:
+            raise queue.Empty  # in this turn it was looked at
         flow = self.common.flow
         now = flow.now()
         then = None
-        if flow.rate is not None:
+        if (may_begin := flow.may_begin) is not None:
             due = flow.due_before(lane.key) if lane.due is None else lane.due
-            when, then = may_begin(flow.rate, due, now, fresh=lane.fresh)
+            when, then = may_begin(due, now, lane.fresh)
             # The marker of the end waits for no time.
             if when > now and not (lane.marked == PUT and lane.qsize() == 1):
                 lane.early = when
+                lane.fresh = False  # it waits now
                 raise queue.Empty
         entry = self._take()
         if entry is Marker:
             return entry
-        put_at, message = entry
-        if flow.ttl is not None and now - put_at > flow.ttl:
+        if flow.ttl is not None and now - entry[0] > flow.ttl:
             if lane.slots is not None:
                 lane.slots.give_back()
-            self.common.office.take(lane.key, message, DeadLetterReason.EXPIRED)
+            self.common.office.take(lane.key, entry[1], DeadLetterReason.EXPIRED)
             raise queue.Empty
         if then is not None:
             lane.due = then
             flow.remember(lane.key, then, now)
         lane.fresh = False
-        return message
+        return entry[1]
 
     def _run(self, generator: Any, first: Any = MISSING) -> Any:  # noqa: ANN401 - as there
         lane: Any = self

@@ -15,7 +15,6 @@ turn: one that is empty would cost every idle worker 64 bytes and more.
 """
 
 import contextvars
-import itertools
 import queue
 from operator import length_hint
 from types import GeneratorType
@@ -40,7 +39,6 @@ from threadpool_mb.pool.lane_lives import Retry
 from threadpool_mb.pool.reports import ExitCause, WorkerState
 from threadpool_mb.pool.waits import Suspended
 from threadpool_mb.pool.workers import clean_cause, stop_cause
-from threadpool_mb.threads.here import here
 from threadpool_mb.values import MISSING, Missing
 
 __all__ = ["GeneratorLane"]
@@ -137,20 +135,20 @@ class GeneratorLane[K, M](CalledHere[K, M]):
         cast("Suspended", self._generator).begin(self, self.common.timers)
 
     @override
-    def _work(self) -> int | None:
+    def _work(self) -> int:
         """Do a turn's work in the worker's context; see `Lane._work`."""
         context = self._context
         if context is None:
             context = contextvars.Context()
             goes_on = context.run(self._work_in_context)
             # Not once it has ended: another thread may have begun its next life.
-            if (goes_on is None or goes_on > 0) and len(context):
+            if goes_on >= 0 and len(context):
                 self._context = context
             return goes_on
         # Once there was something in it, it is kept: a token of it may be left.
         return context.run(self._work_in_context)
 
-    def _work_in_context(self) -> int | None:
+    def _work_in_context(self) -> int:
         over = self._generator
         outcome: Any  # an `_Outcome`, or an `int`
         if over is None or type(over) is GeneratorType:  # first: it is so in most turns
@@ -168,10 +166,12 @@ class GeneratorLane[K, M](CalledHere[K, M]):
         del over
         if type(outcome) is int:
             if outcome < 0:
-                self._end("returned")
+                # `_end("returned")`, written out: the usual end, whose cause nothing else changes.
+                self._generator, self.direct = _ENDED, None
+                self.common.ended(self, None, "returned", MISSING)
             return outcome
         if outcome == "suspended":
-            return None
+            return 0
         if isinstance(outcome, str):
             self._end(cast("_WellEnded", outcome))
         else:
@@ -180,7 +180,7 @@ class GeneratorLane[K, M](CalledHere[K, M]):
             handed: list[Any] = list(outcome)
             del outcome
             self._fail(handed)
-        return 0
+        return -1  # what was handled is `counted`
 
     def _end(self, outcome: _WellEnded) -> None:
         """Report that the worker has ended well."""
@@ -243,16 +243,16 @@ class GeneratorLane[K, M](CalledHere[K, M]):
                             return "suspended"
                     message = MISSING
             send, get, qsize, marker = generator.send, self.get, self.qsize, Marker
-            slots = self.slots
-            free = None if slots is None else slots.free
-            askers = () if slots is None else slots.askers
+            slots: Any = self.slots
+            free = askers = slots
+            if slots is not None:
+                free, askers = slots.free, slots.askers
             # `qsize` rather than `Empty`, which costs as much as handling a message or two.
             while left and not self.cancelled and (waiting := qsize()):
-                waiting = min(waiting, left)
+                if waiting > left:  # noqa: PLR1730 - `min` is a call
+                    waiting = left
                 left -= waiting
-                turns = itertools.repeat(None, waiting)
-                if common.watched and (serving := here.serving) is not None:
-                    serving.progress = turns
+                turns = common.repeat(None, waiting)
                 for _ in turns:
                     if self.cancelled:
                         others += 1
@@ -271,8 +271,8 @@ class GeneratorLane[K, M](CalledHere[K, M]):
                         continue
                     if free is not None:
                         free(None)
-                        if askers and slots is not None:
-                            slots.tell()
+                        if askers:
+                            slots.tell()  # pyright: ignore[reportOptionalMemberAccess] - of slots
                     if (value := send(message)) is not None:
                         self._generator = suspended(generator, value, message)
                         self.counted += throughput - left - others - 1 - length_hint(turns)

@@ -17,7 +17,7 @@ from threadpool_mb.line.flushing import open_all
 from threadpool_mb.line.inlet import Inlet, Marker
 from threadpool_mb.line.slots import Slots
 from threadpool_mb.mailbox.kinds import store_maker
-from threadpool_mb.pool.common import Common
+from threadpool_mb.pool.common import Common, shown
 from threadpool_mb.pool.generator_lanes import GeneratorLane
 from threadpool_mb.pool.generators import GeneratorFunction
 from threadpool_mb.pool.incarnation import HasReason, Incarnation, Leftovers
@@ -217,7 +217,7 @@ class GeneratorWorkers[K, M]:
     def watch(self) -> None:
         """Have turns show how far they have come; see `WorkerKind.watch`."""
         for common in self._commons:
-            common.watched = True
+            common.repeat = shown
 
     def busy(self, _workers: Iterable[Incarnation[K, M]]) -> Iterator[Busy]:
         """Yield what the shared threads have in hand; see `WorkerKind.busy`."""

@@ -7,7 +7,7 @@ the worker has ended for good; see `pool.keeping`, also for the races.
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from typing import Any, Final, Self, final, override
+from typing import Any, ClassVar, Final, Self, final, override
 
 from threadpool_mb.dead_letters import DeadLetterReason
 from threadpool_mb.line.flushing import holds_only_markers, open_all, waiting_at
@@ -50,6 +50,8 @@ class LivedLane[K, M](Lane[M], Incarnation[K, M]):
     end_error: BaseException | None
     _context: Any
     _generator: Any
+    paused: ClassVar[bool] = False
+    """Whether it takes no message; see `pool.pausing`."""
 
     @property
     @override
@@ -103,18 +105,13 @@ class LivedLane[K, M](Lane[M], Incarnation[K, M]):
         empty = holds_only_markers(self, self.qsize, self.marked == PUT)
         return self.closed and empty and type(self._generator) is not Retry
 
-    @property
-    def paused(self) -> bool:
-        """Whether it takes no message; see `pool.pausing`."""
-        return False
-
     def go_on(self) -> None:
         """Be paused no more; where it is."""
         raise NotImplementedError
 
     @override
     def close(self) -> None:
-        super().close()
+        self.shut()
         if self.paused:
             self.go_on()
 
@@ -180,7 +177,10 @@ class LivedLane[K, M](Lane[M], Incarnation[K, M]):
         if self.slots is not None:
             return False  # senders may wait for them
         self.closed = True
-        return self._is_over()
+        # The first half of `_is_over`, written out: mostly nothing is left.
+        self.unattended = DONE
+        marker = self.marked == PUT
+        return self.qsize() == marker or self._is_over()
 
     def _is_over(self) -> bool:
         """Say that nothing more is taken; take that back if there is something."""

@@ -22,7 +22,7 @@ looks after that whether it is paused, and does the same.
 """
 
 import functools
-from typing import Any, Final, cast
+from typing import Any, ClassVar, Final, cast
 
 from threadpool_mb.arguments import check_key, describe
 from threadpool_mb.pool.function_workers import FunctionWorker
@@ -45,12 +45,15 @@ class _Paused:
 
     common: Any
 
-    def turn(self) -> None:
+    paused: ClassVar[bool] = True
+
+    def turn(self) -> int:
         """Hold the lane; on this thread nothing follows."""
         lane: Any = self
         _held[lane] = None  # (1)
         if not is_paused(lane) and _held.pop(lane, MISSING) is None:  # (2)
             lane.common.threads.schedule(lane)
+        return 0
 
     @property
     def activity(self) -> WorkerState:
@@ -66,11 +69,6 @@ class _Paused:
         """Handle nothing."""
         del message
         return False
-
-    @property
-    def paused(self) -> bool:
-        """It is."""
-        return True
 
     def go_on(self) -> None:
         """Be paused no more."""

@@ -59,11 +59,11 @@ class _Pinned:
 
     common: Any
 
-    def _work(self) -> int | None:
+    def _work(self) -> int:
         common = self.common
         lane: Any = super()
-        goes_on: int | None = lane._work()  # noqa: SLF001 - its own
-        if goes_on is not None and goes_on <= 0:
+        goes_on: int = lane._work()  # noqa: SLF001 - its own
+        if goes_on < 0:
             common.release()
         return goes_on
 

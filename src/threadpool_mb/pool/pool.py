@@ -235,19 +235,19 @@ class Pool[K, M](PoolLife[K, M], Uncopied):
         except TypeError:
             check_key(key)
             raise
-        refused = False
         if not taken:
             incarnation = self._new_incarnation(key)
             refused = message is not MISSING and not incarnation.deliver_first(message)
-            taken = not roster.enter(incarnation)
-            if taken:
-                incarnation.unseen()
-            if not taken and (keeping := self._dispatcher.keeping) is not None:
-                keeping.entered()
-        if message is not MISSING and (taken or refused):
-            reason = DeadLetterReason.DUPLICATE_INITIALIZE if taken else DeadLetterReason.REFUSED
-            self._office.take(key, message, reason)
-        return not taken
+            if roster.enter(incarnation):
+                if (keeping := self._dispatcher.keeping) is not None:
+                    keeping.entered()
+                if refused and message is not MISSING:
+                    self._office.take(key, message, DeadLetterReason.REFUSED)
+                return True
+            incarnation.unseen()
+        if message is not MISSING:
+            self._office.take(key, message, DeadLetterReason.DUPLICATE_INITIALIZE)
+        return False
 
     def dispatch(self, key: K, message: M, /) -> bool:
         """Hand a message to the key's worker.

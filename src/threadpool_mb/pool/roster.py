@@ -277,7 +277,7 @@ class Roster[K, M](RosterTables[K, M]):
                 # The line goes on behind it.
                 self._leaving.setdefault(key, successor)
         finally:
-            if self.closed:
+            if self.closed and not self._unfinished:
                 self._tell_if_finished_locked()
 
     def close(self) -> list[Incarnation[K, M]]:

@@ -29,11 +29,11 @@ class _Ticking:
 
     common: Any
 
-    def _work(self) -> int | None:
+    def _work(self) -> int:
         lane: Any = super()
-        goes_on: int | None = lane._work()  # noqa: SLF001 - its own
+        goes_on: int = lane._work()  # noqa: SLF001 - its own
         # Not once it has ended: another thread may have begun its next life.
-        if goes_on is not None and goes_on > 0:
+        if goes_on > 0:
             lane = self  # each kind of lane has a slot for it
             lane.tick = self.common.keeping.next_tick()
         return goes_on

@@ -33,8 +33,8 @@ __all__ = ["Worker", "check_inline_calls", "worker_kind"]
 type Worker[K, M] = GeneratorFunction[K, M] | Callable[[K, Mailbox[M]], object]
 """A generator function `worker(key)`, or a function `worker(key, mailbox)`."""
 
-_THROUGHPUT_OF_THROTTLED = 4
-"""It has hardly ever more to do, and looks that often for nothing where it has."""
+_THROUGHPUT_OF_THROTTLED = 2
+"""It has hardly ever more than one to do, and finds with the second look when the next is due."""
 
 _THROUGHPUT = 64
 """Half of it costs nothing yet, a quarter a third of the speed (docs/performance.md)."""
@@ -233,4 +233,5 @@ def _check_flow(
             f"max_waiting must be None, not {flow.room.limit}, with the mailbox {describe(config)},"
             " which has a limit of its own"
         )
-    return _THROUGHPUT_OF_THROTTLED if flow.rate is not None and throughput is None else throughput
+    throttled = flow.may_begin is not None
+    return _THROUGHPUT_OF_THROTTLED if throttled and throughput is None else throughput

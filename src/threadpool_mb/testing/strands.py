@@ -119,9 +119,9 @@ class Strand:
         if threads.pinned:
             threads._only = self  # type: ignore[assignment]  # noqa: SLF001  # pyright: ignore[reportPrivateUsage, reportAttributeAccessIssue]
         try:
-            if done := turn.turn():
-                # As `SharedThreads` counts them.
-                threads._handled += done - 1  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+            done = turn.turn()  # before the count is read: turns may run inside of it
+            # As `SharedThreads` counts them.
+            threads._handled += done  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
         finally:
             self.threads, self.turn, self.number = before
             if threads.pinned:

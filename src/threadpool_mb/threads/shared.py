@@ -306,9 +306,8 @@ class SharedThreads(ThreadCount):
                         self.grow_if_needed()
                 finally:
                     serving.turn = turn
-                    if done := turn.turn():
-                        handled += (done if done > 0 else -done) - 1
-                        serving.handled = handled
+                    handled += turn.turn()
+                    serving.handled = handled
             except BaseException:  # noqa: BLE001 - a thread is for all lanes; it goes on
                 self._report()
             # The objects that the turn holds must not live on while the thread waits.

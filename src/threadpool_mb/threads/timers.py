@@ -134,7 +134,8 @@ class Timers:
         self._new: Final[queue.SimpleQueue[Entry]] = queue.SimpleQueue()
         self._next: Final[Callable[[bool], Entry]] = self._new.get
         self._row: collections.deque[Entry] = collections.deque()
-        self._heap: list[Entry] = []
+        # With time and number: so what is compared are these, without a call.
+        self._heap: list[tuple[float, int, Entry]] = []
         self._number = 0
         # How many were cancelled and are still here: a guess, as nothing guards it.
         self._cancelled = 0
@@ -174,9 +175,10 @@ class Timers:
             if self._new.qsize() or self._cancelled:
                 self._sort_in()
             now = self.now()
-            left = _IN_A_ROW
-            while left and (entry := self._pop(now)) is not None:
-                left -= 1
+            for _ in range(_IN_A_ROW):
+                entry = self._pop(now)
+                if entry is None:
+                    break
                 self._fire(entry)
                 if self._new.qsize():  # what was fired may have added what comes next
                     self._sort_in()
@@ -205,7 +207,7 @@ class Timers:
         chosen = choose(due)
         for entry in due:
             if entry is not chosen:
-                heapq.heappush(self._heap, entry)
+                self._push(entry)
         self._fire(chosen)
         if self._together:
             self._schedule()
@@ -213,17 +215,22 @@ class Timers:
     def _first(self) -> float:
         """Return the time at which something is due."""
         row, heap = self._row, self._heap
-        first = heap[0].when if heap else _LAST
+        first = heap[0][0] if heap else _LAST
         return min(first, row[0].when) if row else first
 
     def _pop(self, now: float) -> Entry | None:
         """Take out what is due first; `None` if nothing is due."""
         row, heap = self._row, self._heap
-        if row and row[0].when <= now and not (heap and heap[0] < row[0]):
-            return row.popleft()
-        if heap and heap[0].when <= now:
-            return heapq.heappop(heap)
+        if row:
+            first = row[0]
+            if first.when <= now and not (heap and heap[0] < (first.when, first.number)):
+                return row.popleft()
+        if heap and heap[0][0] <= now:
+            return heapq.heappop(heap)[2]
         return None
+
+    def _push(self, entry: Entry) -> None:
+        heapq.heappush(self._heap, (entry.when, entry.number, entry))
 
     def drop(self, kind: type[Entry] | None = None, *, last: bool = False) -> None:
         """Drop what is not due, or of that what is of a kind; `last`: what is added later, too."""
@@ -232,11 +239,11 @@ class Timers:
         self._sort_in()
         dropped: list[Entry] = []
         kept: list[Entry] = []
-        for entry in (*self._row, *self._heap):
+        for entry in (*self._row, *(each for _, _, each in self._heap)):
             (dropped if kind is None or isinstance(entry, kind) else kept).append(entry)
+        # What is in order is a heap.
         self._row.clear()
-        heapq.heapify(kept)
-        self._heap = kept
+        self._heap = [(each.when, each.number, each) for each in sorted(kept)]
         for entry in sorted(dropped):
             if not entry.cancelled:
                 _do(entry.drop)
@@ -267,18 +274,18 @@ class Timers:
         if self._too_many_cancelled():
             self._cancelled = 0
             self._row = collections.deque(each for each in row if not each.cancelled)
-            self._heap = [each for each in self._heap if not each.cancelled]
+            self._heap = [each for each in self._heap if not each[2].cancelled]
             heapq.heapify(self._heap)
 
     def _sort_before(self, entry: Entry) -> None:
         """Sort in what comes before the end of the row."""
         row = self._row
         if len(row) > _SHORT:
-            heapq.heappush(self._heap, entry)
+            self._push(entry)
             return
         # A few that are due much later keep no others out of the row.
         for each in row:
-            heapq.heappush(self._heap, each)
+            self._push(each)
         row.clear()
         row.append(entry)
 
@@ -291,7 +298,10 @@ class Timers:
             return
         if self._together and not entry.quick:
             self._schedule()
-        _do(entry.fire)
+        try:  # `_do`, written out
+            entry.fire()
+        except BaseException:
+            _logger.exception("something that was to be done at a time raised")
 
     def schedule(self, threads: _Threads, turn: Turn) -> None:
         """Have a turn scheduled, with others of those that are fired now; only from a `fire`.

@@ -57,12 +57,11 @@ __all__ = ["NUDGE", "ReadyTurns", "ServingThread", "Turn"]
 class Turn(Protocol):
     """A thing that can be scheduled."""
 
-    def turn(self) -> int | None:
+    def turn(self) -> int:
         """Do some of what there is to do; on a shared thread. It raises nothing.
 
         Returns:
-            One more than what it has done, to be counted, or the same below 0; `None` or 0 if that
-            is counted otherwise.
+            How much of it was done, to be counted; 0 if that is counted otherwise.
         """
         ...
 
@@ -73,8 +72,8 @@ class _Nudge:
 
     __slots__ = ()
 
-    def turn(self) -> None:
-        pass
+    def turn(self) -> int:
+        return 0
 
 
 NUDGE: Final = _Nudge()
