@@ -8,6 +8,8 @@ DEMO_ARGS =
 T =
 V = 3.14t
 ARGS =
+# Which parts `make reports` makes; all if nothing is said.
+PARTS =
 TOX_VERSION = 4.67.15
 
 DEMO = .venv/demo
@@ -26,7 +28,8 @@ run-tox = tools/python --link .interpreters $(1) \
 	&& PATH="$(CURDIR)/.interpreters:$$PATH" $(TOX)/bin/python -m tox run -e $(2) $(TOX_ARGS)
 
 .DELETE_ON_ERROR:
-.PHONY: help demo try test clients brokers observers dashboard stress bench leakcheck lint clean
+.PHONY: help demo try test clients brokers observers dashboard stress bench leakcheck reports lint \
+	clean
 
 help:
 	@echo 'make demo    run the demo on 3.13t                       DEMO_ARGS="--path DIR"'
@@ -40,6 +43,8 @@ help:
 	@echo 'make bench   the benchmarks on 3.13t and 3.14t, and one page of both in .benchmarks'
 	@echo 'make leakcheck  what is kept that should go, on 3.13t, 3.14t and 3.13; one page in .leakcheck'
 	@echo '                                                         TOX_ARGS="-- --short"'
+	@echo 'make reports  graph, coverage, profiles and more on 3.14t and 3.14, one index in .reports'
+	@echo '              needs graphviz, linux-perf, npm            PARTS=graph,coverage'
 	@echo 'make lint    ruff check and ruff format --check'
 	@echo 'make clean   remove all of it; cached interpreters stay'
 
@@ -83,6 +88,12 @@ bench: $(TOX)/.tox-$(TOX_VERSION)
 leakcheck: $(TOX)/.tox-$(TOX_VERSION)
 	$(call run-tox,3.13t 3.14t 3.13,py313t-leakcheck$(,)py314t-leakcheck$(,)py313-leakcheck); \
 	status=$$?; .tox/py314t-leakcheck/bin/python -m leakcheck page .leakcheck/3.*.json && exit $$status
+
+# Its environments are made, and `python -m reports` then runs what has to be run in each.
+reports: $(TOX)/.tox-$(TOX_VERSION)
+	$(call run-tox,3.14t 3.14 3.13,reports-py314t$(,)reports-py314 --notest)
+	.tox/reports-py314t/bin/python -m reports --gil .tox/reports-py314/bin/python \
+		$(subst $(,), ,$(PARTS))
 
 lint: $(TOX)/.tox-$(TOX_VERSION)
 	$(call run-tox,3.13,lint)

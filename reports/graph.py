@@ -1,4 +1,4 @@
-"""The graphs of the modules: `python -m reports.graph docs/modules.svg` draws the one in the docs.
+"""The graphs of the modules: `python -m reports.graph docs/modules.svg` draws that of the docs.
 
 Of the package: a box is a folder with its modules in it, a row of boxes a layer, an arrow says that
 something in the one box imports something from the other. Of a folder: a box is a module.
@@ -13,8 +13,12 @@ from pathlib import Path
 from typing import Final
 
 import graphviz
+import pygments
+from pygments.formatters import HtmlFormatter
+from pygments.lexers import PythonLexer
 
 from reports.imports import LAYERS, ROOT, Imports, imports, layer, modules, top
+from reports.page import document
 
 ALL: Final = len(LAYERS) - 1
 """The lowest layer is one box: what all of them need."""
@@ -118,19 +122,46 @@ def _row(row: list[str], link: Callable[[str], str]) -> str:
     return f"<TR>{''.join(cells)}</TR>"
 
 
-def draw(drawn: graphviz.Digraph, path: Path) -> None:
-    """Write a graph as SVG."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(drawn.pipe("svg"))
+def pages(out: Path) -> None:
+    """Write a page of all boxes, of each folder and of each module's text, as links lead there."""
+    known = modules()
+    found = imports(known)
+    boxes = list(dict.fromkeys(map(box, known)))
+
+    def link(name: str) -> str:
+        lone = f"threadpool_mb.{name}"
+        return f"{lone if lone in known else name}.html"
+
+    drawn = {"index": whole(found, link)} | {
+        name: folder(name, found, link) for name in boxes if f"threadpool_mb.{name}" not in known
+    }
+    for name, graph in drawn.items():
+        title = "The modules" if name == "index" else f"The modules of {name}"
+        svg = graph.pipe("svg", encoding="utf-8")
+        others = "" if name == "index" else '<p><a href="index.html">All</a></p>'
+        body = f'{others}<div class="wide">{svg[svg.index("<svg") :]}</div>'
+        (out / f"{name}.html").write_text(document(title, body), "utf-8")
+    looks = HtmlFormatter(linenos="inline", style="default")
+    for module, path in known.items():
+        code = pygments.highlight(path.read_text("utf-8"), PythonLexer(), looks)
+        body = (
+            f'<p><a href="{box(module)}.html">{box(module)}</a></p><div class="code">{code}</div>'
+        )
+        style = looks.get_style_defs()
+        (out / f"{module}.html").write_text(document(module, body, style), "utf-8")
 
 
 def main(words: list[str]) -> int:
-    """Draw the graph of the docs; its links lead to the files in the checkout."""
+    """Draw the graph of the docs, its links to the files in the checkout; or all, into a folder."""
+    if words[0] == "--all":
+        pages(Path(words[1]))
+        return 0
     known = modules()
     paths = {module: f"../{path.relative_to(ROOT)}" for module, path in known.items()}
     for module, path in known.items():
-        paths.setdefault(box(module), f"../{path.parent.relative_to(ROOT)}")
-    draw(whole(imports(known), paths.__getitem__), Path(words[0]))
+        lone = module == f"threadpool_mb.{box(module)}"
+        paths[box(module)] = f"../{(path if lone else path.parent).relative_to(ROOT)}"
+    Path(words[0]).write_bytes(whole(imports(known), paths.__getitem__).pipe("svg"))
     return 0
 
 

@@ -23,6 +23,7 @@ TESTS: Final = Path(__file__).parent
 
 SAME_EVERYWHERE: Final = (
     "model",
+    "reports",
     "tools",
     "benchmarks/test_lifecycle",
     "benchmarks/test_measuring",
