@@ -13,7 +13,8 @@ dt { opacity: .7 } dd { margin: 0; overflow-wrap: anywhere }
 code, pre { font-size: .85rem; overflow-wrap: anywhere } pre, .wide { overflow-x: auto }
 table { border-collapse: collapse } td, th { text-align: left; padding: .15rem .6rem .15rem 0;
 vertical-align: top } .failed { color: #c22f2f; font-weight: 600 }
-.wide svg { min-width: 60rem; height: auto; background: white } .code pre { line-height: 1.3 }
+.wide svg { max-width: 100%; min-width: 48rem; height: auto; background: white }
+.code pre { line-height: 1.3 }
 """
 
 

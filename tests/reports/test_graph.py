@@ -22,7 +22,8 @@ def _module(folder: Path, name: str, text: str = "") -> None:
 def test_the_layers_are_the_rows_of_the_table_from_above() -> None:
     text = (
         "x\n## Layers\n\nProse with a | in it.\n\n| layer | what |\n|---|---|\n"
-        "| `a`, `b_c` | two |\n| `d` | `e` |\n\n| module | concept |\n|---|---|\n| `f` | no layer |\n"
+        "| `a`, `b_c` | two |\n| `d` | `e` |\n\n"
+        "| module | concept |\n|---|---|\n| `f` | no layer |\n"
     )
 
     assert layers(text) == [("a", "b_c"), ("d",)]
