@@ -30,7 +30,7 @@ class Seven(mb.Command[int]):
     """What is seven?"""
 
 
-def _answering(_key: int, mailbox: mb.Mailbox[mb.Call[Seven]]) -> None:
+def _answering(_key: int, mailbox: mb.Mailbox[mb.Call[int]]) -> None:
     for call in mailbox:
         call.reply_box.reply(7)
 
