@@ -47,19 +47,21 @@ def exclusions(sources: Sequence[Path], reasons: dict[str, str]) -> Iterator[Exc
                 yield Exclusion(place, line.strip(), own[1] if own else reasons[pattern])
 
 
+def _named(each: Exclusion) -> str:
+    return f'<span title="{html.escape(each.text)}">{each.place}</span>'
+
+
 def main(words: Sequence[str]) -> int:
     """Write the page; `JSON` is coverage's own, for how many lines are left out in all."""
     files = json.loads(Path(words[0]).read_text("utf-8"))["files"]
     count = sum(len(each["excluded_lines"]) for each in files.values())
     found = list(exclusions(sorted(PACKAGE.rglob("*.py")), patterns(_PROJECT.read_text("utf-8"))))
-    rows = "".join(
-        f"<tr><td>{each.place}<td><code>{html.escape(each.text)}</code>"
-        f"<td>{html.escape(each.reason)}</tr>\n"
-        for each in found
-    )
-    body = (
-        f"<p>{len(found)} places; with what belongs to them, {count} lines.</p>"
-        f"<div class=wide><table><tr><th>where<th>what<th>why</tr>\n{rows}</table></div>"
+    places: dict[str, list[Exclusion]] = {}
+    for each in found:
+        places.setdefault(each.reason, []).append(each)
+    body = f"<p>{len(found)} places; with what belongs to them, {count} lines.</p>" + "".join(
+        f"<h2>{html.escape(reason)}</h2><p>{', '.join(map(_named, some))}</p>"
+        for reason, some in places.items()
     )
     Path(words[1]).write_text(document("What coverage leaves out", body), "utf-8")
     return 0

@@ -7,6 +7,7 @@ Graphviz lays them out.
 
 import html
 import itertools
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -140,9 +141,9 @@ def pages(out: Path) -> None:
         svg = graph.pipe("svg", encoding="utf-8")
         others = "" if name == "index" else '<p><a href="index.html">All</a></p>'
         body = f'{others}<div class="wide">{svg[svg.index("<svg") :]}</div>'
-        (out / f"{name}.html").write_text(
-            document(title, body, "body { max-width: 90rem }"), "utf-8"
-        )
+        width = re.findall(r'<svg width="(\d+pt)"', svg)[0]
+        style = f"body {{ max-width: 90rem }} .wide svg {{ min-width: min(48rem, {width}) }}"
+        (out / f"{name}.html").write_text(document(title, body, style), "utf-8")
     looks = HtmlFormatter(linenos="inline", style="default")
     for module, path in known.items():
         code = pygments.highlight(path.read_text("utf-8"), PythonLexer(), looks)

@@ -70,7 +70,10 @@ def _tests(out: Path) -> list[Step]:
     steps = []
     for version, selection in ((FREE, ["-m", "not same_everywhere"]), (GIL, [])):
         page = ["--html", f"{out}/{version}.html", "--self-contained-html", *selection]
-        env = {"TESTS_STRIDE": STRIDE, "COVERAGE_FILE": f"{out.parent.absolute()}/coverage/{version}"}
+        env = {
+            "TESTS_STRIDE": STRIDE,
+            "COVERAGE_FILE": f"{out.parent.absolute()}/coverage/{version}",
+        }
         words = ["-W", "error", "-m", "coverage", "run", "-m", "pytest", "-q", "--timeout", "120"]
         steps.append(Step([*words, "tests/observers", "tests", *page], version, env))
     return steps
