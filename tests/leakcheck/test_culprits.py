@@ -1,6 +1,7 @@
 """What has grown is named, with the chain of references that holds it."""
 
 import gc
+import tempfile
 from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
@@ -74,6 +75,25 @@ def test_without_graphviz_there_is_no_picture(
     of_classes({"x.Mailbox": [mailbox]}, tmp_path / "leak")
 
     assert [path.suffix for path in tmp_path.iterdir()] == [".dot"]
+
+
+def test_with_graphviz_there_is_a_picture_and_nothing_is_said_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    dot = tmp_path / "bin" / "dot"
+    dot.parent.mkdir()
+    dot.write_text("#!/bin/sh\n", "utf-8")
+    dot.chmod(0o755)
+    monkeypatch.setenv("PATH", str(dot.parent), prepend=":")
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    mailbox: mb.Mailbox[int] = mb.Unlimited().create()
+    KEPT.append(mailbox)
+
+    (text,) = of_classes({"x.Mailbox": [mailbox]}, tmp_path / "leak")
+
+    assert "graph: leak-Mailbox.svg" in text
+    # A scenario's process tells its readings there, a line of JSON each.
+    assert capfd.readouterr().out == ""
 
 
 def test_a_container_that_grows_is_named_whatever_is_in_it(tmp_path: Path) -> None:
