@@ -11,6 +11,8 @@ DEMO_ARGS =
 T =
 V = 3.14t
 ARGS =
+# Which parts `make reports` makes; all if nothing is said.
+PARTS =
 TOX_VERSION = 4.67.15
 
 DEMO = .venv/demo
@@ -35,7 +37,7 @@ run-tox-alone = $(subst run-parallel --parallel 2 --parallel-no-spinner,run,$(ru
 
 .DELETE_ON_ERROR:
 .PHONY: help demo try test clients brokers observers dashboard integration stress bench leakcheck docs lint clean
-.PHONY: reliability reliability-run
+.PHONY: reports reliability reliability-run
 
 help:
 	@echo 'make demo    run the demo on 3.13t                       DEMO_ARGS="--path DIR"'
@@ -54,6 +56,8 @@ help:
 	@echo '                                                         TOX_ARGS="-- --short"'
 	@echo 'make docs    the documentation as a site in .docs; its links and its search are looked at'
 	@echo '                                                         LINKS=all: those to other sites, too'
+	@echo 'make reports  graph, coverage, profiles and more on 3.14t and 3.14, one index in .reports'
+	@echo '              needs graphviz, linux-perf, npm            PARTS=graph,coverage'
 	@echo 'make lint    ruff check and ruff format --check'
 	@echo 'make clean   remove all of it; cached interpreters stay'
 
@@ -123,6 +127,12 @@ docs: $(TOX)/.tox-$(TOX_VERSION)
 	rm -rf .docs
 	$(call run-tox-alone,3.13,docs$(if $(filter all,$(LINKS)),$(,)docs-links))
 	@echo '$(CURDIR)/.docs/html/index.html'
+
+# Its environments are made, and `python -m reports` then runs what has to be run in each.
+reports: $(TOX)/.tox-$(TOX_VERSION)
+	$(call run-tox,3.14t 3.14 3.13,reports-py314t$(,)reports-py314 --notest)
+	.tox/reports-py314t/bin/python -m reports --gil .tox/reports-py314/bin/python \
+		$(subst $(,), ,$(PARTS))
 
 lint: $(TOX)/.tox-$(TOX_VERSION)
 	$(call run-tox,3.13,lint)

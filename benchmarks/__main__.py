@@ -5,6 +5,7 @@ makes one page of several runs, of several interpreters for instance.
 """
 
 import argparse
+import os
 import sys
 import time
 import traceback
@@ -50,6 +51,7 @@ def _run(words: Sequence[str]) -> int:
     parser.add_argument("workloads", nargs="*", metavar="WORKLOAD", help=", ".join(WORKLOADS))
     parser.add_argument("--rounds", type=int, default=5, help="counted rounds (5)")
     parser.add_argument("--scale", type=float, default=1.0, help="more or less work (1.0)")
+    parser.add_argument("--cores", type=int, help="run on so many cores, and no more (all)")
     _add_output(parser)
     arguments = parser.parse_args(words)
     unknown = [name for name in arguments.workloads if name not in WORKLOADS]
@@ -58,7 +60,10 @@ def _run(words: Sequence[str]) -> int:
     if arguments.rounds < 1 or arguments.scale <= 0:
         parser.error("there must be a round at least, and something to do")
 
-    facts = machine.facts("threadpool_mb", "pykka") | installed.facts()
+    if arguments.cores is not None and not 1 <= arguments.cores <= machine.cores():
+        parser.error(f"--cores: there are {machine.cores()}")
+
+    facts = _facts(arguments.cores)
     print("\n".join(f"{name}: {value}" for name, value in facts.items()))
     results, failed = _measure(
         arguments.workloads or list(WORKLOADS), arguments.rounds, arguments.scale
@@ -70,6 +75,16 @@ def _run(words: Sequence[str]) -> int:
     if failed:
         print(f"failed: {', '.join(failed)}", file=sys.stderr)
     return 1 if failed else 0
+
+
+def _facts(cores: int | None) -> dict[str, str]:
+    """Return what is to be known of the run; with `cores`, hold the process to so many first."""
+    if cores is None:
+        return machine.facts("threadpool_mb", "pykka") | installed.facts()
+    # The processes and threads that it starts inherit this.
+    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:cores])
+    facts = machine.facts("threadpool_mb", "pykka") | installed.facts()
+    return facts | {"Build": f"{facts['Build']}-{cores}core{'s' * (cores > 1)}"}
 
 
 def _add_output(parser: argparse.ArgumentParser) -> None:

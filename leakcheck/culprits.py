@@ -189,7 +189,7 @@ def _drawn(chain: list[object], path: Path) -> str:
         objgraph.show_chain(chain, output=file)
     if shutil.which("dot"):
         written.append(path.with_name(f"{path.name}.svg"))
-        # objgraph says on stdout what it has written; that is for the progress here.
-        with contextlib.redirect_stdout(sys.stderr):
+        # objgraph says on stdout that it has drawn, where a scenario's process tells its readings.
+        with contextlib.redirect_stdout(None):
             objgraph.show_chain(chain, filename=str(written[-1]))
     return "".join(f"\n  graph: {each.name}" for each in written)

@@ -23,6 +23,7 @@ TESTS: Final = Path(__file__).parent
 
 SAME_EVERYWHERE: Final = (
     "model",
+    "reports",
     "tools",
     "docs/test_thread_safety",
     "benchmarks/test_lifecycle",

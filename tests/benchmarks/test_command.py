@@ -1,7 +1,10 @@
 """`python -m benchmarks` writes one JSON and one page, and merges several."""
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Final
 
 import pytest
 
@@ -10,6 +13,8 @@ from benchmarks.machine import build
 from benchmarks.peers import installed
 from benchmarks.results import Comparison, Run
 from tests.benchmarks.samples import comparison, run
+
+ROOT: Final = Path(__file__).parents[2]
 
 
 def _workload(rounds: int, scale: float) -> Iterator[Comparison]:
@@ -40,6 +45,25 @@ def test_a_run_writes_one_json_and_one_page_and_prints_its_tables(
     assert written.workloads[0].description == "Does nothing, in rounds."
     assert "3 rounds, scale 0.5" in capsys.readouterr().out
     assert "3 rounds, scale 0.5" in (tmp_path / f"{build()}.html").read_text("utf-8")
+
+
+def test_a_run_on_one_core_is_held_to_it_and_called_by_it(tmp_path: Path) -> None:
+    words = ["-m", "benchmarks", "executor", "--rounds", "1", "--scale", "0.001", "--cores", "1"]
+
+    subprocess.run(  # noqa: S603 - our own interpreter
+        [sys.executable, *words, "--output", tmp_path], cwd=ROOT, check=True
+    )
+
+    written = Run.from_json((tmp_path / f"{build()}-1core.json").read_text("utf-8"))
+    assert written.facts["Cores"] == "1"
+    assert [each.name for each in written.workloads] == ["executor"]
+
+
+def test_more_cores_than_there_are_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        command.main(["one", "--cores", "100000"])
+
+    assert "--cores: there are " in capsys.readouterr().err
 
 
 def test_a_run_tells_which_peers_it_leaves_out(

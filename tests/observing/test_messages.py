@@ -288,6 +288,24 @@ def test_a_message_in_whose_midst_a_worker_is_cancelled_is_done_with_that() -> N
     assert done[-1].startswith("Cancelled(")
 
 
+@pytest.mark.parametrize("error", ["", "ValueError('no')"], ids=["returns", "raises"])
+def test_a_worker_that_ends_after_a_wait_in_the_midst_of_a_message_is_done_with_it(
+    error: str,
+) -> None:
+    observer = Recording()
+
+    def worker(_key: object) -> Generator[Any, Any]:
+        yield
+        yield from sleep(0)
+        if error:
+            raise ValueError("no")
+
+    with Pool[str, Any](worker, observe=observer) as pool:
+        pool.initialize("a", "last")
+
+    assert observer.of("sent", "begun", "done") == whole("a", "last", error or None)
+
+
 def test_a_worker_that_returns_has_handled_its_last_message_well() -> None:
     observer = Recording()
 

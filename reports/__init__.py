@@ -1,0 +1,1 @@
+"""What `make reports` makes: one folder with what the tools say of this library."""

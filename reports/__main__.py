@@ -1,0 +1,132 @@
+"""Makes the reports, all or some of them: `python -m reports [PART …] --gil PYTHON`.
+
+Runs on 3.14t; PYTHON is a 3.14 with the GIL. `make reports` has both. The index tells of each part
+what became of it; if one has failed, the exit status is 1.
+"""
+
+import argparse
+import datetime as dt
+import json
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from reports.page import index
+from reports.parts import FREE, GIL, NEEDS, PARTS, Part, Step
+
+OUTPUT: Final = Path(".reports")
+_RECORD: Final = "part.json"
+
+
+def run(step: Step, pythons: dict[str, str], log: Path) -> str:
+    """Run a step, what it prints into the log; return what is wrong, or nothing."""
+    words = [pythons[step.on], *step.words] if step.on else list(step.words)
+    with log.open("a") as file:
+        file.write(f"$ {_shown(step)}\n")
+        file.flush()
+        try:
+            process = subprocess.run(
+                words,
+                check=False,
+                stdin=subprocess.DEVNULL,
+                stdout=file,
+                stderr=subprocess.STDOUT,
+                env=os.environ | step.env,
+            )
+        except OSError as error:
+            return f"{words[0]}: {error.strerror}"
+    status = process.returncode
+    return f"exit status {status} of {_shown(step)}" if status else ""
+
+
+def _shown(step: Step) -> str:
+    env = [f"{name}={value}" for name, value in step.env.items()]
+    return " ".join([*env, *([f"python{step.on}"] if step.on else []), shlex.join(step.words)])
+
+
+def make(part: Part, out: Path, pythons: dict[str, str]) -> dict[str, Any]:
+    """Make a part, its folder anew; return what is to be told of it.
+
+    Its steps are all run: what one of them needs of another one it misses itself.
+    """
+    folder = out / part.name
+    if part.name not in NEEDS:  # what it needs has put its data there
+        shutil.rmtree(folder, ignore_errors=True)
+    for needing, needed in NEEDS.items():
+        if needed == part.name:
+            shutil.rmtree(out / needing, ignore_errors=True)
+            (out / needing).mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
+    when, start = dt.datetime.now(dt.UTC), time.monotonic()
+    steps = part.steps(folder)
+    failed = [why for step in steps if (why := run(step, pythons, folder / "log.txt"))]
+    failed += [f"{path} is not there" for _, path in part.links if not (folder / path).is_file()]
+    told = {
+        "when": f"{when:%Y-%m-%d %H:%M} UTC",
+        "seconds": time.monotonic() - start,
+        "interpreters": " and ".join(sorted({_version(pythons[s.on]) for s in steps if s.on})),
+        "commands": [_shown(step) for step in steps],
+        "failed": failed,
+    }
+    (folder / _RECORD).write_text(json.dumps(told), "utf-8")
+    return told
+
+
+def _version(python: str) -> str:
+    """Return what an interpreter says that it is."""
+    ask = "import sys; print(sys.version)"
+    done = subprocess.run([python, "-c", ask], check=True, capture_output=True, text=True)
+    return " ".join(done.stdout.split())
+
+
+def tell(out: Path) -> None:
+    """Write the index, of all parts that were ever made here."""
+    parts = []
+    for part in PARTS:
+        record = out / part.name / _RECORD
+        made = json.loads(record.read_text("utf-8")) if record.is_file() else {}
+        links = [
+            (text, f"{part.name}/{path}")
+            for text, path in part.links
+            if (out / part.name / path).is_file()
+        ]
+        parts.append(
+            {"name": part.name, "title": part.title, "about": part.about, "links": links, **made}
+        )
+    (out / "index.html").write_text(index(parts), "utf-8")
+
+
+def main(words: Sequence[str]) -> int:
+    """Do what the command line says; return the exit status."""
+    names = [part.name for part in PARTS]
+    parser = argparse.ArgumentParser(prog="python -m reports", description=__doc__)
+    parser.add_argument("parts", nargs="*", metavar="PART", help=f"{', '.join(names)} (all)")
+    parser.add_argument("--gil", default=f"python{GIL}", metavar="PYTHON", help="with the GIL")
+    parser.add_argument("--out", type=Path, default=OUTPUT, metavar="DIR", help=f"({OUTPUT})")
+    arguments = parser.parse_args(words)
+    if unknown := set(arguments.parts) - set(names):
+        parser.error(f"no such part: {', '.join(sorted(unknown))} (there are: {', '.join(names)})")
+    asked = set(arguments.parts or names)
+    asked |= {needed for part, needed in NEEDS.items() if part in asked}
+    pythons = {FREE: sys.executable, GIL: arguments.gil}
+    status = 0
+    for part in PARTS:
+        if part.name not in asked:
+            continue
+        print(f"{part.name}: ", end="", flush=True)
+        told = make(part, arguments.out, pythons)
+        tell(arguments.out)
+        print(f"{told['seconds']:.0f} s", *told["failed"], sep="\n  FAILED: ", flush=True)
+        status |= bool(told["failed"])
+    print(f"see {arguments.out / 'index.html'}")
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,175 @@
+"""`python -m reports` makes parts, tells what became of each, and fails if one has failed."""
+
+import re
+import sys
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from reports import __main__ as command
+from reports.exclusions import exclusions, patterns
+from reports.flame import folded
+from reports.imports import PACKAGE, ROOT
+from reports.parts import FREE, GIL, NEEDS, PARTS, Part, Step
+
+PROJECT: Final = (ROOT / "pyproject.toml").read_text("utf-8")
+
+
+def _part(name: str, code: str, *, on: str = FREE) -> Part:
+    """Return a part that is made by a line of Python, `out` being its folder."""
+    return Part(
+        name,
+        f"What {name} is",
+        "About it.",
+        lambda out: [Step(["-c", f"out = {str(out)!r}; {code}"], on)],
+        [("its page", "page.html")],
+    )
+
+
+def _good(name: str) -> Part:
+    return _part(name, "print('done'); open(f'{out}/page.html', 'w')")
+
+
+def _run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, parts: list[Part], *words: str) -> int:
+    monkeypatch.setattr(command, "PARTS", parts)
+    return command.main([*words, "--out", str(tmp_path), "--gil", sys.executable])
+
+
+def test_the_index_tells_of_a_part_when_how_and_on_what_it_was_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert _run(tmp_path, monkeypatch, [_good("one")]) == 0
+
+    index = (tmp_path / "index.html").read_text("utf-8")
+    assert '<a href="one/page.html">its page</a>' in index
+    assert re.search(r"\d{4}-\d\d-\d\d \d\d:\d\d UTC", index)
+    assert sys.version.split()[0] in index
+    assert f"python{FREE} -c" in index
+    assert "Failed" not in index
+    assert (tmp_path / "one" / "log.txt").read_text("utf-8").endswith("done\n")
+
+
+def test_a_part_that_fails_is_told_and_does_not_keep_the_others_from_being_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    broken = _part("broken", "open(f'{out}/page.html', 'w'); raise SystemExit(3)", on=GIL)
+
+    assert _run(tmp_path, monkeypatch, [broken, _good("one")]) == 1
+
+    index = (tmp_path / "index.html").read_text("utf-8")
+    assert "Failed: exit status 3 of python3.14 -c" in index
+    assert '<a href="one/page.html">its page</a>' in index
+    assert "FAILED: exit status 3" in capsys.readouterr().out
+
+
+def test_a_part_whose_page_is_not_there_has_failed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert _run(tmp_path, monkeypatch, [_part("empty", "pass")]) == 1
+
+    index = (tmp_path / "index.html").read_text("utf-8")
+    assert "Failed: page.html is not there" in index
+    assert "<a href=" not in index.split("log")[0]
+
+
+def test_a_command_that_is_not_installed_is_named(tmp_path: Path) -> None:
+    step = Step(["no-such-command", "x"], on="")
+
+    assert command.run(step, {}, tmp_path / "log") == "no-such-command: No such file or directory"
+
+
+def test_parts_that_are_not_asked_for_stay_as_they_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parts = [_good("one"), _good("two"), _good("three")]
+    _run(tmp_path, monkeypatch, parts, "one")
+    made = (tmp_path / "one" / "part.json").read_bytes()
+
+    _run(tmp_path, monkeypatch, parts, "two")
+
+    index = (tmp_path / "index.html").read_text("utf-8")
+    assert (tmp_path / "one" / "part.json").read_bytes() == made
+    assert {part for part in ("one", "two", "three") if f'href="{part}/page.html"' in index} == {
+        "one",
+        "two",
+    }
+    assert "<code>make reports PARTS=three</code>" in index
+
+
+def test_what_a_part_needs_is_made_before_it_and_does_not_take_its_data_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(command, "NEEDS", {"late": "early"})
+    early = _part("early", "open(f'{out}/page.html', 'w'); open(f'{out}/../late/data', 'w')")
+    late = _part("late", "open(f'{out}/data'); open(f'{out}/page.html', 'w')")
+
+    assert _run(tmp_path, monkeypatch, [early, late], "late") == 0
+
+
+def test_an_unknown_part_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        command.main(["coverrage"])
+
+    assert "no such part: coverrage (there are: api, graph, " in capsys.readouterr().err
+
+
+def test_what_a_part_needs_comes_before_it() -> None:
+    names = [part.name for part in PARTS]
+
+    assert [part for part, needed in NEEDS.items() if names.index(needed) > names.index(part)] == []
+
+
+def test_each_pattern_that_coverage_leaves_out_has_a_reason() -> None:
+    reasons = patterns(PROJECT)
+
+    assert len(reasons) >= 4
+    assert [pattern for pattern, reason in reasons.items() if not reason] == []
+
+
+def test_each_place_that_coverage_leaves_out_has_a_reason() -> None:
+    found = list(exclusions(sorted(PACKAGE.rglob("*.py")), patterns(PROJECT)))
+
+    assert "if typing.TYPE_CHECKING:" in {each.text for each in found}
+    assert [each for each in found if len(each.reason.split()) < 3] == []
+
+
+def test_each_pragma_says_why() -> None:
+    pragmas = [
+        (path.name, line.strip())
+        for path in PACKAGE.rglob("*.py")
+        for line in path.read_text("utf-8").splitlines()
+        if "pragma" in line
+    ]
+
+    silent = [each for each in pragmas if not re.search(r"# pragma: no \w+ - \w+ \w+", each[1])]
+    assert silent == []
+
+
+def test_stacks_are_folded_by_thread_and_importing_is_left_out() -> None:
+    script = """\
+python   71
+\t ffff _PyEval_EvalFrameDefault (/x/python3.14t)
+\t 85 py::Pool.dispatch:/x/threadpool_mb/pool/pool.py (/tmp/jitted-71-9.so)
+\t ffff PyObject_Vectorcall (/x/python3.14t)
+\t 85 py::turn:/x/reports/profiled.py (/tmp/jitted-71-8.so)
+
+python   71
+\t 85 py::_find_and_load:<frozen importlib._bootstrap> (/tmp/jitted-71-7.so)
+
+pool-1 shared   72
+\t ffff _queue_SimpleQueue_get (/x/python3.14t)
+\t 85 py::_run:/x/threadpool_mb/threads/launching.py (/tmp/jitted-71-6.so)
+
+python   71
+\t ffff _PyEval_EvalFrameDefault (/x/python3.14t)
+\t 85 py::Pool.dispatch:/x/threadpool_mb/pool/pool.py (/tmp/jitted-71-9.so)
+\t ffff PyObject_Vectorcall (/x/python3.14t)
+\t 85 py::turn:/x/reports/profiled.py (/tmp/jitted-71-8.so)
+
+"""
+
+    assert folded(script, "turn").splitlines() == [
+        "python;turn (profiled.py);Pool.dispatch (pool/pool.py);_PyEval_EvalFrameDefault 2",
+        "pool-1 shared;_run (threads/launching.py);_queue_SimpleQueue_get 1",
+    ]
