@@ -20,6 +20,11 @@ def test_the_reference_describes_each_public_name_once(name: str) -> None:
     assert len(NAMES[name].references) == 1
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_a_page_shows_each_public_name_in_a_program(name: str) -> None:
+    assert NAMES[name].shown, "no block of Python in README.md or docs/ uses it"
+
+
 def test_the_names_that_are_read_from_the_texts_are_those_that_are_exported() -> None:
     exported = [f"threadpool_mb.{name}" for name in mb.__all__]
     for module in MODULES:
