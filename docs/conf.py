@@ -102,6 +102,9 @@ _ALIASES: Final = {
 """The public names of type aliases, by the names that annotations have. (Sphinx knows those of
 classes and functions.)"""
 
+_OF_THE_ORIGINAL: Final = re.compile(r"(?ms)^From the original.*?(?=\n\n|\Z)")
+"""Names in Haskell: code that is no link."""
+
 
 class _Domain(Protocol):
     """What is used of Sphinx here: so the type checkers need no Sphinx."""
@@ -168,6 +171,7 @@ def _docstring_read(
         # A comment: Napoleon takes what stands before a colon of the first line for a type.
         lines[:0] = ["..", ""]
     text = _FENCE.sub(_code_block, "\n".join(lines))
+    text = _OF_THE_ORIGINAL.sub(lambda found: found[0].replace("`", "``"), text)
     lines[:] = _OWN_SECTION.sub(_field, text).split("\n")
 
 
@@ -209,8 +213,15 @@ def _missing_reference(
     )
 
 
+def _never(_type: object) -> bool:
+    return False
+
+
 def setup(app: _App) -> None:
     """Tell Sphinx of what is done here."""
+    # Sphinx 9.2 leaves out arguments that it takes for those of `typing.Dict`: the variables of
+    # `Iterable[M]`, since those of `def f[M]` are `typing`'s, too.
+    vars(importlib.import_module("sphinx.util.typing"))["is_system_TypeVar"] = _never
     app.connect("source-read", _page_read)
     app.connect("include-read", _include_read)
     app.connect("autodoc-process-docstring", _docstring_read, 400)  # before Napoleon
