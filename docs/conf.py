@@ -153,14 +153,6 @@ def _with_links(text: str, folder: Path, page: Path) -> str:
 
 def _page_read(app: _App, docname: str, source: list[str]) -> None:
     page = Path(app.env.doc2path(docname))
-    if docname == "index":  # while pages are written: those that are not there are left out
-        lines = source[0].splitlines()
-        pages = [re.match(r"(?:- \[.*\]\()?([a-z_/]+)(?:\.md\))?(?::|$)", line) for line in lines]
-        source[0] = "\n".join(
-            line
-            for line, page in zip(lines, pages, strict=True)
-            if page is None or (DOCS / f"{page[1]}.md").exists()
-        )
     if docname == "names":
         source[0] = source[0].replace(public_names.PLACE, public_names.table(ROOT))
     source[0] = _with_links(source[0], page.parent, page)
