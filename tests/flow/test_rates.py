@@ -5,6 +5,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Generator
+from concurrent.futures import Future
 from typing import Any, Final
 
 import pytest
@@ -14,7 +15,9 @@ from hypothesis import strategies as st
 from tests.helpers import DEADLINE, until
 from tests.insides import dispatcher_of
 from threadpool_mb import KeyedExecutor, Pool, Rate
+from threadpool_mb.keyed.flow import Due
 from threadpool_mb.rates import MAKES_UP, Spacing
+from threadpool_mb.threads.timers import Timers
 
 
 def begun(rate: Rate, times: list[float]) -> list[float]:
@@ -219,6 +222,26 @@ def test_of_what_waits_as_many_have_begun_at_each_time_as_are_due() -> None:
         until(lambda: begun == [due + 1] * keys)
         for key in range(keys):
             executor.cancel_key(key)
+
+
+@pytest.mark.parametrize(("owner", "name"), [(Due, "__init__"), (Timers, "add")])
+def test_a_task_that_is_cancelled_as_it_begins_to_wait_holds_up_nothing(
+    owner: type, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before its future says what it waits for, and after that: the staged race."""
+    futures: queue.SimpleQueue[Future[int]] = queue.SimpleQueue()
+    function: Callable[..., object] = getattr(owner, name)
+
+    def cancel_before(*arguments: object) -> object:
+        assert futures.get(timeout=DEADLINE).cancel()
+        return function(*arguments)
+
+    with KeyedExecutor(1, rate=Rate(0.001)) as executor:
+        executor.submit_keyed("a", int).result(DEADLINE)
+        with monkeypatch.context() as patched:
+            patched.setattr(owner, name, cancel_before)
+            futures.put(executor.submit_keyed("a", int))
+            until(lambda: not executor._table.tasks)
 
 
 def test_times_of_keys_that_are_over_are_forgotten() -> None:
