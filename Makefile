@@ -1,4 +1,4 @@
-# `make demo`, `make try T=tests/…` and `make test`. Each gets the interpreters it needs (tools/python).
+# `make help` lists the targets. Each gets the interpreters it needs (tools/python).
 
 , := ,
 
@@ -40,26 +40,26 @@ run-tox-alone = $(subst run-parallel --parallel 2 --parallel-no-spinner,run,$(ru
 .PHONY: reports reliability reliability-run
 
 help:
-	@echo 'make demo    run the demo on 3.13t                       DEMO_ARGS="--path DIR"'
-	@echo 'make try     some tests, at once, from the checkout     T=tests/pool/test_removing.py V=3.13t ARGS="-x"'
-	@echo 'make test    tests on four interpreters, lint, typing    ENVS=py313t,lint TOX_ARGS="-- -x"'
-	@echo 'make clients  real libraries that use ours, on 3.14t, and gevent on 3.14'
-	@echo 'make brokers  consumers of Kafka and of Redis, on 3.14t; needs redis-server'
-	@echo 'make observers  OpenTelemetry, Prometheus and structlog, told of pools, on 3.13t and 3.14t'
-	@echo 'make dashboard  the dashboard in a real browser, on 3.14t; needs chromium and chromedriver'
+	@echo 'make demo         run the demo on 3.13t                       DEMO_ARGS="--path DIR"'
+	@echo 'make try          some tests, at once, from the checkout      T=tests/pool/test_removing.py V=3.13t ARGS="-x"'
+	@echo 'make test         tests on four interpreters, lint, typing    ENVS=py313t,lint TOX_ARGS="-- -x"'
+	@echo 'make lint         ruff check and ruff format --check'
+	@echo 'make clients      real libraries that use ours, on 3.14t, and gevent on 3.14'
+	@echo 'make brokers      consumers of Kafka and of Redis, on 3.14t; needs redis-server'
+	@echo 'make observers    OpenTelemetry, Prometheus and structlog, told of pools, on 3.13t and 3.14t'
+	@echo 'make dashboard    the dashboard in a real browser, on 3.14t; needs chromium and chromedriver'
 	@echo 'make integration  brokers, observers and dashboard at once'
-	@echo 'make stress  the hammers on 3.13t and 3.14t              COUNT=1000'
+	@echo 'make stress       the hammers on 3.13t and 3.14t              COUNT=1000'
 	@echo 'make reliability  hammers, soak, -X dev, a debug build; the tables of docs/reliability.md'
-	@echo '                                                         COUNT=10000 SOAK=60 MINUTES=15'
-	@echo 'make bench   the benchmarks on 3.13t and 3.14t, and one page of both in .benchmarks'
-	@echo 'make leakcheck  what is kept that should go, on 3.13t, 3.14t and 3.13; one page in .leakcheck'
-	@echo '                                                         TOX_ARGS="-- --short"'
-	@echo 'make docs    the documentation as a site in .docs; its links and its search are looked at'
-	@echo '                                                         LINKS=all: those to other sites, too'
-	@echo 'make reports  graph, coverage, profiles and more on 3.14t and 3.14, one index in .reports'
-	@echo '              needs graphviz, linux-perf, npm            PARTS=graph,coverage'
-	@echo 'make lint    ruff check and ruff format --check'
-	@echo 'make clean   remove all of it; cached interpreters stay'
+	@echo '                                                              COUNT=10000 SOAK=60 MINUTES=15'
+	@echo 'make bench        the benchmarks on 3.13t and 3.14t, and one page of both in .benchmarks'
+	@echo 'make leakcheck    what is kept that should go, on 3.13t, 3.14t and 3.13; one page in .leakcheck'
+	@echo '                                                              TOX_ARGS="-- --short"'
+	@echo 'make docs         the documentation as a site in .docs; its links and its search are looked at'
+	@echo '                                                              LINKS=all: those to other sites, too'
+	@echo 'make reports      graph, coverage, profiles and more on 3.14t and 3.14, one index in .reports;'
+	@echo '                  needs graphviz, linux-perf, npm             PARTS=graph,coverage'
+	@echo 'make clean        remove environments, builds and caches; results and cached interpreters stay'
 
 demo: $(DEMO)/.installed
 	$(DEMO)/bin/python -m threadpool_mb demo $(DEMO_ARGS)

@@ -4,7 +4,7 @@ Each link within the site leads to a file, and to a place in it that is there; t
 words. Links to other sites are not looked at: a build needs no network (`make docs LINKS=all`).
 
 LinkChecker looks at links, too. It reads a page again for each of its anchors, which takes four
-minutes for this site, and as root it becomes `nobody`, whom a checkout may be closed to.
+minutes for this site, and as root it becomes `nobody`, which may not be allowed to read a checkout.
 """
 
 import argparse

@@ -59,7 +59,7 @@ def test_the_graph_in_the_docs_has_the_boxes_and_arrows_of_the_imports() -> None
 
     expected = {*map(box, found), *(f"{one}->{other}" for one, other in arrows(found))}
 
-    assert TITLES - {"modules"} == expected, "make docs/modules.svg"
+    assert TITLES - {"modules"} == expected, "python -m reports.graph docs/modules.svg"
 
 
 def test_each_module_in_the_docs_graph_is_a_link_to_its_file() -> None:
