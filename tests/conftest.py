@@ -23,9 +23,9 @@ TESTS: Final = Path(__file__).parent
 
 SAME_EVERYWHERE: Final = (
     "model",
+    "reliability",
     "reports",
     "tools",
-    "docs/test_thread_safety",
     "benchmarks/test_lifecycle",
     "benchmarks/test_measuring",
     "benchmarks/test_page",
@@ -33,12 +33,15 @@ SAME_EVERYWHERE: Final = (
     "benchmarks/test_tables",
     "docs/test_built_site",
     "docs/test_conf",
+    "docs/test_findings",
+    "docs/test_index",
     "docs/test_reference",
+    "docs/test_reliability",
+    "docs/test_tables",
+    "docs/test_thread_safety",
     "leakcheck/test_judging",
     "leakcheck/test_page",
     "leakcheck/test_results",
-    "docs/test_reliability",
-    "reliability",
     "test_behaviours",
     "test_conditions",
     "test_contributing",
@@ -55,6 +58,7 @@ ON_TWO_BUILDS: Final = (
     "leakcheck/test_culprits",
     "leakcheck/test_readings",
     "leakcheck/test_scenarios",
+    "leakcheck/test_windows",
 )
 """The tests of tools that run the library for a while. That the tools work shows on one
 free-threaded build and one with the GIL: 3.13t and 3.14. What they find of the library they find
