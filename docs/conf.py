@@ -6,7 +6,6 @@ Markdown, become the reference.
 """
 
 import importlib
-import importlib.metadata
 import inspect
 import operator
 import re
@@ -30,7 +29,7 @@ REPOSITORY: Final[str] = PROJECT["urls"]["Repository"]
 
 project = PROJECT["name"]
 author = copyright = "threadpool_mb developers"  # noqa: A001 - the name that Sphinx reads
-version = release = importlib.metadata.version(project)
+version = release = mb.__version__
 
 extensions = [
     "myst_parser",
@@ -89,7 +88,8 @@ linkcheck_ignore = [re.escape(REPOSITORY) + ".*"]  # `_with_links` has looked fo
 _LINK: Final = re.compile(r"(?<=\]\()(?![a-z]+:|#)([^)#\s]+)(?=[#)])")
 _FENCE: Final = re.compile(r"(?ms)^```(\w+)\n(.*?)^```$")
 _OWN_SECTION: Final = re.compile(r"(?ms)^(Blocks|Threads): (.*?)(?=\n\n|\n(?:Blocks|Threads): |\Z)")
-
+_OF_THE_ORIGINAL: Final = re.compile(r"(?ms)^From the original.*?(?=\n\n|\Z)")
+"""Names in Haskell: code that is no link."""
 
 _ALIASES: Final = {
     "threadpool_mb.calls.messages.Request": "threadpool_mb.originals.Request",
@@ -101,9 +101,6 @@ _ALIASES: Final = {
 }
 """The public names of type aliases, by the names that annotations have. (Sphinx knows those of
 classes and functions.)"""
-
-_OF_THE_ORIGINAL: Final = re.compile(r"(?ms)^From the original.*?(?=\n\n|\Z)")
-"""Names in Haskell: code that is no link."""
 
 
 class _Domain(Protocol):

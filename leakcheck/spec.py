@@ -7,12 +7,11 @@ COUNTED: Final = 30
 """Rounds: what is there after a round swings by as much as the band, and over ten of them such a
 swing can look like a rise."""
 
-
 WINDOWS: Final = 3
-"""Times that rounds are counted, at most. A leak goes on. A counter that passes 256, and so is a
-block, or a dict that grows for the last time, does so once; but pools have dozens of these, and
-they do not pass in the same round. So where nothing but the blocks rise, as many rounds follow,
-which are judged by themselves."""
+"""How often the rounds are counted, at most. A leak goes on. A counter that becomes a block once it
+has passed 256, or a dict that grows for the last time, adds a block once. But a pool has dozens of
+these, and each does so in a round of its own. So where nothing but the blocks has risen, as many
+rounds follow, which are judged by themselves."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Each page of docs/ is in the lists of docs/index.md: those that are read, and those of the site."""
+"""Each page of docs/ is in the lists of docs/index.md: those to read, and those of the site."""
 
 import re
 from pathlib import Path

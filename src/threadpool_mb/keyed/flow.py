@@ -121,8 +121,9 @@ class SeveralFuture[R](FlowFuture[R]):
 class Due(Entry):
     """The time from which on a lane's next task may begin, unless that is cancelled before.
 
-    Whoever cancels the task writes that, then reads `held`; whoever has it wait writes `held`, then
-    reads whether it is cancelled. So one of them has the lane go on; the second does nothing.
+    The thread that cancels the task writes that, then reads `held`; the thread that has it wait
+    writes `held`, then reads whether it is cancelled. So at least one of them finds both, and has
+    the lane go on; if both do, the second finds the lane taken, and does nothing.
     """
 
     __slots__ = ("_lane", "_timers")
@@ -168,7 +169,7 @@ class Due(Entry):
 class _NotYet(Held):
     """A task may begin at a time."""
 
-    def __init__(self, when: float, paced: "_Paced") -> None:  # pyright: ignore[reportMissingSuperCall] - once a task
+    def __init__(self, when: float, paced: "_Paced") -> None:  # pyright: ignore[reportMissingSuperCall] - each task that waits would pay for it
         self._when: Final = when
         self._paced: Final = paced
 

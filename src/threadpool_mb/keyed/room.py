@@ -7,9 +7,9 @@ of its threads wait, and no task can begin, it is told.
 
 **How.** All slots in one queue would be one place that all threads come to for each task, twice. So
 there are a few *stripes*: queues of slots that are free. A slot is freed into the stripe where the
-thread that took it looks first: so it finds one there, most times. Who finds none waits in the line
-of `line.slots`, as the sender of a message does. The race of the last look and a slot that comes
-free:
+thread that took it looks first: so it finds one there, most times. A thread that finds none waits
+in the line of `line.slots`, as the sender of a message does. The race of the last look and a slot
+that comes free:
 
 1. The sender finds the stripes empty, and says that it waits.
 2. It moves the slots of all stripes to the line, and waits there.

@@ -16,7 +16,7 @@ __all__ = ["Common", "shown"]
 
 
 def shown(nothing: None, count: int) -> Iterator[None]:
-    """Return `itertools.repeat`, by which a look sees how far a turn is; see `threads.watching`."""
+    """Return `itertools.repeat`, and let `threads.watching` see by it how far the turn has come."""
     turns = itertools.repeat(nothing, count)
     if (serving := here.serving) is not None:
         serving.progress = turns
