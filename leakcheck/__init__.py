@@ -9,6 +9,6 @@
 #   judging              the slope, and the assertions
 #   culprits             on failure: what has grown, and what holds it
 #   results              what is kept of a run, as JSON
-#   report/              the page, and the README's picture
+#   report/              the page, and the picture of docs/leakcheck.md
 #   scenarios/, catalog  what is done in a round
 #   seeds                leaks that are planted, to see that they are found

@@ -1,4 +1,4 @@
-"""One plot that stands alone, for the README: the blocks of one scenario, on each build."""
+"""One plot that stands alone, for docs/leakcheck.md: the blocks of one scenario, on each build."""
 
 from collections.abc import Sequence
 from html import escape
