@@ -32,7 +32,7 @@ is a block of its own: by then the counters of pools that live over all rounds a
 _SETTLING: Final = 8
 """... and those after what is counted from was noted, which makes objects of its own."""
 _WARM_UP_PART: Final = 0.15
-"""Of the time, that is not counted, at least."""
+"""Of the time, that is not counted, at least; or a quarter of the rounds that can be kept."""
 _MORE: Final = 3
 """Rounds that are done once more when containers are looked for that grow."""
 _STACK: Final = 512 * 1024
@@ -80,7 +80,10 @@ def _run(spec: Spec) -> ScenarioResult:
             _rounds(spec, readings, work, spec.counted)
             for window in range(WINDOWS):
                 if window:
-                    warm_up, counted = readings.count, readings.count - warm_up
+                    counted = readings.count - warm_up
+                    if readings.count + counted > CAPACITY:
+                        break
+                    warm_up = readings.count
                     _rounds(spec, readings, work, counted)
                 slope, checks = judge(
                     readings.series(), warm_up, list(readings.growth.values()), readings.expected
@@ -108,7 +111,9 @@ def _run(spec: Spec) -> ScenarioResult:
 
 def _warm_up(spec: Spec, readings: Readings, work: Callable[[], object]) -> int:
     """Do the rounds that are not counted; return how many there were."""
-    while readings.count < _WARM_UP or readings.elapsed < _WARM_UP_PART * spec.seconds:
+    while readings.count < _WARM_UP or (
+        readings.elapsed < _WARM_UP_PART * spec.seconds and readings.count < CAPACITY // 4
+    ):
         _round(readings, work)
     readings.begin_to_count()
     for _ in range(_SETTLING):

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from leakcheck import child
+from leakcheck.readings import CAPACITY
 from leakcheck.spec import COUNTED, WINDOWS
 from leakcheck.supervising import ENVIRONMENT, ROOT
 
@@ -18,6 +19,7 @@ RISING = """
 import contextlib, sys
 from leakcheck import child
 
+child.CAPACITY = int(sys.argv.pop())
 last, rounds, kept = int(sys.argv.pop()), 0, []
 
 @contextlib.contextmanager
@@ -34,7 +36,7 @@ child.main()
 """
 
 
-def _verdict(last: int, folder: Path) -> tuple[int, dict[str, bool]]:
+def _verdict(last: int, folder: Path, capacity: int = CAPACITY) -> tuple[int, dict[str, bool]]:
     """Return how many rounds were not counted, and what held, of blocks that rise up to a round."""
     result = folder / "result.json"
     spec = {
@@ -48,7 +50,7 @@ def _verdict(last: int, folder: Path) -> tuple[int, dict[str, bool]]:
         "result": str(result),
     }
     subprocess.run(  # noqa: S603 - this very interpreter
-        [sys.executable, "-c", RISING, json.dumps(spec), str(last)],
+        [sys.executable, "-c", RISING, json.dumps(spec), str(last), str(capacity)],
         env={**os.environ, **ENVIRONMENT, "PYTHONPATH": os.pathsep.join(sys.path)},
         cwd=ROOT,
         check=True,
@@ -73,4 +75,13 @@ def test_a_rise_that_goes_on_is_one(tmp_path: Path) -> None:
     warm_up, held = _verdict(10_000, tmp_path)
 
     assert warm_up == first + (WINDOWS - 1) * COUNTED
+    assert [name for name, passed in held.items() if not passed] == ["blocks"]
+
+
+def test_where_no_more_rounds_can_be_kept_those_that_are_there_are_judged(tmp_path: Path) -> None:
+    first = child._WARM_UP + child._SETTLING
+
+    warm_up, held = _verdict(10_000, tmp_path, capacity=first + COUNTED)
+
+    assert warm_up == first
     assert [name for name, passed in held.items() if not passed] == ["blocks"]
