@@ -82,4 +82,4 @@ if __name__ == "__main__":
     sys.exit(main())
 PROGRAM
 cd "$folder"
-venv/bin/python -W ignore program.py
+TMPDIR="$folder" venv/bin/python -W ignore program.py  # dask keeps files of its workers there
