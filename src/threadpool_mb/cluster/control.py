@@ -1,0 +1,390 @@
+"""The control plane of a cluster's pool: what its nodes tell, their loss, and the pool's end.
+
+One thread, the *monitor*, looks which Dask workers there are (`membership`), and brings the pool to
+its end.
+
+**Guarantees.** A message that was taken is settled: it was handled, or becomes a dead letter. The
+hooks run with no lock held.
+"""
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Any, Final, Literal, final
+
+from threadpool_mb.arguments import Deadline, counted, describe
+from threadpool_mb.cluster.asks import Asks
+from threadpool_mb.cluster.entries import Entry
+from threadpool_mb.cluster.link import Link
+from threadpool_mb.cluster.membership import Membership, NodeLost
+from threadpool_mb.cluster.routing import Router
+from threadpool_mb.cluster.wire import MOVE, REMOVE, Events, loaded
+from threadpool_mb.dead_letters import DeadLetterOffice, DeadLetterReason
+from threadpool_mb.errors import PoolClosed
+from threadpool_mb.logs import Logger
+from threadpool_mb.pool.reports import DrainReport, WorkerExit
+from threadpool_mb.threads.latches import Ending
+from threadpool_mb.threads.launching import new_thread
+
+__all__ = ["Control"]
+
+_logger = Logger(__name__)
+
+_LOOK: Final = 0.5
+"""Seconds between two looks which Dask workers there are."""
+_SOON: Final = 0.01
+"""Seconds between two looks while something is under way."""
+
+type _State = Literal["running", "closing", "cancelling", "ended"]
+
+
+@final
+class Control:
+    """The control plane of one pool. Threads: internally synchronized."""
+
+    def __init__(
+        self,
+        name: str,
+        membership: Membership,
+        office: DeadLetterOffice[Any, Any],
+        on_worker_exit: Callable[[WorkerExit[Any]], object] | None,
+        *,
+        credits: int,
+        redeliver: bool,
+    ) -> None:
+        """See to the nodes of `membership`."""
+        self.name: Final = name
+        self.membership: Final = membership
+        self.office: Final = office
+        self._on_worker_exit: Final = on_worker_exit
+        self._redeliver: Final = redeliver
+        self.router: Final = Router(credits)
+        self.asks: Final = Asks()
+        self.ending: Final = Ending()
+        # Guards what follows.
+        self._lock: Final = threading.Lock()
+        # Notified when messages were settled, and at the end.
+        self._progress: Final = threading.Condition(self._lock)
+        self.state: _State = "running"
+        self._flushes = 0
+        self._told_to_end: set[Link] = set()
+        self.failed: int = 0
+        """Workers that have ended with an error."""
+        # The workers of each node that have begun and not ended, by number; if anybody is told.
+        self._live: Final[dict[Link, dict[int, Any]]] = {}
+        self._woken: Final = threading.Event()
+        self._suspected = False
+        self._threads: Final[list[threading.Thread]] = []
+        self._monitor: Final = new_thread(self._watch, f"{name}-monitor")
+
+    def start(self) -> None:
+        """Start the nodes there can be now, and the monitor.
+
+        Blocks: until they have started.
+
+        Raises:
+            Exception: what a node raises.
+        """
+        for address in self.membership.look():
+            self.membership.begin(address)
+        links = self.membership.wait_for_all(self)
+        for link in links:
+            self._start(link)
+        self.router.deal({link.address: link for link in links})
+        self._monitor.start()
+
+    def _start(self, link: Link) -> None:
+        self._threads.extend(link.threads)
+        link.start()
+
+    # What senders ask.
+
+    def epoch(self) -> int:
+        """Return how many flushes were begun."""
+        return self._flushes
+
+    def closed_error(self) -> PoolClosed:
+        """Return what a sender gets once the pool is closed."""
+        return PoolClosed(f"the pool {self.name!r} is closed: it takes no message")
+
+    def flush(self, key: object, deadline: Deadline, *, of_all: bool) -> bool:
+        """Wait until all is settled that was sent before; see `ClusterPool.flush`."""
+        with self._lock:
+            epoch = self._flushes
+            self._flushes += 1
+        while True:
+            links = self.links()
+            for link in links:
+                link.hurry()
+            with self._lock:
+                left = self.router.held_left(epoch, key, of_all=of_all) or any(
+                    link.left(epoch, key, of_all=of_all) for link in links
+                )
+                if not left or self.state == "ended":
+                    return not left
+                remaining = deadline.remaining()
+                if remaining == 0:
+                    return False
+                self._progress.wait(remaining)
+
+    def links(self) -> list[Link]:
+        """Return the nodes that are not lost."""
+        return self.membership.links()
+
+    # What links tell; see `LinkOwner`.
+
+    def told(self, link: Link, events: Events, dead: list[tuple[Entry, str]]) -> None:
+        """Take note of what a node has told."""
+        for number, well, payload in events.replies:
+            self.asks.answer(number, well, payload)
+        for entry, reason in dead:
+            self._bury(entry, DeadLetterReason(reason))
+        for written, number in events.starts:
+            self._live.setdefault(link, {})[number] = loaded(written)
+        for ended in events.exits:
+            self._exited(link, *loaded(ended))
+        for number, keys in events.moves:
+            self.router.answered(link, number, loaded(keys))
+        if events.moved:
+            self.router.moved(link, [loaded(key) for key in events.moved])
+
+    def settled(self) -> None:
+        """Take note that messages were settled."""
+        with self._lock:
+            self._progress.notify_all()
+        if self.state != "running":
+            self._woken.set()
+
+    def suspect(self, link: Link) -> None:
+        """Look soon whether a node is lost."""
+        del link
+        self._suspected = True
+        self._woken.set()
+
+    def _exited(
+        self,
+        link: Link,
+        key: Any,
+        error: bytes | None,
+        message: object,
+        number: int,
+        cause: Any,
+        restart_in: float | None,
+    ) -> None:
+        if cause == "failed":
+            with self._lock:
+                self.failed += 1
+        self._live.get(link, {}).pop(number, None)
+        self._tell_exit(
+            WorkerExit(
+                key,
+                link.number << 32 | number,
+                None if error is None else loaded(error),
+                cause,
+                message,
+                restart_in,
+            )
+        )
+
+    def _tell_exit(self, worker_exit: WorkerExit[Any]) -> None:
+        if self._on_worker_exit is None:
+            return
+        try:
+            self._on_worker_exit(worker_exit)
+        except Exception:
+            _logger.exception("%s: on_worker_exit raised", self.name)
+
+    def _bury(self, entry: Entry, reason: DeadLetterReason) -> None:
+        """Make a dead letter of a message that was taken, or answer what was asked."""
+        if entry.kind == REMOVE and entry.asked is not None:
+            self.asks.answer(entry.asked.number, False, None)
+        elif entry.kind not in {MOVE, REMOVE}:
+            self.office.take(entry.key, entry.message, reason)
+            if entry.asked is not None:
+                self.asks.withdraw(entry.asked.number)
+
+    # The monitor.
+
+    def _watch(self) -> None:
+        """Look after the nodes, until the pool has ended."""
+        looked = time.monotonic()
+        while self.state != "ended":
+            busy = self.state != "running" or self.membership.starting or self.router.moving
+            self._woken.wait(_SOON if busy else _LOOK)
+            self._woken.clear()
+            try:
+                now = time.monotonic()
+                if self._suspected or now - looked >= _LOOK:
+                    looked, self._suspected = now, False
+                    self._look()
+                for link in self.membership.started(self):
+                    self._start(link)
+                self._deal()
+                if self.state != "running":
+                    self._end_step()
+            except Exception:
+                _logger.exception("%s: the monitor", self.name)
+        self._finish()
+
+    def _look(self) -> None:
+        addresses = self.membership.look()
+        for link in self.membership.lost(addresses):
+            self._lose(link)
+        if self.state == "running":
+            for address in addresses:
+                self.membership.begin(address)
+
+    def _deal(self) -> None:
+        """Have the table be that of the nodes there are."""
+        wanted = self.membership.wanted()
+        if self.state == "running" and wanted.keys() != self.router.table.links.keys():
+            self.router.deal(wanted)
+        for link in self.membership.vacating():
+            if link.address not in self.router.table.links and not (
+                self.router.leaves_here(link) or link.outstanding
+            ):
+                self._tell_to_end(link, "close")
+                if link.report is not None:
+                    link.stop()
+                    self.membership.forget(link)
+
+    def _lose(self, link: Link) -> None:
+        """See to what was at a node that is lost."""
+        again: list[Entry] = []
+        dead: list[Entry] = []
+        # In one step: nothing may be put into the outbox of a link that was stopped.
+        with self.router.lock:
+            sent, unsent = link.stop()
+            for entry in sent:
+                goes_again = self._redeliver and entry.asked is None and entry.kind != MOVE
+                (again if goes_again else dead).append(entry)
+            again += [entry for entry in unsent if entry.kind != MOVE]
+            if self.state == "cancelling":
+                dead += again
+                again = []
+            self.router.lose(link, again)
+        self.membership.forget(link)
+        _logger.warning(
+            "%s: the Dask worker %s is lost: %d messages were sent and not settled, %d not sent",
+            self.name,
+            link.address,
+            len(sent),
+            len(unsent),
+        )
+        for number in link.asked:
+            self.asks.answer(number, False, None)
+        for entry in dead:
+            self._bury(entry, DeadLetterReason.NODE_LOST)
+        error = NodeLost(f"the Dask worker {link.address} is lost")
+        for number, key in self._live.pop(link, {}).items():
+            self._tell_exit(WorkerExit(key, link.number << 32 | number, error, "failed"))
+        self.settled()
+
+    # The end.
+
+    def close(self) -> None:
+        """Take no more messages; see `ClusterPool.close`."""
+        self._be("closing")
+
+    def cancel(self) -> None:
+        """Take no more messages, and drop what is not handled; see `ClusterPool.cancel`."""
+        self._be("cancelling")
+
+    def _be(self, state: Literal["closing", "cancelling"]) -> None:
+        with self._lock:
+            if self.state in {"running", "closing"}:
+                self.state = state
+        self.router.close(self.closed_error)
+        self._woken.set()
+
+    def _end_step(self) -> None:
+        """Bring the pool a step nearer to its end."""
+        links = self.links()
+        cancels = self.state == "cancelling"
+        if cancels or not (links or self.membership.starting):
+            reason = DeadLetterReason.POOL_CLOSED if cancels else DeadLetterReason.NODE_LOST
+            for entry in self.router.take_held():
+                self._bury(entry, reason)
+        if cancels:
+            for link in links:
+                for entry in link.take_unsent():
+                    self._bury(entry, DeadLetterReason.POOL_CLOSED)
+                self._tell_to_end(link, "cancel")
+        elif not self.router.held and not any(link.outstanding for link in links):
+            for link in links:
+                self._tell_to_end(link, "close")
+        if all(link.report is not None for link in links) and not self.router.held:
+            with self._lock:
+                self.state = "ended"
+
+    def _tell_to_end(self, link: Link, how: Literal["close", "cancel"]) -> None:
+        if link in self._told_to_end and how == "close":
+            return
+        first = link not in self._told_to_end
+        self._told_to_end.add(link)
+        actor = link.actor
+        if actor is not None and (first or not link.cancelled):
+            link.cancelled = how == "cancel"
+            actor.end(how)
+
+    def _finish(self) -> None:
+        """Give the nodes back to Dask, and tell whoever waits."""
+        for link in self.links():
+            sent, unsent = link.stop()
+            for entry in sent + unsent:
+                self._bury(entry, DeadLetterReason.POOL_CLOSED)
+            self.membership.forget(link)
+        self.asks.answer_all()
+        self.office.flush()
+        with self._lock:
+            self._progress.notify_all()
+        self.ending.reach()
+
+    def report(self, *, finished: bool) -> DrainReport[Any]:
+        """Return how the pool has ended, or that it has not."""
+        return DrainReport(
+            finished=finished, unfinished=(), failed=self.failed, dead_letters=self.office.counts()
+        )
+
+    def join(self, deadline: Deadline) -> bool:
+        """Wait for the end; `False` if the deadline came first."""
+        self.check_not_own_thread()
+        for thread in [self._monitor, *self._threads]:
+            thread.join(deadline.remaining())
+            if thread.is_alive():
+                return False
+        return True
+
+    def threads_ended(self) -> bool:
+        """Return whether all threads have ended. Blocks: never."""
+        return not any(thread.is_alive() for thread in [self._monitor, *self._threads])
+
+    def check_not_own_thread(self) -> None:
+        """Raise `RuntimeError` on a thread of the pool, which would wait for itself."""
+        current = threading.current_thread()
+        if current is self._monitor or current in self._threads:
+            raise RuntimeError(
+                f"the pool {self.name!r} cannot be joined from {current.name!r}, which is a thread"
+                " of its own: it would wait for itself"
+            )
+
+    def waits_for(self, deadline: Deadline) -> str | None:
+        """Return what keeps a closed pool from its end at the deadline; see `exit_hook`."""
+        if self.join(deadline):
+            return None
+        left = sum(link.outstanding for link in self.links())
+        return f"pool {describe(self.name)}: {left} messages not handled"
+
+    def forked(self) -> bool:
+        """Take note of a fork: the pool is the parent's."""
+        self.state = "ended"
+        return False
+
+    def __repr__(self) -> str:
+        """Show name, counts and state."""
+        links = self.links()
+        messages = sum(link.outstanding for link in links) + self.router.held
+        return (
+            f"<ClusterPool {self.name!r} [{counted(len(links), 'node')}"
+            f" | {counted(messages, 'message')} | {self.state}]>"
+        )

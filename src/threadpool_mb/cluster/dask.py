@@ -1,0 +1,119 @@
+"""What is used of `distributed`, as this package's types; the one module that imports it."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol, cast
+
+try:
+    import distributed  # type: ignore[import-not-found,import-untyped,unused-ignore]  # pyright: ignore[reportMissingImports, reportMissingTypeStubs]
+except ModuleNotFoundError as error:
+    raise ModuleNotFoundError(
+        "threadpool_mb.cluster needs Dask: pip install 'threadpool_mb[cluster]'", name=error.name
+    ) from error
+
+from threadpool_mb.arguments import describe
+
+__all__ = ["Actor", "ActorFuture", "Client", "DaskFuture", "check_client", "node_addresses"]
+
+
+class ActorFuture(Protocol):
+    """The result of an actor's method, now or later."""
+
+    def result(self, timeout: float | None = None) -> Any:
+        """Wait for it."""
+        ...
+
+    def done(self) -> bool:
+        """Return whether it is there."""
+        ...
+
+
+class Actor(Protocol):
+    """A node's actor, from here."""
+
+    def put(self, number: int, batch: bytes) -> ActorFuture:
+        """See `NodeActor.put`."""
+        ...
+
+    def gather(self, known: int, wait: float) -> ActorFuture:
+        """See `NodeActor.gather`."""
+        ...
+
+    def end(self, how: str) -> ActorFuture:
+        """See `NodeActor.end`."""
+        ...
+
+    def stats(self) -> ActorFuture:
+        """See `NodeActor.stats`."""
+        ...
+
+
+class DaskFuture(Protocol):
+    """A task on a Dask cluster."""
+
+    @property
+    def status(self) -> str:
+        """`"pending"`, `"finished"`, `"error"`, `"lost"` or `"cancelled"`."""
+        ...
+
+    def result(self, timeout: float | None = None) -> Any:
+        """Wait for its result."""
+        ...
+
+    def done(self) -> bool:
+        """Return whether it has ended, in whatever way."""
+        ...
+
+    def release(self) -> None:
+        """Say that the result is needed no more."""
+        ...
+
+
+class Client(Protocol):
+    """A `distributed.Client`, as far as it is used."""
+
+    @property
+    def status(self) -> str:
+        """`"running"`, `"closed"` and so on."""
+        ...
+
+    @property
+    def asynchronous(self) -> bool:
+        """Whether its methods return coroutines."""
+        ...
+
+    def submit(self, func: Callable[..., Any], *args: Any, **kwargs: Any) -> DaskFuture:
+        """Submit a task."""
+        ...
+
+    def scheduler_info(self, n_workers: int = ...) -> Mapping[str, Any]:
+        """Return what the scheduler knows of its workers."""
+        ...
+
+
+def check_client(client: object) -> Client:
+    """Return a client that can be used.
+
+    Raises:
+        TypeError: if it is no `distributed.Client`, or one for asyncio.
+        RuntimeError: if it is closed.
+    """
+    if not isinstance(client, distributed.Client):
+        raise TypeError(f"client must be a distributed.Client, not {describe(client)}")
+    checked = cast("Client", client)
+    if checked.asynchronous:
+        raise TypeError("client must not be asynchronous: the pool's own threads wait for it")
+    if checked.status != "running":
+        raise RuntimeError(f"client is {checked.status}: {describe(client)}")
+    return checked
+
+
+def node_addresses(client: Client) -> dict[str, str]:
+    """Return the addresses of the Dask workers, and the status of each.
+
+    Blocks: for an answer of the scheduler.
+
+    Raises:
+        Exception: if it does not come.
+    """
+    workers: Mapping[str, Mapping[str, Any]] = client.scheduler_info(n_workers=-1)["workers"]
+    return {address: str(info.get("status", "running")) for address, info in workers.items()}
