@@ -15,6 +15,7 @@ from typing import Any, Final, Literal, final
 from threadpool_mb.arguments import Deadline, counted, describe
 from threadpool_mb.cluster.asks import Asks
 from threadpool_mb.cluster.entries import Entry
+from threadpool_mb.cluster.figures import summed
 from threadpool_mb.cluster.link import Link
 from threadpool_mb.cluster.membership import Membership, NodeLost
 from threadpool_mb.cluster.routing import Router
@@ -22,7 +23,7 @@ from threadpool_mb.cluster.wire import MOVE, REMOVE, Events, loaded
 from threadpool_mb.dead_letters import DeadLetterOffice, DeadLetterReason
 from threadpool_mb.errors import PoolClosed
 from threadpool_mb.logs import Logger
-from threadpool_mb.pool.reports import DrainReport, WorkerExit
+from threadpool_mb.pool.reports import DrainReport, PoolStats, WorkerExit, WorkerStats
 from threadpool_mb.threads.latches import Ending
 from threadpool_mb.threads.launching import new_thread
 
@@ -34,6 +35,10 @@ _LOOK: Final = 0.5
 """Seconds between two looks which Dask workers there are."""
 _SOON: Final = 0.01
 """Seconds between two looks while something is under way."""
+_PATIENCE: Final = 5.0
+"""Seconds that a node has to answer what `stats` or `join` asks."""
+_MOST_NAMED: Final = 1000
+"""Workers of a node that are named in a report."""
 
 type _State = Literal["running", "closing", "cancelling", "ended"]
 
@@ -72,6 +77,8 @@ class Control:
         """Workers that have ended with an error."""
         # The workers of each node that have begun and not ended, by number; if anybody is told.
         self._live: Final[dict[Link, dict[int, Any]]] = {}
+        # What nodes that are gone have told last of their pools, summed.
+        self._past: list[PoolStats] = []
         self._woken: Final = threading.Event()
         self._suspected = False
         self._threads: Final[list[threading.Thread]] = []
@@ -92,6 +99,38 @@ class Control:
             self._start(link)
         self.router.deal({link.address: link for link in links})
         self._monitor.start()
+
+    def stats(self, *, ask: bool) -> PoolStats:
+        """Return the sum of what the nodes tell of their pools: now, or have told last."""
+        links = self.links()
+        figures = [self._figures(link, ask=ask) for link in links]
+        return summed(
+            [each for each in figures if each is not None],
+            self._past,
+            name=self.name,
+            state=self.state,
+            here=self.router.held + sum(link.unsent for link in links),
+            threads=sum(thread.is_alive() for thread in [self._monitor, *self._threads]),
+            dead_letters=self.office.counts(),
+        )
+
+    def _figures(self, link: Link, *, ask: bool) -> PoolStats | None:
+        if ask:
+            now: PoolStats | None = link.ask(lambda actor: actor.stats(), _PATIENCE)
+            if now is not None:
+                return now
+        return link.figures
+
+    def _forget(self, link: Link) -> None:
+        """Give a node back to Dask; what it has told last counts on."""
+        if link.figures is not None:
+            past = [*self._past, link.figures]
+            self._past = [
+                summed([], past, name="", state="", here=0, threads=0, dead_letters={})
+            ]
+        self.membership.forget(link)
+        with self._lock:
+            self._progress.notify_all()
 
     def _start(self, link: Link) -> None:
         self._threads.extend(link.threads)
@@ -130,6 +169,18 @@ class Control:
     def links(self) -> list[Link]:
         """Return the nodes that are not lost."""
         return self.membership.links()
+
+    def vacate(self, address: str, deadline: Deadline) -> bool:
+        """Have a node get no keys any more, and wait until it has gone; see `ClusterPool.vacate`."""
+        link = self.membership.vacate(address)
+        self._woken.set()
+        with self._lock:
+            while link is not None and link in self.links() and self.state != "ended":
+                left = deadline.remaining()
+                if left == 0:
+                    return False
+                self._progress.wait(left)
+        return True
 
     # What links tell; see `LinkOwner`.
 
@@ -209,7 +260,12 @@ class Control:
         """Look after the nodes, until the pool has ended."""
         looked = time.monotonic()
         while self.state != "ended":
-            busy = self.state != "running" or self.membership.starting or self.router.moving
+            busy = (
+                self.state != "running"
+                or self.membership.starting
+                or self.membership.vacating()
+                or self.router.moving
+            )
             self._woken.wait(_SOON if busy else _LOOK)
             self._woken.clear()
             try:
@@ -246,7 +302,7 @@ class Control:
                 self._tell_to_end(link, "close")
                 if link.report is not None:
                     link.stop()
-                    self.membership.forget(link)
+                    self._forget(link)
 
     def _lose(self, link: Link) -> None:
         """See to what was at a node that is lost."""
@@ -263,7 +319,7 @@ class Control:
                 dead += again
                 again = []
             self.router.lose(link, again)
-        self.membership.forget(link)
+        self._forget(link)
         _logger.warning(
             "%s: the Dask worker %s is lost: %d messages were sent and not settled, %d not sent",
             self.name,
@@ -333,7 +389,7 @@ class Control:
             sent, unsent = link.stop()
             for entry in sent + unsent:
                 self._bury(entry, DeadLetterReason.POOL_CLOSED)
-            self.membership.forget(link)
+            self._forget(link)
         self.asks.answer_all()
         self.office.flush()
         with self._lock:
@@ -341,9 +397,15 @@ class Control:
         self.ending.reach()
 
     def report(self, *, finished: bool) -> DrainReport[Any]:
-        """Return how the pool has ended, or that it has not."""
+        """Return how the pool has ended, or what it waits for."""
+        unfinished: list[WorkerStats[Any]] = []
+        for link in () if finished else self.links():
+            unfinished += link.ask(lambda actor: actor.unfinished(_MOST_NAMED), _PATIENCE) or ()
         return DrainReport(
-            finished=finished, unfinished=(), failed=self.failed, dead_letters=self.office.counts()
+            finished=finished,
+            unfinished=tuple(unfinished),
+            failed=self.failed,
+            dead_letters=self.office.counts(),
         )
 
     def join(self, deadline: Deadline) -> bool:

@@ -46,6 +46,10 @@ class Actor(Protocol):
         """See `NodeActor.stats`."""
         ...
 
+    def unfinished(self, most: int) -> ActorFuture:
+        """See `NodeActor.unfinished`."""
+        ...
+
 
 class DaskFuture(Protocol):
     """A task on a Dask cluster."""

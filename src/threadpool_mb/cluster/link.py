@@ -13,14 +13,15 @@ gone: this module decides nothing about failure.
 import pickle
 import threading
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, Final, Protocol, final
 
 from threadpool_mb.arguments import NEVER, Deadline
 from threadpool_mb.cluster.dask import Actor, ActorFuture
 from threadpool_mb.cluster.entries import Entry, Unsettled
-from threadpool_mb.cluster.wire import MOVE, Events, dumped
+from threadpool_mb.cluster.wire import MOVE, Events, dumped, loaded
 from threadpool_mb.logs import Logger
+from threadpool_mb.pool.reports import PoolStats
 from threadpool_mb.threads.launching import new_thread
 
 __all__ = ["FULL", "STALE", "TAKEN", "Link", "LinkOwner"]
@@ -107,6 +108,8 @@ class Link:
         """Whether nothing is sent or asked for any more: the node is lost, or has ended."""
         self.report: bytes | None = None
         """How the node's pool has ended, if it has."""
+        self.figures: PoolStats | None = None
+        """What the node has told last of its pool."""
         self.threads: Final = [
             new_thread(self._send, f"{name}-sender-{number}"),
             new_thread(self._gather, f"{name}-receiver-{number}"),
@@ -190,6 +193,11 @@ class Link:
             self._room.notify_all()
         return sent, unsent
 
+    @property
+    def unsent(self) -> int:
+        """How many messages were not sent yet."""
+        return len(self._outbox)
+
     def take_unsent(self) -> list[Entry]:
         """Take out what was not sent."""
         with self.lock:
@@ -207,6 +215,16 @@ class Link:
                 for entries in (self._unsettled, self._outbox)
                 for entry in entries
             )
+
+    def ask(self, ask: Callable[[Actor], ActorFuture], timeout: float) -> Any:
+        """Return what the node answers, unpickled; `None` if it does not answer in time."""
+        actor = self.actor
+        try:
+            return None if actor is None else loaded(ask(actor).result(timeout=timeout))
+        except Exception as error:  # noqa: BLE001 - of whatever kind Dask raises
+            if not self.stopped:
+                _logger.warning("%r does not answer: %s: %s", self, type(error).__name__, error)
+            return None
 
     # The sender's thread.
 
@@ -328,6 +346,8 @@ class Link:
                 self.outstanding -= self._unsettled.done(number, indices)
             if self._waiters and self.outstanding < self._credits:
                 self._room.notify_all()
+            if events.figures is not None:
+                self.figures = loaded(events.figures)
             if events.ended is not None:
                 self.report = events.ended
         self._owner.settled()

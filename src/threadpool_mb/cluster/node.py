@@ -9,8 +9,11 @@ says that it has it, so that an answer that is lost on the way is given again.
 """
 
 import asyncio
+import contextlib
 import functools
+import itertools
 import queue
+import time
 from typing import Any, Final, Literal, final
 
 from threadpool_mb.arguments import NEVER, Deadline, describe
@@ -38,7 +41,7 @@ from threadpool_mb.envelopes import Observed
 from threadpool_mb.errors import CallError, PoolClosed
 from threadpool_mb.logs import Logger
 from threadpool_mb.pool.pool import Pool
-from threadpool_mb.pool.reports import PoolStats, WorkerExit
+from threadpool_mb.pool.reports import PoolStats, WorkerExit, WorkerStats
 from threadpool_mb.threads.launching import new_thread
 
 __all__ = ["NodeActor", "VersionMismatch"]
@@ -47,6 +50,8 @@ _logger = Logger(__name__)
 
 _GATHER: Final = 0.001
 """Seconds that news wait for more."""
+_FIGURES: Final = 1.0
+"""Seconds after which the client is told the pool's statistics again."""
 
 
 class VersionMismatch(RuntimeError):
@@ -89,6 +94,10 @@ class NodeActor:
     async def stats(self) -> bytes:
         """Return the pool's statistics, pickled."""
         return dumped(self._node.stats())
+
+    async def unfinished(self, most: int) -> bytes:
+        """Return the first workers that have not ended, as `WorkerStats`, pickled."""
+        return dumped(self._node.unfinished(most))
 
     def __del__(self) -> None:
         """Let the pool finish its backlog, and end: the client has gone, or has no use for it."""
@@ -134,6 +143,7 @@ class _Node:
         self._last: tuple[int, Events] | None = None
         self._ended: bytes | None = None
         self._ended_told = False
+        self._figures_at = 0.0
         new_thread(self._feed, f"{setup.pool}-feeder").start()
 
     # What the feeder does.
@@ -293,10 +303,8 @@ class _Node:
         event = asyncio.Event()
         self._waiter = (asyncio.get_running_loop(), event)
         if not self._has_news:
-            try:
+            with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(event.wait(), wait)
-            except TimeoutError:
-                pass
         self._waiter = None
         tray = self._tray
         if not tray.replies:
@@ -311,7 +319,7 @@ class _Node:
         exits = taken(tray.exits)
         replies = taken(tray.replies)
         dead = taken(tray.dead)
-        events = Events(dead, replies, starts, exits, moves, moved, done, ended)
+        events = Events(dead, replies, starts, exits, moves, moved, done, self._figures(), ended)
         self._last = (known + 1, events)
         return self._last
 
@@ -324,6 +332,18 @@ class _Node:
     def stats(self) -> PoolStats:
         """Return the pool's."""
         return self._pool.stats()
+
+    def unfinished(self, most: int) -> list[WorkerStats[Any]]:
+        """Return the first workers of the pool that have not ended."""
+        return list(itertools.islice(self._pool.workers(), most))
+
+    def _figures(self) -> bytes | None:
+        """Return the statistics, if it is time to."""
+        now = time.monotonic()
+        if now < self._figures_at and self._ended is None:
+            return None
+        self._figures_at = now + _FIGURES
+        return dumped(self._pool.stats())
 
 
 def _sendable_exit(ended: WorkerExit[Any], address: str) -> bytes:

@@ -44,9 +44,9 @@ from threadpool_mb.cluster.wire import (
 from threadpool_mb.dead_letters import DeadLetter, DeadLetterOffice
 from threadpool_mb.mailbox.kinds import NonBlocking, Prioritized, Sliding, Unlimited
 from threadpool_mb.observer import Observer
-from threadpool_mb.observing import exit_hook, observers_of
+from threadpool_mb.observing import attach, exit_hook, observers_of
 from threadpool_mb.pool.lives import Restart, check_lives
-from threadpool_mb.pool.reports import DrainReport, WorkerExit
+from threadpool_mb.pool.reports import DrainReport, PoolStats, WorkerExit
 from threadpool_mb.pool.which_kind import Worker
 from threadpool_mb.protocols import MailboxConfig
 from threadpool_mb.threads.exit_hook import close_at_exit
@@ -123,6 +123,7 @@ class ClusterPool[K, M](AsyncLife[DrainReport[K]], Uncopied):
         office = DeadLetterOffice[Any, Any](name, on_dead_letter, observers)
         control = Control(name, membership, office, hook, credits=credits, redeliver=redeliver)
         control.start()
+        attach(observers, functools.partial(control.stats, ask=False), control.ending.when_reached)
         self._control: Final = control
         self._ends = control
         self._place: Final = control.router.place
@@ -203,6 +204,14 @@ class ClusterPool[K, M](AsyncLife[DrainReport[K]], Uncopied):
     def flush(self, key: K | Missing = MISSING, /, *, timeout: float | None = None) -> bool:
         """Wait until all messages are handled that were taken before; of a key, or of all."""
         return self._control.flush(key, Deadline(timeout), of_all=key is MISSING)
+
+    def stats(self) -> PoolStats:
+        """Return the sum of what the nodes tell of their pools."""
+        return self._control.stats(ask=True)
+
+    def vacate(self, address: str, /, *, timeout: float | None = None) -> bool:
+        """Have a Dask worker get no more keys, and those that it has end there and move."""
+        return self._control.vacate(address, Deadline(timeout))
 
     @override
     def close(self) -> None:

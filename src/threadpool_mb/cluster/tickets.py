@@ -25,7 +25,7 @@ from collections.abc import Callable
 from typing import Any, Final, final, override
 
 from threadpool_mb.dead_letters import DeadLetterReason, Informed
-from threadpool_mb.observer import Observer
+from threadpool_mb.guarding import OwnObserver
 
 __all__ = ["NodeBatch", "NodeObserver", "Ticket", "Tray"]
 
@@ -132,7 +132,7 @@ _here: Final = threading.local()
 
 
 @final
-class NodeObserver(Observer):
+class NodeObserver(OwnObserver):
     """Is told by a node's pool of each message that is done, and of workers that begin.
 
     With `retries` a message whose worker has failed is not done: another worker gets it, or it

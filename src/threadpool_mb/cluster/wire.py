@@ -27,6 +27,7 @@ __all__ = [
     "REMOVE",
     "Asked",
     "Events",
+    "Options",
     "Setup",
     "Versions",
     "dumped",
@@ -128,6 +129,8 @@ class Events(NamedTuple):
     """Keys that have ended, pickled."""
     done: list[tuple[int, list[int] | None]]
     """Messages that were handled: the batch, and which; `None`: all that are left of it."""
+    figures: bytes | None
+    """The pool's `PoolStats`, pickled, once in a while."""
     ended: bytes | None
     """A `DrainReport`, pickled, where the pool has ended."""
 
