@@ -72,7 +72,6 @@ class Control:
         self._progress: Final = threading.Condition(self._lock)
         self.state: _State = "running"
         self._flushes = 0
-        self._told_to_end: set[Link] = set()
         self.failed: int = 0
         """Workers that have ended with an error."""
         # The workers of each node that have begun and not ended, by number; if anybody is told.
@@ -299,7 +298,7 @@ class Control:
             if link.address not in self.router.table.links and not (
                 self.router.leaves_here(link) or link.outstanding
             ):
-                self._tell_to_end(link, "close")
+                link.tell_to_end("close")
                 if link.report is not None:
                     link.stop()
                     self._forget(link)
@@ -365,23 +364,13 @@ class Control:
             for link in links:
                 for entry in link.take_unsent():
                     self._bury(entry, DeadLetterReason.POOL_CLOSED)
-                self._tell_to_end(link, "cancel")
+                link.tell_to_end("cancel")
         elif not self.router.held and not any(link.outstanding for link in links):
             for link in links:
-                self._tell_to_end(link, "close")
+                link.tell_to_end("close")
         if all(link.report is not None for link in links) and not self.router.held:
             with self._lock:
                 self.state = "ended"
-
-    def _tell_to_end(self, link: Link, how: Literal["close", "cancel"]) -> None:
-        if link in self._told_to_end and how == "close":
-            return
-        first = link not in self._told_to_end
-        self._told_to_end.add(link)
-        actor = link.actor
-        if actor is not None and (first or not link.cancelled):
-            link.cancelled = how == "cancel"
-            actor.end(how)
 
     def _finish(self) -> None:
         """Give the nodes back to Dask, and tell whoever waits."""

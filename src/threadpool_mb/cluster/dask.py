@@ -1,6 +1,7 @@
 """What is used of `distributed`, as this package's types; the one module that imports it."""
 
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from typing import Any, Protocol, cast
 
 try:
@@ -12,7 +13,7 @@ except ModuleNotFoundError as error:
 
 from threadpool_mb.arguments import describe
 
-__all__ = ["Actor", "ActorFuture", "Client", "DaskFuture", "check_client", "node_addresses"]
+__all__ = ["Actor", "ActorFuture", "Client", "DaskFuture", "actor_of", "check_client", "node_addresses"]
 
 
 class ActorFuture(Protocol):
@@ -85,6 +86,10 @@ class Client(Protocol):
         """Whether its methods return coroutines."""
         ...
 
+    def as_current(self) -> AbstractContextManager[object]:
+        """Have what is made in the block belong to this client."""
+        ...
+
     def submit(self, func: Callable[..., Any], *args: Any, **kwargs: Any) -> DaskFuture:
         """Submit a task."""
         ...
@@ -109,6 +114,22 @@ def check_client(client: object) -> Client:
     if checked.status != "running":
         raise RuntimeError(f"client is {checked.status}: {describe(client)}")
     return checked
+
+
+def actor_of(client: Client, future: DaskFuture) -> Actor:
+    """Return the actor that a task has made.
+
+    As it is unpickled it belongs to whichever client is the default one; another one, made of the
+    same, belongs to this client.
+
+    Raises:
+        Exception: what the task has raised.
+    """
+    made: Any = future.result()
+    kind, arguments = made.__reduce__()
+    with client.as_current():
+        actor: Actor = kind(*arguments)
+    return actor
 
 
 def node_addresses(client: Client) -> dict[str, str]:

@@ -10,6 +10,7 @@ has failed is made again, with the same number, until it succeeds or Dask says t
 gone: this module decides nothing about failure.
 """
 
+import functools
 import pickle
 import threading
 from collections import deque
@@ -102,10 +103,10 @@ class Link:
         self._number = 0
         self.asked: Final[set[int]] = set()
         """The numbers of what was asked and is not answered."""
-        self.cancelled: bool = False
-        """Whether the node was told to cancel."""
         self.stopped: bool = False
         """Whether nothing is sent or asked for any more: the node is lost, or has ended."""
+        # How the node was told to end.
+        self._told_to_end: tuple[str, ActorFuture | None] = "", None
         self.report: bytes | None = None
         """How the node's pool has ended, if it has."""
         self.figures: PoolStats | None = None
@@ -222,8 +223,7 @@ class Link:
         try:
             return None if actor is None else loaded(ask(actor).result(timeout=timeout))
         except Exception as error:  # noqa: BLE001 - of whatever kind Dask raises
-            if not self.stopped:
-                _logger.warning("%r does not answer: %s: %s", self, type(error).__name__, error)
+            self._failed("no answer", error)
             return None
 
     # The sender's thread.
@@ -272,11 +272,7 @@ class Link:
             return self._number, entries
 
     def _put(self, number: int, data: bytes) -> ActorFuture | None:
-        try:
-            actor = self.actor
-            return None if actor is None else actor.put(number, data)
-        except Exception:  # noqa: BLE001 - it is lost; `_confirm` sees to that
-            return None
+        return self._begin(lambda actor: actor.put(number, data), "a batch")
 
     def _confirm(self, number: int, data: bytes, future: ActorFuture | None) -> None:
         """Wait until a batch has come to the actor; send it again if that has failed."""
@@ -285,6 +281,33 @@ class Link:
                 return
             self._pause()
             future = self._put(number, data)
+
+    def _begin(self, call: Callable[[Actor], ActorFuture], what: str) -> ActorFuture | None:
+        """Call a method of the actor; `None` if it is lost."""
+        actor = self.actor
+        try:
+            return None if actor is None else call(actor)
+        except Exception as error:  # noqa: BLE001 - of whatever kind Dask raises
+            self._failed(what, error)
+            return None
+
+    def _failed(self, what: str, error: Exception) -> None:
+        if not self.stopped:
+            _logger.warning("%r: %s: %s: %s", self, what, type(error).__name__, error)
+
+    def tell_to_end(self, how: str) -> None:
+        """Have the node's pool end; again, where that was tried and has failed. For one thread."""
+        told, future = self._told_to_end
+        if (
+            future is not None
+            and told in {how, "cancel"}
+            and not (future.done() and self._result(future, "its end") is None)
+        ):
+            return
+        future = self._begin(lambda actor: actor.end(how), "its end")
+        self._told_to_end = how, future
+        if future is None:
+            self._owner.suspect(self)
 
     def _result(self, future: ActorFuture, what: str) -> tuple[Any] | None:
         """Wait for a future; return its result, alone in a tuple, or `None` if it has failed."""
@@ -295,8 +318,7 @@ class Link:
                 if not future.done():
                     continue
             except Exception as error:  # noqa: BLE001 - of whatever kind Dask raises
-                if not self.stopped:
-                    _logger.warning("%r: %s: %s: %s", self, what, type(error).__name__, error)
+                self._failed(what, error)
             return None
         return None
 
@@ -312,11 +334,7 @@ class Link:
         """Ask for what the node has to tell, until its pool has ended or the link is stopped."""
         known = 0
         while not self.stopped:
-            try:
-                actor = self.actor
-                future = None if actor is None else actor.gather(known, _WAIT)
-            except Exception:  # noqa: BLE001 - it is lost
-                future = None
+            future = self._begin(functools.partial(_gathering, known), "what it tells")
             result = None if future is None else self._result(future, "what it tells")
             del future
             if result is None:
@@ -351,6 +369,10 @@ class Link:
             if events.ended is not None:
                 self.report = events.ended
         self._owner.settled()
+
+
+def _gathering(known: int, actor: Actor) -> ActorFuture:
+    return actor.gather(known, _WAIT)
 
 
 def _written(entries: list[Entry]) -> bytes:

@@ -10,7 +10,7 @@ import uuid
 from collections.abc import Iterable, Mapping
 from typing import Final, final
 
-from threadpool_mb.cluster.dask import Client, DaskFuture, node_addresses
+from threadpool_mb.cluster.dask import Client, DaskFuture, actor_of, node_addresses
 from threadpool_mb.cluster.link import Link, LinkOwner
 from threadpool_mb.cluster.node import NodeActor
 from threadpool_mb.cluster.wire import Setup, versions_here
@@ -120,7 +120,7 @@ class Membership:
                 continue
             del self._starting[address]
             try:
-                actor = future.result()
+                actor = actor_of(self._client, future)
             except Exception as error:  # noqa: BLE001 - of a node
                 # If the Dask worker is gone, that is no news.
                 if address in self.look():

@@ -1,0 +1,119 @@
+"""A Dask cluster of processes that a test may kill, by their ids, and add."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Final, Self
+
+ROOT: Final = Path(__file__).parent.parent.parent
+PATIENCE: Final = 60.0
+"""Seconds that a process has to start, on a machine that does much else."""
+
+
+class Process:
+    """A process that prints its address as it has begun."""
+
+    def __init__(self, kind: str, *arguments: str) -> None:
+        self.output: IO[str] = tempfile.TemporaryFile("w+")  # noqa: SIM115 - closed by `end`
+        self.process = subprocess.Popen(  # noqa: S603 - this interpreter
+            [sys.executable, "-m", "tests.cluster.machine", kind, *arguments],
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+            stderr=self.output,
+            stdin=subprocess.PIPE,
+            text=True,
+        )
+        self._address = ""
+
+    @property
+    def address(self) -> str:
+        """Its address; waits until it has begun."""
+        if not self._address:
+            assert self.process.stdout is not None
+            self._address = self.process.stdout.readline().strip()
+            if not self._address:
+                self.output.seek(0)
+                raise AssertionError(self.output.read())
+        return self._address
+
+    def kill(self) -> None:
+        """Kill it, as the system does that has no memory left."""
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait(PATIENCE)
+
+    def freeze(self) -> None:
+        """Stop it, until it goes on or is killed."""
+        self.process.send_signal(signal.SIGSTOP)
+
+    def errors(self) -> str:
+        """Return what it has written to its standard error."""
+        return os.pread(self.output.fileno(), 1_000_000, 0).decode(errors="replace")
+
+    def end(self) -> None:
+        """Have it end."""
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        with contextlib.suppress(BrokenPipeError):
+            self.process.stdin.close()
+        try:
+            self.process.wait(10)
+        except subprocess.TimeoutExpired:
+            self.kill()
+        self.process.stdout.close()
+        self.output.close()
+
+
+class Machines:
+    """A scheduler and its Dask workers."""
+
+    def __init__(self) -> None:
+        self._scheduler = Process("scheduler")
+        self._workers: list[Process] = []
+
+    @property
+    def address(self) -> str:
+        """The scheduler's address."""
+        return self._scheduler.address
+
+    def workers(self) -> dict[str, Process]:
+        """Return the Dask workers that run, by address."""
+        self._workers = [each for each in self._workers if each.process.poll() is None]
+        return {each.address: each for each in self._workers}
+
+    def have(self, count: int) -> None:
+        """Have as many Dask workers."""
+        while len(self.workers()) < count:
+            missing = count - len(self._workers)
+            self._workers += [Process("worker", self.address) for _ in range(missing)]
+            for each in self._workers:
+                assert each.address
+        for each in self._workers[count:]:
+            each.end()
+
+    def add(self) -> str:
+        """Start a Dask worker more; return its address."""
+        worker = Process("worker", self.address)
+        self._workers.append(worker)
+        return worker.address
+
+    def kill(self, address: str) -> None:
+        """Kill a Dask worker."""
+        self.workers()[address].kill()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        error_type: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        for each in self._workers:
+            each.end()
+        self._scheduler.end()
