@@ -44,7 +44,7 @@ class Process:
     def kill(self) -> None:
         """Kill it, as the system does that has no memory left."""
         self.process.send_signal(signal.SIGKILL)
-        self.process.wait(PATIENCE)
+        self._over()
 
     def freeze(self) -> None:
         """Stop it, until it goes on or is killed."""
@@ -57,15 +57,19 @@ class Process:
     def end(self) -> None:
         """Have it end."""
         assert self.process.stdin is not None
-        assert self.process.stdout is not None
-        with contextlib.suppress(BrokenPipeError):
-            self.process.stdin.close()
-        try:
+        self.process.stdin.close()
+        with contextlib.suppress(subprocess.TimeoutExpired):
             self.process.wait(10)
-        except subprocess.TimeoutExpired:
-            self.kill()
-        self.process.stdout.close()
-        self.output.close()
+            self._over()
+            return
+        self.kill()
+
+    def _over(self) -> None:
+        self.process.wait(PATIENCE)
+        for file in (self.process.stdin, self.process.stdout, self.output):
+            assert file is not None
+            with contextlib.suppress(BrokenPipeError):
+                file.close()
 
 
 class Machines:
@@ -94,6 +98,7 @@ class Machines:
                 assert each.address
         for each in self._workers[count:]:
             each.end()
+        del self._workers[count:]
 
     def add(self) -> str:
         """Start a Dask worker more; return its address."""

@@ -1,8 +1,9 @@
 """What is used of `distributed`, as this package's types; the one module that imports it."""
 
+import contextlib
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from typing import Any, Protocol, cast
+from typing import Any, Final, Protocol, cast
 
 try:
     import distributed  # type: ignore[import-not-found,import-untyped,unused-ignore]  # pyright: ignore[reportMissingImports, reportMissingTypeStubs]
@@ -13,7 +14,13 @@ except ModuleNotFoundError as error:
 
 from threadpool_mb.arguments import describe
 
-__all__ = ["Actor", "ActorFuture", "Client", "DaskFuture", "actor_of", "check_client", "node_addresses"]
+__all__ = ["Actor", "ActorFuture", "Client", "DaskFuture", "actor_of", "check_client", "give_back", "node_addresses"]
+
+
+_OPEN: Final = frozenset({"running", "connecting"})
+"""The states of a client that reaches its scheduler, or will."""
+_LIMIT: Final = 5.0
+"""Seconds that an answer of the scheduler is waited for."""
 
 
 class ActorFuture(Protocol):
@@ -68,9 +75,6 @@ class DaskFuture(Protocol):
         """Return whether it has ended, in whatever way."""
         ...
 
-    def release(self) -> None:
-        """Say that the result is needed no more."""
-        ...
 
 
 class Client(Protocol):
@@ -94,8 +98,17 @@ class Client(Protocol):
         """Submit a task."""
         ...
 
-    def scheduler_info(self, n_workers: int = ...) -> Mapping[str, Any]:
-        """Return what the scheduler knows of its workers."""
+    def cancel(self, futures: list[DaskFuture], asynchronous: bool) -> Any:
+        """Have the scheduler forget tasks."""
+        ...
+
+    @property
+    def scheduler(self) -> Any:
+        """The scheduler, as an object whose methods are coroutines."""
+        ...
+
+    def sync(self, func: Callable[..., Any], *, callback_timeout: float, **kwargs: Any) -> Any:
+        """Call a coroutine function on the client's loop, and wait for its result."""
         ...
 
 
@@ -132,13 +145,29 @@ def actor_of(client: Client, future: DaskFuture) -> Actor:
     return actor
 
 
+def give_back(client: Client, future: DaskFuture) -> None:
+    """Have Dask drop an actor, whatever refers to it here.
+
+    Blocks: for a few seconds at most.
+    """
+    if client.status in _OPEN:
+        with contextlib.suppress(Exception):  # it is closed meanwhile, and the actor with it
+            client.sync(lambda: client.cancel([future], asynchronous=True), callback_timeout=_LIMIT)
+
+
 def node_addresses(client: Client) -> dict[str, str]:
     """Return the addresses of the Dask workers, and the status of each.
 
-    Blocks: for an answer of the scheduler.
+    A client that is closed, by its user or since it has lost the scheduler, reaches none.
+
+    Blocks: for an answer of the scheduler, for a few seconds at most.
 
     Raises:
         Exception: if it does not come.
     """
-    workers: Mapping[str, Mapping[str, Any]] = client.scheduler_info(n_workers=-1)["workers"]
+    if client.status not in _OPEN:
+        return {}
+    # Not `scheduler_info`, which waits for ever where the client is closed meanwhile.
+    info = client.sync(client.scheduler.identity, n_workers=-1, callback_timeout=_LIMIT)
+    workers: Mapping[str, Mapping[str, Any]] = info["workers"]
     return {address: str(info.get("status", "running")) for address, info in workers.items()}

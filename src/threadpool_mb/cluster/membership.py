@@ -10,7 +10,7 @@ import uuid
 from collections.abc import Iterable, Mapping
 from typing import Final, final
 
-from threadpool_mb.cluster.dask import Client, DaskFuture, actor_of, node_addresses
+from threadpool_mb.cluster.dask import Client, DaskFuture, actor_of, give_back, node_addresses
 from threadpool_mb.cluster.link import Link, LinkOwner
 from threadpool_mb.cluster.node import NodeActor
 from threadpool_mb.cluster.wire import Setup, versions_here
@@ -69,11 +69,8 @@ class Membership:
         try:
             seen = node_addresses(self._client)
         except Exception as error:  # noqa: BLE001 - of whatever kind Dask raises
-            if self._client.status in {"running", "connecting"}:
-                text = "%s: the scheduler does not answer: %s: %s"
-                _logger.warning(text, self._name, type(error).__name__, error)
-            else:
-                self._seen = {}  # the client is closed: no node can be reached any more
+            text = "%s: the scheduler does not answer: %s: %s"
+            _logger.warning(text, self._name, type(error).__name__, error)
         else:
             self._seen = {address: each for address, each in seen.items() if each not in _GONE}
         return list(self._seen)
@@ -161,7 +158,7 @@ class Membership:
             future = self._futures.pop(link.address, None)
         link.actor = None
         if future is not None:
-            future.release()
+            give_back(self._client, future)
 
     def vacate(self, address: str) -> Link | None:
         """Have a Dask worker get no more keys; return its link, if it has a node."""

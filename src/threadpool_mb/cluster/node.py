@@ -17,6 +17,7 @@ import time
 from typing import Any, Final, Literal, final
 
 from threadpool_mb.arguments import NEVER, Deadline, describe
+from threadpool_mb.calls import unanswered
 from threadpool_mb.calls.answer import Answer
 from threadpool_mb.calls.calling import begin_call
 from threadpool_mb.cluster.moving import Leaving
@@ -38,7 +39,7 @@ from threadpool_mb.cluster.wire import (
 )
 from threadpool_mb.dead_letters import DeadLetter, DeadLetterReason
 from threadpool_mb.envelopes import Observed
-from threadpool_mb.errors import CallError, PoolClosed
+from threadpool_mb.errors import CallError, MailboxClosed, PoolClosed
 from threadpool_mb.logs import Logger
 from threadpool_mb.pool.pool import Pool
 from threadpool_mb.pool.reports import PoolStats, WorkerExit, WorkerStats
@@ -235,10 +236,17 @@ class _Node:
         target: Any = self._pool.ref(key)
         deadline = NEVER if asked.seconds is None else Deadline(asked.seconds)
         answer, call = begin_call(target, command, deadline)
-        answer.when_answered(functools.partial(self._answered, asked.number, answer))
         carried: Any = Observed(call, ticket)
-        del call
-        target._deliver_call(carried, answer, inline=False)
+        del call  # the worker holds the only reference, and can drop it
+        try:
+            target._deliver_call(carried, answer, inline=False)
+        except MailboxClosed as error:
+            answer.settle_error(unanswered.not_delivered(answer.call_id, key, error))
+            raise
+        finally:
+            del carried
+            # Now it is known which worker has it, whose end is to be told.
+            answer.when_answered(functools.partial(self._answered, asked.number, answer))
 
     # What the pool tells, on any of its threads.
 
