@@ -80,7 +80,7 @@ class Control:
         self._past: list[PoolStats] = []
         self._woken: Final = threading.Event()
         self._suspected = False
-        self._threads: Final[list[threading.Thread]] = []
+        self._threads: list[threading.Thread] = []
         self._monitor: Final = new_thread(self._watch, f"{name}-monitor")
 
     def start(self) -> None:
@@ -132,8 +132,9 @@ class Control:
             self._progress.notify_all()
 
     def _start(self, link: Link) -> None:
-        self._threads.extend(link.threads)
+        self._threads = [each for each in self._threads if each.is_alive()] + link.threads
         link.start()
+        self.router.hooks.update(each.ident for each in link.threads if each.ident is not None)
 
     # What senders ask.
 
@@ -147,6 +148,7 @@ class Control:
 
     def flush(self, key: object, deadline: Deadline, *, of_all: bool) -> bool:
         """Wait until all is settled that was sent before; see `ClusterPool.flush`."""
+        self.check_not_own_thread("flushed")
         with self._lock:
             epoch = self._flushes
             self._flushes += 1
@@ -205,6 +207,12 @@ class Control:
         if self.state != "running":
             self._woken.set()
 
+    def unwritten(self, entries: list[Entry]) -> None:
+        """Make dead letters of messages that cannot be sent after all."""
+        for entry in entries:
+            self._bury(entry, DeadLetterReason.UNREADABLE)
+        self.settled()
+
     def suspect(self, link: Link) -> None:
         """Look soon whether a node is lost."""
         del link
@@ -257,6 +265,7 @@ class Control:
 
     def _watch(self) -> None:
         """Look after the nodes, until the pool has ended."""
+        self.router.hooks.add(threading.get_ident())
         looked = time.monotonic()
         while self.state != "ended":
             busy = (
@@ -410,12 +419,12 @@ class Control:
         """Return whether all threads have ended. Blocks: never."""
         return not any(thread.is_alive() for thread in [self._monitor, *self._threads])
 
-    def check_not_own_thread(self) -> None:
+    def check_not_own_thread(self, what: str = "joined") -> None:
         """Raise `RuntimeError` on a thread of the pool, which would wait for itself."""
         current = threading.current_thread()
         if current is self._monitor or current in self._threads:
             raise RuntimeError(
-                f"the pool {self.name!r} cannot be joined from {current.name!r}, which is a thread"
+                f"the pool {self.name!r} cannot be {what} from {current.name!r}, which is a thread"
                 " of its own: it would wait for itself"
             )
 

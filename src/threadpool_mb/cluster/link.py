@@ -38,6 +38,9 @@ FULL: Final = 2
 
 _WINDOW: Final = 4
 """Batches that are on their way to the actor at a time."""
+_MOST_BYTES: Final = 8_000_000
+"""The size of a batch, of more than one message."""
+_SIZED: Final = frozenset({bytes, str})
 _WAIT: Final = 1.0
 """Seconds that the node waits for something to tell."""
 _LOOK: Final = 0.5
@@ -55,6 +58,10 @@ class LinkOwner(Protocol):
 
     def settled(self) -> None:
         """Take note that messages were settled."""
+        ...
+
+    def unwritten(self, entries: list[Entry]) -> None:
+        """Take note of messages that cannot be sent after all."""
         ...
 
     def suspect(self, link: "Link") -> None:
@@ -127,12 +134,12 @@ class Link:
 
     # For senders, and the router.
 
-    def offer(self, entry: Entry, table: object) -> int:
-        """Take a message, if the table is still in force and there is room."""
+    def offer(self, entry: Entry, table: object, *, limited: bool = True) -> int:
+        """Take a message, if the table is still in force and there is room, or need not be."""
         with self.lock:
             if self.table is not table:
                 return STALE
-            if self.outstanding >= self._credits:
+            if limited and self.outstanding >= self._credits:
                 return FULL
             self._put_locked(entry)
         return TAKEN
@@ -234,7 +241,7 @@ class Link:
         while (taken := self._take(wait=not under_way)) is not None:
             number, entries = taken
             if entries:
-                data = _written(entries)
+                data = self._written(number, entries)
                 under_way.append((number, data, self._put(number, data)))
                 del taken, entries  # not kept while this waits
             elif under_way:
@@ -260,8 +267,9 @@ class Link:
                     self._ready.wait(left)
                 if self.stopped:
                     return None
-            entries = self._outbox[: self._batch]
-            self._outbox = self._outbox[self._batch :]
+            count = _fitting(self._outbox, self._batch)
+            entries = self._outbox[:count]
+            self._outbox = self._outbox[count:]
             self._urgent = self._urgent and bool(self._outbox)
             if entries:
                 self._number += 1
@@ -270,6 +278,18 @@ class Link:
                     entry.asked.number for entry in entries if entry.asked is not None
                 )
             return self._number, entries
+
+    def _written(self, number: int, entries: list[Entry]) -> bytes:
+        """Return a batch as it travels; dead letters are made of one that cannot be written."""
+        try:
+            return _written(entries)
+        except Exception:
+            # Keys that could be pickled when they were first seen.
+            _logger.exception("%r: a batch cannot be pickled", self)
+            with self.lock:
+                self.outstanding -= self._unsettled.done(number, None)
+            self._owner.unwritten(entries)
+            return _written([])
 
     def _put(self, number: int, data: bytes) -> ActorFuture | None:
         return self._begin(lambda actor: actor.put(number, data), "a batch")
@@ -358,7 +378,10 @@ class Link:
                     dead.append((entry, reason))
             for asked, _, _ in events.replies:
                 self.asked.discard(asked)
-        self._owner.told(self, events, dead)
+        try:
+            self._owner.told(self, events, dead)
+        except Exception:  # of what a user's class does as it is unpickled
+            _logger.exception("%r: what it tells is unreadable", self)
         with self.lock:
             for number, indices in events.done:
                 self.outstanding -= self._unsettled.done(number, indices)
@@ -369,6 +392,17 @@ class Link:
             if events.ended is not None:
                 self.report = events.ended
         self._owner.settled()
+
+
+def _fitting(entries: list[Entry], most: int) -> int:
+    """Return how many of the first messages are a batch: by their number, and their size."""
+    size = 0
+    for count, entry in enumerate(entries[:most]):
+        if type(entry.body) in _SIZED:
+            size += len(entry.body)
+            if size > _MOST_BYTES:
+                return max(count, 1)
+    return min(len(entries), most)
 
 
 def _gathering(known: int, actor: Actor) -> ActorFuture:

@@ -4,6 +4,7 @@
 node is there as long as the scheduler knows its actor.
 """
 
+import contextlib
 import itertools
 import threading
 import uuid
@@ -20,6 +21,8 @@ __all__ = ["Membership", "NodeLost"]
 
 _logger = Logger(__name__)
 
+_LOOK: Final = 0.5
+"""Seconds that a node is waited for until it is looked whether its Dask worker is there."""
 _GONE: Final = frozenset({"closing", "closed", "failed"})
 """The states of a Dask worker that is not there any more."""
 
@@ -59,7 +62,7 @@ class Membership:
         self._starting: Final[dict[str, DaskFuture]] = {}
         # Workers on which no node is to be started: one has failed there, or they are to be freed.
         self._shunned: Final[set[str]] = set()
-        self._seen: dict[str, str] = {}
+        self._seen: list[str] = []
 
     def look(self) -> list[str]:
         """Return the addresses of the Dask workers there are.
@@ -72,8 +75,11 @@ class Membership:
             text = "%s: the scheduler does not answer: %s: %s"
             _logger.warning(text, self._name, type(error).__name__, error)
         else:
-            self._seen = {address: each for address, each in seen.items() if each not in _GONE}
-        return list(self._seen)
+            self._seen = [address for address, each in seen.items() if each not in _GONE]
+            for address in self._starting.keys() - set(self._seen):
+                # It would wait for ever: for a worker that does not come back.
+                give_back(self._client, self._starting.pop(address))
+        return self._seen
 
     def begin(self, address: str) -> None:
         """Start a node on a Dask worker, unless there is one."""
@@ -102,9 +108,15 @@ class Membership:
             Exception: what a node raises.
         """
         try:
+            while waiting := [each for each in self._starting.values() if not each.done()]:
+                with contextlib.suppress(TimeoutError):
+                    waiting[0].result(timeout=_LOOK)
+                self.look()
             for future in self._starting.values():
                 future.result()
         except BaseException:
+            for future in self._starting.values():
+                give_back(self._client, future)
             self._starting.clear()
             raise
         return self.started(owner)

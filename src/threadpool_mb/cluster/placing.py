@@ -54,8 +54,8 @@ def _write(key: object, parts: list[bytes], dumps: Callable[[object], bytes]) ->
     plain = _plain(key)
     if plain is not None:
         _frame(plain[0], plain[1], parts)
-    elif type(key) is tuple:
-        _write_all(b"t", key, parts, dumps)
+    elif isinstance(key, tuple) and type(key).__eq__ is tuple.__eq__:
+        _write_all(b"t", key, parts, dumps)  # pyright: ignore[reportUnknownArgumentType] - of any type
     elif isinstance(key, frozenset):
         items: list[bytes] = []
         for item in key:  # pyright: ignore[reportUnknownVariableType] - of any type

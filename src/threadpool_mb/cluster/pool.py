@@ -158,6 +158,7 @@ class ClusterPool[K, M](AsyncLife[DrainReport[K]], Uncopied):
     def remove(self, key: K, /, *, drain: bool = False, timeout: float | None = None) -> bool:
         """End the key's worker: cancel it, or with `drain` let it finish its backlog first."""
         check_key(key)
+        self._control.check_not_own_thread("asked to remove a key")
         deadline = Deadline(timeout)
         asks = self._control.asks
         removal = Removal()
@@ -211,6 +212,7 @@ class ClusterPool[K, M](AsyncLife[DrainReport[K]], Uncopied):
 
     def vacate(self, address: str, /, *, timeout: float | None = None) -> bool:
         """Have a Dask worker get no more keys, and those that it has end there and move."""
+        self._control.check_not_own_thread("asked to vacate")
         return self._control.vacate(address, Deadline(timeout))
 
     @override

@@ -25,13 +25,14 @@ runs on.
 
 import threading
 from collections.abc import Callable, Iterable, Mapping
+from threading import get_ident
 from typing import Any, Final, final
 
-from threadpool_mb.arguments import Deadline
+from threadpool_mb.arguments import Deadline, describe
 from threadpool_mb.cluster.entries import Entry
 from threadpool_mb.cluster.link import FULL, TAKEN, Link
 from threadpool_mb.cluster.placing import digest_of, owner_of
-from threadpool_mb.cluster.wire import MOVE, dumped
+from threadpool_mb.cluster.wire import MOVE, dumped, is_plain
 
 __all__ = ["Router", "Table"]
 
@@ -58,7 +59,7 @@ class Table:
         """Return the node of a key; `None` if there is no node."""
         link = self._known.get(key)
         if link is None and self.links:
-            link = self.links[owner_of(digest_of(key, dumped), self.addresses)]
+            link = self.links[owner_of(_digest(key), self.addresses)]
             if len(self._known) >= _REMEMBERED:
                 self._known.clear()
             self._known[key] = link
@@ -67,6 +68,20 @@ class Table:
     def as_settled(self, *, settled: bool) -> "Table":
         """Return one that deals the same, settled or not."""
         return Table(self.links, settled=settled, known=self._known)
+
+
+def _digest(key: object) -> bytes:
+    """Return the digest of a key that can be sent.
+
+    Raises:
+        TypeError: if it cannot be pickled.
+    """
+    try:
+        if not is_plain(key):
+            dumped(key)  # a part that does not count for the digest, too
+        return digest_of(key, dumped)
+    except Exception as error:
+        raise TypeError(f"the key {describe(key)} cannot be pickled: {error}") from error
 
 
 @final
@@ -90,6 +105,8 @@ class Router:
         self._held: Final[dict[Any, list[Entry]]] = {}
         self._held_count = 0
         self._moves = 0
+        self.hooks: Final[set[int]] = set()
+        """The threads that run hooks; they do not wait for room, which they make."""
         self.closed: Callable[[], Exception] | None = None
         """What makes the error of senders, once the pool is closed."""
 
@@ -107,7 +124,8 @@ class Router:
             if link is True or link is False:
                 return link
             if link is not None:
-                outcome = link.offer(entry, table)
+                # A hook that waited for room here would wait for itself.
+                outcome = link.offer(entry, table, limited=get_ident() not in self.hooks)
                 if outcome == TAKEN:
                     return True
                 if outcome == FULL and not link.wait_for_room(table, deadline):
@@ -123,7 +141,7 @@ class Router:
                 return None
             key = entry.key
             if key in self._held or self._must_wait(key):
-                if self._held_count < self._credits:
+                if self._held_count < self._credits or get_ident() in self.hooks:
                     self._held.setdefault(key, []).append(entry)
                     self._held_count += 1
                     return True
@@ -133,7 +151,8 @@ class Router:
                 self._changed.wait(left)
                 return None
             link = table.owner(key)
-            if link is None or link.offer(entry, table) == TAKEN:
+            limited = get_ident() not in self.hooks
+            if link is None or link.offer(entry, table, limited=limited) == TAKEN:
                 return link is not None
         return None if link.wait_for_room(table, deadline) else False
 
