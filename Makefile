@@ -11,6 +11,7 @@ ARGS =
 TOX_VERSION = 4.67.15
 
 DEMO = .venv/demo
+CLUSTER_DEMO = .venv/cluster-demo
 TRY = .venv/try-$(V)
 TOX = .venv/tox
 PIP = -m pip install --quiet --disable-pip-version-check
@@ -26,7 +27,7 @@ run-tox = tools/python --link .interpreters $(1) \
 	&& PATH="$(CURDIR)/.interpreters:$$PATH" $(TOX)/bin/python -m tox run -e $(2) $(TOX_ARGS)
 
 .DELETE_ON_ERROR:
-.PHONY: help demo try test clients brokers observers dashboard stress bench leakcheck lint clean
+.PHONY: help demo try test clients brokers observers dashboard cluster cluster-demo stress bench leakcheck lint clean
 
 help:
 	@echo 'make demo    run the demo on 3.13t                       DEMO_ARGS="--path DIR"'
@@ -36,6 +37,9 @@ help:
 	@echo 'make brokers  consumers of Kafka and of Redis, on 3.14t; needs redis-server'
 	@echo 'make observers  OpenTelemetry, Prometheus and structlog, told of pools, on 3.13t and 3.14t'
 	@echo 'make dashboard  the dashboard in a real browser, on 3.14t; needs chromium and chromedriver'
+	@echo 'make cluster  pools on a Dask cluster of this machine, on 3.14t and 3.13t'
+	@echo 'make cluster-demo  run the demo on a Dask cluster of two processes, on 3.14t'
+	@echo '                                                         DEMO_ARGS="--scheduler ADDRESS"'
 	@echo 'make stress  the hammers on 3.13t and 3.14t              COUNT=1000'
 	@echo 'make bench   the benchmarks on 3.13t and 3.14t, and one page of both in .benchmarks'
 	@echo 'make leakcheck  what is kept that should go, on 3.13t, 3.14t and 3.13; one page in .leakcheck'
@@ -72,6 +76,12 @@ dashboard: $(TOX)/.tox-$(TOX_VERSION)
 		exit 1; }
 	$(call run-tox,3.14t 3.13,dashboard)
 
+cluster: $(TOX)/.tox-$(TOX_VERSION)
+	$(call run-tox,3.14t 3.13t 3.13,cluster-py314t$(,)cluster-py313t)
+
+cluster-demo: $(CLUSTER_DEMO)/.installed
+	$(CLUSTER_DEMO)/bin/python -m threadpool_mb.demo.on_cluster $(DEMO_ARGS)
+
 stress: $(TOX)/.tox-$(TOX_VERSION)
 	$(call run-tox,3.13t 3.14t 3.13,py313t-stress$(,)py314t-stress)
 
@@ -100,6 +110,14 @@ $(DEMO)/bin/python:
 
 $(DEMO)/.installed: $(DEMO)/bin/python $(SOURCES)
 	$(DEMO)/bin/python $(PIP) --force-reinstall .
+	touch $@
+
+$(CLUSTER_DEMO)/bin/python:
+	python=$$(tools/python 3.14t) && "$$python" -m venv --clear $(CLUSTER_DEMO)
+
+$(CLUSTER_DEMO)/.installed: $(CLUSTER_DEMO)/bin/python $(SOURCES)
+	$(CLUSTER_DEMO)/bin/python $(PIP) '.[cluster]'
+	$(CLUSTER_DEMO)/bin/python $(PIP) --force-reinstall --no-deps .
 	touch $@
 
 $(TRY)/bin/python:

@@ -13,6 +13,7 @@ PACKAGE: Final = Path(threadpool_mb.__file__).parent
 LAYERS: Final = [
     {"__init__", "__main__", "dashboard", "demo", "originals", "pytest_plugin"},
     {"testing"},
+    {"cluster"},
     {"pool", "broker"},
     {"keyed"},
     {"aio", "observers"},
