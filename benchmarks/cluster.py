@@ -37,13 +37,14 @@ import threadpool_mb as mb
 from threadpool_mb.cluster import ClusterPool
 
 SENDERS: Final = 2
+NODES: Final = 2
 BATCH: Final = 1000
 END: Final = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class GetCounts(mb.Command[tuple[int, int]]):
-    """How many messages were handled, and how many of them were not the next one of their sender."""
+    """How many messages were handled, and how many were not the next one of their sender."""
 
 
 def counting(key: str) -> Generator[None, Any]:
@@ -273,7 +274,7 @@ def kill(messages: int, kills: int) -> None:
                     pids = client.run(os.getpid, on_error="ignore")
                     os.kill(next(iter(pids.values())), signal.SIGKILL)
                     killed += 1
-                    while len(client.scheduler_info()["workers"]) == 2:
+                    while len(client.scheduler_info()["workers"]) == NODES:
                         time.sleep(0.01)
                 done.set()
                 sender.join()
@@ -282,11 +283,12 @@ def kill(messages: int, kills: int) -> None:
                 (each.key, str(each.message)) for each in dead if isinstance(each.message, int)
             )
             every = {(key, str(number)) for key in keys for number in range(sent[key])}
+            reasons = sorted({each.reason for each in dead})
             answered = sum(reply.done() for reply in replies)
             print(
                 f"  redeliver={redeliver}: {killed} killed, {len(every):,} messages sent:"
-                f" {len(handled):,} handled, {sum(handled.values()) - len(handled):,} of them again,"
-                f" {sum(gone.values()):,} dead letters ({', '.join({each.reason for each in dead})}),"
+                f" {len(handled):,} handled, {handled.total() - len(handled):,} of them again,"
+                f" {sum(gone.values()):,} dead letters ({', '.join(reasons)}),"
                 f" {len(every - handled.keys() - gone.keys())} neither;"
                 f" {len(replies):,} calls, {len(replies) - answered} not answered"
             )
@@ -306,7 +308,9 @@ def join(messages: int) -> None:
         rounds = 0
         with ClusterPool(worker, client, on_worker_exit=exits.append) as pool:
             adding = threading.Thread(target=lambda: (cluster.scale(3), joined.set()))
-            while rounds < messages // len(keys) or adding.is_alive() or "3 nodes" not in repr(pool):
+            while (
+                rounds < messages // len(keys) or adding.is_alive() or "3 nodes" not in repr(pool)
+            ):
                 for key in keys:
                     pool.dispatch(key, rounds)
                 rounds += 1

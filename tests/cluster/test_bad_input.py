@@ -2,6 +2,7 @@
 
 import dataclasses
 import threading
+from collections.abc import Generator
 from typing import Any
 
 import pytest
@@ -62,7 +63,7 @@ def test_a_command_that_cannot_be_pickled_is_named_at_the_sender(client: Client)
 def test_a_worker_that_cannot_be_pickled_is_named(client: Client) -> None:
     lock = threading.Lock()
 
-    def worker(key: str) -> Any:
+    def worker(key: str) -> Generator[None, Any]:
         with lock:
             yield
 
@@ -75,8 +76,8 @@ def test_functions_and_classes_of_a_script_can_be_sent(client: Client) -> None:
     class Here:
         number = 1
 
-    def worker(key: str) -> Any:
-        got = []
+    def worker(key: str) -> Generator[None, Any]:
+        got: list[Any] = []
         while True:
             match (yield):
                 case mb.Call(GetAll(), box):
@@ -170,5 +171,5 @@ def test_a_message_whose_class_cannot_be_unpickled_there_is_a_dead_letter(
 class OnlyHere:
     """Pickled here, and not unpickled elsewhere."""
 
-    def __reduce__(self) -> Any:
+    def __reduce__(self) -> tuple[Any, ...]:
         return (len, (1,))

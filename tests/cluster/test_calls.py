@@ -60,9 +60,8 @@ def test_the_error_of_a_worker_that_fails_reaches_its_caller(client: Client) -> 
 
 
 def test_a_reply_that_cannot_be_pickled_fails_its_call(client: Client) -> None:
-    with ClusterPool(collecting, client) as pool:
-        with pytest.raises(mb.CallFailed) as caught:
-            mb.call(pool.ref("a"), GetLock(), timeout=15)
+    with ClusterPool(collecting, client) as pool, pytest.raises(mb.CallFailed) as caught:
+        mb.call(pool.ref("a"), GetLock(), timeout=15)
 
     assert "pickle" in str(caught.value)
 

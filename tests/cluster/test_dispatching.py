@@ -166,7 +166,7 @@ def test_senders_wait_for_credits(client: Client, credits: int) -> None:  # noqa
         def send() -> None:
             for number in range(100):
                 pool.dispatch("a", number)
-                most.append(max(link.outstanding for link in pool._control.links()))
+                most.append(max(link.outbox.outstanding for link in pool._control.links()))
 
         run_together(send)
         got = mb.call(pool.ref("a"), GetAll(), timeout=15)

@@ -2,8 +2,8 @@
 
 import asyncio
 import functools
-import gc
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +32,9 @@ def test_leaving_the_block_handles_all_messages(client: Client, log: Path) -> No
     assert pool.join(timeout=15).finished
 
 
-def test_leaving_the_block_with_an_exception_cancels(client: Client, dead: list[Any], log: Path) -> None:
+def test_leaving_the_block_with_an_exception_cancels(
+    client: Client, dead: list[Any], log: Path
+) -> None:
     worker = functools.partial(stuck, log)
     pool = ClusterPool[str, int](worker, client, on_dead_letter=dead.append, throughput=1)
 
@@ -94,12 +96,15 @@ def test_a_sender_that_waits_for_room_wakes_when_the_pool_is_cancelled(
     pool = ClusterPool(worker, client, credits=2, on_dead_letter=dead.append)
     full = threading.Event()
 
+    def send_until_closed() -> None:
+        for number in range(1, 10):
+            pool.dispatch("a", number)
+            if number == 2:
+                full.set()
+
     def send() -> None:
         with pytest.raises(mb.PoolClosed):
-            for number in range(1, 10):
-                pool.dispatch("a", number)
-                if number == 2:
-                    full.set()
+            send_until_closed()
 
     def cancel() -> None:
         assert full.wait(15)
@@ -133,12 +138,11 @@ def test_a_pool_ends_in_a_block_of_asyncio(client: Client, log: Path) -> None:
 
 
 def test_a_pool_that_is_dropped_open_warns_and_ends(client: Client, log: Path) -> None:
-    pool = ClusterPool(functools.partial(logging, log), client, name="dropped")
-    pool.dispatch("a", 1)
+    pools = [ClusterPool(functools.partial(logging, log), client, name="dropped")]
+    pools[0].dispatch("a", 1)
 
     with pytest.warns(ResourceWarning, match="unclosed <ClusterPool 'dropped'>"):
-        del pool
-        gc.collect()
+        pools.clear()
 
     until(lambda: log.read_text().endswith("ends\n"))
     until(lambda: not [each for each in threading.enumerate() if "dropped" in each.name])
@@ -188,7 +192,7 @@ def test_observers_are_attached_and_detached_with_figures(client: Client) -> Non
     told: list[str] = []
 
     class Figures(mb.Observer):
-        def attach(self, name: str, stats: Any, /) -> None:
+        def attach(self, name: str, stats: Callable[[], Any], /) -> None:
             told.append(f"{name} {stats().state}")
 
         def detach(self, name: str, /) -> None:

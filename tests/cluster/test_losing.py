@@ -72,7 +72,11 @@ def test_with_redeliver_each_message_is_handled_at_least_once_and_in_order(
     for key in keys:
         assert set(handled[key]) == set(range(400))
         # Those that were sent again come again in their order.
-        again = [number for number, next_ in zip(handled[key], handled[key][1:], strict=False) if next_ <= number]
+        again = [
+            number
+            for number, next_ in zip(handled[key], handled[key][1:], strict=False)
+            if next_ <= number
+        ]
         assert len(again) <= 1
 
 
@@ -150,7 +154,9 @@ def test_a_pool_that_closes_without_a_node_leaves_dead_letters(
     ]
 
 
-def test_senders_that_wait_for_room_of_a_lost_node_go_on(client: Client, machines: Machines) -> None:
+def test_senders_that_wait_for_room_of_a_lost_node_go_on(
+    client: Client, machines: Machines
+) -> None:
     dead: list[Any] = []
     with ClusterPool(collecting, client, credits=5, on_dead_letter=dead.append) as pool:
         address = nodes(pool)[0]

@@ -86,7 +86,9 @@ def test_only_a_key_whose_worker_is_busy_waits_for_its_move(client: Client, log:
     log.with_name("go-free").touch()
     with ClusterPool(worker, client) as pool:
         address = nodes(pool)[0]
-        mine = [key for key in map(str, range(100)) if owner_of(digest_of(key), nodes(pool)) == address]
+        mine = [
+            key for key in map(str, range(100)) if owner_of(digest_of(key), nodes(pool)) == address
+        ]
         pool.dispatch(mine[0], "held")
         until(lambda: f"{mine[0]} held" in log.read_text())
         assert not pool.vacate(address, timeout=0)

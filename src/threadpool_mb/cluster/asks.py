@@ -40,7 +40,7 @@ class Asks:
         self._open[number] = answered
         return number
 
-    def answer(self, number: int, well: bool, payload: Any) -> None:  # noqa: FBT001 - as it travels
+    def answer(self, number: int, *, well: bool, payload: Any = None) -> None:
         """Answer it, unless it was answered."""
         answered = self._open.pop(number, None)
         if answered is not None:
@@ -53,7 +53,7 @@ class Asks:
     def answer_all(self) -> None:
         """Answer all that is left: nobody will."""
         for number in list(self._open):
-            self.answer(number, False, None)
+            self.answer(number, well=False)
 
 
 def answer_call(call: Call[Any], well: bool, payload: Any) -> None:  # noqa: FBT001 - as it travels
@@ -75,7 +75,11 @@ def answer_call(call: Call[Any], well: bool, payload: Any) -> None:  # noqa: FBT
 
 
 def _answer_error(
-    answer: Answer[Any], kind: str, reason: str, started: bool, sent: bytes | None
+    answer: Answer[Any],
+    kind: str,
+    reason: str,
+    started: bool,  # noqa: FBT001 - as it travels
+    sent: bytes | None,
 ) -> None:
     """Answer with the error that the call has got at its node, with the id that it has here."""
     cause = None if sent is None else loaded(sent)

@@ -17,9 +17,10 @@ from threadpool_mb.cluster.asks import Asks
 from threadpool_mb.cluster.entries import Entry
 from threadpool_mb.cluster.figures import summed
 from threadpool_mb.cluster.link import Link
-from threadpool_mb.cluster.membership import Membership, NodeLost
+from threadpool_mb.cluster.membership import Membership
 from threadpool_mb.cluster.routing import Router
-from threadpool_mb.cluster.wire import MOVE, REMOVE, Events, loaded
+from threadpool_mb.cluster.telling import Teller
+from threadpool_mb.cluster.wire import MOVE, Events, loaded
 from threadpool_mb.dead_letters import DeadLetterOffice, DeadLetterReason
 from threadpool_mb.errors import PoolClosed
 from threadpool_mb.logs import Logger
@@ -61,10 +62,10 @@ class Control:
         self.name: Final = name
         self.membership: Final = membership
         self.office: Final = office
-        self._on_worker_exit: Final = on_worker_exit
         self._redeliver: Final = redeliver
         self.router: Final = Router(credits)
         self.asks: Final = Asks()
+        self._teller: Final = Teller(name, office, on_worker_exit, self.asks)
         self.ending: Final = Ending()
         # Guards what follows.
         self._lock: Final = threading.Lock()
@@ -72,10 +73,6 @@ class Control:
         self._progress: Final = threading.Condition(self._lock)
         self.state: _State = "running"
         self._flushes = 0
-        self.failed: int = 0
-        """Workers that have ended with an error."""
-        # The workers of each node that have begun and not ended, by number; if anybody is told.
-        self._live: Final[dict[Link, dict[int, Any]]] = {}
         # What nodes that are gone have told last of their pools, summed.
         self._past: list[PoolStats] = []
         self._woken: Final = threading.Event()
@@ -108,7 +105,7 @@ class Control:
             self._past,
             name=self.name,
             state=self.state,
-            here=self.router.held + sum(link.unsent for link in links),
+            here=self.router.held + sum(link.outbox.unsent for link in links),
             threads=sum(thread.is_alive() for thread in [self._monitor, *self._threads]),
             dead_letters=self.office.counts(),
         )
@@ -124,9 +121,7 @@ class Control:
         """Give a node back to Dask; what it has told last counts on."""
         if link.figures is not None:
             past = [*self._past, link.figures]
-            self._past = [
-                summed([], past, name="", state="", here=0, threads=0, dead_letters={})
-            ]
+            self._past = [summed([], past, name="", state="", here=0, threads=0, dead_letters={})]
         self.membership.forget(link)
         with self._lock:
             self._progress.notify_all()
@@ -155,10 +150,10 @@ class Control:
         while True:
             links = self.links()
             for link in links:
-                link.hurry()
+                link.outbox.hurry()
             with self._lock:
                 left = self.router.held_left(epoch, key, of_all=of_all) or any(
-                    link.left(epoch, key, of_all=of_all) for link in links
+                    link.outbox.left(epoch, key, of_all=of_all) for link in links
                 )
                 if not left or self.state == "ended":
                     return not left
@@ -172,7 +167,7 @@ class Control:
         return self.membership.links()
 
     def vacate(self, address: str, deadline: Deadline) -> bool:
-        """Have a node get no keys any more, and wait until it has gone; see `ClusterPool.vacate`."""
+        """Have a node get no more keys, and wait until it has gone; see `ClusterPool.vacate`."""
         link = self.membership.vacate(address)
         self._woken.set()
         with self._lock:
@@ -188,13 +183,11 @@ class Control:
     def told(self, link: Link, events: Events, dead: list[tuple[Entry, str]]) -> None:
         """Take note of what a node has told."""
         for number, well, payload in events.replies:
-            self.asks.answer(number, well, payload)
+            self.asks.answer(number, well=well, payload=payload)
         for entry, reason in dead:
-            self._bury(entry, DeadLetterReason(reason))
-        for written, number in events.starts:
-            self._live.setdefault(link, {})[number] = loaded(written)
-        for ended in events.exits:
-            self._exited(link, *loaded(ended))
+            self._teller.bury(entry, DeadLetterReason(reason))
+        self._teller.began(link.number, events.starts)
+        self._teller.ended(link.number, events.exits)
         for number, keys in events.moves:
             self.router.answered(link, number, loaded(keys))
         if events.moved:
@@ -210,7 +203,7 @@ class Control:
     def unwritten(self, entries: list[Entry]) -> None:
         """Make dead letters of messages that cannot be sent after all."""
         for entry in entries:
-            self._bury(entry, DeadLetterReason.UNREADABLE)
+            self._teller.bury(entry, DeadLetterReason.UNREADABLE)
         self.settled()
 
     def suspect(self, link: Link) -> None:
@@ -218,48 +211,6 @@ class Control:
         del link
         self._suspected = True
         self._woken.set()
-
-    def _exited(
-        self,
-        link: Link,
-        key: Any,
-        error: bytes | None,
-        message: object,
-        number: int,
-        cause: Any,
-        restart_in: float | None,
-    ) -> None:
-        if cause == "failed":
-            with self._lock:
-                self.failed += 1
-        self._live.get(link, {}).pop(number, None)
-        self._tell_exit(
-            WorkerExit(
-                key,
-                link.number << 32 | number,
-                None if error is None else loaded(error),
-                cause,
-                message,
-                restart_in,
-            )
-        )
-
-    def _tell_exit(self, worker_exit: WorkerExit[Any]) -> None:
-        if self._on_worker_exit is None:
-            return
-        try:
-            self._on_worker_exit(worker_exit)
-        except Exception:
-            _logger.exception("%s: on_worker_exit raised", self.name)
-
-    def _bury(self, entry: Entry, reason: DeadLetterReason) -> None:
-        """Make a dead letter of a message that was taken, or answer what was asked."""
-        if entry.kind == REMOVE and entry.asked is not None:
-            self.asks.answer(entry.asked.number, False, None)
-        elif entry.kind not in {MOVE, REMOVE}:
-            self.office.take(entry.key, entry.message, reason)
-            if entry.asked is not None:
-                self.asks.withdraw(entry.asked.number)
 
     # The monitor.
 
@@ -301,15 +252,15 @@ class Control:
     def _deal(self) -> None:
         """Have the table be that of the nodes there are."""
         wanted = self.membership.wanted()
-        if self.state == "running" and wanted.keys() != self.router.table.links.keys():
+        if self.state in {"running", "closing"} and wanted.keys() != self.router.table.links.keys():
             self.router.deal(wanted)
         for link in self.membership.vacating():
             if link.address not in self.router.table.links and not (
-                self.router.leaves_here(link) or link.outstanding
+                self.router.leaves_here(link) or link.outbox.outstanding
             ):
                 link.tell_to_end("close")
                 if link.report is not None:
-                    link.stop()
+                    link.outbox.stop()
                     self._forget(link)
 
     def _lose(self, link: Link) -> None:
@@ -318,7 +269,7 @@ class Control:
         dead: list[Entry] = []
         # In one step: nothing may be put into the outbox of a link that was stopped.
         with self.router.lock:
-            sent, unsent = link.stop()
+            sent, unsent = link.outbox.stop()
             for entry in sent:
                 goes_again = self._redeliver and entry.asked is None and entry.kind != MOVE
                 (again if goes_again else dead).append(entry)
@@ -335,13 +286,11 @@ class Control:
             len(sent),
             len(unsent),
         )
-        for number in link.asked:
-            self.asks.answer(number, False, None)
+        for number in link.outbox.asked:
+            self.asks.answer(number, well=False)
         for entry in dead:
-            self._bury(entry, DeadLetterReason.NODE_LOST)
-        error = NodeLost(f"the Dask worker {link.address} is lost")
-        for number, key in self._live.pop(link, {}).items():
-            self._tell_exit(WorkerExit(key, link.number << 32 | number, error, "failed"))
+            self._teller.bury(entry, DeadLetterReason.NODE_LOST)
+        self._teller.lost(link.number, link.address)
         self.settled()
 
     # The end.
@@ -368,13 +317,13 @@ class Control:
         if cancels or not (links or self.membership.starting):
             reason = DeadLetterReason.POOL_CLOSED if cancels else DeadLetterReason.NODE_LOST
             for entry in self.router.take_held():
-                self._bury(entry, reason)
+                self._teller.bury(entry, reason)
         if cancels:
             for link in links:
-                for entry in link.take_unsent():
-                    self._bury(entry, DeadLetterReason.POOL_CLOSED)
+                for entry in link.outbox.take_unsent():
+                    self._teller.bury(entry, DeadLetterReason.POOL_CLOSED)
                 link.tell_to_end("cancel")
-        elif not self.router.held and not any(link.outstanding for link in links):
+        elif not self.router.held and not any(link.outbox.outstanding for link in links):
             for link in links:
                 link.tell_to_end("close")
         if all(link.report is not None for link in links) and not self.router.held:
@@ -384,9 +333,9 @@ class Control:
     def _finish(self) -> None:
         """Give the nodes back to Dask, and tell whoever waits."""
         for link in self.links():
-            sent, unsent = link.stop()
+            sent, unsent = link.outbox.stop()
             for entry in sent + unsent:
-                self._bury(entry, DeadLetterReason.POOL_CLOSED)
+                self._teller.bury(entry, DeadLetterReason.POOL_CLOSED)
             self._forget(link)
         self.asks.answer_all()
         self.office.flush()
@@ -402,7 +351,7 @@ class Control:
         return DrainReport(
             finished=finished,
             unfinished=tuple(unfinished),
-            failed=self.failed,
+            failed=self._teller.failed,
             dead_letters=self.office.counts(),
         )
 
@@ -432,7 +381,7 @@ class Control:
         """Return what keeps a closed pool from its end at the deadline; see `exit_hook`."""
         if self.join(deadline):
             return None
-        left = sum(link.outstanding for link in self.links())
+        left = sum(link.outbox.outstanding for link in self.links())
         return f"pool {describe(self.name)}: {left} messages not handled"
 
     def forked(self) -> bool:
@@ -443,7 +392,7 @@ class Control:
     def __repr__(self) -> str:
         """Show name, counts and state."""
         links = self.links()
-        messages = sum(link.outstanding for link in links) + self.router.held
+        messages = sum(link.outbox.outstanding for link in links) + self.router.held
         return (
             f"<ClusterPool {self.name!r} [{counted(len(links), 'node')}"
             f" | {counted(messages, 'message')} | {self.state}]>"

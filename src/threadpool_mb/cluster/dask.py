@@ -14,7 +14,16 @@ except ModuleNotFoundError as error:
 
 from threadpool_mb.arguments import describe
 
-__all__ = ["Actor", "ActorFuture", "Client", "DaskFuture", "actor_of", "check_client", "give_back", "node_addresses"]
+__all__ = [
+    "Actor",
+    "ActorFuture",
+    "Client",
+    "DaskFuture",
+    "actor_of",
+    "check_client",
+    "give_back",
+    "node_addresses",
+]
 
 
 _OPEN: Final = frozenset({"running", "connecting"})
@@ -76,7 +85,6 @@ class DaskFuture(Protocol):
         ...
 
 
-
 class Client(Protocol):
     """A `distributed.Client`, as far as it is used."""
 
@@ -98,7 +106,7 @@ class Client(Protocol):
         """Submit a task."""
         ...
 
-    def cancel(self, futures: list[DaskFuture], asynchronous: bool) -> Any:
+    def cancel(self, futures: list[DaskFuture], *, asynchronous: bool) -> Any:
         """Have the scheduler forget tasks."""
         ...
 
@@ -119,7 +127,8 @@ def check_client(client: object) -> Client:
         TypeError: if it is no `distributed.Client`, or one for asyncio.
         RuntimeError: if it is closed.
     """
-    if not isinstance(client, distributed.Client):
+    kind: Any = distributed.Client  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+    if not isinstance(client, kind):
         raise TypeError(f"client must be a distributed.Client, not {describe(client)}")
     checked = cast("Client", client)
     if checked.asynchronous:

@@ -19,7 +19,7 @@ class Entry:
 
     __slots__ = ("asked", "body", "epoch", "key", "kind", "message")
 
-    def __init__(
+    def __init__(  # noqa: PLR0917 - one is made for each message
         self, key: Any, message: Any, body: Any, kind: int, epoch: int, asked: Asked | None = None
     ) -> None:
         """A message, and `body`, which travels in its place."""

@@ -7,6 +7,7 @@ from threadpool_mb.pool.reports import ExitCause, PoolStats
 
 __all__ = ["summed"]
 
+
 def summed(
     figures: Iterable[PoolStats],
     past: Iterable[PoolStats] = (),

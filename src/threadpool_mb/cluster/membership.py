@@ -17,7 +17,7 @@ from threadpool_mb.cluster.node import NodeActor
 from threadpool_mb.cluster.wire import Setup, versions_here
 from threadpool_mb.logs import Logger
 
-__all__ = ["Membership", "NodeLost"]
+__all__ = ["Membership"]
 
 _logger = Logger(__name__)
 
@@ -25,10 +25,6 @@ _LOOK: Final = 0.5
 """Seconds that a node is waited for until it is looked whether its Dask worker is there."""
 _GONE: Final = frozenset({"closing", "closed", "failed"})
 """The states of a Dask worker that is not there any more."""
-
-
-class NodeLost(ConnectionError):
-    """The Dask worker on which the worker of a key has run is lost."""
 
 
 @final
@@ -130,12 +126,12 @@ class Membership:
             del self._starting[address]
             try:
                 actor = actor_of(self._client, future)
-            except Exception as error:  # noqa: BLE001 - of a node
+            except Exception as error:
                 # If the Dask worker is gone, that is no news.
                 if address in self.look():
                     self._shunned.add(address)
-                    text = "%s: no node on the Dask worker %s: %s"
-                    _logger.error(text, self._name, address, error)
+                    text = "%s: no node on the Dask worker %s"
+                    _logger.error(text, self._name, address, exc_info=error)  # noqa: TRY400 - of another place
                 continue
             link = Link(
                 address,

@@ -45,7 +45,9 @@ class Leaving:
         """
         keys = {worker.key: None for worker in self._pool.workers()}
         going = [
-            key for key in keys if not nodes or owner_of(digest_of(key, dumped), nodes) != self._address
+            key
+            for key in keys
+            if not nodes or owner_of(digest_of(key, dumped), nodes) != self._address
         ]
         for key in going:
             self._pool.remove(key, drain=True)

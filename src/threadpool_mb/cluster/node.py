@@ -239,7 +239,8 @@ class _Node:
         carried: Any = Observed(call, ticket)
         del call  # the worker holds the only reference, and can drop it
         try:
-            target._deliver_call(carried, answer, inline=False)
+            # Users see nothing of it.
+            target._deliver_call(carried, answer, inline=False)  # noqa: SLF001
         except MailboxClosed as error:
             answer.settle_error(unanswered.not_delivered(answer.call_id, key, error))
             raise
@@ -255,10 +256,11 @@ class _Node:
         if outcome is None:
             return
         value, error, from_box = outcome
+        reply: tuple[int, bool, Any]
         if error is None:
             try:
                 reply = (number, True, dumped(value))
-            except Exception as not_dumped:
+            except Exception as not_dumped:  # noqa: BLE001 - of a user's class
                 reply = (number, False, sendable_error(not_dumped, self._address))
         elif from_box or not isinstance(error, CallError):
             reply = (number, False, sendable_error(error, self._address))
@@ -298,9 +300,7 @@ class _Node:
     @property
     def _has_news(self) -> bool:
         return not (
-            self._tray.empty
-            and self._leaving.quiet
-            and (self._ended is None or self._ended_told)
+            self._tray.empty and self._leaving.quiet and (self._ended is None or self._ended_told)
         )
 
     async def gather(self, known: int, wait: float) -> tuple[int, Events]:
@@ -361,5 +361,3 @@ def _sendable_exit(ended: WorkerExit[Any], address: str) -> bytes:
         return dumped((ended.key, error, ended.message, *rest))
     except Exception:  # noqa: BLE001 - a message that was made here
         return dumped((ended.key, error, describe(ended.message), *rest))
-
-

@@ -51,23 +51,30 @@ def _score(digest: bytes, node: str) -> bytes:
 
 def _write(key: object, parts: list[bytes], dumps: Callable[[object], bytes]) -> None:
     """Write a key so that equal keys are written alike, and others differently."""
+    items: Any = key
     plain = _plain(key)
     if plain is not None:
         _frame(plain[0], plain[1], parts)
-    elif isinstance(key, tuple) and type(key).__eq__ is tuple.__eq__:
-        _write_all(b"t", key, parts, dumps)  # pyright: ignore[reportUnknownArgumentType] - of any type
+    elif isinstance(key, tuple) and _compares_as(items, tuple):
+        _write_all(b"t", items, parts, dumps)
     elif isinstance(key, frozenset):
-        items: list[bytes] = []
-        for item in key:  # pyright: ignore[reportUnknownVariableType] - of any type
+        written: list[bytes] = []
+        for item in items:
             inner: list[bytes] = []
             _write(item, inner, dumps)
-            items.append(b"".join(inner))
-        _frame(b"S", b"".join(sorted(items)), parts)
-    elif (fields := _compared(key)) is not None:
-        _frame(b"d", _name(type(key)), parts)
+            written.append(b"".join(inner))
+        _frame(b"S", b"".join(sorted(written)), parts)
+    elif (fields := _compared(items)) is not None:
+        _frame(b"d", _name(items), parts)
         _write_all(b"t", fields, parts, dumps)
     else:
-        _frame(b"p", dumps(key), parts)
+        _frame(b"p", dumps(items), parts)
+
+
+def _compares_as(key: object, kind: type) -> bool:
+    """Return whether a subclass compares as its base does."""
+    compares: object = kind.__eq__
+    return type(key).__eq__ is compares
 
 
 def _write_all(
@@ -83,30 +90,30 @@ def _frame(kind: bytes, content: bytes, parts: list[bytes]) -> None:
     parts.append(content)
 
 
-def _plain(key: object) -> tuple[bytes, bytes] | None:
+def _plain(key: object) -> tuple[bytes, bytes] | None:  # noqa: PLR0911 - one for each type
     """Return the kind and the content of a key that has no parts; `None` for any other.
 
     A subclass counts as its base where it compares as that: `StrEnum.A == "a"`.
     """
-    compares = type(key).__eq__
-    if isinstance(key, str) and compares is str.__eq__:
+    if isinstance(key, str) and _compares_as(key, str):
         return b"s", key.encode("utf-8", "surrogatepass")
-    if isinstance(key, int) and compares is int.__eq__:
+    if isinstance(key, int) and _compares_as(key, int):
         return b"i", b"%d" % key  # `True == 1`
-    if isinstance(key, float) and compares is float.__eq__:
+    if isinstance(key, float) and _compares_as(key, float):
         if key.is_integer():
             return b"i", b"%d" % int(key)  # `1.0 == 1`
         return b"f", key.hex().encode()
-    if isinstance(key, bytes) and compares is bytes.__eq__:
+    if isinstance(key, bytes) and _compares_as(key, bytes):
         return b"b", key
     if key is None:
         return b"n", b""
     if isinstance(key, enum.Enum):
-        return b"e", _name(type(key)) + b"." + key.name.encode()
+        return b"e", _name(key) + b"." + key.name.encode()
     return None
 
 
-def _name(kind: type) -> bytes:
+def _name(key: object) -> bytes:
+    kind = type(key)
     return f"{kind.__module__}.{kind.__qualname__}".encode()
 
 

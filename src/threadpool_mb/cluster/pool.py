@@ -24,7 +24,6 @@ from threadpool_mb.arguments import (
     check_timeout,
     describe,
 )
-from threadpool_mb.calls.answer import Answer
 from threadpool_mb.cluster.asks import Removal, answer_call
 from threadpool_mb.cluster.control import Control
 from threadpool_mb.cluster.dask import check_client
@@ -178,7 +177,7 @@ class ClusterPool[K, M](AsyncLife[DrainReport[K]], Uncopied):
         check_key(key)
         return ClusterInput(key, self.dispatch, self._call)
 
-    def _call(self, key: K, call: Any, answer: Answer[Any], deadline: Deadline) -> bool:
+    def _call(self, key: K, call: Any, deadline: Deadline) -> bool:
         body = self._entry_of_command(key, call.command)
         asks = self._control.asks
         number = asks.add(functools.partial(answer_call, call))
@@ -226,7 +225,7 @@ class ClusterPool[K, M](AsyncLife[DrainReport[K]], Uncopied):
         self._control.cancel()
 
     def join(self, *, timeout: float | None = None) -> DrainReport[K]:
-        """Wait until the pool was closed or cancelled, and all its workers and threads have ended."""
+        """Wait until the pool was closed or cancelled, and all its workers have ended."""
         finished = self._control.join(Deadline(timeout))
         return self._control.report(finished=finished)
 

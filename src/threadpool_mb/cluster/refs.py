@@ -25,7 +25,7 @@ class ClusterInput[K, M](Uncopied, CallTarget):
         self,
         key: K,
         dispatch: Callable[[K, M], bool],
-        call: Callable[[K, Any, Answer[Any], Deadline], bool],
+        call: Callable[[K, Any, Deadline], bool],
     ) -> None:
         """Address `key` through `dispatch`, and with calls through `call`."""
         self._dispatch: Final = dispatch
@@ -53,7 +53,7 @@ class ClusterInput[K, M](Uncopied, CallTarget):
     @override
     def _deliver_call(self, call: M, answer: Answer[Any], *, inline: bool) -> bool:
         answer.holder = None
-        taken = self._call(self._key, call, answer, answer.deadline)
+        taken = self._call(self._key, call, answer.deadline)
         if not taken:
             settle_refused(answer)
         return taken

@@ -30,7 +30,8 @@ from typing import Any, Final, final
 
 from threadpool_mb.arguments import Deadline, describe
 from threadpool_mb.cluster.entries import Entry
-from threadpool_mb.cluster.link import FULL, TAKEN, Link
+from threadpool_mb.cluster.link import Link
+from threadpool_mb.cluster.outbox import FULL, TAKEN
 from threadpool_mb.cluster.placing import digest_of, owner_of
 from threadpool_mb.cluster.wire import MOVE, dumped, is_plain
 
@@ -125,10 +126,10 @@ class Router:
                 return link
             if link is not None:
                 # A hook that waited for room here would wait for itself.
-                outcome = link.offer(entry, table, limited=get_ident() not in self.hooks)
+                outcome = link.outbox.offer(entry, table, limited=get_ident() not in self.hooks)
                 if outcome == TAKEN:
                     return True
-                if outcome == FULL and not link.wait_for_room(table, deadline):
+                if outcome == FULL and not link.outbox.wait_for_room(table, deadline):
                     return False
 
     def _place_slowly(self, entry: Entry, deadline: Deadline) -> "Link | bool | None":
@@ -152,9 +153,9 @@ class Router:
                 return None
             link = table.owner(key)
             limited = get_ident() not in self.hooks
-            if link is None or link.offer(entry, table, limited=limited) == TAKEN:
+            if link is None or link.outbox.offer(entry, table, limited=limited) == TAKEN:
                 return link is not None
-        return None if link.wait_for_room(table, deadline) else False
+        return None if link.outbox.wait_for_room(table, deadline) else False
 
     def _must_wait(self, key: Any) -> bool:
         """Return whether a worker of the key may still be elsewhere, or there is no node."""
@@ -200,7 +201,7 @@ class Router:
     def deal(self, links: Mapping[str, Link]) -> bool:
         """Deal keys to other nodes from now on; `False` if nodes are still to say what moves."""
         with self.lock:
-            if self._unanswered or self.closed is not None:
+            if self._unanswered:
                 return False
             old, new = self.table, Table(links, settled=False)
             self._moves += 1
@@ -208,10 +209,10 @@ class Router:
             self._unanswered.update(old.links.values())
             body = (self._moves, new.addresses)
             for link in old.links.values():
-                link.use(new, first=Entry(None, None, body, MOVE, -1))
+                link.outbox.use(new, first=Entry(None, None, body, MOVE, -1))
             for link in new.links.values():
                 if link not in self._unanswered:
-                    link.use(new)
+                    link.outbox.use(new)
             self._go_on_locked()
         return True
 
@@ -240,7 +241,7 @@ class Router:
             rest = {address: each for address, each in self.table.links.items() if each is not link}
             self.table = Table(rest, settled=False)
             for each in rest.values():
-                each.use(self.table)
+                each.outbox.use(self.table)
             first: dict[Any, list[Entry]] = {}
             for entry in again:
                 first.setdefault(entry.key, []).append(entry)
@@ -256,13 +257,16 @@ class Router:
             if link is not None:
                 entries = self._held.pop(key)
                 self._held_count -= len(entries)
-                link.push(entries)
-        if not (
-            self._unanswered or self._ending or self._held or self.closed or self.table.settled
-        ) and self.table.links:
+                link.outbox.push(entries)
+        if (
+            not (
+                self._unanswered or self._ending or self._held or self.closed or self.table.settled
+            )
+            and self.table.links
+        ):
             self.table = self.table.as_settled(settled=True)
             for link in self.table.links.values():
-                link.use(self.table)
+                link.outbox.use(self.table)
         self._changed.notify_all()
 
     def close(self, error: Callable[[], Exception]) -> None:
@@ -272,7 +276,7 @@ class Router:
                 self.closed = error
             self.table = self.table.as_settled(settled=False)
             for link in self.table.links.values():
-                link.use(self.table)
+                link.outbox.use(self.table)
             self._changed.notify_all()
 
     def take_held(self) -> list[Entry]:
@@ -283,5 +287,3 @@ class Router:
             self._held_count = 0
             self._changed.notify_all()
         return held
-
-

@@ -160,9 +160,7 @@ class NodeObserver(OwnObserver):
         return sent
 
     @override
-    def done(
-        self, key: Any, message: Any, begun: Any, error: BaseException | None, /
-    ) -> None:
+    def done(self, key: Any, message: Any, begun: Any, error: BaseException | None, /) -> None:
         """Take note that a message was handled."""
         if error is not None and self._retries:
             _here.in_hand = key, begun

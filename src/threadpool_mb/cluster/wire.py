@@ -16,8 +16,8 @@ from typing import Any, Final, NamedTuple
 import cloudpickle  # type: ignore[import-untyped,import-not-found,unused-ignore]  # pyright: ignore[reportMissingImports, reportMissingTypeStubs]
 
 from threadpool_mb.arguments import describe
-from threadpool_mb.protocols import MailboxConfig
 from threadpool_mb.pool.lives import Restart
+from threadpool_mb.protocols import MailboxConfig
 
 __all__ = [
     "CALL",
@@ -149,13 +149,13 @@ def dumped(value: object) -> bytes:
     try:
         data = pickle.dumps(value, pickle.HIGHEST_PROTOCOL)
     except (pickle.PicklingError, AttributeError, TypeError):
-        by_value: bytes = cloudpickle.dumps(value)
-        return by_value
-    if b"__main__" in data:
-        # What the script defines is not in the modules of the other side.
-        by_value = cloudpickle.dumps(value)
-        return by_value
-    return data
+        return _by_value(value)
+    # What a script defines is not in the modules of the other side.
+    return _by_value(value) if b"__main__" in data else data
+
+
+def _by_value(value: object) -> bytes:
+    return bytes(cloudpickle.dumps(value))  # pyright: ignore[reportUnknownMemberType, reportUnknownArgumentType]
 
 
 loaded: Final[Callable[[bytes], Any]] = pickle.loads

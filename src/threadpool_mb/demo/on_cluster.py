@@ -13,7 +13,7 @@ import sys
 import time
 import warnings
 from collections.abc import Generator, Mapping, Sequence
-from typing import Any, Final, final
+from typing import Any, Final, cast, final
 
 import distributed  # type: ignore[import-not-found,import-untyped,unused-ignore]  # pyright: ignore[reportMissingImports, reportMissingTypeStubs]
 
@@ -25,6 +25,9 @@ from threadpool_mb.demo.run import Job, run_on_one_thread, warm_up
 from threadpool_mb.demo.tally import TEST_SUITE, Tally, find_sources, standard_library, tally_file
 
 __all__ = ["main", "package", "run_on_cluster"]
+
+# For type checkers in environments that have no Dask.
+dask: Final[Any] = distributed
 
 _FAILED: Final = 1
 _TOP: Final = 15
@@ -43,11 +46,11 @@ def package(key: str) -> Generator[None, Any]:
     del key
     tally, root = Tally(), standard_library()
     while True:
-        match (yield):
-            case Call(GetTally(), box):
-                box.reply(tally)
-            case path:
-                tally.add(tally_file(root / path))
+        received: Any = yield
+        if isinstance(received, Call):
+            cast("Call[Tally]", received).reply_box.reply(tally)
+        else:
+            tally.add(tally_file(root / received))
 
 
 def run_on_cluster(job: Job, client: object) -> tuple[Mapping[str, Tally], float]:
@@ -84,14 +87,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     job, alone = Job.of(sources.files), Job.of(sources.files)
     warm_up(job)
     with contextlib.ExitStack() as stack:
-        address: Any = options.scheduler
-        if address is None:
-            address = stack.enter_context(
-                distributed.LocalCluster(
+        cluster: Any = options.scheduler
+        if cluster is None:
+            cluster = stack.enter_context(
+                dask.LocalCluster(
                     n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None
                 )
             )
-        client: Any = stack.enter_context(distributed.Client(address))
+        client: Any = stack.enter_context(dask.Client(cluster))
         for category in _IGNORED:
             client.run(warnings.simplefilter, "ignore", category)
         nodes = len(client.scheduler_info()["workers"])
