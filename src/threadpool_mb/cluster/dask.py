@@ -76,8 +76,17 @@ class DaskFuture(Protocol):
         """`"pending"`, `"finished"`, `"error"`, `"lost"` or `"cancelled"`."""
         ...
 
+    @property
+    def key(self) -> str:
+        """By which Dask knows it."""
+        ...
+
     def result(self, timeout: float | None = None) -> Any:
         """Wait for its result."""
+        ...
+
+    def exception(self, timeout: float | None = None) -> BaseException | None:
+        """Wait for its end; return what it has raised."""
         ...
 
     def done(self) -> bool:
@@ -138,20 +147,22 @@ def check_client(client: object) -> Client:
     return checked
 
 
-def actor_of(client: Client, future: DaskFuture) -> Actor:
-    """Return the actor that a task has made.
+def actor_of(client: Client, future: DaskFuture, kind: type[object], address: str) -> Actor | None:
+    """Return the actor of a task that has ended; `None` if its Dask worker is lost meanwhile.
 
-    As it is unpickled it belongs to whichever client is the default one; another one, made of the
-    same, belongs to this client.
+    Not the task's result: to get that may take as long as to connect to a Dask worker that is gone;
+    and an actor belongs to whichever client is the default one as it is unpickled.
 
     Raises:
         Exception: what the task has raised.
     """
-    made: Any = future.result()
-    kind, arguments = made.__reduce__()
+    if future.status == "error":
+        future.result(timeout=_LIMIT)
+    if future.status != "finished":
+        return None
+    make: Any = distributed.Actor  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
     with client.as_current():
-        actor: Actor = kind(*arguments)
-    return actor
+        return cast("Actor", make(kind, address, future.key))
 
 
 def give_back(client: Client, future: DaskFuture) -> None:

@@ -106,10 +106,10 @@ class Membership:
         try:
             while waiting := [each for each in self._starting.values() if not each.done()]:
                 with contextlib.suppress(TimeoutError):
-                    waiting[0].result(timeout=_LOOK)
+                    waiting[0].exception(timeout=_LOOK)
                 self.look()
-            for future in self._starting.values():
-                future.result()
+            for address, future in self._starting.items():
+                actor_of(self._client, future, NodeActor, address)
         except BaseException:
             for future in self._starting.values():
                 give_back(self._client, future)
@@ -125,7 +125,7 @@ class Membership:
                 continue
             del self._starting[address]
             try:
-                actor = actor_of(self._client, future)
+                actor = actor_of(self._client, future, NodeActor, address)
             except Exception as error:
                 # If the Dask worker is gone, that is no news.
                 if address in self.look():
@@ -133,6 +133,8 @@ class Membership:
                     text = "%s: no node on the Dask worker %s"
                     _logger.error(text, self._name, address, exc_info=error)  # noqa: TRY400 - of another place
                 continue
+            if actor is None:
+                continue  # another one is started, if the Dask worker is there
             link = Link(
                 address,
                 next(self._numbers),
