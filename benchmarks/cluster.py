@@ -20,8 +20,8 @@ import dataclasses
 import functools
 import multiprocessing
 import os
-import signal
 import statistics
+import subprocess
 import sys
 import tempfile
 import threading
@@ -242,10 +242,32 @@ def logging(path: str, key: str) -> Generator[None, Any]:
         os.close(file)
 
 
+def _own_worker(scheduler: str) -> "subprocess.Popen[bytes]":
+    """Start a Dask worker without a nanny, which gives up on one that is killed as it starts."""
+    command = [sys.executable, "-m", "distributed.cli.dask_worker", scheduler]
+    options = ["--no-nanny", "--nthreads", "1", "--no-dashboard"]
+    return subprocess.Popen([*command, *options], stderr=subprocess.DEVNULL)  # noqa: S603 - this interpreter
+
+
+@contextlib.contextmanager
+def _own_workers(scheduler: str) -> Iterator[list["subprocess.Popen[bytes]"]]:
+    workers = [_own_worker(scheduler) for _ in range(NODES)]
+    yield workers
+    for worker in workers:
+        worker.terminate()
+        worker.wait()
+
+
 def kill(messages: int, kills: int) -> None:  # noqa: C901 - one step after the other
     """Kill Dask workers in the middle; count what became of each message and call."""
     for redeliver in (False, True):
-        with _cluster() as client, tempfile.NamedTemporaryFile("r") as log:
+        with (
+            LocalCluster(n_workers=0, dashboard_address=None) as cluster,
+            Client(cluster) as client,
+            _own_workers(cluster.scheduler_address) as workers,
+            tempfile.NamedTemporaryFile("r") as log,
+        ):
+            client.wait_for_workers(NODES, timeout=120)
             dead: list[mb.DeadLetter[str, int]] = []
             worker = functools.partial(logging, log.name)
             replies: list[mb.Reply[tuple[int, int]]] = []
@@ -272,11 +294,13 @@ def kill(messages: int, kills: int) -> None:  # noqa: C901 - one step after the 
                     before = sent[keys[0]]
                     while sent[keys[0]] < before + 20:
                         time.sleep(0.01)
-                    pids = client.run(os.getpid)
-                    os.kill(next(iter(pids.values())), signal.SIGKILL)
+                    process = workers.pop(0)
+                    process.kill()
+                    process.wait()
                     killed += 1
                     while f"[{NODES} nodes" in repr(pool):
                         time.sleep(0.01)
+                    workers.append(_own_worker(cluster.scheduler_address))
                 done.set()
                 sender.join()
             handled = collections.Counter(tuple(line.split()) for line in log.read().splitlines())

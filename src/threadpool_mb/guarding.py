@@ -48,7 +48,10 @@ type _Method = Callable[..., Any]
 
 
 class OwnObserver(Observer):
-    """The base class of observers that are this library's own: neither guarded nor timed."""
+    """The base class of observers that are this library's own: neither guarded nor timed.
+
+    The methods of the message plane had better be static: threads share no object then.
+    """
 
     __slots__ = ()
 
@@ -89,7 +92,8 @@ class Told:
         if isinstance(method, types.MethodType):
             function, owner = method.__func__, method.__self__
         if isinstance(self._observer, OwnObserver):
-            return lambda *arguments: function(owner, *arguments)
+            own: _Method = method
+            return own
         clock, raised, slow = _clock, self._has_raised, self._was_slow
         # Whether the last call was slow; only read, where none is.
         suspect = False

@@ -112,7 +112,7 @@ class Control:
 
     def _figures(self, link: Link, *, ask: bool) -> PoolStats | None:
         if ask:
-            now: PoolStats | None = link.ask(lambda actor: actor.stats(), _PATIENCE)
+            now: PoolStats | None = link.ask(_PATIENCE, "stats")
             if now is not None:
                 return now
         return link.figures
@@ -347,7 +347,7 @@ class Control:
         """Return how the pool has ended, or what it waits for."""
         unfinished: list[WorkerStats[Any]] = []
         for link in () if finished else self.links():
-            unfinished += link.ask(lambda actor: actor.unfinished(_MOST_NAMED), _PATIENCE) or ()
+            unfinished += link.ask(_PATIENCE, "unfinished", _MOST_NAMED) or ()
         return DrainReport(
             finished=finished,
             unfinished=tuple(unfinished),

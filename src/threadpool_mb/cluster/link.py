@@ -8,13 +8,12 @@ are on their way at a time.
 succeeds or Dask says that the worker is gone: this module decides nothing about failure.
 """
 
-import functools
 import pickle
 from collections import deque
-from collections.abc import Callable
+from concurrent.futures import Future
 from typing import Any, Final, Protocol, final
 
-from threadpool_mb.cluster.dask import Actor, ActorFuture
+from threadpool_mb.cluster.dask import Actor
 from threadpool_mb.cluster.entries import Entry
 from threadpool_mb.cluster.outbox import Outbox
 from threadpool_mb.cluster.wire import Events, dumped, loaded
@@ -80,7 +79,7 @@ class Link:
         self.outbox: Final = Outbox(batch, batch_time, credits)
         """What is to be sent, and what was sent and is not settled."""
         # How the node was told to end.
-        self._told_to_end: tuple[str, ActorFuture | None] = "", None
+        self._told_to_end: tuple[str, Future[Any] | None] = "", None
         self.report: bytes | None = None
         """How the node's pool has ended, if it has."""
         self.figures: PoolStats | None = None
@@ -99,11 +98,11 @@ class Link:
         """Show the address."""
         return f"<Link {self.address} [{self.outbox.outstanding} outstanding]>"
 
-    def ask(self, ask: Callable[[Actor], ActorFuture], timeout: float) -> Any:
+    def ask(self, timeout: float, method: str, *arguments: object) -> Any:
         """Return what the node answers, unpickled; `None` if it does not answer in time."""
-        actor = self.actor
+        future = self._begin("no answer", method, *arguments)
         try:
-            return None if actor is None else loaded(ask(actor).result(timeout=timeout))
+            return None if future is None else loaded(future.result(timeout=timeout))
         except Exception as error:  # noqa: BLE001 - of whatever kind Dask raises
             self._failed("no answer", error)
             return None
@@ -112,7 +111,7 @@ class Link:
 
     def _send(self) -> None:
         """Send batches until the link is stopped."""
-        under_way: deque[tuple[int, bytes, ActorFuture | None]] = deque()
+        under_way: deque[tuple[int, bytes, Future[Any] | None]] = deque()
         while (taken := self.outbox.take(wait=not under_way)) is not None:
             number, entries = taken
             if entries:
@@ -135,10 +134,10 @@ class Link:
             self._owner.unwritten(entries)
             return _written([])
 
-    def _put(self, number: int, data: bytes) -> ActorFuture | None:
-        return self._begin(lambda actor: actor.put(number, data), "a batch")
+    def _put(self, number: int, data: bytes) -> Future[Any] | None:
+        return self._begin("a batch", "put", number, data)
 
-    def _confirm(self, number: int, data: bytes, future: ActorFuture | None) -> None:
+    def _confirm(self, number: int, data: bytes, future: Future[Any] | None) -> None:
         """Wait until a batch has come to the actor; send it again if that has failed."""
         while not self.outbox.stopped:
             if future is not None and self._result(future, "a batch") is not None:
@@ -146,11 +145,11 @@ class Link:
             self._pause()
             future = self._put(number, data)
 
-    def _begin(self, call: Callable[[Actor], ActorFuture], what: str) -> ActorFuture | None:
+    def _begin(self, what: str, method: str, *arguments: object) -> Future[Any] | None:
         """Call a method of the actor; `None` if it is lost."""
         actor = self.actor
         try:
-            return None if actor is None else call(actor)
+            return None if actor is None else actor.begin(method, *arguments)
         except Exception as error:  # noqa: BLE001 - of whatever kind Dask raises
             self._failed(what, error)
             return None
@@ -168,12 +167,12 @@ class Link:
             and not (future.done() and self._result(future, "its end") is None)
         ):
             return
-        future = self._begin(lambda actor: actor.end(how), "its end")
+        future = self._begin("its end", "end", how)
         self._told_to_end = how, future
         if future is None:
             self._owner.suspect(self)
 
-    def _result(self, future: ActorFuture, what: str) -> tuple[Any] | None:
+    def _result(self, future: Future[Any], what: str) -> tuple[Any] | None:
         """Wait for a future; return its result, alone in a tuple, or `None` if it has failed."""
         while not self.outbox.stopped:
             try:
@@ -196,13 +195,13 @@ class Link:
         """Ask for what the node has to tell, until its pool has ended or the link is stopped."""
         known = 0
         while not self.outbox.stopped:
-            future = self._begin(functools.partial(_gathering, known), "what it tells")
+            future = self._begin("what it tells", "gather", known, _WAIT)
             result = None if future is None else self._result(future, "what it tells")
             del future
             if result is None:
                 self._pause()
                 continue
-            known, events = result[0]
+            known, events = loaded(result[0])
             del result
             self._see_to(events)
             if events.ended is not None:
@@ -222,10 +221,6 @@ class Link:
         if events.ended is not None:
             self.report = events.ended
         self._owner.settled()
-
-
-def _gathering(known: int, actor: Actor) -> ActorFuture:
-    return actor.gather(known, _WAIT)
 
 
 def _written(entries: list[Entry]) -> bytes:

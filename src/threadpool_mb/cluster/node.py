@@ -12,6 +12,7 @@ import asyncio
 import contextlib
 import functools
 import itertools
+import pickle
 import queue
 import time
 from typing import Any, Final, Literal, final
@@ -21,7 +22,15 @@ from threadpool_mb.calls import unanswered
 from threadpool_mb.calls.answer import Answer
 from threadpool_mb.calls.calling import begin_call
 from threadpool_mb.cluster.moving import Leaving
-from threadpool_mb.cluster.tickets import NodeBatch, NodeObserver, Ticket, Tray, taken
+from threadpool_mb.cluster.tickets import (
+    NodeBatch,
+    NodeObserver,
+    RetryingObserver,
+    Ticket,
+    Tray,
+    dead_letter_of,
+    taken,
+)
 from threadpool_mb.cluster.wire import (
     CALL,
     MOVE,
@@ -49,8 +58,9 @@ __all__ = ["NodeActor", "VersionMismatch"]
 
 _logger = Logger(__name__)
 
-_GATHER: Final = 0.001
-"""Seconds that news wait for more."""
+_GATHER: Final = 0.01
+"""Seconds that it may take until the client is told what was handled. An answer of the actor costs
+as much as some hundred messages."""
 _FIGURES: Final = 1.0
 """Seconds after which the client is told the pool's statistics again."""
 
@@ -81,12 +91,13 @@ class NodeActor:
         """Take a batch."""
         self._node.queue.put((number, batch))
 
-    async def gather(self, known: int, wait: float) -> tuple[int, Events]:
-        """Return what there is to tell, and its number; wait for something for a time.
+    async def gather(self, known: int, wait: float) -> bytes:
+        """Return what there is to tell, and its number, pickled; wait for something for a time.
 
         `known` is the number of the last answer that the client has.
         """
-        return await self._node.gather(known, wait)
+        # As bytes: Dask looks into collections, element by element.
+        return pickle.dumps(await self._node.gather(known, wait), pickle.HIGHEST_PROTOCOL)
 
     async def end(self, how: Literal["close", "cancel"]) -> None:
         """Have the pool end: once it has handled all, or at once."""
@@ -117,9 +128,7 @@ class _Node:
         self._tray: Final = Tray(self._wake)
         retries = options.restart is not None and options.restart.in_hand == "retry"
         self._tells_workers: Final = options.tells_workers
-        self._observer: Final = NodeObserver(
-            self._started if options.tells_workers else None, retries=retries
-        )
+        observer = RetryingObserver if retries else NodeObserver
         self._pool: Final[Pool[Any, Any]] = Pool(
             loaded(setup.worker),
             name=f"{setup.pool}@{setup.node}",
@@ -133,14 +142,16 @@ class _Node:
             restart=options.restart,
             on_dead_letter=self._dead,
             on_worker_exit=self._exited,
-            observe=self._observer,
+            observe=observer(self._started if options.tells_workers else None),
         )
         self._leaving: Final = Leaving(self._pool, setup.node)
         self.queue: Final[queue.SimpleQueue[tuple[int, bytes] | None]] = queue.SimpleQueue()
         self._early: Final[dict[int, bytes]] = {}
         self._next = 1
         self._how: Literal["close", "cancel"] | None = None
+        # What the loop waits for: anything, and what is not to wait for more.
         self._waiter: tuple[asyncio.AbstractEventLoop, asyncio.Event] | None = None
+        self._hasty: tuple[asyncio.AbstractEventLoop, asyncio.Event] | None = None
         self._last: tuple[int, Events] | None = None
         self._ended: bytes | None = None
         self._ended_told = False
@@ -159,7 +170,7 @@ class _Node:
             if item is not None:
                 self._take(*item)
             if self._leaving.look():
-                self._wake()
+                self._wake_at_once()
         self._take_rest()
         if self._how == "cancel":
             self._pool.cancel()
@@ -170,7 +181,7 @@ class _Node:
             if self._how == "cancel":
                 self._pool.cancel()
         self._ended = dumped(report)
-        self._wake()
+        self._wake_at_once()
 
     def _take_rest(self) -> None:
         while True:
@@ -223,6 +234,7 @@ class _Node:
             removed = self._pool.remove(key, drain=asked.drain)
             self._tray.replies.append((asked.number, True, dumped(removed)))
             ticket.done()
+            self._wake_at_once()
         elif kind == MOVE:
             self._leaving.begin(*body)
             ticket.done()
@@ -232,6 +244,7 @@ class _Node:
             command = loaded(body)
         except Exception as error:
             self._tray.replies.append((asked.number, False, sendable_error(error, self._address)))
+            self._wake_at_once()
             raise
         target: Any = self._pool.ref(key)
         deadline = NEVER if asked.seconds is None else Deadline(asked.seconds)
@@ -271,14 +284,14 @@ class _Node:
             kind = type(error).__name__
             reply = (number, False, (kind, error.reason, started, sent))
         self._tray.replies.append(reply)
-        self._wake()
+        self._wake_at_once()
 
     def _started(self, key: object, number: int) -> None:
         self._tray.starts.append((dumped(key), number))
         self._wake()
 
     def _dead(self, letter: DeadLetter[Any, Any]) -> None:
-        self._observer.dead_letter_of(letter.key)
+        dead_letter_of(letter.key)
 
     def _exited(self, ended: WorkerExit[Any]) -> None:
         if self._tells_workers or ended.error is not None:
@@ -291,11 +304,15 @@ class _Node:
         waiter = self._waiter
         if waiter is not None:
             self._waiter = None
-            loop, event = waiter
-            try:
-                loop.call_soon_threadsafe(event.set)
-            except RuntimeError:
-                return  # the loop is closed: the Dask worker ends
+            _set(*waiter)
+
+    def _wake_at_once(self) -> None:
+        """Have the client told without waiting for more."""
+        self._wake()
+        waiter = self._hasty
+        if waiter is not None:
+            self._hasty = None
+            _set(*waiter)
 
     @property
     def _has_news(self) -> bool:
@@ -303,20 +320,26 @@ class _Node:
             self._tray.empty and self._leaving.quiet and (self._ended is None or self._ended_told)
         )
 
+    @property
+    def _has_hasty_news(self) -> bool:
+        return not (self._tray.empty_of_haste and self._leaving.quiet and self._ended is None)
+
     async def gather(self, known: int, wait: float) -> tuple[int, Events]:
         """Return what is new, once something is; see `NodeActor.gather`."""
         last = self._last
         if last is not None and last[0] > known:
             return last
-        event = asyncio.Event()
-        self._waiter = (asyncio.get_running_loop(), event)
+        tray, loop = self._tray, asyncio.get_running_loop()
+        news, haste = asyncio.Event(), asyncio.Event()
+        self._waiter, self._hasty = (loop, news), (loop, haste)
         if not self._has_news:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(event.wait(), wait)
+                await asyncio.wait_for(news.wait(), wait)
         self._waiter = None
-        tray = self._tray
-        if not tray.replies:
-            await asyncio.sleep(_GATHER)
+        if not self._has_hasty_news:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(haste.wait(), _GATHER)
+        self._hasty = None
         # Before anything else is gathered: all that the pool tells was told before.
         ended = self._ended
         self._ended_told = ended is not None
@@ -352,6 +375,11 @@ class _Node:
             return None
         self._figures_at = now + _FIGURES
         return dumped(self._pool.stats())
+
+
+def _set(loop: asyncio.AbstractEventLoop, event: asyncio.Event) -> None:
+    with contextlib.suppress(RuntimeError):  # the loop is closed: the Dask worker ends
+        loop.call_soon_threadsafe(event.set)
 
 
 def _sendable_exit(ended: WorkerExit[Any], address: str) -> bytes:

@@ -149,12 +149,18 @@ class Outbox:
     # For the thread that sends.
 
     def take(self, *, wait: bool) -> tuple[int, list[Entry]] | None:
-        """Take out the next batch; an empty one if there is none now, and this is not to wait."""
+        """Take out the next batch; an empty one if there is none yet, and this is not to wait.
+
+        While others are under way a batch that is not full waits for more: to send one costs as
+        much as some hundred messages.
+        """
         with self._lock:
             while not self._outbox and not self.stopped and wait:
                 self._ready.wait()
             if self.stopped:
                 return None
+            if not wait and self._may_grow_locked():
+                return self._number, []
             if wait:
                 deadline = Deadline(self._batch_time, real=True)
                 while self._may_grow_locked() and (left := deadline.remaining()):

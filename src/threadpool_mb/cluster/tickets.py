@@ -27,7 +27,15 @@ from typing import Any, Final, final, override
 from threadpool_mb.dead_letters import DeadLetterReason, Informed
 from threadpool_mb.guarding import OwnObserver
 
-__all__ = ["NodeBatch", "NodeObserver", "Ticket", "Tray"]
+__all__ = [
+    "NodeBatch",
+    "NodeObserver",
+    "RetryingObserver",
+    "Ticket",
+    "Tray",
+    "dead_letter_of",
+    "taken",
+]
 
 
 @final
@@ -75,6 +83,11 @@ class Tray:
     def empty(self) -> bool:
         """Whether there is nothing."""
         return not (self.touched or self.replies or self.starts or self.exits)
+
+    @property
+    def empty_of_haste(self) -> bool:
+        """Whether there is nothing for which somebody may wait."""
+        return not (self.replies or self.dead)
 
     def gather(self) -> list[tuple[int, list[int] | None]]:
         """Return what was done. The dead are to be taken after that: each was there before."""
@@ -131,22 +144,14 @@ _here: Final = threading.local()
 `in_hand`: the key and the ticket of the message that was in hand when a worker failed here."""
 
 
-@final
 class NodeObserver(OwnObserver):
-    """Is told by a node's pool of each message that is done, and of workers that begin.
+    """Is told by a node's pool of each message that is done, and of workers that begin."""
 
-    With `retries` a message whose worker has failed is not done: another worker gets it, or it
-    becomes a dead letter.
-    """
+    __slots__ = ("_started",)
 
-    __slots__ = ("_retries", "_started")
-
-    def __init__(
-        self, started: Callable[[Any, int], object] | None = None, *, retries: bool = False
-    ) -> None:
+    def __init__(self, started: Callable[[Any, int], object] | None = None) -> None:
         """Hand on what is told of workers that begin."""
         self._started: Final = started
-        self._retries: Final = retries
 
     @override
     def started(self, key: Any, incarnation: int, /) -> None:
@@ -154,29 +159,47 @@ class NodeObserver(OwnObserver):
         if self._started is not None:
             self._started(key, incarnation)
 
+    @staticmethod
     @override
-    def begun(self, key: Any, message: Any, sent: Any, /) -> object:
+    def begun(key: Any, message: Any, sent: Any, /) -> object:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Keep the ticket until the message is done."""
         return sent
 
+    @staticmethod
     @override
-    def done(self, key: Any, message: Any, begun: Any, error: BaseException | None, /) -> None:
+    def done(key: Any, message: Any, begun: Any, error: BaseException | None, /) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Take note that a message was handled."""
-        if error is not None and self._retries:
-            _here.in_hand = key, begun
-        elif begun is not None:
+        begun.done()
+
+
+@final
+class RetryingObserver(NodeObserver):
+    """The same, where a message whose worker has failed is not done.
+
+    Another worker gets it, or it becomes a dead letter.
+    """
+
+    __slots__ = ()
+
+    @staticmethod
+    @override
+    def done(key: Any, message: Any, begun: Any, error: BaseException | None, /) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """Take note that a message was handled, or is to be tried again."""
+        if error is None:
             begun.done()
+        else:
+            _here.in_hand = key, begun
 
-    def dead_letter_of(self, key: object) -> None:
-        """Take note of a dead letter, on its thread.
 
-        Most have told their tickets. One that was to be tried again, and will not be, has not.
-        """
-        if getattr(_here, "informed", False):
-            _here.informed = False
-            return
-        in_hand: tuple[object, Ticket | None] | None = getattr(_here, "in_hand", None)
-        if in_hand is not None and in_hand[0] == key:
-            _here.in_hand = None
-            if in_hand[1] is not None:
-                in_hand[1].dead(DeadLetterReason.WORKER_FAILED)
+def dead_letter_of(key: object) -> None:
+    """Take note of a dead letter, on its thread.
+
+    Most have told their tickets. One that was to be tried again, and will not be, has not.
+    """
+    if getattr(_here, "informed", False):
+        _here.informed = False
+        return
+    in_hand: tuple[object, Ticket] | None = getattr(_here, "in_hand", None)
+    if in_hand is not None and in_hand[0] == key:
+        _here.in_hand = None
+        in_hand[1].dead(DeadLetterReason.WORKER_FAILED)
