@@ -13,12 +13,18 @@ from typing import Any
 import pytest
 from distributed import Client
 
+from tests import helpers
 from tests.cluster.machines import Machines
 from tests.helpers import until
 from threadpool_mb.cluster import ClusterPool
 
 DASKS = ("IO loop", "Profile", "Dask-", "asyncio_", "ThreadPoolExecutor")
 """How the names of Dask's threads begin."""
+
+
+def pytest_configure() -> None:
+    """Be patient: processes start here."""
+    helpers.DEADLINE = 60.0  # type: ignore[misc]
 
 
 @pytest.fixture(autouse=True)

@@ -29,6 +29,7 @@ class Process:
             text=True,
         )
         self._address = ""
+        self._killed = False
 
     @property
     def address(self) -> str:
@@ -43,8 +44,24 @@ class Process:
 
     def kill(self) -> None:
         """Kill it, as the system does that has no memory left."""
+        self._killed = True
         self.process.send_signal(signal.SIGKILL)
         self._over()
+
+    def ended_by_itself(self) -> bool:
+        """Return whether it has ended.
+
+        Raises:
+            AssertionError: if it was not asked to, and not killed.
+        """
+        status = self.process.poll()
+        if status is None:
+            return False
+        if not self._killed:
+            errors = self.errors()
+            self._over()
+            raise AssertionError(f"{self._address} has ended by itself, {status}: {errors}")
+        return True
 
     def freeze(self) -> None:
         """Stop it, until it goes on or is killed."""
@@ -57,6 +74,7 @@ class Process:
     def end(self) -> None:
         """Have it end."""
         assert self.process.stdin is not None
+        self._killed = True
         self.process.stdin.close()
         with contextlib.suppress(subprocess.TimeoutExpired):
             self.process.wait(10)
@@ -86,7 +104,9 @@ class Machines:
 
     def workers(self) -> dict[str, Process]:
         """Return the Dask workers that run, by address."""
-        self._workers = [each for each in self._workers if each.process.poll() is None]
+        for each in list(self._workers):
+            if each.ended_by_itself():
+                self._workers.remove(each)
         return {each.address: each for each in self._workers}
 
     def have(self, count: int) -> None:
@@ -119,6 +139,6 @@ class Machines:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        for each in self._workers:
+        for each in self.workers().values():
             each.end()
         self._scheduler.end()

@@ -29,7 +29,7 @@ def test_keys_move_to_a_dask_worker_that_joins_and_order_is_kept(
     client: Client, machines: Machines, log: Path, dead: list[Any]
 ) -> None:
     worker = functools.partial(logging, log)
-    keys = [f"key-{number}" for number in range(60)]
+    keys = [f"key-{number}" for number in range(30)]
     joined = threading.Event()
     sent = 0
     with ClusterPool(worker, client, on_dead_letter=dead.append) as pool:
@@ -41,6 +41,8 @@ def test_keys_move_to_a_dask_worker_that_joins_and_order_is_kept(
                 for key in keys:
                     pool.dispatch(key, number)
                 number += 1
+                if not number % 5:
+                    pool.flush()  # not more than the test needs
             return number
 
         with in_thread(send) as sending:
