@@ -16,7 +16,7 @@ from typing import Any, Final, Protocol, final
 from threadpool_mb.cluster.dask import Actor
 from threadpool_mb.cluster.entries import Entry
 from threadpool_mb.cluster.outbox import Outbox
-from threadpool_mb.cluster.wire import Events, dumped, loaded
+from threadpool_mb.cluster.wire import Events, Parcel, dumped, loaded
 from threadpool_mb.logs import Logger
 from threadpool_mb.pool.reports import PoolStats
 from threadpool_mb.threads.launching import new_thread
@@ -111,13 +111,13 @@ class Link:
 
     def _send(self) -> None:
         """Send batches until the link is stopped."""
-        under_way: deque[tuple[int, bytes, Future[Any] | None]] = deque()
+        under_way: deque[tuple[int, Parcel, Future[Any] | None]] = deque()
         while (taken := self.outbox.take(wait=not under_way)) is not None:
             number, entries = taken
             if entries:
-                data = self._written(number, entries)
-                under_way.append((number, data, self._put(number, data)))
-                del taken, entries  # not kept while this waits
+                parcel = Parcel(self._written(number, entries))
+                under_way.append((number, parcel, self._put(number, parcel)))
+                del taken, entries, parcel  # not kept while this waits
             elif under_way:
                 self._confirm(*under_way.popleft())
             if len(under_way) >= _WINDOW:
@@ -134,16 +134,17 @@ class Link:
             self._owner.unwritten(entries)
             return _written([])
 
-    def _put(self, number: int, data: bytes) -> Future[Any] | None:
-        return self._begin("a batch", "put", number, data)
+    def _put(self, number: int, parcel: Parcel) -> Future[Any] | None:
+        return self._begin("a batch", "put", number, parcel)
 
-    def _confirm(self, number: int, data: bytes, future: Future[Any] | None) -> None:
+    def _confirm(self, number: int, parcel: Parcel, future: Future[Any] | None) -> None:
         """Wait until a batch has come to the actor; send it again if that has failed."""
         while not self.outbox.stopped:
             if future is not None and self._result(future, "a batch") is not None:
+                parcel.data = b""
                 return
             self._pause()
-            future = self._put(number, data)
+            future = self._put(number, parcel)
 
     def _begin(self, what: str, method: str, *arguments: object) -> Future[Any] | None:
         """Call a method of the actor; `None` if it is lost."""

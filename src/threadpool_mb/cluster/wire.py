@@ -11,7 +11,7 @@ import platform
 import traceback
 from collections.abc import Callable
 from importlib import metadata
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, final
 
 import cloudpickle  # type: ignore[import-untyped,import-not-found,unused-ignore]  # pyright: ignore[reportMissingImports, reportMissingTypeStubs]
 
@@ -28,6 +28,7 @@ __all__ = [
     "Asked",
     "Events",
     "Options",
+    "Parcel",
     "Setup",
     "Versions",
     "dumped",
@@ -133,6 +134,25 @@ class Events(NamedTuple):
     """The pool's `PoolStats`, pickled, once in a while."""
     ended: bytes | None
     """A `DrainReport`, pickled, where the pool has ended."""
+
+
+@final
+class Parcel:
+    """Data that is pickled as itself, and can be dropped once it has arrived.
+
+    What Dask makes for a call of an actor refers to itself, and to the call's arguments: they would
+    stay until the next garbage collection, which counts objects, and not their size.
+    """
+
+    __slots__ = ("data",)
+
+    def __init__(self, data: bytes) -> None:
+        """Carry `data`."""
+        self.data: bytes = data
+
+    def __reduce__(self) -> tuple[type[bytes], tuple[bytes]]:
+        """Be pickled as the data."""
+        return bytes, (self.data,)
 
 
 def is_plain(value: object) -> bool:
