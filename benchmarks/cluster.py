@@ -262,7 +262,7 @@ def kill(messages: int, kills: int) -> None:  # noqa: C901 - one step after the 
     """Kill Dask workers in the middle; count what became of each message and call."""
     for redeliver in (False, True):
         with (
-            LocalCluster(n_workers=0, dashboard_address=None) as cluster,
+            LocalCluster(n_workers=0, dashboard_address=":0") as cluster,
             Client(cluster) as client,
             _own_workers(cluster.scheduler_address) as workers,
             tempfile.NamedTemporaryFile("r") as log,
@@ -379,7 +379,7 @@ def memory(minutes: float) -> None:
 
 def _local() -> LocalCluster:
     return LocalCluster(
-        n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None, memory_limit=0
+        n_workers=2, threads_per_worker=1, processes=True, dashboard_address=":0", memory_limit=0
     )
 
 

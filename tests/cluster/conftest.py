@@ -18,7 +18,15 @@ from tests.cluster.machines import Machines
 from tests.helpers import until
 from threadpool_mb.cluster import ClusterPool
 
-DASKS = ("IO loop", "Profile", "Dask-", "asyncio_", "ThreadPoolExecutor")
+DASKS = (
+    "AsyncProcess",
+    "Dask-",
+    "IO loop",
+    "Profile",
+    "QueueFeederThread",
+    "ThreadPoolExecutor",
+    "asyncio_",
+)
 """How the names of Dask's threads begin."""
 
 

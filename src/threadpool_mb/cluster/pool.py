@@ -7,12 +7,9 @@ node of its key → the link's thread sends it with others → the node's feeder
 
 import functools
 import itertools
-import warnings
 from collections.abc import Callable, Iterable
-from types import TracebackType
-from typing import Any, Final, Literal, Self, final, override
+from typing import Any, Final, Literal, final
 
-from threadpool_mb.aio.life import AsyncLife
 from threadpool_mb.arguments import (
     NEVER,
     Deadline,
@@ -21,7 +18,6 @@ from threadpool_mb.arguments import (
     check_key,
     check_limit,
     check_seconds,
-    check_timeout,
     describe,
 )
 from threadpool_mb.cluster.asks import Removal, answer_call
@@ -29,6 +25,7 @@ from threadpool_mb.cluster.control import Control
 from threadpool_mb.cluster.dask import check_client
 from threadpool_mb.cluster.entries import Entry
 from threadpool_mb.cluster.membership import Membership
+from threadpool_mb.cluster.pool_life import ClusterLife
 from threadpool_mb.cluster.refs import ClusterInput
 from threadpool_mb.cluster.wire import (
     CALL,
@@ -45,11 +42,11 @@ from threadpool_mb.mailbox.kinds import NonBlocking, Prioritized, Sliding, Unlim
 from threadpool_mb.observer import Observer
 from threadpool_mb.observing import attach, exit_hook, observers_of
 from threadpool_mb.pool.lives import Restart, check_lives
-from threadpool_mb.pool.reports import DrainReport, PoolStats, WorkerExit
+from threadpool_mb.pool.reports import WorkerExit
 from threadpool_mb.pool.which_kind import Worker
 from threadpool_mb.protocols import MailboxConfig
 from threadpool_mb.threads.exit_hook import close_at_exit
-from threadpool_mb.values import MISSING, Missing, Uncopied
+from threadpool_mb.values import Uncopied
 
 __all__ = ["ClusterPool"]
 
@@ -57,10 +54,31 @@ _numbers: Final = itertools.count(1)
 
 
 @final
-class ClusterPool[K, M](AsyncLife[DrainReport[K]], Uncopied):
-    """Hands messages to workers by key, on the workers of a Dask cluster."""
+class ClusterPool[K, M](ClusterLife[K], Uncopied):
+    """Hands messages to workers by key, on the workers of a Dask cluster.
 
-    __slots__ = ("__weakref__", "_control", "_place")
+    The same workers as for `Pool`, and the same interface; docs/cluster.md has what differs.
+
+    ```python
+    with Client("tcp://scheduler:8786") as client, ClusterPool(account, client) as pool:
+        pool.dispatch("alice", 5)
+    ```
+
+    **Order.** Messages that one thread sends to one key are handled in that order, one at a time.
+
+    **Placement.** A key lives on one Dask worker. One that joins takes its share of the keys: each
+    moves by a clean end there, then a start here; its messages wait meanwhile.
+
+    **Nothing is lost silently.** A message is handled, or becomes a `DeadLetter`. Where a Dask
+    worker is lost, what was sent there and not told as handled is a dead letter (`"node lost"`);
+    with `redeliver`, it is sent to the key's new place: at least once. Callers get `WorkerGone`.
+
+    Leaving the block drains the pool; leaving it with an exception cancels.
+
+    Threads: internally synchronized; any thread of the process that has the client.
+    """
+
+    __slots__ = ("__weakref__", "_place")
 
     def __init__(
         self,
@@ -83,7 +101,37 @@ class ClusterPool[K, M](AsyncLife[DrainReport[K]], Uncopied):
         batch_time: float = 0.002,
         credits: int = 20_000,
     ) -> None:
-        """Start a pool."""
+        """Start a node on each Dask worker there is.
+
+        Blocks: until all nodes have started: a Dask worker that is busy starts none meanwhile.
+
+        Args:
+            worker: as for `Pool`; it can be pickled, by `cloudpickle` if it is of a script.
+            client: a `distributed.Client`, not asynchronous; it stays open as long as the pool.
+            name: shown in log lines and thread names; `"cluster-1"` and so on if it is not given.
+            start: keys start with their first message.
+            idle_timeout: as for `Pool`.
+            max_keys: how many workers there may be on each Dask worker.
+            mailbox: `Unlimited()` if not given, `NonBlocking`, `Sliding`, or a `Prioritized`.
+            max_threads: as for `Pool`, on each Dask worker.
+            throughput: as for `Pool`.
+            restart: as for `Pool`.
+            on_dead_letter: as for `Pool`; called here, on a thread of the pool. It may send
+                messages, and does not wait for room then. It does not wait for calls.
+            on_worker_exit: called here with the end of each worker; as `on_dead_letter`. Of a Dask
+                worker that is lost, with each worker that has begun there: `NodeLost`.
+            observe: what is told of ends and of dead letters, here.
+            redeliver: whether messages to a Dask worker that is lost are sent again.
+            batch: the most messages that travel together.
+            batch_time: seconds that a message waits for others to travel with.
+            credits: the most messages per Dask worker that are sent and not handled; senders wait.
+
+        Raises:
+            TypeError: if the worker cannot be pickled, or an argument is of a wrong type.
+            ValueError: if an argument has a wrong value.
+            RuntimeError: if the client is closed.
+            VersionMismatch: if a Dask worker has another version of Python or of this library.
+        """
         checked = check_client(client)
         if start != "on_demand":
             raise ValueError(f"start must be 'on_demand' in a cluster, not {describe(start)}")
@@ -123,13 +171,24 @@ class ClusterPool[K, M](AsyncLife[DrainReport[K]], Uncopied):
         control = Control(name, membership, office, hook, credits=credits, redeliver=redeliver)
         control.start()
         attach(observers, functools.partial(control.stats, ask=False), control.ending.when_reached)
-        self._control: Final = control
+        self._control = control
         self._ends = control
         self._place: Final = control.router.place
         close_at_exit(control)
 
     def dispatch(self, key: K, message: M, /) -> bool:
-        """Hand a message to the key's worker."""
+        """Hand a message to the key's worker, on the Dask worker where it lives.
+
+        Blocks: as long as there are `credits` messages on the way to that Dask worker, or there is
+        none; not for the message to arrive.
+
+        Returns:
+            `True`: the message was taken. What becomes of it is told by `on_dead_letter`.
+
+        Raises:
+            PoolClosed: if the pool is closed, before or during the wait; it was not taken.
+            TypeError: if the message or the key cannot be pickled, or the key hashed.
+        """
         if is_plain(message):
             entry = Entry(key, message, message, PLAIN, self._control.epoch())
         else:
@@ -151,11 +210,28 @@ class ClusterPool[K, M](AsyncLife[DrainReport[K]], Uncopied):
         return Entry(key, message, body, PICKLED, self._control.epoch())
 
     def dispatch_many(self, key: K, messages: Iterable[M], /) -> int:
-        """Hand many messages to the key's worker, in their order; as `dispatch` does one by one."""
+        """Hand many messages to the key's worker, in their order; as `dispatch` does one by one.
+
+        Returns:
+            How many there were.
+        """
         return sum(self.dispatch(key, message) for message in messages)
 
     def remove(self, key: K, /, *, drain: bool = False, timeout: float | None = None) -> bool:
-        """End the key's worker: cancel it, or with `drain` let it finish its backlog first."""
+        """End the key's worker: cancel it, or with `drain` let it finish its backlog first.
+
+        What this thread has sent before comes before. The next message starts another worker.
+
+        Blocks: until the key's Dask worker has answered, at most `timeout` seconds.
+
+        Returns:
+            `False` if the key had no worker, or there was no answer.
+
+        Raises:
+            PoolClosed: if the pool is closed.
+            RuntimeError: in a hook, which would wait for itself.
+            TypeError: if the key cannot be hashed or pickled.
+        """
         check_key(key)
         self._control.check_not_own_thread("asked to remove a key")
         deadline = Deadline(timeout)
@@ -173,7 +249,11 @@ class ClusterPool[K, M](AsyncLife[DrainReport[K]], Uncopied):
         return removal.result(deadline)
 
     def ref(self, key: K, /) -> ClusterInput[K, M]:
-        """Return an `Input` that addresses a key, wherever it lives."""
+        """Return an `Input` that addresses a key, wherever it lives.
+
+        Raises:
+            TypeError: if the key cannot be hashed.
+        """
         check_key(key)
         return ClusterInput(key, self.dispatch, self._call)
 
@@ -200,82 +280,6 @@ class ClusterPool[K, M](AsyncLife[DrainReport[K]], Uncopied):
                 f"the command {describe(command)} for key {describe(key)} cannot be pickled:"
                 f" {error}"
             ) from error
-
-    def flush(self, key: K | Missing = MISSING, /, *, timeout: float | None = None) -> bool:
-        """Wait until all messages are handled that were taken before; of a key, or of all."""
-        return self._control.flush(key, Deadline(timeout), of_all=key is MISSING)
-
-    def stats(self) -> PoolStats:
-        """Return the sum of what the nodes tell of their pools."""
-        return self._control.stats(ask=True)
-
-    def vacate(self, address: str, /, *, timeout: float | None = None) -> bool:
-        """Have a Dask worker get no more keys, and those that it has end there and move."""
-        self._control.check_not_own_thread("asked to vacate")
-        return self._control.vacate(address, Deadline(timeout))
-
-    @override
-    def close(self) -> None:
-        """Take no more messages; the workers finish their backlog and end."""
-        self._control.close()
-
-    @override
-    def cancel(self) -> None:
-        """Take no more messages and ask the workers to stop; what waits becomes dead letters."""
-        self._control.cancel()
-
-    def join(self, *, timeout: float | None = None) -> DrainReport[K]:
-        """Wait until the pool was closed or cancelled, and all its workers have ended."""
-        finished = self._control.join(Deadline(timeout))
-        return self._control.report(finished=finished)
-
-    @override
-    def drain(self, *, timeout: float | None) -> DrainReport[K]:
-        """Close, wait for the backlog to be handled, and cancel what is left after the timeout."""
-        check_timeout(timeout)
-        self._control.check_not_own_thread()
-        try:
-            self.close()
-            report = self.join(timeout=timeout)
-        except BaseException:
-            self.cancel()
-            raise
-        if not report.finished:
-            self.cancel()
-        return report
-
-    def __repr__(self) -> str:
-        """Show name, counts and state."""
-        return repr(self._control)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        error_type: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        """Drain the pool, or cancel it if the block was left with an exception; then join it."""
-        try:
-            (self.close if error_type is None else self.cancel)()
-            self.join(timeout=None)
-        except BaseException:
-            self.cancel()
-            raise
-
-    def __del__(self) -> None:
-        """Warn of a pool that was never closed, and let its workers finish their backlog."""
-        control: Control | None = getattr(self, "_control", None)
-        if control is not None and control.state == "running":
-            control.close()
-            warnings.warn(
-                f"unclosed <ClusterPool {control.name!r}>",
-                ResourceWarning,
-                stacklevel=1,
-                source=self,
-            )
 
 
 def _pickled(value: object, what: str) -> bytes:

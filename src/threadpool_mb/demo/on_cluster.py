@@ -91,7 +91,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if cluster is None:
             cluster = stack.enter_context(
                 dask.LocalCluster(
-                    n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None
+                    n_workers=2, threads_per_worker=1, processes=True, dashboard_address=":0"
                 )
             )
         client: Any = stack.enter_context(dask.Client(cluster))
