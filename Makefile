@@ -3,7 +3,7 @@
 , := ,
 
 ENVS = py313t,py314t,py313,py314,lint,typing
-INTEGRATION = dashboard,brokers,observers-py313t,observers-py314t
+INTEGRATION = cluster-py314t,cluster-py313t,dashboard,brokers,observers-py313t,observers-py314t
 TOX_ARGS =
 DEMO_ARGS =
 # What `make try` runs, on which interpreter, with which options. On 3.14t if nothing is said: races
@@ -16,6 +16,7 @@ PARTS =
 TOX_VERSION = 4.67.15
 
 DEMO = .venv/demo
+CLUSTER_DEMO = .venv/cluster-demo
 TRY = .venv/try-$(V)
 TOX = .venv/tox
 PIP = -m pip install --quiet --disable-pip-version-check
@@ -36,7 +37,7 @@ run-tox = tools/python --link .interpreters $(1) \
 run-tox-alone = $(subst run-parallel --parallel 2 --parallel-no-spinner,run,$(run-tox))
 
 .DELETE_ON_ERROR:
-.PHONY: help demo try test clients brokers observers dashboard integration stress bench leakcheck docs lint clean
+.PHONY: help demo try test clients brokers observers dashboard cluster cluster-demo integration stress bench leakcheck docs lint clean
 .PHONY: reports reliability reliability-run
 
 help:
@@ -48,7 +49,10 @@ help:
 	@echo 'make brokers      consumers of Kafka and of Redis, on 3.14t; needs redis-server'
 	@echo 'make observers    OpenTelemetry, Prometheus and structlog, told of pools, on 3.13t and 3.14t'
 	@echo 'make dashboard    the dashboard in a real browser, on 3.14t; needs chromium and chromedriver'
-	@echo 'make integration  brokers, observers and dashboard at once'
+	@echo 'make cluster      pools on a Dask cluster of this machine, on 3.14t and 3.13t'
+	@echo 'make cluster-demo run the demo on a Dask cluster of two processes, on 3.14t'
+	@echo '                                                              DEMO_ARGS="--scheduler ADDRESS"'
+	@echo 'make integration  brokers, observers, dashboard and cluster at once'
 	@echo 'make stress       the hammers on 3.13t and 3.14t              COUNT=1000'
 	@echo 'make reliability  hammers, soak, -X dev, a debug build; the tables of docs/reliability.md'
 	@echo '                                                              COUNT=10000 SOAK=60 MINUTES=15'
@@ -93,6 +97,12 @@ dashboard: $(TOX)/.tox-$(TOX_VERSION)
 # What needs more than Python, all at once.
 integration: $(TOX)/.tox-$(TOX_VERSION)
 	$(call run-tox,3.13t 3.14t 3.13,$(INTEGRATION))
+
+cluster: $(TOX)/.tox-$(TOX_VERSION)
+	$(call run-tox,3.14t 3.13t 3.13,cluster-py314t$(,)cluster-py313t)
+
+cluster-demo: $(CLUSTER_DEMO)/.installed
+	$(CLUSTER_DEMO)/bin/python -m threadpool_mb.demo.on_cluster $(DEMO_ARGS)
 
 stress: $(TOX)/.tox-$(TOX_VERSION)
 	$(call run-tox-alone,3.13t 3.14t 3.13,py313t-stress$(,)py314t-stress)
@@ -148,6 +158,14 @@ $(DEMO)/bin/python:
 
 $(DEMO)/.installed: $(DEMO)/bin/python $(SOURCES)
 	$(DEMO)/bin/python $(PIP) --force-reinstall .
+	touch $@
+
+$(CLUSTER_DEMO)/bin/python:
+	python=$$(tools/python 3.14t) && "$$python" -m venv --clear $(CLUSTER_DEMO)
+
+$(CLUSTER_DEMO)/.installed: $(CLUSTER_DEMO)/bin/python $(SOURCES)
+	$(CLUSTER_DEMO)/bin/python $(PIP) '.[cluster]'
+	$(CLUSTER_DEMO)/bin/python $(PIP) --force-reinstall --no-deps .
 	touch $@
 
 $(TRY)/bin/python:

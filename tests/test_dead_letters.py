@@ -197,6 +197,8 @@ def test_every_reason_reads_as_words() -> None:
         "duplicate initialize",
         "displaced",
         "demultiplex failed",
+        "node lost",
+        "unreadable",
     }
 
 

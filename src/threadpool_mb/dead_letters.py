@@ -69,6 +69,11 @@ class DeadLetterReason(enum.StrEnum):
     """The worker's mailbox was full, and kept a newer message instead: its kind is `Sliding`."""
     DEMULTIPLEX_FAILED = "demultiplex failed"
     """A broker's `demultiplex` raised, or returned no address."""
+    NODE_LOST = "node lost"
+    """The Dask worker to which the message was sent is lost. The message may have been handled: see
+    `threadpool_mb.cluster`."""
+    UNREADABLE = "unreadable"
+    """The Dask worker to which the message was sent could not unpickle it."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -140,8 +145,8 @@ class DeadLetterOffice[K, M]:
         """
         if self._in_child:
             return
-        message = plain(message)
         inform(message, key, reason, error=cause)
+        message = plain(message)
         more = -1
         with self._lock:
             self._counts[reason] += 1
@@ -235,8 +240,9 @@ def inform(
     started: bool = False,
     error: BaseException | None = None,
 ) -> None:
-    """Tell a message that it will not be handled, if it is `Informed`."""
+    """Tell a message that it will not be handled, if it is `Informed`; and what goes with it."""
     if type(message) is Observed:
+        inform(message.sent, key, reason, started=started, error=error)
         message = message.message
     if isinstance(message, Informed):
         # Users, who get such messages in hand, see nothing of it.

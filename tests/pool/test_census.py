@@ -313,6 +313,39 @@ def test_wherever_a_worker_lies_down_nothing_is_forgotten(other: Callable[[Scene
         assert (stats.handled, stats.ended, stats.waiting) == (scene.sent, {"drained": 1}, 0)
 
 
+class FirstTurn(Scene):
+    """A worker that was never idle: it is in its first turn until it is told to go on."""
+
+    def __init__(self) -> None:
+        self.gate = threading.Event()
+        self.begun = threading.Event()
+        self.handled: list[object] = []
+        self.pool: Pool[str, Any] = Pool(self._begin, max_threads=1)
+        self.pool.initialize("a")
+        assert self.begun.wait(DEADLINE)
+
+    def _begin(self, key: str) -> Generator[None, Any]:
+        self.begun.set()
+        self.gate.wait(DEADLINE)
+        yield from self._work(key)
+
+    def lies_down(self) -> None:
+        """Have it lie down, if it is idle then."""
+        worker_of(self.pool, "a").lie_down()
+
+
+@STEPS
+def test_a_worker_that_is_idle_for_the_first_time_meanwhile_lies_down_or_does_not() -> None:
+    for scene, stepped in each_step(FirstTurn, FirstTurn.lies_down, CODE):
+        scene.gate.set()
+        until(lambda: getattr(worker_of(scene.pool, "a"), "idle", False))  # noqa: B023
+        stepped.result()
+        assert scene.pool.dispatch("a", 0)
+        scene.pool.close()
+        assert scene.pool.join(timeout=DEADLINE).finished
+        assert scene.handled == [0]
+
+
 @pytest.mark.racing
 def test_counts_are_exact_while_all_happens_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(census, "_MANY", 2)

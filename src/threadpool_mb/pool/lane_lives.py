@@ -125,8 +125,10 @@ class LivedLane[K, M](Lane[M], Incarnation[K, M]):
     @override
     def lie_down(self) -> int | None:
         # As a turn holds it: a sender that finds the lock taken leaves it to `look_again`.
-        busy: Any = self._busy
-        if self.unattended != IDLE or self.paused or not busy.acquire(blocking=False):
+        if self.unattended != IDLE or self.paused:
+            return None
+        busy: Any = self._busy  # read behind that: a lane that was never idle has none
+        if not busy.acquire(blocking=False):
             return None
         try:
             if self.unattended != IDLE or self.qsize():

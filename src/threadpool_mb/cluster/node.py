@@ -1,0 +1,391 @@
+"""What runs on a Dask worker: an actor that holds one pool, and the thread that feeds it.
+
+Batches come to the actor in any order (its methods are coroutines, and several may be under way);
+the feeder puts them in the order of their numbers, drops what comes twice, and dispatches. It never
+waits: no mailbox of a node has senders that wait.
+
+**Guarantees.** Each batch is dispatched once, in order. What is gathered is kept until the client
+says that it has it, so that an answer that is lost on the way is given again.
+"""
+
+import asyncio
+import contextlib
+import functools
+import itertools
+import pickle
+import queue
+import time
+from typing import Any, Final, Literal, final
+
+from threadpool_mb.arguments import NEVER, Deadline, describe
+from threadpool_mb.calls import unanswered
+from threadpool_mb.calls.answer import Answer
+from threadpool_mb.calls.calling import begin_call
+from threadpool_mb.cluster.moving import Leaving
+from threadpool_mb.cluster.tickets import (
+    NodeBatch,
+    NodeObserver,
+    RetryingObserver,
+    Ticket,
+    Tray,
+    dead_letter_of,
+    taken,
+)
+from threadpool_mb.cluster.wire import (
+    CALL,
+    MOVE,
+    PICKLED,
+    PLAIN,
+    REMOVE,
+    Asked,
+    Events,
+    Options,
+    Setup,
+    dumped,
+    loaded,
+    sendable_error,
+    versions_here,
+)
+from threadpool_mb.dead_letters import DeadLetter, DeadLetterReason
+from threadpool_mb.envelopes import Observed
+from threadpool_mb.errors import CallError, MailboxClosed, PoolClosed
+from threadpool_mb.logs import Logger
+from threadpool_mb.pool.pool import Pool
+from threadpool_mb.pool.reports import PoolStats, WorkerExit, WorkerStats
+from threadpool_mb.threads.launching import new_thread
+
+__all__ = ["NodeActor", "VersionMismatch"]
+
+_logger = Logger(__name__)
+
+_GATHER: Final = 0.01
+"""Seconds that it may take until the client is told what was handled. An answer of the actor costs
+as much as some hundred messages."""
+_FIGURES: Final = 1.0
+"""Seconds after which the client is told the pool's statistics again."""
+
+
+class VersionMismatch(RuntimeError):
+    """The client and a Dask worker differ in what must be the same on both."""
+
+
+@final
+class NodeActor:
+    """The actor: what the client calls. Its methods run on the loop of the Dask worker."""
+
+    def __init__(self, setup: Setup) -> None:
+        """Start the node.
+
+        Raises:
+            VersionMismatch: if this is another Python, or another version of this library.
+        """
+        here = versions_here()
+        if here != setup.versions:
+            raise VersionMismatch(
+                f"the client of the pool {setup.pool!r} runs {setup.versions}, and the Dask worker"
+                f" {setup.node} runs {here}: both must be the same"
+            )
+        self._node: Final = _Node(setup)
+
+    async def put(self, number: int, batch: bytes) -> None:
+        """Take a batch."""
+        self._node.queue.put((number, batch))
+
+    async def gather(self, known: int, wait: float) -> bytes:
+        """Return what there is to tell, and its number, pickled; wait for something for a time.
+
+        `known` is the number of the last answer that the client has.
+        """
+        # As bytes: Dask looks into collections, element by element.
+        return pickle.dumps(await self._node.gather(known, wait), pickle.HIGHEST_PROTOCOL)
+
+    async def end(self, how: Literal["close", "cancel"]) -> None:
+        """Have the pool end: once it has handled all, or at once."""
+        self._node.end(how)
+
+    async def stats(self) -> bytes:
+        """Return the pool's statistics, pickled."""
+        return dumped(self._node.stats())
+
+    async def unfinished(self, most: int) -> bytes:
+        """Return the first workers that have not ended, as `WorkerStats`, pickled."""
+        return dumped(self._node.unfinished(most))
+
+    def __del__(self) -> None:
+        """Let the pool finish its backlog, and end: the client has gone, or has no use for it."""
+        node: _Node | None = getattr(self, "_node", None)
+        if node is not None:
+            node.end("close")
+
+
+@final
+class _Node:
+    """The pool, and what feeds it and gathers from it."""
+
+    def __init__(self, setup: Setup) -> None:
+        options: Options = loaded(setup.options)
+        self._address: Final = setup.node
+        self._tray: Final = Tray(self._wake)
+        retries = options.restart is not None and options.restart.in_hand == "retry"
+        self._tells_workers: Final = options.tells_workers
+        observer = RetryingObserver if retries else NodeObserver
+        self._pool: Final[Pool[Any, Any]] = Pool(
+            loaded(setup.worker),
+            name=f"{setup.pool}@{setup.node}",
+            start="on_demand",
+            inline_calls=False,
+            mailbox=options.mailbox,
+            max_threads=options.max_threads,
+            throughput=options.throughput,
+            idle_timeout=options.idle_timeout,
+            max_keys=options.max_keys,
+            restart=options.restart,
+            on_dead_letter=self._dead,
+            on_worker_exit=self._exited,
+            observe=observer(self._started if options.tells_workers else None),
+        )
+        self._leaving: Final = Leaving(self._pool, setup.node)
+        self.queue: Final[queue.SimpleQueue[tuple[int, bytes] | None]] = queue.SimpleQueue()
+        self._early: Final[dict[int, bytes]] = {}
+        self._next = 1
+        self._how: Literal["close", "cancel"] | None = None
+        # What the loop waits for: anything, and what is not to wait for more.
+        self._waiter: tuple[asyncio.AbstractEventLoop, asyncio.Event] | None = None
+        self._hasty: tuple[asyncio.AbstractEventLoop, asyncio.Event] | None = None
+        self._last: tuple[int, Events] | None = None
+        self._ended: bytes | None = None
+        self._ended_told = False
+        self._figures_at = 0.0
+        new_thread(self._feed, f"{setup.pool}-feeder").start()
+
+    # What the feeder does.
+
+    def _feed(self) -> None:
+        """Dispatch batches until the pool is to end; then end it."""
+        while self._how is None:
+            try:
+                item = self.queue.get(timeout=self._leaving.pause)
+            except queue.Empty:
+                item = None
+            if item is not None:
+                self._take(*item)
+            if self._leaving.look():
+                self._wake_at_once()
+        self._take_rest()
+        if self._how == "cancel":
+            self._pool.cancel()
+        else:
+            self._pool.close()
+        while not (report := self._pool.join(timeout=0.05)).finished:
+            # A pool that is closed may be cancelled.
+            if self._how == "cancel":
+                self._pool.cancel()
+        self._ended = dumped(report)
+        self._wake_at_once()
+
+    def _take_rest(self) -> None:
+        while True:
+            try:
+                item = self.queue.get_nowait()
+            except queue.Empty:
+                return
+            if item is not None:
+                self._take(*item)
+
+    def _take(self, number: int, data: bytes) -> None:
+        if number < self._next:
+            return  # it came before
+        self._early[number] = data
+        while (ready := self._early.pop(self._next, None)) is not None:
+            number, self._next = self._next, self._next + 1
+            self._dispatch(number, ready)
+
+    def _dispatch(self, number: int, data: bytes) -> None:
+        written_keys, bodies, kinds, asked = loaded(data)
+        keys = loaded(written_keys)
+        batch = NodeBatch(number, len(keys))
+        pool_dispatch, tray = self._pool.dispatch, self._tray
+        for index, (key, body, kind) in enumerate(zip(keys, bodies, kinds, strict=True)):
+            ticket = Ticket(batch, index, tray)
+            if self._how == "cancel":
+                ticket.dead(DeadLetterReason.POOL_CLOSED)
+                continue
+            try:
+                if kind == PLAIN:
+                    pool_dispatch(key, Observed(body, ticket))
+                elif kind == PICKLED:
+                    pool_dispatch(key, Observed(loaded(body), ticket))
+                else:
+                    self._control(kind, key, body, ticket, asked.get(index))
+            except PoolClosed:
+                ticket.dead(DeadLetterReason.POOL_CLOSED)
+            except Exception:
+                _logger.exception(
+                    "%s: the message for key %s is unreadable", self._pool, describe(key)
+                )
+                ticket.dead(DeadLetterReason.UNREADABLE)
+
+    def _control(
+        self, kind: int, key: object, body: Any, ticket: Ticket, asked: Asked | None
+    ) -> None:
+        if kind == CALL and asked is not None:
+            self._call(key, body, ticket, asked)
+        elif kind == REMOVE and asked is not None:
+            removed = self._pool.remove(key, drain=asked.drain)
+            self._tray.replies.append((asked.number, True, dumped(removed)))
+            ticket.done()
+            self._wake_at_once()
+        elif kind == MOVE:
+            self._leaving.begin(*body)
+            ticket.done()
+
+    def _call(self, key: object, body: bytes, ticket: Ticket, asked: Asked) -> None:
+        try:
+            command = loaded(body)
+        except Exception as error:
+            self._tray.replies.append((asked.number, False, sendable_error(error, self._address)))
+            self._wake_at_once()
+            raise
+        target: Any = self._pool.ref(key)
+        deadline = NEVER if asked.seconds is None else Deadline(asked.seconds)
+        answer, call = begin_call(target, command, deadline)
+        carried: Any = Observed(call, ticket)
+        del call  # the worker holds the only reference, and can drop it
+        try:
+            # Users see nothing of it.
+            target._deliver_call(carried, answer, inline=False)  # noqa: SLF001
+        except MailboxClosed as error:
+            answer.settle_error(unanswered.not_delivered(answer.call_id, key, error))
+            raise
+        finally:
+            del carried
+            # Now it is known which worker has it, whose end is to be told.
+            answer.when_answered(functools.partial(self._answered, asked.number, answer))
+
+    # What the pool tells, on any of its threads.
+
+    def _answered(self, number: int, answer: Answer[Any]) -> None:
+        outcome = answer.outcome()
+        if outcome is None:
+            return
+        value, error, from_box = outcome
+        reply: tuple[int, bool, Any]
+        if error is None:
+            try:
+                reply = (number, True, dumped(value))
+            except Exception as not_dumped:  # noqa: BLE001 - of a user's class
+                reply = (number, False, sendable_error(not_dumped, self._address))
+        elif from_box or not isinstance(error, CallError):
+            reply = (number, False, sendable_error(error, self._address))
+        else:
+            cause = error.__cause__
+            sent = None if cause is None else sendable_error(cause, self._address)
+            started = bool(getattr(error, "started", False))
+            kind = type(error).__name__
+            reply = (number, False, (kind, error.reason, started, sent))
+        self._tray.replies.append(reply)
+        self._wake_at_once()
+
+    def _started(self, key: object, number: int) -> None:
+        self._tray.starts.append((dumped(key), number))
+        self._wake()
+
+    def _dead(self, letter: DeadLetter[Any, Any]) -> None:
+        dead_letter_of(letter.key)
+
+    def _exited(self, ended: WorkerExit[Any]) -> None:
+        if self._tells_workers or ended.error is not None:
+            self._tray.exits.append(_sendable_exit(ended, self._address))
+            self._wake()
+
+    # What the client asks, on the loop.
+
+    def _wake(self) -> None:
+        waiter = self._waiter
+        if waiter is not None:
+            self._waiter = None
+            _set(*waiter)
+
+    def _wake_at_once(self) -> None:
+        """Have the client told without waiting for more."""
+        self._wake()
+        waiter = self._hasty
+        if waiter is not None:
+            self._hasty = None
+            _set(*waiter)
+
+    @property
+    def _has_news(self) -> bool:
+        return not (
+            self._tray.empty and self._leaving.quiet and (self._ended is None or self._ended_told)
+        )
+
+    @property
+    def _has_hasty_news(self) -> bool:
+        return not (self._tray.empty_of_haste and self._leaving.quiet and self._ended is None)
+
+    async def gather(self, known: int, wait: float) -> tuple[int, Events]:
+        """Return what is new, once something is; see `NodeActor.gather`."""
+        last = self._last
+        if last is not None and last[0] > known:
+            return last
+        tray, loop = self._tray, asyncio.get_running_loop()
+        news, haste = asyncio.Event(), asyncio.Event()
+        self._waiter, self._hasty = (loop, news), (loop, haste)
+        if not self._has_news:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(news.wait(), wait)
+        self._waiter = None
+        if not self._has_hasty_news:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(haste.wait(), _GATHER)
+        self._hasty = None
+        # Before anything else is gathered: all that the pool tells was told before.
+        ended = self._ended
+        self._ended_told = ended is not None
+        # In the order of `Events`; what a list says, one behind it rests on.
+        done = tray.gather()
+        moves, moved = self._leaving.gather()
+        starts = taken(tray.starts)
+        exits = taken(tray.exits)
+        replies = taken(tray.replies)
+        dead = taken(tray.dead)
+        events = Events(dead, replies, starts, exits, moves, moved, done, self._figures(), ended)
+        self._last = (known + 1, events)
+        return self._last
+
+    def end(self, how: Literal["close", "cancel"]) -> None:
+        """Have the feeder end the pool."""
+        if self._how != "cancel":
+            self._how = how
+        self.queue.put(None)
+
+    def stats(self) -> PoolStats:
+        """Return the pool's."""
+        return self._pool.stats()
+
+    def unfinished(self, most: int) -> list[WorkerStats[Any]]:
+        """Return the first workers of the pool that have not ended."""
+        return list(itertools.islice(self._pool.workers(), most))
+
+    def _figures(self) -> bytes | None:
+        """Return the statistics, if it is time to."""
+        now = time.monotonic()
+        if now < self._figures_at and self._ended is None:
+            return None
+        self._figures_at = now + _FIGURES
+        return dumped(self._pool.stats())
+
+
+def _set(loop: asyncio.AbstractEventLoop, event: asyncio.Event) -> None:
+    with contextlib.suppress(RuntimeError):  # the loop is closed: the Dask worker ends
+        loop.call_soon_threadsafe(event.set)
+
+
+def _sendable_exit(ended: WorkerExit[Any], address: str) -> bytes:
+    error = None if ended.error is None else sendable_error(ended.error, address)
+    rest = (ended.incarnation, ended.cause, ended.restart_in)
+    try:
+        return dumped((ended.key, error, ended.message, *rest))
+    except Exception:  # noqa: BLE001 - a message that was made here
+        return dumped((ended.key, error, describe(ended.message), *rest))

@@ -1,0 +1,204 @@
+"""How a pool on a cluster ends."""
+
+import asyncio
+import functools
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from distributed import Client
+
+import threadpool_mb as mb
+from tests.cluster.workers import Never, collecting, logging, stuck
+from tests.helpers import in_thread, run_together, until
+from threadpool_mb.cluster import ClusterPool
+
+
+def _told_to_end(pool: ClusterPool[Any, Any]) -> bool:
+    """Return whether the one worker that is left was told to end."""
+    return [each.told_to_end for each in pool.join(timeout=0).unfinished] == [True]
+
+
+def test_leaving_the_block_handles_all_messages(client: Client, log: Path) -> None:
+    with ClusterPool(functools.partial(logging, log), client) as pool:
+        for key in range(20):
+            pool.dispatch_many(key, range(100))
+
+    lines = log.read_text().splitlines()
+    assert sum(line.split()[1].isdigit() for line in lines) == 2000
+    assert sum(line.endswith("ends") for line in lines) == 20
+    assert pool.join(timeout=15).finished
+
+
+def test_leaving_the_block_with_an_exception_cancels(
+    client: Client, dead: list[Any], log: Path
+) -> None:
+    worker = functools.partial(stuck, log)
+    pool = ClusterPool[str, int](worker, client, on_dead_letter=dead.append, throughput=1)
+
+    def leave() -> None:
+        with pool:
+            pool.dispatch_many("a", range(1, 5))
+            until(lambda: "a 1" in log.read_text())
+            raise LookupError
+
+    def go_on() -> None:
+        until(lambda: _told_to_end(pool))
+        log.with_name("go-1").touch()
+
+    with in_thread(go_on), pytest.raises(LookupError):
+        leave()
+
+    assert [(each.message, each.reason) for each in dead] == [
+        (number, mb.DeadLetterReason.POOL_CLOSED) for number in (2, 3, 4)
+    ]
+
+
+def test_drain_cancels_what_is_left_after_the_timeout_and_names_it(
+    client: Client, dead: list[Any], log: Path
+) -> None:
+    worker = functools.partial(stuck, log)
+    pool = ClusterPool(worker, client, on_dead_letter=dead.append, throughput=1)
+    pool.dispatch_many("a", [1, 2])
+    until(lambda: "a 1" in log.read_text())
+
+    report = pool.drain(timeout=0.05)
+
+    assert not report.finished
+    assert [(each.key, each.running) for each in report.unfinished] == [("a", True)]
+    until(lambda: _told_to_end(pool))
+    log.with_name("go-1").touch()
+    report = pool.join(timeout=15)
+    assert report.finished
+    assert report.dead_letters == {mb.DeadLetterReason.POOL_CLOSED: 1}
+    assert [each.message for each in dead] == [2]
+
+
+def test_a_closed_pool_takes_no_message(client: Client) -> None:
+    with ClusterPool(collecting, client) as pool:
+        pool.dispatch("a", 1)
+
+    for use in (
+        lambda: pool.dispatch("a", 1),
+        lambda: pool.remove("a"),
+        lambda: pool.ref("a").deliver(1),
+    ):
+        with pytest.raises(mb.PoolClosed):
+            use()
+
+
+def test_a_sender_that_waits_for_room_wakes_when_the_pool_is_cancelled(
+    client: Client, log: Path, dead: list[Any]
+) -> None:
+    worker = functools.partial(stuck, log)
+    pool = ClusterPool(worker, client, credits=2, on_dead_letter=dead.append)
+    full = threading.Event()
+
+    def send_until_closed() -> None:
+        for number in range(1, 10):
+            pool.dispatch("a", number)
+            if number == 2:
+                full.set()
+
+    def send() -> None:
+        with pytest.raises(mb.PoolClosed):
+            send_until_closed()
+
+    def cancel() -> None:
+        assert full.wait(15)
+        pool.cancel()
+        log.with_name("go-1").touch()
+        log.with_name("go-2").touch()
+
+    run_together(send, cancel)
+
+    assert pool.join(timeout=15).finished
+
+
+def test_a_caller_is_answered_when_the_pool_ends(client: Client) -> None:
+    with ClusterPool(collecting, client) as pool:
+        reply = mb.ask(pool.ref("a"), Never())
+
+    with pytest.raises(mb.WorkerGone):
+        reply.result(timeout=15)
+
+
+def test_a_pool_ends_in_a_block_of_asyncio(client: Client, log: Path) -> None:
+    async def live() -> ClusterPool[str, int]:
+        async with ClusterPool[str, int](functools.partial(logging, log), client) as pool:
+            await mb.aio.deliver(pool.ref("a"), 1)
+        return pool
+
+    pool = asyncio.run(live())
+
+    assert log.read_text() == "a begins\na 1\na ends\n"
+    assert pool.join(timeout=15).finished
+
+
+def test_a_pool_that_is_dropped_open_warns_and_ends(client: Client, log: Path) -> None:
+    pools = [ClusterPool(functools.partial(logging, log), client, name="dropped")]
+    pools[0].dispatch("a", 1)
+
+    with pytest.warns(ResourceWarning, match="unclosed <ClusterPool 'dropped'>"):
+        pools.clear()
+
+    until(lambda: log.read_text().endswith("ends\n"))
+    until(lambda: not [each for each in threading.enumerate() if "dropped" in each.name])
+
+
+def test_several_pools_share_a_client(client: Client, log: Path) -> None:
+    with (
+        ClusterPool(functools.partial(logging, log), client, name="one") as one,
+        ClusterPool(functools.partial(logging, log), client, name="two") as two,
+    ):
+        one.dispatch("a", 1)
+        two.dispatch("b", 2)
+
+    lines = log.read_text().splitlines()
+    assert sorted(lines) == ["a 1", "a begins", "a ends", "b 2", "b begins", "b ends"]
+
+
+def test_a_hook_may_dispatch_and_does_not_wait_for_room(client: Client, log: Path) -> None:
+    def again(letter: mb.DeadLetter[str, Any]) -> None:
+        if letter.reason == mb.DeadLetterReason.WORKER_FAILED:
+            pool.dispatch("again", letter.message)
+            with pytest.raises(RuntimeError, match="cannot be joined from"):
+                pool.join()
+
+    worker = functools.partial(logging, log)
+    handled: list[Any] = []
+    with ClusterPool(
+        collecting, client, credits=1, mailbox=mb.NonBlocking(1), on_dead_letter=again
+    ) as pool:
+        del worker
+        for number in range(50):
+            pool.dispatch("a", number)
+        assert pool.flush(timeout=15)
+        handled.append(pool.stats().handled)
+
+    assert handled == [50]
+
+
+def test_repr_shows_counts_and_state(client: Client) -> None:
+    with ClusterPool(collecting, client, name="orders") as pool:
+        assert repr(pool) == "<ClusterPool 'orders' [2 nodes | 0 messages | running]>"
+
+    assert repr(pool) == "<ClusterPool 'orders' [0 nodes | 0 messages | ended]>"
+
+
+def test_observers_are_attached_and_detached_with_figures(client: Client) -> None:
+    told: list[str] = []
+
+    class Figures(mb.Observer):
+        def attach(self, name: str, stats: Callable[[], Any], /) -> None:
+            told.append(f"{name} {stats().state}")
+
+        def detach(self, name: str, /) -> None:
+            told.append(name)
+
+    with ClusterPool(collecting, client, name="orders", observe=Figures()):
+        assert told == ["orders running"]
+
+    assert told == ["orders running", "orders"]
