@@ -11,7 +11,7 @@ import threadpool_mb as mb
 from docs import public_names
 
 ROOT: Final = Path(__file__).parents[2]
-MODULES: Final = ["aio", "cluster", "dashboard", "originals", "pytest_plugin", "testing"]
+MODULES: Final = ["aio", "dashboard", "originals", "pytest_plugin", "testing"]
 NAMES: Final = {each.name: each for each in public_names.names(ROOT)}
 
 
