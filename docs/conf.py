@@ -74,6 +74,7 @@ nitpick_ignore_regex = [
 nitpick_ignore = [
     ("py:class", f"threadpool_mb.{name}")
     for name in [
+        "arguments.Deadline",
         "calls.answer.Answer",
         "calls.handlers.Handlers",
         "calls.handlers._Answers",

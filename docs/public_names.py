@@ -20,6 +20,7 @@ PLACE: Final = "<!-- the table -->"
 _PACKAGE: Final = Path(__file__).parents[1] / "src" / "threadpool_mb"
 _SUBMODULES: Final = (
     "aio",
+    "cluster",
     "dashboard",
     "observers.opentelemetry",
     "observers.prometheus",
