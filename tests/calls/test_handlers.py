@@ -193,9 +193,10 @@ def test_a_generator_or_coroutine_function_is_no_method_and_the_error_says_what_
     async def coroutine(self: object, command: object) -> None:
         pass
 
+    expected = "method must be a plain function, .*write the worker as a generator"
     for function in (generator, coroutine):
         for mark in (handles(Echo), handles_call(Echo)):
-            with pytest.raises(TypeError, match=r"must be a plain function, .*write the worker as a"):
+            with pytest.raises(TypeError, match=expected):
                 mark(function)
 
 
