@@ -1,8 +1,8 @@
 """How Sphinx builds the site: `make docs`.
 
 The pages are plain Markdown, as the forge shows them. What differs on the site is done here: links
-to examples are downloads, those to other files lead to the repository, and docstrings, which are Google's sections around
-Markdown, become the reference.
+to examples are downloads, those to other files of the checkout lead to the repository, and
+docstrings, which are Google's sections around Markdown, become the reference.
 """
 
 import importlib

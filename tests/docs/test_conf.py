@@ -22,7 +22,9 @@ DOCS = conf.DOCS
         ("../no_such_file.md", "../no_such_file.md"),  # of which Sphinx complains
     ],
 )
-def test_what_is_outside_of_docs_leads_to_the_repository_but_for_an_example(link: str, on_the_site: str) -> None:
+def test_what_is_outside_of_docs_leads_to_the_repository_but_for_an_example(
+    link: str, on_the_site: str
+) -> None:
     text = conf._with_links(f"[x]({link})", DOCS, DOCS / "index.md")
 
     assert text == f"[x]({on_the_site})"
