@@ -1,8 +1,8 @@
 """How Sphinx builds the site: `make docs`.
 
 The pages are plain Markdown, as the forge shows them. What differs on the site is done here: links
-to files of the checkout lead to the repository, and docstrings, which are Google's sections around
-Markdown, become the reference.
+to examples are downloads, those to other files of the checkout lead to the repository, and
+docstrings, which are Google's sections around Markdown, become the reference.
 """
 
 import importlib
@@ -134,12 +134,13 @@ class _Reference(Protocol):
 def _with_links(text: str, folder: Path, page: Path) -> str:
     """Return Markdown of a folder as a page of the site may have it.
 
-    What is outside of `docs` leads to the repository. What is nowhere stays: Sphinx complains.
+    What is outside of `docs` leads to the repository, but for the examples: of what is linked so
+    the site has a copy. What is nowhere stays: Sphinx complains.
     """
 
     def link(match: re.Match[str]) -> str:
         target = (folder / match[1]).resolve()
-        if target.is_relative_to(DOCS):
+        if target.is_relative_to(DOCS) or (target.parent == ROOT / "examples" and target.is_file()):
             return target.relative_to(page.parent, walk_up=True).as_posix()
         if target.is_relative_to(ROOT) and target.exists():
             kind = "tree" if target.is_dir() else "blob"

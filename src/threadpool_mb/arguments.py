@@ -258,7 +258,9 @@ def _close_unrun(made: object) -> None:
         made.close()
 
 
-def check_callable(function: object, name: str, *arguments: str, generator: bool = False) -> None:
+def check_callable(
+    function: object, name: str, *arguments: str, generator: bool = False, instead: str = ""
+) -> None:
     """Check that `function` runs when it is called with as many positional arguments.
 
     Args:
@@ -266,6 +268,8 @@ def check_callable(function: object, name: str, *arguments: str, generator: bool
         name: what it is called in the error's text.
         arguments: the names of its positional arguments.
         generator: whether it may be a generator function.
+        instead: what to do in the place of a generator function or a coroutine function, for the
+            error's text.
 
     Raises:
         TypeError: if it cannot be called so, or would not run then (a generator function or a
@@ -282,8 +286,10 @@ def check_callable(function: object, name: str, *arguments: str, generator: bool
             ("asynchronous generator", inspect.isasyncgenfunction),
         ):
             if is_one(called) and not (generator and kind == "generator"):
+                hint = f"; {instead}" if instead else ""
                 raise TypeError(
-                    f"{name} must be a plain function, not the {kind} function {describe(function)}"
+                    f"{name} must be a plain function, not the {kind} function"
+                    f" {describe(function)}{hint}"
                 )
     try:
         # Not the signature of what a decorator wraps: the decorator may pass more arguments to it

@@ -1,6 +1,6 @@
 """Which function handles a command: tables, functions, and objects with marked methods."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from typing import Any
 
 import pytest
@@ -34,6 +34,10 @@ def first(command: object) -> str:
 
 def second(command: object) -> str:
     return "second"
+
+
+def waiting(command: object) -> Generator[None]:
+    yield
 
 
 @pytest.mark.parametrize(
@@ -182,16 +186,18 @@ def test_a_method_that_cannot_be_called_with_one_argument_is_named(
         mark(method)
 
 
-def test_a_generator_or_coroutine_function_is_no_method() -> None:
+def test_a_generator_or_coroutine_function_is_no_method_and_the_error_says_what_may_wait() -> None:
     def generator(self: object, command: object) -> Any:  # noqa: ANN401 - a generator
         yield
 
     async def coroutine(self: object, command: object) -> None:
         pass
 
+    expected = "method must be a plain function, .*write the worker as a generator"
     for function in (generator, coroutine):
-        with pytest.raises(TypeError, match="must be a plain function"):
-            handles(Echo)(function)
+        for mark in (handles(Echo), handles_call(Echo)):
+            with pytest.raises(TypeError, match=expected):
+                mark(function)
 
 
 def test_a_marked_method_is_returned_as_it_was() -> None:
@@ -211,6 +217,8 @@ NO_HANDLERS: list[tuple[object, str]] = [
     ({"Echo": first}, "handlers are for types, not for 'Echo'"),
     ({Echo: None}, "the handler of Echo must be callable"),
     ({Echo: lambda: None}, "the handler of Echo must take"),
+    ({Echo: waiting}, "the handler of Echo must be a plain function, .*write the worker as a gen"),
+    (waiting, "handlers must be a plain function, not the generator .*write the worker as a gen"),
 ]
 
 

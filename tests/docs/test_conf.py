@@ -15,12 +15,16 @@ DOCS = conf.DOCS
         ("../README.md", f"{conf.REPOSITORY}/blob/main/README.md"),
         ("../src/threadpool_mb/pool", f"{conf.REPOSITORY}/tree/main/src/threadpool_mb/pool"),
         ("../docs/dashboard.png", "dashboard.png"),
+        ("../examples", f"{conf.REPOSITORY}/tree/main/examples"),
+        ("../examples/ledger.py", "../examples/ledger.py"),  # which becomes a download
         ("#here", "#here"),
         ("https://example.org/x", "https://example.org/x"),
         ("../no_such_file.md", "../no_such_file.md"),  # of which Sphinx complains
     ],
 )
-def test_what_is_outside_of_docs_leads_to_the_repository(link: str, on_the_site: str) -> None:
+def test_what_is_outside_of_docs_leads_to_the_repository_but_for_an_example(
+    link: str, on_the_site: str
+) -> None:
     text = conf._with_links(f"[x]({link})", DOCS, DOCS / "index.md")
 
     assert text == f"[x]({on_the_site})"

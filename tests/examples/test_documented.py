@@ -25,6 +25,13 @@ def test_each_example_has_a_section() -> None:
 
 
 @pytest.mark.parametrize("name", FILES)
+def test_a_section_begins_with_a_link_to_its_file(name: str) -> None:
+    link = f"\nThe file: [{name}.py](../examples/{name}.py).\n\n"
+
+    assert SECTIONS[name].startswith(link)
+
+
+@pytest.mark.parametrize("name", FILES)
 def test_the_code_that_is_shown_stands_in_the_file(name: str) -> None:
     source = FILES[name].read_text("utf-8")
     blocks = _blocks(SECTIONS[name], "python")

@@ -20,6 +20,12 @@ type MethodTable = dict[type, tuple[str, bool]]
 
 _MARK: Final = "__threadpool_mb_handles__"
 
+_INSTEAD: Final = (
+    "a handler cannot wait without a thread: where a command is to wait so, write the worker as a"
+    " generator, `match (yield): case mb.Call(command, reply_box): …`, which may `yield from"
+    " mb.sleep(…)` or `mb.wait(…)`"
+)
+
 
 class _Answers[R](Protocol):
     """Takes a method whose return value is the reply."""
@@ -42,7 +48,9 @@ def handles(command_type: type[Notice], /) -> _Answers[object]: ...
 def handles(command_type: type[Command[Any]] | type[Notice], /) -> _Answers[Any]:
     """Mark a method as the one that handles a type of command, or of notice.
 
-    It is called with the command; what it returns is the reply. What it raises fails the call.
+    It is called with the command; what it returns is the reply. What it raises fails the call. It
+    is a plain function: a worker that is to wait without a thread (`mb.sleep`, `mb.wait`) in the
+    midst of a command is a generator that matches on `Call`.
 
     ```python
     class Account:
@@ -80,7 +88,8 @@ def _marking(command_type: object, *, takes_call: bool) -> Callable[..., object]
         raise TypeError(f"what is handled must be a type of {names}, not {describe(command_type)}")
 
     def mark[F: Callable[..., object]](method: F) -> F:
-        check_callable(method, "method", "self", "call" if takes_call else "command")
+        argument = "call" if takes_call else "command"
+        check_callable(method, "method", "self", argument, instead=_INSTEAD)
         setattr(method, _MARK, (*getattr(method, _MARK, ()), (command_type, takes_call)))
         return method
 
@@ -115,7 +124,8 @@ def find_handler(
         for command_type, function in table.items():
             if not isinstance(command_type, type):  # pyright: ignore[reportUnnecessaryIsInstance]
                 raise TypeError(f"handlers are for types, not for {describe(command_type)}")
-            check_callable(function, f"the handler of {command_type.__name__}", "command")
+            name = f"the handler of {command_type.__name__}"
+            check_callable(function, name, "command", instead=_INSTEAD)
         by_type = {command_type: (function, False) for command_type, function in table.items()}
     else:
         kind = type(handlers)
@@ -128,7 +138,7 @@ def find_handler(
                 for command_type, (name, takes_call) in methods.items()
             }
         else:
-            check_callable(handlers, "handlers", "command")
+            check_callable(handlers, "handlers", "command", instead=_INSTEAD)
             by_type = {object: (cast("Callable[[Any], object]", handlers), False)}
 
     def find(command_type: type) -> Handler | None:

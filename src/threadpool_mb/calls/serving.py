@@ -44,7 +44,8 @@ def serve(
 
     Raises:
         Cancelled: if the receiver was asked to stop.
-        TypeError: if `handlers` is none of the three.
+        TypeError: if `handlers` is none of the three, or one of its functions is a generator
+            function or a coroutine function.
         ValueError: if `after_error` is another word.
 
     From the original's `handleMessage` of commands.
