@@ -1,12 +1,14 @@
 """Interrupts and signal handlers at each point of a submission."""
 
+from concurrent.futures import Future
+
 import pytest
 
 from tests.flow.submissions import OPTIONS, SUBMISSIONS, free, held
 from tests.helpers import DEADLINE, until
 from tests.points import at_each_point, interrupted_at_each_point
 from tests.pool.witness import Gate
-from threadpool_mb import KeyedExecutor
+from threadpool_mb import KeyedExecutor, Rate
 
 pytestmark = pytest.mark.usefixtures("few_shards")
 
@@ -43,6 +45,22 @@ def test_an_interrupt_leaves_an_executor_that_works(options: str, submission: st
 
     for executor in interrupted_at_each_point(prepare, SUBMISSIONS[submission]):
         check_that_it_works(executor)
+
+
+def test_an_interrupt_while_a_throttled_task_is_cancelled_loses_no_key() -> None:
+    def prepare() -> tuple[KeyedExecutor, Future[int]]:
+        executor = KeyedExecutor(2, rate=Rate(1 / 3600))
+        executor.submit_keyed("a", int).result(DEADLINE)
+        future = executor.submit_keyed("a", int)
+        until(lambda: executor._table.delayed)
+        return executor, future
+
+    for executor, future in interrupted_at_each_point(prepare, lambda scene: scene[1].cancel()):
+        # It was not cancelled, or waits for its time still, or its lane goes on.
+        assert future.cancel()
+        until(lambda: not executor._table.keys)  # noqa: B023 - called at once
+        assert not executor._table.delayed
+        executor.shutdown()
 
 
 @pytest.mark.parametrize("behind", ["several", "all"])
