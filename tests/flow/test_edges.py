@@ -11,6 +11,8 @@ from tests.flow.submissions import OPTIONS, SUBMISSIONS, held
 from tests.helpers import DEADLINE, refusing_threads, until
 from tests.pool.witness import Gate
 from threadpool_mb import KeyedExecutor, Pool, Rate, ThreadRefused
+from threadpool_mb.keyed.flow import _NotYet
+from threadpool_mb.keyed.tasks import Task
 
 
 def test_cancelling_one_of_two_tasks_of_all_keys_leaves_the_other_alone(gate: Gate) -> None:
@@ -62,6 +64,28 @@ def test_one_that_is_cancelled_before_its_time_is_done_for_all_who_wait() -> Non
         done, _ = concurrent.futures.wait([future], DEADLINE)
         assert done == {future}
         assert list(concurrent.futures.as_completed([future], DEADLINE)) == [future]
+
+
+def test_a_rate_holds_up_nothing_of_what_breaks_as_it_begins_to_wait(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What waits is dropped before this task is added to it, and after it was found to wait."""
+    keep = _NotYet.keep
+
+    def break_first(not_yet: _NotYet, lane: Task, task: Task) -> bool:
+        broken._table.break_down()
+        dropped = Gate()
+        broken._table.clock._inbox.put(dropped)
+        dropped.wait_until_reached()
+        dropped.open()
+        return keep(not_yet, lane, task)
+
+    monkeypatch.setattr(_NotYet, "keep", break_first)
+    with KeyedExecutor(1, rate=Rate(1 / 3600)) as broken:
+        broken.submit_keyed("a", int).result(DEADLINE)
+        waits = broken.submit_keyed("a", int)
+        with pytest.raises(concurrent.futures.BrokenExecutor):
+            waits.result(DEADLINE)
 
 
 def test_a_rate_holds_up_nothing_that_was_cancelled_or_is_broken() -> None:

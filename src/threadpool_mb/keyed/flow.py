@@ -205,6 +205,9 @@ class _NotYet(Held):
         timers.add(due)
         if future is not None and future.cancelled():
             due.no_more(future)
+        # Written before what waits is dropped, which may have been just before this was added.
+        if task.shard.broken:
+            due.fire()
         return True
 
 
