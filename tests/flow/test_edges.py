@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 
 from tests.flow.submissions import OPTIONS, SUBMISSIONS, held
-from tests.helpers import DEADLINE, refusing_threads, until
+from tests.helpers import DEADLINE, Running, refusing_threads, until
 from tests.pool.witness import Gate
 from threadpool_mb import KeyedExecutor, Pool, Rate, ThreadRefused
 from threadpool_mb.keyed.flow import _NotYet
+from threadpool_mb.keyed.several import Several
 from threadpool_mb.keyed.tasks import Task
 
 
@@ -54,6 +55,55 @@ def test_of_three_tasks_of_all_keys_two_are_cancelled_at_once(gate: Gate) -> Non
         gate.open()
         late.result(DEADLINE)
         first.result(DEADLINE)
+    assert order == ["all", "b"]
+
+
+def test_of_two_threads_that_release_what_was_held_back_none_lets_it_overtake(
+    gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that is cancelled while it is put up: by who cancels it, and by who puts it up."""
+    order: list[str] = []
+    placed, taken_down = Gate(), Gate()
+    put_all = Several._put_all
+
+    class Stopping(dict[Any, None]):
+        """Stops who cancels before it takes out the first lane."""
+
+        def popitem(self) -> tuple[Any, None]:
+            if threading.get_ident() in cancellers:
+                taken_down()
+            return super().popitem()
+
+    def put_and_stop(several: Several, *arguments: Any) -> None:  # noqa: ANN401 - as there
+        put_all(several, *arguments)
+        severals.append(several)
+        placed()
+
+    def cancel(future: Any) -> bool:  # noqa: ANN401 - it is not `None`
+        cancellers.append(threading.get_ident())
+        cancelled: bool = future.cancel()
+        return cancelled
+
+    severals: list[Any] = []
+    cancellers: list[int] = []
+    with KeyedExecutor(4) as executor:
+        held(executor, gate, "a")
+        first = executor.submit_exclusive(order.append, "all")
+        monkeypatch.setattr(Several, "_put_all", put_and_stop)
+        placing = Running(lambda: executor.submit_exclusive(order.append, "never"))
+        placed.wait_until_reached()
+        late = executor.submit_keyed("b", order.append, "b")
+        several = severals[0]
+        several._late = Stopping(several._late)
+        cancelling = Running(lambda: cancel(several.future))
+        taken_down.wait_until_reached()
+        placed.open()
+        placing.result()  # it has released what it found
+        taken_down.open()
+        assert cancelling.result()
+        gate.open()
+        first.result(DEADLINE)
+        late.result(DEADLINE)
     assert order == ["all", "b"]
 
 

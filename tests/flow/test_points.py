@@ -1,6 +1,7 @@
 """Interrupts and signal handlers at each point of a submission."""
 
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
+from typing import Any
 
 import pytest
 
@@ -61,6 +62,29 @@ def test_an_interrupt_while_a_throttled_task_is_cancelled_loses_no_key() -> None
         until(lambda: not executor._table.keys)  # noqa: B023 - called at once
         assert not executor._table.delayed
         executor.shutdown()
+
+
+@pytest.mark.parametrize("submission", ["several", "all"])
+def test_an_interrupt_while_a_task_of_several_keys_is_cancelled_leaves_no_key_stuck(
+    submission: str,
+) -> None:
+    gates: list[Gate] = []
+
+    def prepare() -> tuple[KeyedExecutor, Future[object]]:
+        executor = KeyedExecutor(2)
+        gates.append(Gate())
+        held(executor, gates[-1], "a")
+        future: Any = SUBMISSIONS[submission](executor)
+        executor.submit_keyed("b", int)
+        executor.submit_keyed("d", int)
+        return executor, future
+
+    for executor, future in interrupted_at_each_point(prepare, lambda scene: scene[1].cancel()):
+        assert future.cancel()
+        until(lambda: not executor._table.shard("d").lane("d"))  # noqa: B023 - called at once
+        gates[-1].open()
+        assert wait([future], DEADLINE).done
+        check_that_it_works(executor)
 
 
 @pytest.mark.parametrize("behind", ["several", "all"])

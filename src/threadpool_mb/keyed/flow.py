@@ -54,10 +54,13 @@ class FlowFuture[R](KeyedFuture[R]):
 
     def leave(self) -> None:
         """Free the room, if that was not done."""
-        with self._mutex:
-            room, self.room = self.room, None
-        if room is not None:
-            room.free(self.stripe)
+        room: Room | None = None
+        try:
+            with self._mutex:
+                room, self.room = self.room, None
+        finally:  # an interrupt may come as the lock is left
+            if room is not None:
+                room.free(self.stripe)
 
     @override
     def cancel(self) -> bool:
