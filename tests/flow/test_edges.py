@@ -8,9 +8,12 @@ from typing import Any
 import pytest
 
 from tests.flow.submissions import OPTIONS, SUBMISSIONS, held
-from tests.helpers import DEADLINE, refusing_threads, until
+from tests.helpers import DEADLINE, Running, refusing_threads, until
 from tests.pool.witness import Gate
 from threadpool_mb import KeyedExecutor, Pool, Rate, ThreadRefused
+from threadpool_mb.keyed.flow import _NotYet
+from threadpool_mb.keyed.several import Several
+from threadpool_mb.keyed.tasks import Task
 
 
 def test_cancelling_one_of_two_tasks_of_all_keys_leaves_the_other_alone(gate: Gate) -> None:
@@ -55,6 +58,55 @@ def test_of_three_tasks_of_all_keys_two_are_cancelled_at_once(gate: Gate) -> Non
     assert order == ["all", "b"]
 
 
+def test_of_two_threads_that_release_what_was_held_back_none_lets_it_overtake(
+    gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that is cancelled while it is put up: by who cancels it, and by who puts it up."""
+    order: list[str] = []
+    placed, taken_down = Gate(), Gate()
+    put_all = Several._put_all
+
+    class Stopping(dict[Any, None]):
+        """Stops who cancels before it takes out the first lane."""
+
+        def popitem(self) -> tuple[Any, None]:
+            if threading.get_ident() in cancellers:
+                taken_down()
+            return super().popitem()
+
+    def put_and_stop(several: Several, *arguments: Any) -> None:  # noqa: ANN401 - as there
+        put_all(several, *arguments)
+        severals.append(several)
+        placed()
+
+    def cancel(future: Any) -> bool:  # noqa: ANN401 - it is not `None`
+        cancellers.append(threading.get_ident())
+        cancelled: bool = future.cancel()
+        return cancelled
+
+    severals: list[Any] = []
+    cancellers: list[int] = []
+    with KeyedExecutor(4) as executor:
+        held(executor, gate, "a")
+        first = executor.submit_exclusive(order.append, "all")
+        monkeypatch.setattr(Several, "_put_all", put_and_stop)
+        placing = Running(lambda: executor.submit_exclusive(order.append, "never"))
+        placed.wait_until_reached()
+        late = executor.submit_keyed("b", order.append, "b")
+        several = severals[0]
+        several._late = Stopping(several._late)
+        cancelling = Running(lambda: cancel(several.future))
+        taken_down.wait_until_reached()
+        placed.open()
+        placing.result()  # it has released what it found
+        taken_down.open()
+        assert cancelling.result()
+        gate.open()
+        first.result(DEADLINE)
+        late.result(DEADLINE)
+    assert order == ["all", "b"]
+
+
 def test_one_that_is_cancelled_before_its_time_is_done_for_all_who_wait() -> None:
     with KeyedExecutor(1) as executor:
         future = executor.submit_later(3600, "a", int)
@@ -62,6 +114,28 @@ def test_one_that_is_cancelled_before_its_time_is_done_for_all_who_wait() -> Non
         done, _ = concurrent.futures.wait([future], DEADLINE)
         assert done == {future}
         assert list(concurrent.futures.as_completed([future], DEADLINE)) == [future]
+
+
+def test_a_rate_holds_up_nothing_of_what_breaks_as_it_begins_to_wait(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What waits is dropped before this task is added to it, and after it was found to wait."""
+    keep = _NotYet.keep
+
+    def break_first(not_yet: _NotYet, lane: Task, task: Task) -> bool:
+        broken._table.break_down()
+        dropped = Gate()
+        broken._table.clock._inbox.put(dropped)
+        dropped.wait_until_reached()
+        dropped.open()
+        return keep(not_yet, lane, task)
+
+    monkeypatch.setattr(_NotYet, "keep", break_first)
+    with KeyedExecutor(1, rate=Rate(1 / 3600)) as broken:
+        broken.submit_keyed("a", int).result(DEADLINE)
+        waits = broken.submit_keyed("a", int)
+        with pytest.raises(concurrent.futures.BrokenExecutor):
+            waits.result(DEADLINE)
 
 
 def test_a_rate_holds_up_nothing_that_was_cancelled_or_is_broken() -> None:

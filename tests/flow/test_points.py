@@ -1,12 +1,15 @@
 """Interrupts and signal handlers at each point of a submission."""
 
+from concurrent.futures import Future, wait
+from typing import Any
+
 import pytest
 
 from tests.flow.submissions import OPTIONS, SUBMISSIONS, free, held
 from tests.helpers import DEADLINE, until
 from tests.points import at_each_point, interrupted_at_each_point
 from tests.pool.witness import Gate
-from threadpool_mb import KeyedExecutor
+from threadpool_mb import KeyedExecutor, Rate
 
 pytestmark = pytest.mark.usefixtures("few_shards")
 
@@ -42,6 +45,45 @@ def test_an_interrupt_leaves_an_executor_that_works(options: str, submission: st
         return executor
 
     for executor in interrupted_at_each_point(prepare, SUBMISSIONS[submission]):
+        check_that_it_works(executor)
+
+
+def test_an_interrupt_while_a_throttled_task_is_cancelled_loses_no_key() -> None:
+    def prepare() -> tuple[KeyedExecutor, Future[int]]:
+        executor = KeyedExecutor(2, rate=Rate(1 / 3600))
+        executor.submit_keyed("a", int).result(DEADLINE)
+        future = executor.submit_keyed("a", int)
+        until(lambda: executor._table.delayed)
+        return executor, future
+
+    for executor, future in interrupted_at_each_point(prepare, lambda scene: scene[1].cancel()):
+        # It was not cancelled, or waits for its time still, or its lane goes on.
+        assert future.cancel()
+        until(lambda: not executor._table.keys)  # noqa: B023 - called at once
+        assert not executor._table.delayed
+        executor.shutdown()
+
+
+@pytest.mark.parametrize("submission", ["several", "all"])
+def test_an_interrupt_while_a_task_of_several_keys_is_cancelled_leaves_no_key_stuck(
+    submission: str,
+) -> None:
+    gates: list[Gate] = []
+
+    def prepare() -> tuple[KeyedExecutor, Future[object]]:
+        executor = KeyedExecutor(2)
+        gates.append(Gate())
+        held(executor, gates[-1], "a")
+        future: Any = SUBMISSIONS[submission](executor)
+        executor.submit_keyed("b", int)
+        executor.submit_keyed("d", int)
+        return executor, future
+
+    for executor, future in interrupted_at_each_point(prepare, lambda scene: scene[1].cancel()):
+        assert future.cancel()
+        until(lambda: not executor._table.shard("d").lane("d"))  # noqa: B023 - called at once
+        gates[-1].open()
+        assert wait([future], DEADLINE).done
         check_that_it_works(executor)
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.helpers import DEADLINE, Running, run_together, until
-from tests.insides import roster_of
+from tests.insides import roster_of, worker_of
 from tests.pool.witness import Gate
 from threadpool_mb import (
     Blocking,
@@ -33,8 +33,9 @@ from threadpool_mb import (
     call,
     sleep,
 )
-from threadpool_mb.line.inlet import IDLE
-from threadpool_mb.pool import flowing
+from threadpool_mb.line.flushing import waiting_at
+from threadpool_mb.line.inlet import IDLE, ending
+from threadpool_mb.pool import flowing, lane_lives
 
 
 class Log:
@@ -585,6 +586,52 @@ def test_closing_waits_for_no_rate_where_nothing_waits(log: Log) -> None:
     pool.dispatch("a", 1)
     until(lambda: log.handled["a"])
     pool.close()
+    assert pool.join(timeout=DEADLINE).finished
+
+
+def test_a_flush_waits_for_no_rate_where_nothing_waits(log: Log) -> None:
+    gate = Gate()
+    pool = pool_of(log, rate=Rate(1 / 3600))
+    pool.dispatch("a", gate)
+    gate.wait_until_reached()
+    flushing = Running(lambda: pool.flush(timeout=DEADLINE))
+    until(lambda: waiting_at(worker_of(pool, "a")))
+    pool.close()  # its marker comes behind the flush's
+    gate.open()
+    assert flushing.result()
+    assert pool.join(timeout=DEADLINE).finished
+
+
+def test_a_marker_that_is_just_being_put_is_not_taken_for_a_message_that_waits(
+    log: Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The lane looks when the end's marker is in its queue, and is not marked yet."""
+    gate, put = Gate(), Gate()
+    pool = pool_of(log, rate=Rate(1 / 3600))
+    pool.dispatch("a", gate)
+    gate.wait_until_reached()
+    put_as_before = type(worker_of(pool, "a")).put
+
+    def put_and_stop(lane: Any, message: Any) -> None:  # noqa: ANN401 - as there
+        put_as_before(lane, message)
+        put()
+
+    class Looked:
+        """The lock, by which the test learns that the lane looks."""
+
+        def __enter__(self) -> None:
+            put.open()
+            ending.acquire()
+
+        def __exit__(self, *_: object) -> None:
+            ending.release()
+
+    monkeypatch.setattr(type(worker_of(pool, "a")), "put", put_and_stop)
+    monkeypatch.setattr(lane_lives, "ending", Looked())
+    closing = Running(pool.close)
+    put.wait_until_reached()
+    gate.open()
+    closing.result()
     assert pool.join(timeout=DEADLINE).finished
 
 

@@ -16,6 +16,7 @@ from typing import Any, Final, final, override
 
 from threadpool_mb.arguments import describe
 from threadpool_mb.errors import MailboxClosed
+from threadpool_mb.interrupts import after
 from threadpool_mb.keyed.futures import KeyedFuture, NoKey
 from threadpool_mb.keyed.observed import ObservedCall
 from threadpool_mb.keyed.room import Room, Stripe
@@ -53,10 +54,13 @@ class FlowFuture[R](KeyedFuture[R]):
 
     def leave(self) -> None:
         """Free the room, if that was not done."""
-        with self._mutex:
-            room, self.room = self.room, None
-        if room is not None:
-            room.free(self.stripe)
+        room: Room | None = None
+        try:
+            with self._mutex:
+                room, self.room = self.room, None
+        finally:  # an interrupt may come as the lock is left
+            if room is not None:
+                room.free(self.stripe)
 
     @override
     def cancel(self) -> bool:
@@ -160,9 +164,27 @@ class Due(Entry):
         self.fire()  # the executor is broken: what waits is to be told
 
     def no_more(self, future: Future[Any]) -> None:
-        """Have the lane go on at once, if the task was cancelled before its time."""
-        if self._lane and future.cancelled():
-            self.fire()
+        """Have the lane go on at once, if the task was cancelled before its time.
+
+        Unlike `fire`, on any thread: an interrupt leaves the lane waiting for its time, or it goes
+        on.
+        """
+        if not future.cancelled():
+            return
+        for lane in self._lane[:1]:
+            threads, delayed = lane.shard.threads, lane.shard.table.delayed
+            try:
+                # No interrupt comes between the two, nor before the `try`; see `interrupts`.
+                for _ in map(threads.put, after(self._lane.pop)):
+                    try:
+                        delayed.pop(self, None)
+                        threads.grow_if_needed()
+                    except BaseException:  # an interrupt
+                        delayed.pop(self, None)
+                        threads.grow_if_needed()
+                        raise
+            except IndexError:
+                return  # the other one has it
             self._timers.cancelled()
 
 
@@ -187,6 +209,9 @@ class _NotYet(Held):
         timers.add(due)
         if future is not None and future.cancelled():
             due.no_more(future)
+        # Written before what waits is dropped, which may have been just before this was added.
+        if task.shard.broken:
+            due.fire()
         return True
 
 

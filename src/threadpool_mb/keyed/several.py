@@ -43,6 +43,7 @@ from typing import Any, Final, final, override
 
 from threadpool_mb.arguments import describe
 from threadpool_mb.errors import ThreadRefused
+from threadpool_mb.interrupts import after
 from threadpool_mb.keyed.futures import KeyedFuture
 from threadpool_mb.keyed.standins import Barrier, Held, RunsTasks, StandIn
 from threadpool_mb.keyed.table import Table
@@ -100,6 +101,7 @@ class Several(StandIn):
     """
 
     __slots__ = (
+        "_before",
         "_claim",
         "_context",
         "_gate",
@@ -131,6 +133,8 @@ class Several(StandIn):
         # The lanes that wait at a gate, and those that were held back.
         self._waiting: Final[dict[Task, None]] = {}
         self._late: Final[dict[Task, None]] = {}
+        # The barriers before it, of one of all keys, once it is over; for all that release lanes.
+        self._before: Final[dict[Shard, list[Barrier]]] = {}
         self._over = False
         # The thread that runs it.
         self._thread = 0
@@ -312,13 +316,16 @@ class Several(StandIn):
 
     def cancelled(self, future: KeyedFuture[Any]) -> None:
         """Take note that the future was cancelled: nothing waits for it any more."""
-        if self._take_call() is None:
-            return
-        self._context = None
-        try:
-            future.tell_cancelled()
-        finally:
-            self._release()
+        with contextlib.suppress(IndexError):
+            for _ in after(self._claim.pop):
+                try:
+                    self._context = None
+                    future.tell_cancelled()
+                    self._release()
+                except BaseException:  # an interrupt
+                    self.threads.schedule(self)  # which finds that it was cancelled
+                    future.tell_cancelled()
+                    raise
 
     def _take_call(self) -> Task | None:
         """Return the gate that has the call, to one thread; `None` to all others."""
@@ -328,40 +335,45 @@ class Several(StandIn):
             return None
 
     def _release(self) -> None:
-        """Have the lanes go on."""
+        """Have the lanes go on; after an interrupt, those that are left can be released again."""
         self._over = True  # (a)
-        before: dict[Shard, list[Barrier]] = {}
         if self._keys is None:
             for shard in self._table.shards:
                 with shard.lock:
-                    before[shard] = shard.take_down(self)
-        with contextlib.suppress(KeyError):
-            while True:
-                lane = self._late.popitem()[0]  # (b)
-                # Where this one was cancelled, and one before it is not over.
-                for barrier in before[lane.shard]:
-                    if barrier.hold_back(lane):
-                        break
-                else:
-                    _schedule(lane)
-        with contextlib.suppress(KeyError):
-            while True:
-                self._go_on(self._waiting.popitem()[0])  # (b)
+                    shard.take_down(self, self._before)
+        for lanes, go_on in ((self._late, self._go_on_late), (self._waiting, self._go_on)):
+            with contextlib.suppress(KeyError):
+                while True:
+                    for lane, _ in after(lanes.popitem):  # (b)
+                        in_hand = [lane]
+                        try:
+                            go_on(in_hand)
+                        except BaseException:  # an interrupt
+                            lanes.update(dict.fromkeys(in_hand))
+                            raise
         if self._table.closed:
             self._table.end_if_done()
 
-    def _go_on(self, lane: Task) -> None:
-        shard = lane.shard
+    def _go_on_late(self, in_hand: list[Task]) -> None:
+        # Where this one was cancelled, and one before it is not over.
+        for barrier in self._before.get(in_hand[0].shard, ()):
+            lane = in_hand.pop()  # an interrupt just here loses it; else it might run twice
+            if barrier.hold_back(lane):
+                return
+            in_hand.append(lane)
+        _schedule(in_hand)
+
+    def _go_on(self, in_hand: list[Task]) -> None:
+        lane, shard = in_hand[0], in_hand[0].shard
         if self._table.closed and not shard.is_lane(lane):
             return  # all were left out
         try:
             if lane.context is self:
                 lane.forget()  # it is the gate, which came first
-            else:
-                gate = shard.next(lane, take=True)
-                if gate is not None:
-                    gate.forget()
-            if shard.next(lane, take=False) is None:
+            elif lane.behind and lane.behind[0].context is self:  # not passed yet
+                lane.behind[0].forget()
+                shard.next(lane, take=True)
+            if lane.ended or shard.next(lane, take=False) is None:
                 return
         except Exception:
             _logger.exception(
@@ -370,7 +382,7 @@ class Several(StandIn):
                 id(lane.key),
             )
             return
-        _schedule(lane)
+        _schedule(in_hand)
 
 
 def _no_call(shard: Shard, key: object, future: KeyedFuture[Any], several: Several) -> Task:
@@ -379,7 +391,10 @@ def _no_call(shard: Shard, key: object, future: KeyedFuture[Any], several: Sever
     return Task(shard, key, future, function, (), None, several)
 
 
-def _schedule(lane: Task) -> None:
+def _schedule(in_hand: list[Task]) -> None:
+    """Schedule the lane in hand, which it is no more then; see `interrupts`."""
+    threads = in_hand[0].shard.threads
     # Without a thread, and where the system starts none, the next sender asks for one again.
     with contextlib.suppress(ThreadRefused):
-        lane.shard.threads.schedule(lane)
+        for _ in map(threads.put, after(in_hand.pop)):
+            threads.grow_if_needed()

@@ -255,17 +255,17 @@ class Shard:
         self.barriers.append(barrier)
         self.barred = True
 
-    def take_down(self, barrier: Barrier) -> list[Barrier]:
-        """Forget a barrier; return those before it, the last one first; under the lock.
+    def take_down(self, barrier: Barrier, before: "dict[Shard, list[Barrier]]") -> None:
+        """Forget a barrier; note those before it, the last one first; under the lock.
 
         What it has held back came behind those, too.
         """
         if barrier not in self.barriers:
-            return []
+            return
         place = self.barriers.index(barrier)
+        before[self] = self.barriers[:place][::-1]
         del self.barriers[place]
         self.barred = self.closed or bool(self.barriers)
-        return self.barriers[:place][::-1]
 
     def hold_back(self, lane: Task) -> bool:
         """Have a new lane wait for the last barrier that is not over; under the lock.

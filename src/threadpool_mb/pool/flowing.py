@@ -20,7 +20,7 @@ from typing import Any, Final, final, override
 from threadpool_mb.arguments import AT_ONCE, NEVER, Deadline, check_seconds
 from threadpool_mb.dead_letters import DeadLetterReason
 from threadpool_mb.errors import Full, MailboxClosed, PoolClosed
-from threadpool_mb.line.inlet import PUT, Marker
+from threadpool_mb.line.inlet import Marker
 from threadpool_mb.line.slots import Slots
 from threadpool_mb.pool.generator_lanes import GeneratorLane
 from threadpool_mb.pool.generator_workers import GeneratorWorkers
@@ -292,13 +292,12 @@ class _Flowing:
         if (may_begin := flow.may_begin) is not None:
             due = flow.due_before(lane.key) if lane.due is None else lane.due
             when, then = may_begin(due, now, lane.fresh)
-            # The marker of the end waits for no time.
-            if when > now and not (lane.marked == PUT and lane.qsize() == 1):
+            # Markers wait for no time: where nothing else is left, all is handled.
+            if when > now and not lane.only_markers_wait:
                 lane.early = when
                 lane.fresh = False  # it waits now
                 raise queue.Empty
-        entry = self._take()
-        if entry is Marker:
+        if (entry := self._take()) is Marker:
             return entry
         if flow.ttl is not None and now - entry[0] > flow.ttl:
             if lane.slots is not None:

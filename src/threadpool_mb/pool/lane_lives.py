@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Final, Self, final, override
 
 from threadpool_mb.dead_letters import DeadLetterReason
 from threadpool_mb.line.flushing import holds_only_markers, open_all, waiting_at
-from threadpool_mb.line.inlet import DONE, IDLE, PUT, Inlet
+from threadpool_mb.line.inlet import DONE, IDLE, PUT, Inlet, ending
 from threadpool_mb.line.lane import Lane
 from threadpool_mb.line.slots import Slots
 from threadpool_mb.pool.common import Common
@@ -104,6 +104,19 @@ class LivedLane[K, M](Lane[M], Incarnation[K, M]):
     def has_nothing_to_come(self) -> bool:
         empty = holds_only_markers(self, self.qsize, self.marked == PUT)
         return self.closed and empty and type(self._generator) is not Retry
+
+    @property
+    def only_markers_wait(self) -> bool:
+        """Whether what has come is markers alone; for the turn that has found that something has.
+
+        `closed` is written before the end's marker is put, and `marked` after it, in one hold of
+        `ending`: so a marker that is there is not taken for a message.
+        """
+        marked = self.marked == PUT
+        if self.closed and not marked:
+            with ending:
+                marked = self.marked == PUT
+        return holds_only_markers(self, self.qsize, marked)
 
     def go_on(self) -> None:
         """Be paused no more; where it is."""
