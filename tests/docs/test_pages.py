@@ -18,6 +18,7 @@ ROOT: Final = Path(__file__).parents[2]
 DOCS: Final = ROOT / "docs"
 
 ELSEWHERE: Final = {
+    "cluster.md": "tests/cluster/test_documented.py",  # needs Dask
     "examples.md": "tests/examples/test_documented.py",  # excerpts of files that are run
     "observing.md": "tests/observers/test_documented.py",  # needs OpenTelemetry and others
     "testing.md": "tests/testing/test_documented.py",  # its tests are run by pytest
