@@ -94,6 +94,8 @@ def test_what_is_handled_and_what_waits(max_threads_by_default: int | None) -> N
         parallel = max_threads_by_default is not None
         until(lambda: not parallel or broker.hot() == [TaskLine("a", "busy", 3)])
         until(lambda: not parallel or not loop_of(broker).busy)
+        until(lambda: broker.worker("b") == TaskLine("b", "idle", 0))
+        until(lambda: broker.stats().busy <= 1)
         stats = broker.stats()
         shown = lines(broker)
         found = (broker.worker("a"), broker.worker("b"))

@@ -219,6 +219,14 @@ def error_of(function: Callable[[], object]) -> CallError:
     raise AssertionError(f"it has returned {value!r}")
 
 
+def value_or_error(function: Callable[[], object]) -> object:
+    """Return what a call returns, or the error that it raises."""
+    try:
+        return function()
+    except CallError as error:
+        return error
+
+
 def answer_of(reply: Reply[Any]) -> Answer[Any]:
     """Return what a reply shows of."""
     return reply._answer
