@@ -258,7 +258,10 @@ def test_a_closed_pool_does_not_wait_to_restart_a_worker_that_has_nothing_to_do(
         pool.dispatch("a", 1)
         until(lambda: pool.stats().timers)
 
-    assert [(each.cause, each.restart_in) for each in exits] == [("failed", 3600), ("drained", None)]
+    assert [(each.cause, each.restart_in) for each in exits] == [
+        ("failed", 3600),
+        ("drained", None),
+    ]
 
 
 def test_a_flush_in_vain_leaves_no_message_and_no_life() -> None:

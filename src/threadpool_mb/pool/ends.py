@@ -219,8 +219,8 @@ class WorkerEnds[K, M]:
     def report_called_off(self, incarnation: Incarnation[K, M]) -> None:
         """Report that a worker whose restart was told of is not started again.
 
-        Its end has been counted. On the thread that removes it, or cancels the pool; as the messages
-        that it leaves. What is raised that is no `Exception` passes: an interrupt, say.
+        Its end has been counted. On the thread that removes it, or cancels the pool, as the dead
+        letters of what it leaves. What is raised that is no `Exception` passes: an interrupt, say.
         """
         if self._on_worker_exit is None or self.roster.in_child:
             return

@@ -76,8 +76,8 @@ class Telling[K, M]:
     def left(self, incarnation: Incarnation[K, M]) -> None:
         """Tell the mailbox of a worker that has left, unless it was told; more than once is once.
 
-        Blocks: as long as `on_dead_letter` does, for the messages of a worker that never starts, and
-        `on_worker_exit`, for one that was to begin anew.
+        Blocks: as long as `on_dead_letter` does, for the messages of a worker that never starts;
+        and `on_worker_exit`, for one that was to begin anew.
         """
         while (what := self._roster.untold.get(incarnation)) is not None:
             match what:
