@@ -202,6 +202,8 @@ class GeneratorLane[K, M](CalledHere[K, M]):
             self.common.ended(self, handed.pop(0), "failed", handed.pop())
             return
         del handed[0]  # its own mailbox has ended it
+        if ended_by == "drained":
+            handed[0] = MISSING
         self.common.ended(self, None, self._cause(ended_by), handed.pop())
 
     def _stopped_by(self, error: BaseException) -> Literal["stopped", "drained"] | None:
