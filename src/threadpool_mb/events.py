@@ -13,7 +13,13 @@ type ExitCause = Literal["returned", "failed", "drained", "idle", "evicted", "re
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class WorkerExit[K]:
-    """The end of a worker."""
+    """The end of a worker; or of its wait to be started again, if nothing will be started.
+
+    Whoever was told of a restart (`restart_in`) is told of either: the new worker's end, in its
+    time, or that the restart was called off, by `remove`, `cancel`, or the close of a pool in which
+    nothing is left to do. The cause says by which; `error` is `None`, and `stats().ended` does not
+    count it, since no worker was running.
+    """
 
     key: K
     """Its key."""
@@ -27,15 +33,16 @@ class WorkerExit[K]:
     - `"returned"`: it came to its own end;
     - `"failed"`: it raised, or was never started; `error` is that exception;
     - `"drained"`: it was to handle its backlog, by the pool's `close` or by `remove(drain=True)`,
-      and has done so;
+      and has done so, or there is none;
     - `"removed"`: by `remove`, or because its mailbox overflowed;
     - `"cancelled"`: by the pool's `cancel`;
     - `"idle"`: no message came for the pool's `idle_timeout`;
     - `"evicted"`: there was one key more than the pool's `max_keys`, and it was idle longest.
     """
     message: object = MISSING
-    """The message that a generator worker had in hand when it failed; else `MISSING`. The messages
-    of a function worker are its own affair: which one it had in hand is not known."""
+    """The message that a generator worker had in hand when it failed, or when it was removed or
+    cancelled in the midst of it (in `sleep` or `wait`); else `MISSING`. It is no dead letter. The
+    messages of a function worker are its own affair: which one it had in hand is not known."""
     restart_in: float | None = None
     """The seconds after which it is started again, with its mailbox; `None` if it has ended for
     good."""

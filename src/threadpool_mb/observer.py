@@ -89,7 +89,10 @@ class Observer:
         """Take note of a worker's end, as `on_worker_exit` does, and after that."""
 
     def restarted(self, worker_exit: WorkerExit[Any], /) -> None:
-        """Take note of a worker that has failed and is started again; `ended` was told before."""
+        """Take note of a worker that has failed and is to be started again.
+
+        `ended` was told before; it is told once more where the restart is called off.
+        """
 
     def refused(self, key: Any, message: Any, /) -> None:  # noqa: ANN401 - of any pool
         """Take note of a message that a full mailbox has refused."""

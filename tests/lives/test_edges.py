@@ -120,7 +120,7 @@ def test_a_worker_that_is_removed_as_it_waits_to_start_again_is_freed() -> None:
         reference = weakref.ref(message)
         pool.initialize("a", message)
         del message
-        until(lambda: pool.stats().restarted)
+        until(lambda: pool.stats().timers)
         pool.remove("a")
 
         def freed() -> bool:
@@ -256,9 +256,12 @@ def test_a_closed_pool_does_not_wait_to_restart_a_worker_that_has_nothing_to_do(
         on_worker_exit=exits.append,
     ) as pool:
         pool.dispatch("a", 1)
-        until(lambda: pool.stats().restarted)
+        until(lambda: pool.stats().timers)
 
-    assert [each.restart_in for each in exits] == [3600]
+    assert [(each.cause, each.restart_in) for each in exits] == [
+        ("failed", 3600),
+        ("drained", None),
+    ]
 
 
 def test_a_flush_in_vain_leaves_no_message_and_no_life() -> None:
@@ -363,7 +366,7 @@ def test_who_called_a_worker_is_told_when_it_is_removed_before_its_restart(kind:
         pool.initialize("a")
         reply = ask(pool.ref("a"), Get())
         pool.dispatch("a", "boom")
-        until(lambda: pool.stats().restarted)
+        until(lambda: pool.stats().timers)
         pool.remove("a")
         with pytest.raises(WorkerGone):
             reply.result(timeout=15)

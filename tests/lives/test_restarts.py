@@ -255,7 +255,7 @@ def test_a_worker_that_waits_to_start_again_can_be_removed(kind: Kind) -> None:
     ) as pool:
         pool.initialize("a")
         pool.dispatch("a", "boom")
-        until(lambda: pool.stats().restarted)
+        until(lambda: pool.stats().timers)
         pool.dispatch("a", "waits")
         assert pool.remove("a")
         assert pool.initialize("a")
@@ -279,7 +279,7 @@ def test_a_pool_that_is_cancelled_waits_for_no_restart(kind: Kind) -> None:
     )
     pool.initialize("a")
     pool.dispatch("a", "boom")
-    until(lambda: pool.stats().restarted)
+    until(lambda: pool.stats().timers)
     pool.dispatch("a", "waits")
     pool.cancel()
 

@@ -229,7 +229,7 @@ def test_a_worker_that_ends_as_it_waits_to_begin_anew_leaves_its_count(end: str)
     ) as pool:
         pool.initialize("a")
         pool.dispatch_many("a", ["x", "x", "raise", "behind"])
-        until(lambda: pool.stats().restarted == 1)
+        until(lambda: pool.stats().timers == 1)
         assert pool.stats().handled == 3
         if end == "remove":
             assert pool.remove("a")

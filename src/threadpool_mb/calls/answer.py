@@ -103,7 +103,9 @@ class Answer[R](Uncopied):
     @property
     def expired(self) -> bool:
         """Whether nobody waits for an answer any more, so that it need not be worked out."""
-        return self.answered or self.deadline.remaining() == 0
+        if not (expired := self.answered) and (expired := self.deadline.remaining() == 0):
+            self.give_up()  # else the end of the worker, which may drop it now, could be the answer
+        return expired
 
     def __str__(self) -> str:
         """Say which call it is, and what there is."""
@@ -236,8 +238,7 @@ class Answer[R](Uncopied):
             self.watch()
         # Whose end was not told meanwhile.
         self.outcome()
-        deadlock = would_wait_for_itself(self)
-        if deadlock is not None:
+        if (deadlock := would_wait_for_itself(self)) is not None:
             self.settle_error(cast("CallError", deadlock))
 
     def taken_back(self, move: Move) -> None:
@@ -253,11 +254,13 @@ class Answer[R](Uncopied):
         """Answer that nobody will, unless the call was handed on; see `Awaited`."""
         if self.move is not None:
             return
-        if self.holder is holder:
+        if self.holder is not holder:
+            self.watch()
+        elif holder.end_error is None and self.deadline.remaining() == 0:
+            self.give_up()  # as the caller does, where it looks at the clock in time
+        else:
             # What waited in its mailbox was told before it was gone.
             self.not_handled(holder.key, holder.end_reason, started=True, error=holder.end_error)
-        else:
-            self.watch()
 
     def wait(self, deadline: Deadline) -> Outcome | None:
         """Wait for the answer; `None` if the deadline came first.
@@ -389,8 +392,7 @@ class Answer[R](Uncopied):
         value: Any
         value, error, from_box = answer
         if error is None:
-            result: R = value
-            return result
+            return value  # type: ignore[no-any-return]
         try:
             raise unanswered.fresh(self.call_id, self.key, error, from_box=from_box)
         finally:

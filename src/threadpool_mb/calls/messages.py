@@ -47,7 +47,8 @@ class ReplyBox[R](Uncopied):
         """Whether nobody waits for the answer any more, so that it need not be worked out.
 
         True once the call was answered, or a `call` or `aio.call` has given up. A `Reply` that was
-        dropped, or whose `result` ran out of time, does not count.
+        dropped, or whose `result` ran out of time, does not count. A call that is found to have
+        expired is answered with that: its caller gets `CallTimedOut`, whatever becomes of it.
         """
         return self._answer.expired
 
@@ -87,12 +88,9 @@ class ReplyBox[R](Uncopied):
         """
         # An interrupt may have come before it was made: then there is no `_answer`.
         reply = getattr(self, "_answer", None)
-        if reply is not None and not reply.answered and not ended():
-            if reply.expired:
-                # Dropped because it has expired, perhaps before the caller has seen that himself.
-                reply.give_up()
-            else:
-                reply.box_dropped()
+        # Where it was dropped because it has expired, its caller is told that by `expired`.
+        if reply is not None and not reply.answered and not ended() and not reply.expired:
+            reply.box_dropped()
 
 
 def answer_of[R](box: ReplyBox[R]) -> Answer[R]:

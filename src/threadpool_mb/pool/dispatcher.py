@@ -132,7 +132,7 @@ class Dispatcher[K, M](Looking[K, M]):
             self.keeping.remove = self._retire
             self.keeping.drop = self._drop_pending
             self.keeping.look_at_restarts = functools.partial(self._inbox.put, "closed")
-        self._telling = Telling(name, self.roster)
+        self._telling = Telling(name, self.roster, self._ended.report_called_off)
         self.watch(stuck_after, None if office.observers is None else office.observers.stuck)
         if driver is not None:
             self._thread = driver.drive(self)

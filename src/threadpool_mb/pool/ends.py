@@ -23,6 +23,7 @@ from threadpool_mb.pool.incarnation import Incarnation
 from threadpool_mb.pool.keeping import Keeping
 from threadpool_mb.pool.reports import ExitCause, WorkerExit
 from threadpool_mb.pool.roster import Roster
+from threadpool_mb.pool.workers import stop_cause
 from threadpool_mb.threads.here import here
 from threadpool_mb.values import MISSING
 
@@ -211,7 +212,33 @@ class WorkerEnds[K, M]:
         self._bury(incarnation)
         if message is not MISSING:
             keeping.bury_in_hand(incarnation.key, message, None)
+        if delay is not None:
+            self.tell(functools.partial(self.report_called_off, incarnation), "on_worker_exit")
         return False
+
+    def report_called_off(self, incarnation: Incarnation[K, M]) -> None:
+        """Report that a worker whose restart was told of is not started again.
+
+        Its end has been counted. On the thread that removes it, or cancels the pool, as the dead
+        letters of what it leaves. What is raised that is no `Exception` passes: an interrupt, say.
+        """
+        if self._on_worker_exit is None or self.roster.in_child:
+            return
+        reason = incarnation.leftovers.reason
+        # It would have been started for its backlog alone: the pool was closed, and there is none.
+        drained = reason is DeadLetterReason.WORKER_FAILED
+        worker_exit = WorkerExit(
+            incarnation.key,
+            incarnation.number,
+            None,
+            cause="drained" if drained else stop_cause(reason),
+        )
+        try:
+            self._on_worker_exit(worker_exit)
+        except Exception:
+            _logger.exception("%s: on_worker_exit raised", self._name)
+        if self.roster.in_child:
+            end_own_thread()
 
     def _log_failure(
         self, incarnation: Incarnation[K, M], error: BaseException, delay: float | None = None

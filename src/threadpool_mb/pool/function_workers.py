@@ -151,7 +151,7 @@ class FunctionWorker[K, M](Incarnation[K, M]):
     @override
     def idle_since(self) -> int | None:
         own = own_mailbox(self._mailbox)
-        if own is None:
+        if own is None or self.watchers:  # these wait for its answers
             return None
         tick = own.receiver_waits
         # A `bool` is of no use: a task of asyncio waits.

@@ -43,8 +43,9 @@ from threadpool_mb.values import MISSING, Missing
 
 __all__ = ["GeneratorLane"]
 
-type _Failure = tuple[BaseException, object]
-"""What a worker has raised, and the message that it had in hand, `MISSING` if it had none."""
+type _Failure = tuple[BaseException | Literal["stopped"], object]
+"""What a worker has raised, and the message that it had in hand, `MISSING` if it had none; or that
+it was stopped in the midst of that message."""
 
 type _WellEnded = Literal["returned", "drained", "stopped"]
 
@@ -179,28 +180,31 @@ class GeneratorLane[K, M](CalledHere[K, M]):
             # what these hold ends with them, before the successor starts.
             handed: list[Any] = list(outcome)
             del outcome
-            self._fail(handed)
+            self._end_with(handed)
         return -1  # what was handled is `counted`
 
     def _end(self, outcome: _WellEnded) -> None:
-        """Report that the worker has ended well."""
+        """Report that the worker has ended well, with no message in hand."""
         self._generator, self.direct = _ENDED, None
-        reason = self.leftovers.reason
-        cause: ExitCause = (
-            stop_cause(reason) if outcome == "stopped" else clean_cause(outcome, reason)
-        )
-        self.common.ended(self, None, cause, MISSING)
+        self.common.ended(self, None, self._cause(outcome), MISSING)
 
-    def _fail(self, handed: list[Any]) -> None:
-        """Report that the worker has raised, unless its own mailbox has ended it."""
-        stopped = self._stopped_by(handed[0])
-        if stopped is not None:
-            handed.clear()
-            self._end(stopped)
-            return
+    def _cause(self, outcome: _WellEnded) -> ExitCause:
+        reason = self.leftovers.reason
+        return stop_cause(reason) if outcome == "stopped" else clean_cause(outcome, reason)
+
+    def _end_with(self, handed: list[Any]) -> None:
+        """Report that the worker has raised, or was stopped, with a message in hand."""
+        raised = type(handed[0]) is not str
+        ended_by = self._stopped_by(handed[0]) if raised else "stopped"
         self._generator, self.direct = _ENDED, None
         # Each `pop` is the last reference of this thread.
-        self.common.ended(self, handed.pop(0), "failed", handed.pop())
+        if ended_by is None:
+            self.common.ended(self, handed.pop(0), "failed", handed.pop())
+            return
+        del handed[0]  # its own mailbox has ended it
+        if ended_by == "drained":
+            handed[0] = MISSING
+        self.common.ended(self, None, self._cause(ended_by), handed.pop())
 
     def _stopped_by(self, error: BaseException) -> Literal["stopped", "drained"] | None:
         """Return how its own mailbox has ended it, if it has."""
@@ -305,7 +309,8 @@ class GeneratorLane[K, M](CalledHere[K, M]):
             if self.cancelled and not self.common.threads.in_child:
                 if waits.sets_up and message is not MISSING:
                     self._bury(cast("M", message))
-                return stop(generator)
+                    message = MISSING
+                return stop(generator), message
             value: object = next(generator) if error is None else generator.throw(error)
             if value is None and waits.sets_up and message is not MISSING:
                 waits.sets_up = False

@@ -202,7 +202,10 @@ class Incarnation[K, M]:
 
     @property
     def idle_since(self) -> int | None:
-        """The tick at which it became idle, `None` if it is busy; see `pool.keeping`."""
+        """The tick at which it became idle; see `pool.keeping`.
+
+        `None` if it is busy, or owes an answer to somebody who watches it.
+        """
         return None
 
     @property

@@ -247,5 +247,6 @@ class LivedLane[K, M](Lane[M], Incarnation[K, M]):
     @property
     @override
     def idle_since(self) -> int | None:
+        # With `watchers`, it owes answers that are waited for.
         tick: int | None = getattr(self, "tick", None)
-        return tick if self.unattended == IDLE else None
+        return tick if self.unattended == IDLE and not self.watchers else None

@@ -141,7 +141,8 @@ class Pool[K, M](PoolLife[K, M], Uncopied):
                 first message, or call, for a key that has none.
             idle_timeout: seconds without a message after which a worker ends cleanly (cause
                 `"idle"`). Its key is unknown after that, unless keys start on demand. A function is
-                idle while it waits for its mailbox; each wait counts anew.
+                idle while it waits for its mailbox; each wait counts anew. A worker is not idle as
+                long as a caller waits for an answer that it owes.
             max_keys: how many workers there may be. One more ends the one that is idle longest
                 (cause `"evicted"`); if none is idle, there are more until some are.
             restart: when a worker that has failed is started again, its mailbox kept.
@@ -160,8 +161,10 @@ class Pool[K, M](PoolLife[K, M], Uncopied):
             on_worker_exit: called with the end of each worker that was started, on that worker's
                 thread, and of each that was refused a thread, on the dispatcher's; after what it
                 left became dead letters and before the next worker of the key starts. It may call
-                `initialize` to start that one (`PoolClosed`, while the pool drains). What it raises
-                is logged.
+                `initialize` to start that one (`PoolClosed`, while the pool drains). Where a
+                restart is called off it is called once more, on the thread that removes the worker
+                or cancels the pool; on the dispatcher's as the pool closes. What it raises is
+                logged.
             observe: what is told of workers and messages: an `Observer`, or several.
             stuck_after: seconds after which a worker that is busy on one message is told of, once:
                 in the log, with its stack; in `stats()`; to `observe`.

@@ -104,7 +104,8 @@ class PoolStats:
     """Workers that ended with an error, since the pool was made; those that were restarted count,
     too."""
     restarted: int
-    """Workers that were started again after they had failed, since the pool was made."""
+    """Workers that were started again after they had failed, since the pool was made; one counts
+    when it begins, not while it waits to."""
     ended: Mapping[ExitCause, int]
     """Workers that have ended, by the cause, since the pool was made; those that were restarted
     count, too."""

@@ -126,6 +126,8 @@ class Roster[K, M](RosterTables[K, M]):
             if incarnation.state == "pending":
                 incarnation.state = "running"
                 self.started += 1
+                if self.to_restart:
+                    self.restarted += self.to_restart.pop(incarnation, None) is not None
                 return True
             return False
 
@@ -208,10 +210,13 @@ class Roster[K, M](RosterTables[K, M]):
             `False` if it was told to stop. Then nothing has changed.
         """
         with self.lock:
-            if self.cancelled or self.in_child or incarnation.told_to_stop:
+            # One that was removed may have yet to be told.
+            removed = self.untold.get(incarnation) == "cancel"
+            if removed or self.cancelled or self.in_child or incarnation.told_to_stop:
                 return False
             self._count_end_locked(cause)
-            self.restarted += cause == "failed"
+            if cause == "failed":
+                self.to_restart[incarnation] = "waits"
             self._entered = incarnation.number = self._entered + 1
             incarnation.renew(message)
             incarnation.state = "pending"
@@ -325,6 +330,8 @@ class Roster[K, M](RosterTables[K, M]):
     def _drop_locked(self, incarnation: Incarnation[K, M]) -> None:
         """Take a worker that has not started out of its line."""
         incarnation.state = "ended"
+        if incarnation in self.to_restart:
+            self.to_restart[incarnation] = "called off"
         before, behind = incarnation.predecessor, incarnation.successor
         incarnation.predecessor = incarnation.successor = None
         if before is not None:

@@ -26,6 +26,7 @@ class RosterTables[K, M](Census[K, M]):
         "restarted",
         "routes",
         "started",
+        "to_restart",
         "untold",
         "workers",
     )
@@ -50,6 +51,8 @@ class RosterTables[K, M](Census[K, M]):
         self.untold: Final[dict[Incarnation[K, M], Literal["abandon", "close", "cancel"]]] = {}
         """What the mailboxes of workers that have left are to be told; see `told`. What an
         interrupt or a mailbox has kept from being told stays, for the next call that closes."""
+        self.to_restart: Final[dict[Incarnation[K, M], Literal["waits", "called off"]]] = {}
+        """Failed workers that wait to begin anew; those that will not, until that was told."""
         # Whether the end was told to `ready`.
         self._told = False
         self.closed: bool = False

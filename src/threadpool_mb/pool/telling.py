@@ -24,12 +24,21 @@ _logger = Logger(__name__)
 class Telling[K, M]:
     """Tells the mailboxes of one pool. Threads: any."""
 
-    __slots__ = ("_name", "_roster", "_some_untold")
+    __slots__ = ("_called_off", "_name", "_roster", "_some_untold")
 
-    def __init__(self, name: str, roster: Roster[K, M]) -> None:
-        """Tell the workers of `roster`, of the pool `name`."""
+    def __init__(
+        self,
+        name: str,
+        roster: Roster[K, M],
+        called_off: Callable[[Incarnation[K, M]], object],
+    ) -> None:
+        """Tell the workers of `roster`, of the pool `name`.
+
+        `called_off` is called once with each that was to begin anew and will not.
+        """
         self._name: Final = name
         self._roster: Final = roster
+        self._called_off: Final = called_off
         # Written before the first one is told, and reset after the last one: no memory is needed to
         # note what has failed for want of it.
         self._some_untold = False
@@ -67,7 +76,8 @@ class Telling[K, M]:
     def left(self, incarnation: Incarnation[K, M]) -> None:
         """Tell the mailbox of a worker that has left, unless it was told; more than once is once.
 
-        Blocks: as long as `on_dead_letter` does, for the messages of a worker that never starts.
+        Blocks: as long as `on_dead_letter` does, for the messages of a worker that never starts;
+        and `on_worker_exit`, for one that was to begin anew.
         """
         while (what := self._roster.untold.get(incarnation)) is not None:
             match what:
@@ -75,6 +85,8 @@ class Telling[K, M]:
                     incarnation.bury()
                     # One that is to begin anew may have callers.
                     tell_watchers(incarnation)
+                    if self._roster.to_restart.pop(incarnation, None) is not None:
+                        self._called_off(incarnation)
                 case "close":
                     incarnation.mailbox.close()
                 case "cancel":
