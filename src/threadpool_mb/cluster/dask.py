@@ -9,10 +9,10 @@ from typing import Any, Final, Protocol, cast, final
 
 try:
     import distributed  # type: ignore[import-not-found,import-untyped,unused-ignore]  # pyright: ignore[reportMissingImports, reportMissingTypeStubs]
-except ModuleNotFoundError as error:
+except ModuleNotFoundError as _missing:
     raise ModuleNotFoundError(
-        "threadpool_mb.cluster needs Dask: pip install 'threadpool_mb[cluster]'", name=error.name
-    ) from error
+        "threadpool_mb.cluster needs Dask: pip install 'threadpool_mb[cluster]'", name=_missing.name
+    ) from _missing
 
 from threadpool_mb.arguments import describe
 
