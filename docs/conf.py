@@ -41,9 +41,7 @@ html_theme = "furo"
 html_title = "threadpool_mb"
 html_copy_source = False
 html_theme_options = {
-    "source_repository": f"{REPOSITORY}/",
-    "source_branch": "main",
-    "source_directory": "docs/",
+    "top_of_page_buttons": [],
 }
 pygments_style = "friendly"
 myst_heading_anchors = 4  # the forge's anchors: `#how-it-is-proved`
