@@ -183,7 +183,8 @@ class MoreDoors(LookedAt):
         """Cancel the tasks of a key that wait, also those of several keys; not the one that runs.
 
         Not those of all keys, nor those whose time has not come. Tasks that are submitted after
-        that run as usual. What was cancelled counts for `max_waiting` until its turn comes.
+        that run as usual. What was cancelled counts for `max_waiting` until its turn comes. With a
+        rate, the first one may be in a thread's hand just then, and is left to wait for its time.
 
         Blocks: as long as the callbacks of the futures do.
 
