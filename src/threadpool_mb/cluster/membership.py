@@ -15,6 +15,7 @@ from threadpool_mb.cluster.dask import Client, DaskFuture, actor_of, give_back, 
 from threadpool_mb.cluster.link import Link, LinkOwner
 from threadpool_mb.cluster.node import NodeActor
 from threadpool_mb.cluster.wire import Setup, versions_here
+from threadpool_mb.forking import keep
 from threadpool_mb.logs import Logger
 
 __all__ = ["Membership"]
@@ -52,8 +53,8 @@ class Membership:
         self._credits: Final = credits
         self._numbers: Final = itertools.count(1)
         # Guards what follows. No thread waits under it.
-        self._lock: Final = threading.Lock()
-        self._links: Final[dict[str, Link]] = {}
+        self._lock = threading.Lock()
+        self._links: dict[str, Link] = {}
         self._futures: Final[dict[str, DaskFuture]] = {}
         self._starting: Final[dict[str, DaskFuture]] = {}
         # Workers on which no node is to be started: one has failed there, or they are to be freed.
@@ -169,6 +170,16 @@ class Membership:
         link.actor = None
         if future is not None:
             give_back(self._client, future)
+
+    def give_up(self) -> None:
+        """Give back the nodes that are starting: the pool has ended."""
+        while self._starting:
+            give_back(self._client, self._starting.popitem()[1])
+
+    def forked(self) -> None:
+        """Know of no node, in a child of `os.fork`."""
+        keep(self._links, self._futures, self._starting)
+        self._lock, self._links = threading.Lock(), {}
 
     def vacate(self, address: str) -> Link | None:
         """Have a Dask worker get no more keys; return its link, if it has a node."""

@@ -60,7 +60,7 @@ class ClusterLife[K](AsyncLife[DrainReport[K]]):
         Raises:
             RuntimeError: in a hook, which would wait for itself.
         """
-        self._control.check_not_own_thread("asked to vacate")
+        self._control.threads.check_not_own("asked to vacate")
         return self._control.vacate(address, Deadline(timeout))
 
     @override
@@ -103,7 +103,7 @@ class ClusterLife[K](AsyncLife[DrainReport[K]]):
             ValueError: if the timeout is no number of seconds.
         """
         check_timeout(timeout)
-        self._control.check_not_own_thread()
+        self._control.threads.check_not_own("joined")
         try:
             self.close()
             report = self.join(timeout=timeout)
@@ -142,7 +142,7 @@ class ClusterLife[K](AsyncLife[DrainReport[K]]):
         """Warn of a pool that was never closed, and let its workers finish their backlog."""
         control: Control | None = getattr(self, "_control", None)
         if control is not None and control.state == "running":
-            control.close()
+            control.dropped = True
             warnings.warn(
                 f"unclosed <ClusterPool {control.name!r}>",
                 ResourceWarning,
