@@ -65,6 +65,7 @@ class Control:
         self.office: Final = office
         self._redeliver: Final = redeliver
         self.threads: Final = OwnThreads(name)
+        self.check_not_own_thread: Final = self.threads.check_not_own
         self.router: Final = Router(credits, self.threads)
         self.asks: Final = Asks()
         self._teller: Final = Teller(name, office, on_worker_exit, self.asks)
@@ -101,9 +102,8 @@ class Control:
     def stats(self, *, ask: bool) -> PoolStats:
         """Return the sum of what the nodes tell of their pools: now, or have told last."""
         links = self.links()
-        figures = [self._figures(link, ask=ask) for link in links]
         return summed(
-            [each for each in figures if each is not None],
+            [each for link in links if (each := link.latest(_PATIENCE if ask else 0)) is not None],
             self._past,
             name=self.name,
             state=self.state,
@@ -111,13 +111,6 @@ class Control:
             threads=self.threads.alive(),
             dead_letters=self.office.counts(),
         )
-
-    def _figures(self, link: Link, *, ask: bool) -> PoolStats | None:
-        if ask:
-            now: PoolStats | None = link.ask(_PATIENCE, "stats")
-            if now is not None:
-                return now
-        return link.figures
 
     def _forget(self, link: Link) -> None:
         """Give a node back to Dask; what it has told last counts on."""
@@ -246,6 +239,9 @@ class Control:
 
     def _look(self) -> None:
         addresses = self.membership.look()
+        if self.membership.client_is_closed and self.state == "running":
+            _logger.error("%s: its client is closed, and so is the pool", self.name)
+            self.close()
         for link in self.membership.lost(addresses):
             self._lose(link)
         if self.state == "running":

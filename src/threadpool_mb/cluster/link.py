@@ -118,6 +118,11 @@ class Link:
             self._failed("no answer", error)
             return None
 
+    def latest(self, timeout: float) -> PoolStats | None:
+        """Return what the node tells of its pool in time, or has told last."""
+        now: PoolStats | None = self.ask(timeout, "stats") if timeout else None
+        return self.figures if now is None else now
+
     # The sender's thread.
 
     def _send(self) -> None:

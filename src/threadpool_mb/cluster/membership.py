@@ -11,7 +11,14 @@ import uuid
 from collections.abc import Iterable, Mapping
 from typing import Final, final
 
-from threadpool_mb.cluster.dask import Client, DaskFuture, actor_of, give_back, node_addresses
+from threadpool_mb.cluster.dask import (
+    Client,
+    DaskFuture,
+    actor_of,
+    give_back,
+    is_closed,
+    node_addresses,
+)
 from threadpool_mb.cluster.link import Link, LinkOwner
 from threadpool_mb.cluster.node import NodeActor
 from threadpool_mb.cluster.wire import Setup, versions_here
@@ -92,6 +99,11 @@ class Membership:
             pure=False,
             key=f"threadpool_mb-{self._name}-{uuid.uuid4().hex}",
         )
+
+    @property
+    def client_is_closed(self) -> bool:
+        """Whether there will be no node any more."""
+        return is_closed(self._client)
 
     @property
     def starting(self) -> bool:

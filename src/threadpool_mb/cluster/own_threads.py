@@ -52,7 +52,7 @@ class OwnThreads:
         """Whether the thread that asks is one of them."""
         return get_ident() in self._running
 
-    def check_not_own(self, what: str) -> None:
+    def check_not_own(self, what: str = "joined") -> None:
         """Raise `RuntimeError` on one of them, which would wait for itself."""
         if self.is_own:
             raise RuntimeError(

@@ -233,7 +233,7 @@ class ClusterPool[K, M](ClusterLife[K], Uncopied):
             TypeError: if the key cannot be hashed or pickled.
         """
         check_key(key)
-        self._control.threads.check_not_own("asked to remove a key")
+        self._control.check_not_own_thread("asked to remove a key")
         deadline = Deadline(timeout)
         asks = self._control.asks
         removal = Removal()

@@ -60,7 +60,7 @@ class ClusterLife[K](AsyncLife[DrainReport[K]]):
         Raises:
             RuntimeError: in a hook, which would wait for itself.
         """
-        self._control.threads.check_not_own("asked to vacate")
+        self._control.check_not_own_thread("asked to vacate")
         return self._control.vacate(address, Deadline(timeout))
 
     @override
@@ -103,7 +103,7 @@ class ClusterLife[K](AsyncLife[DrainReport[K]]):
             ValueError: if the timeout is no number of seconds.
         """
         check_timeout(timeout)
-        self._control.threads.check_not_own("joined")
+        self._control.check_not_own_thread()
         try:
             self.close()
             report = self.join(timeout=timeout)
