@@ -40,9 +40,7 @@ def test_a_key_that_cannot_be_pickled_is_named_at_the_sender(client: Client, key
         pool.dispatch(key, 1)
 
 
-def test_a_key_that_a_node_cannot_unpickle_stops_no_other(
-    client: Client, dead: list[Any]
-) -> None:
+def test_a_key_that_a_node_cannot_unpickle_stops_no_other(client: Client, dead: list[Any]) -> None:
     # Longer than the two take to be dispatched: they travel together.
     with ClusterPool(collecting, client, on_dead_letter=dead.append, batch_time=0.5) as pool:
         for number in range(100):

@@ -28,7 +28,6 @@ from threadpool_mb.cluster.tickets import (
     RetryingObserver,
     Ticket,
     Tray,
-    dead_letter_of,
     taken,
 )
 from threadpool_mb.cluster.wire import (
@@ -128,7 +127,8 @@ class _Node:
         self._tray: Final = Tray(self._wake)
         retries = options.restart is not None and options.restart.in_hand == "retry"
         self._tells_workers: Final = options.tells_workers
-        observer = RetryingObserver if retries else NodeObserver
+        kind = RetryingObserver if retries else NodeObserver
+        self._observer: Final = kind(self._started if options.tells_workers else None)
         self._pool: Final[Pool[Any, Any]] = Pool(
             loaded(setup.worker),
             name=f"{setup.pool}@{setup.node}",
@@ -142,7 +142,7 @@ class _Node:
             restart=options.restart,
             on_dead_letter=self._dead,
             on_worker_exit=self._exited,
-            observe=observer(self._started if options.tells_workers else None),
+            observe=self._observer,
         )
         self._leaving: Final = Leaving(self._pool, setup.node)
         self.queue: Final[queue.SimpleQueue[tuple[int, bytes] | None]] = queue.SimpleQueue()
@@ -294,7 +294,7 @@ class _Node:
         self._wake()
 
     def _dead(self, letter: DeadLetter[Any, Any]) -> None:
-        dead_letter_of(letter.key)
+        self._observer.dead(letter.key, letter.reason)
 
     def _exited(self, ended: WorkerExit[Any]) -> None:
         if self._tells_workers or ended.error is not None:
