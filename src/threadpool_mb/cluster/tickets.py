@@ -157,15 +157,13 @@ class NodeObserver(OwnObserver):
         if self._started is not None:
             self._started(key, incarnation)
 
-    @staticmethod
     @override
-    def begun(key: Any, message: Any, sent: Any, /) -> object:  # pyright: ignore[reportIncompatibleMethodOverride]
+    def begun(self, key: Any, message: Any, sent: Any, /) -> object:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Keep the ticket until the message is done."""
         return sent
 
-    @staticmethod
     @override
-    def done(key: Any, message: Any, begun: Any, error: BaseException | None, /) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
+    def done(self, key: Any, message: Any, begun: Any, error: BaseException | None, /) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Take note that a message was handled."""
         begun.done()
 
