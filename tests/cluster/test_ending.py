@@ -300,7 +300,7 @@ def test_only_a_thread_of_the_pool_that_runs_counts_as_one() -> None:
 
     assert seen == [True]
     # Its number may be that of another thread now.
-    assert own._running == set()
+    assert own.running == set()
     assert not own.is_own
 
 

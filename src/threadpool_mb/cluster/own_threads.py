@@ -19,24 +19,25 @@ __all__ = ["OwnThreads"]
 class OwnThreads:
     """The threads of one pool. Threads: any; one at a time starts some."""
 
-    __slots__ = ("_name", "_running", "_threads")
+    __slots__ = ("_name", "_threads", "running")
 
     def __init__(self, name: str) -> None:
         """Have none; `name` is the pool's."""
         self._name: Final = name
-        # Their numbers. `add` and `discard` are atomic.
-        self._running: Final[set[int]] = set()
+        # `add` and `discard` are atomic.
+        self.running: Final[set[int]] = set()
+        """The numbers of those that run."""
         self._threads: list[threading.Thread] = []
 
     def new(self, target: Callable[[], object], name: str) -> threading.Thread:
         """Return a thread of the pool, which is not started."""
 
         def run() -> None:
-            self._running.add(get_ident())
+            self.running.add(get_ident())
             try:
                 target()
             finally:
-                self._running.discard(get_ident())
+                self.running.discard(get_ident())
 
         return new_thread(run, name)
 
@@ -50,7 +51,7 @@ class OwnThreads:
     @property
     def is_own(self) -> bool:
         """Whether the thread that asks is one of them."""
-        return get_ident() in self._running
+        return get_ident() in self.running
 
     def check_not_own(self, what: str = "joined") -> None:
         """Raise `RuntimeError` on one of them, which would wait for itself."""

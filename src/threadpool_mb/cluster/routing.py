@@ -25,6 +25,7 @@ runs on.
 
 import threading
 from collections.abc import Callable, Iterable, Mapping
+from threading import get_ident
 from typing import Any, Final, final
 
 from threadpool_mb.arguments import Deadline, describe
@@ -98,7 +99,7 @@ class Router:
 
         The pool's own threads run hooks: they do not wait for room, which they make.
         """
-        self._own: Final = own
+        self._own: Final = own.running
         self._credits: Final = credits
         # Guards what follows; reentrant, as a key's own methods may use the pool.
         self.lock: Final = threading.RLock()
@@ -129,7 +130,7 @@ class Router:
                 return link
             if link is not None:
                 # A hook that waited for room here would wait for itself.
-                outcome = link.outbox.offer(entry, table, limited=not self._own.is_own)
+                outcome = link.outbox.offer(entry, table, limited=get_ident() not in self._own)
                 if outcome == TAKEN:
                     return True
                 if outcome == FULL and not link.outbox.wait_for_room(table, deadline):
@@ -145,7 +146,7 @@ class Router:
                 return None
             key = entry.key
             if key in self._held or self._must_wait(key):
-                if self._held_count < self._credits or self._own.is_own:
+                if self._held_count < self._credits or get_ident() in self._own:
                     self._held.setdefault(key, []).append(entry)
                     self._held_count += 1
                     return True
@@ -155,7 +156,7 @@ class Router:
                 self._changed.wait(left)
                 return None
             link = table.owner(key)
-            limited = not self._own.is_own
+            limited = get_ident() not in self._own
             if link is None or link.outbox.offer(entry, table, limited=limited) == TAKEN:
                 return link is not None
         return None if link.outbox.wait_for_room(table, deadline) else False
