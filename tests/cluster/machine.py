@@ -10,6 +10,9 @@ dask.config.set(
     {
         "distributed.scheduler.dashboard.status.task-stream-length": 1,
         "distributed.worker.memory.terminate": False,
+        # It walks the frames of threads that run: a free-threaded 3.14 has crashed in
+        # `PyFrame_GetBack`.
+        "distributed.worker.profile.enabled": False,
     }
 )
 

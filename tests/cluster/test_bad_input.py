@@ -10,7 +10,7 @@ from distributed import Client
 
 import threadpool_mb as mb
 from tests.cluster.machines import Machines
-from tests.cluster.workers import GetAll, collecting
+from tests.cluster.workers import GetAll, OneSided, collecting
 from threadpool_mb.cluster import ClusterPool, VersionMismatch
 from threadpool_mb.cluster.wire import Versions, versions_here
 
@@ -38,6 +38,39 @@ def test_a_key_that_cannot_be_pickled_is_named_at_the_sender(client: Client, key
         pytest.raises(TypeError, match=r"the key .*ock.* cannot be pickled"),
     ):
         pool.dispatch(key, 1)
+
+
+def test_a_key_that_a_node_cannot_unpickle_stops_no_other(client: Client, dead: list[Any]) -> None:
+    # Longer than the two take to be dispatched: they travel together.
+    with ClusterPool(collecting, client, on_dead_letter=dead.append, batch_time=0.5) as pool:
+        for number in range(100):
+            pool.dispatch(OneSided("key"), number)
+            pool.dispatch("a", number)
+
+        assert pool.flush(timeout=15)
+        assert mb.call(pool.ref("a"), GetAll(), timeout=15) == list(range(100))
+        with pytest.raises(mb.WorkerGone, match="unreadable"):
+            mb.call(pool.ref(OneSided("key")), GetAll(), timeout=15)
+        assert not pool.remove(OneSided("key"), timeout=15)
+    messages = [each.message for each in dead if each.key == OneSided("key")]
+    assert messages[:-1] == list(range(100))
+    assert {each.reason for each in dead} == {mb.DeadLetterReason.UNREADABLE}
+
+
+def test_a_key_that_cannot_be_pickled_any_more_stops_no_other(
+    client: Client, dead: list[Any]
+) -> None:
+    with ClusterPool(collecting, client, on_dead_letter=dead.append, batch_time=0.5) as pool:
+        pool.dispatch(WithLock("key", None), 1)
+        pool.flush(timeout=15)
+        # It equals one that could be pickled, and is not looked at again.
+        pool.dispatch(WithLock("key"), 2)
+        pool.dispatch("a", 3)
+
+        assert pool.flush(timeout=15)
+        assert mb.call(pool.ref("a"), GetAll(), timeout=15) == [3]
+        assert mb.call(pool.ref(WithLock("key", None)), GetAll(), timeout=15) == [1]
+    assert [(each.message, each.reason) for each in dead] == [(2, mb.DeadLetterReason.UNREADABLE)]
 
 
 def test_a_key_that_cannot_be_hashed_is_refused(client: Client) -> None:

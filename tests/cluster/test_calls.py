@@ -1,13 +1,15 @@
 """Calls to workers on a cluster."""
 
 import asyncio
+import re
 import threading
+from typing import Any
 
 import pytest
 from distributed import Client
 
 import threadpool_mb as mb
-from tests.cluster.workers import GetAll, GetLock, Never, Raise, collecting
+from tests.cluster.workers import GetAll, GetLock, Never, Raise, collecting, failing
 from tests.helpers import run_together
 from threadpool_mb.cluster import ClusterPool
 
@@ -124,3 +126,21 @@ def test_the_callback_of_a_reply_is_called_once(client: Client) -> None:
         assert done.wait(15)
 
     assert called == [reply]
+
+
+def test_an_error_that_the_client_cannot_unpickle_is_told_as_one_that_says_the_same(
+    client: Client,
+) -> None:
+    exits: list[mb.WorkerExit[Any]] = []
+    with ClusterPool(failing, client, on_worker_exit=exits.append) as pool:
+        with pytest.raises(mb.WorkerGone, match="worker failed") as caught:
+            mb.call(pool.ref("a"), GetAll(), timeout=15)
+        pool.dispatch("b", 1)
+        assert pool.flush(timeout=15)
+
+    text = "OneSidedError: .*of a library that is only there"
+    assert [each.key for each in exits] == ["a", "b"]
+    for error in (caught.value.__cause__, *(each.error for each in exits)):
+        assert isinstance(error, RuntimeError)
+        assert re.search(text, str(error))
+        assert "in failing" in error.__notes__[0]  # the traceback

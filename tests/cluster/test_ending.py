@@ -8,12 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from distributed import Client
+from distributed import Client, Event, Scheduler
 
 import threadpool_mb as mb
+from tests.cluster.machines import Machines
 from tests.cluster.workers import Never, collecting, logging, stuck
+from tests.forks import run
 from tests.helpers import in_thread, run_together, until
+from threadpool_mb.arguments import Deadline
 from threadpool_mb.cluster import ClusterPool
+from threadpool_mb.cluster.own_threads import OwnThreads
 
 
 def _told_to_end(pool: ClusterPool[Any, Any]) -> bool:
@@ -202,3 +206,107 @@ def test_observers_are_attached_and_detached_with_figures(client: Client) -> Non
         assert told == ["orders running"]
 
     assert told == ["orders running", "orders"]
+
+
+@pytest.mark.parametrize("how", ["remove", "cancel"])
+def test_a_message_that_is_to_be_tried_again_is_dead_where_its_worker_is_told_to_end(
+    client: Client, dead: list[Any], how: str
+) -> None:
+    exits: list[mb.WorkerExit[str]] = []
+    restart = mb.Restart(in_hand="retry", delay=60.0, max_delay=60.0)
+    with ClusterPool(
+        collecting,
+        client,
+        restart=restart,
+        on_dead_letter=dead.append,
+        on_worker_exit=exits.append,
+    ) as pool:
+        pool.dispatch_many("a", ["fail", 1])
+        until(lambda: exits)
+        if how == "remove":
+            assert pool.remove("a", timeout=15)
+            assert pool.flush(timeout=15)
+        else:
+            pool.cancel()
+
+    reason = {"remove": mb.DeadLetterReason.WORKER_REMOVED}.get(
+        how, mb.DeadLetterReason.POOL_CLOSED
+    )
+    assert [(each.message, each.reason) for each in dead] == [("fail", reason), (1, reason)]
+
+
+def test_a_child_of_fork_has_no_use_of_the_pool(client: Client, machines: Machines) -> None:
+    del client
+    lines = run(
+        f"""
+        from distributed import Client
+        from tests.cluster.workers import GetAll, collecting
+        from threadpool_mb.cluster import ClusterPool
+
+        def use():
+            told(pool.dispatch, "a", 2)
+            told(pool.remove, "a")
+            told(mb.call, pool.ref("a"), GetAll())
+            told(pool.flush)
+            told(lambda: pool.stats().keys)
+            pool.cancel()
+            told(lambda: pool.join().finished)
+
+        with Client({machines.address!r}, set_as_default=False) as client:
+            with ClusterPool(collecting, client) as pool:
+                pool.dispatch("a", 1)
+                print(in_child(use))
+                print(mb.call(pool.ref("a"), GetAll(), timeout=15))
+        """
+    )
+
+    assert lines == [
+        "PoolClosed True",
+        "PoolClosed True",
+        "CallNotDelivered True",
+        "returned True",
+        "returned 0",
+        "returned True",
+        "0",
+        "[1]",
+    ]
+
+
+def test_a_node_that_is_starting_as_the_pool_ends_is_given_back(
+    client: Client, machines: Machines
+) -> None:
+    pool = ClusterPool(collecting, client, name="ended")
+    go = Event("go", client=client)
+    address = machines.add()
+    # Both threads of the Dask worker are busy.
+    busy = [client.submit(_wait_for, "go", workers=[address], pure=False) for _ in range(2)]
+    until(lambda: pool._control.membership.starting)
+    pool.close()
+
+    assert pool.join(timeout=15).finished
+    go.set()
+    client.gather(busy)
+    assert not pool._control.membership.starting
+    tasks = client.run_on_scheduler(_tasks)
+    assert not [each for each in tasks if "threadpool_mb-ended" in each]
+
+
+def test_only_a_thread_of_the_pool_that_runs_counts_as_one() -> None:
+    own = OwnThreads("orders")
+    seen: list[bool] = []
+    thread = own.new(lambda: seen.append(own.is_own), "own")
+    own.start([thread])
+    assert own.join(Deadline(15))
+
+    assert seen == [True]
+    # Its number may be that of another thread now.
+    assert own.running == set()
+    assert not own.is_own
+
+
+def _wait_for(name: str) -> None:
+    Event(name).wait(60)
+
+
+def _tasks(dask_scheduler: Scheduler) -> list[str]:
+    return list(dask_scheduler.tasks)

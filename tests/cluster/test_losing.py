@@ -1,6 +1,7 @@
 """Dask workers that are killed."""
 
 import collections
+import contextlib
 import functools
 import threading
 from pathlib import Path
@@ -12,7 +13,7 @@ from distributed import Client
 import threadpool_mb as mb
 from tests.cluster.conftest import nodes
 from tests.cluster.machines import Machines
-from tests.cluster.workers import GetAll, Never, collecting, logging
+from tests.cluster.workers import GetAll, Never, collecting, logging, stuck
 from tests.helpers import in_thread, until
 from threadpool_mb.cluster import ClusterPool, NodeLost
 from threadpool_mb.cluster.placing import digest_of, owner_of
@@ -115,6 +116,37 @@ def test_the_workers_of_a_lost_node_are_told_as_ended(client: Client, machines: 
     assert observed == exits
 
 
+def test_the_end_of_each_worker_of_a_lost_node_is_told_once(
+    client: Client, machines: Machines
+) -> None:
+    exits: list[mb.WorkerExit[str]] = []
+    first, lost = threading.Event(), threading.Event()
+
+    def tell(worker_exit: mb.WorkerExit[str]) -> None:
+        exits.append(worker_exit)
+        first.set()
+        assert lost.wait(60)
+
+    with ClusterPool(
+        collecting, client, on_worker_exit=tell, on_dead_letter=lambda _: lost.set()
+    ) as pool:
+        address = nodes(pool)[0]
+        keys = [
+            key for key in map(str, range(100)) if owner_of(digest_of(key), nodes(pool)) == address
+        ]
+        for key in keys:
+            pool.dispatch(key, 1)
+        pool.flush(timeout=15)
+        for key in keys[::2]:
+            pool.dispatch(key, "fail")
+        assert first.wait(15)
+        # While one is told, others have come, and others never will; nor is this one settled.
+        pool.dispatch(keys[1], 2)
+        machines.kill(address)
+
+    assert sorted(each.key for each in exits) == sorted(keys)
+
+
 def test_a_key_of_a_lost_node_begins_anew_on_another(client: Client, machines: Machines) -> None:
     with ClusterPool(collecting, client) as pool:
         address = nodes(pool)[0]
@@ -191,5 +223,26 @@ def test_the_loss_of_the_client_ends_the_pools(machines: Machines, log: Path) ->
         pool.flush(timeout=15)
     until(lambda: log.read_text().count("ends") == 10)
     pool.close()
+
+    assert pool.join(timeout=15).finished
+
+
+def test_a_sender_does_not_wait_for_a_client_that_is_closed(machines: Machines, log: Path) -> None:
+    machines.have(2)
+    sent = threading.Event()
+
+    def send() -> None:
+        with contextlib.suppress(mb.PoolClosed):
+            while pool.dispatch("a", 1):
+                sent.set()
+
+    with Client(machines.address, set_as_default=False) as client:
+        client.wait_for_workers(2, timeout=60)
+        worker = functools.partial(stuck, log)
+        pool = ClusterPool(worker, client, credits=5, on_dead_letter=lambda _: None)
+        with in_thread(send):
+            assert sent.wait(15)
+            client.close()
+    log.with_name("go-1").touch()
 
     assert pool.join(timeout=15).finished

@@ -3,7 +3,9 @@
 import collections
 import dataclasses
 import datetime as dt
+import decimal
 import enum
+import fractions
 import pickle
 import subprocess
 import sys
@@ -139,3 +141,14 @@ def test_the_order_of_the_nodes_does_not_matter() -> None:
     assert [owner_of(digest, NODES) for digest in DIGESTS] == [
         owner_of(digest, NODES[::-1]) for digest in DIGESTS
     ]
+
+
+@pytest.mark.parametrize("number", [0, 1, -3, 0.5, 2**80, float("inf")])
+def test_numbers_that_are_equal_have_one_digest_of_whatever_type(number: float) -> None:
+    equal = [number, float(number), complex(number), decimal.Decimal(number)]
+    if number != float("inf"):
+        equal.append(fractions.Fraction(number))
+
+    assert set(equal) == {number}
+    assert len({digest_of(each) for each in equal}) == 1
+    assert digest_of(decimal.Decimal("2.50")) == digest_of(decimal.Decimal("2.5")) == digest_of(2.5)

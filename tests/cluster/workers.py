@@ -60,6 +60,47 @@ def collecting(key: object) -> Generator[None, Any]:
                 got.append(message)
 
 
+class OneSided:
+    """Can be pickled everywhere, and unpickled only by the process that has made it."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, OneSided) and other.name == self.name
+
+    def __hash__(self) -> int:
+        return hash(self.name)
+
+    def __reduce__(self) -> tuple[Any, tuple[int, str]]:
+        return _one_sided, (os.getpid(), self.name)
+
+
+def _one_sided(pid: int, name: str) -> OneSided:
+    if pid != os.getpid():
+        raise LookupError("not known here")
+    return OneSided(name)
+
+
+class OneSidedError(Exception):
+    """Can be unpickled only by the process that has made it."""
+
+    def __reduce__(self) -> tuple[Any, tuple[int, str]]:
+        return _one_sided_error, (os.getpid(), str(self))
+
+
+def _one_sided_error(pid: int, text: str) -> OneSidedError:
+    if pid != os.getpid():
+        raise LookupError("not known here")
+    return OneSidedError(text)
+
+
+def failing(key: object) -> Generator[None, Any]:
+    """Fail with an error that the client cannot unpickle."""
+    yield
+    raise OneSidedError("of a library that is only there")
+
+
 def logging(path: Path, key: object) -> Generator[None, Any]:
     """Append the key and each message to a file, which outlives the process; and its lives.
 

@@ -12,11 +12,14 @@ from threadpool_mb.arguments import Deadline
 from threadpool_mb.calls import unanswered
 from threadpool_mb.calls.answer import Answer
 from threadpool_mb.calls.messages import Call, answer_of
-from threadpool_mb.cluster.wire import loaded
+from threadpool_mb.cluster.wire import loaded, loaded_error
 from threadpool_mb.dead_letters import DeadLetterReason
+from threadpool_mb.logs import Logger
 from threadpool_mb.values import MISSING
 
 __all__ = ["Asks", "Removal", "answer_call"]
+
+_logger = Logger(__name__)
 
 type Answered = Callable[[bool, Any], object]
 """Called with whether it went well, and the value or error, pickled; or `None`: nobody answers."""
@@ -43,8 +46,12 @@ class Asks:
     def answer(self, number: int, *, well: bool, payload: Any = None) -> None:
         """Answer it, unless it was answered."""
         answered = self._open.pop(number, None)
-        if answered is not None:
+        if answered is None:
+            return
+        try:
             answered(well, payload)
+        except Exception:  # what comes behind it is to be seen to
+            _logger.exception("the answer to what was asked is unreadable")
 
     def withdraw(self, number: int) -> None:
         """Expect no answer: it was not sent."""
@@ -65,7 +72,7 @@ def answer_call(call: Call[Any], well: bool, payload: Any) -> None:  # noqa: FBT
         _answer_error(answer, *payload)  # pyright: ignore[reportUnknownArgumentType]
     else:
         try:
-            value = loaded(payload)
+            value = loaded(payload) if well else loaded_error(payload)
         except Exception as error:  # noqa: BLE001 - of a user's class
             well, value = False, error
         if well:
@@ -82,7 +89,7 @@ def _answer_error(
     sent: bytes | None,
 ) -> None:
     """Answer with the error that the call has got at its node, with the id that it has here."""
-    cause = None if sent is None else loaded(sent)
+    cause = None if sent is None else loaded_error(sent)
     if kind == "CallTimedOut":
         answer.settle_error(unanswered.no_reply_in_time(answer.call_id, answer.key))
     elif kind == "CallDeadlock":

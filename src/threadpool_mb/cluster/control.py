@@ -18,15 +18,16 @@ from threadpool_mb.cluster.entries import Entry
 from threadpool_mb.cluster.figures import summed
 from threadpool_mb.cluster.link import Link
 from threadpool_mb.cluster.membership import Membership
+from threadpool_mb.cluster.own_threads import OwnThreads
 from threadpool_mb.cluster.routing import Router
 from threadpool_mb.cluster.telling import Teller
 from threadpool_mb.cluster.wire import MOVE, Events, loaded
 from threadpool_mb.dead_letters import DeadLetterOffice, DeadLetterReason
 from threadpool_mb.errors import PoolClosed
+from threadpool_mb.forking import MADE_BEFORE_FORK
 from threadpool_mb.logs import Logger
 from threadpool_mb.pool.reports import DrainReport, PoolStats, WorkerExit, WorkerStats
 from threadpool_mb.threads.latches import Ending
-from threadpool_mb.threads.launching import new_thread
 
 __all__ = ["Control"]
 
@@ -63,22 +64,24 @@ class Control:
         self.membership: Final = membership
         self.office: Final = office
         self._redeliver: Final = redeliver
-        self.router: Final = Router(credits)
+        self.threads: Final = OwnThreads(name)
+        self.check_not_own_thread: Final = self.threads.check_not_own
+        self.router: Final = Router(credits, self.threads)
         self.asks: Final = Asks()
         self._teller: Final = Teller(name, office, on_worker_exit, self.asks)
         self.ending: Final = Ending()
         # Guards what follows.
-        self._lock: Final = threading.Lock()
+        self._lock = threading.Lock()
         # Notified when messages were settled, and at the end.
-        self._progress: Final = threading.Condition(self._lock)
+        self._progress = threading.Condition(self._lock)
         self.state: _State = "running"
         self._flushes = 0
         # What nodes that are gone have told last of their pools, summed.
         self._past: list[PoolStats] = []
         self._woken: Final = threading.Event()
-        self._suspected = False
-        self._threads: list[threading.Thread] = []
-        self._monitor: Final = new_thread(self._watch, f"{name}-monitor")
+        self._suspected = self._in_child = False
+        self.dropped = False
+        """Whether nobody has the pool any more. No lock: a finalizer may run under any of these."""
 
     def start(self) -> None:
         """Start the nodes there can be now, and the monitor.
@@ -92,30 +95,22 @@ class Control:
             self.membership.begin(address)
         links = self.membership.wait_for_all(self)
         for link in links:
-            self._start(link)
+            self.threads.start(link.threads)
         self.router.deal({link.address: link for link in links})
-        self._monitor.start()
+        self.threads.start([self.threads.new(self._watch, f"{self.name}-monitor")])
 
     def stats(self, *, ask: bool) -> PoolStats:
         """Return the sum of what the nodes tell of their pools: now, or have told last."""
         links = self.links()
-        figures = [self._figures(link, ask=ask) for link in links]
         return summed(
-            [each for each in figures if each is not None],
+            [each for link in links if (each := link.latest(_PATIENCE if ask else 0)) is not None],
             self._past,
             name=self.name,
             state=self.state,
             here=self.router.held + sum(link.outbox.unsent for link in links),
-            threads=sum(thread.is_alive() for thread in [self._monitor, *self._threads]),
+            threads=self.threads.alive(),
             dead_letters=self.office.counts(),
         )
-
-    def _figures(self, link: Link, *, ask: bool) -> PoolStats | None:
-        if ask:
-            now: PoolStats | None = link.ask(_PATIENCE, "stats")
-            if now is not None:
-                return now
-        return link.figures
 
     def _forget(self, link: Link) -> None:
         """Give a node back to Dask; what it has told last counts on."""
@@ -126,11 +121,6 @@ class Control:
         with self._lock:
             self._progress.notify_all()
 
-    def _start(self, link: Link) -> None:
-        self._threads = [each for each in self._threads if each.is_alive()] + link.threads
-        link.start()
-        self.router.hooks.update(each.ident for each in link.threads if each.ident is not None)
-
     # What senders ask.
 
     def epoch(self) -> int:
@@ -139,22 +129,20 @@ class Control:
 
     def closed_error(self) -> PoolClosed:
         """Return what a sender gets once the pool is closed."""
-        return PoolClosed(f"the pool {self.name!r} is closed: it takes no message")
+        why = f"was {MADE_BEFORE_FORK}" if self._in_child else "is closed"
+        return PoolClosed(f"the pool {self.name!r} {why}: it takes no message")
 
     def flush(self, key: object, deadline: Deadline, *, of_all: bool) -> bool:
         """Wait until all is settled that was sent before; see `ClusterPool.flush`."""
-        self.check_not_own_thread("flushed")
+        self.threads.check_not_own("flushed")
         with self._lock:
             epoch = self._flushes
             self._flushes += 1
         while True:
-            links = self.links()
-            for link in links:
+            for link in self.links():
                 link.outbox.hurry()
             with self._lock:
-                left = self.router.held_left(epoch, key, of_all=of_all) or any(
-                    link.outbox.left(epoch, key, of_all=of_all) for link in links
-                )
+                left = self.router.left(self.links, epoch, key, of_all=of_all)
                 if not left or self.state == "ended":
                     return not left
                 remaining = deadline.remaining()
@@ -188,10 +176,17 @@ class Control:
             self._teller.bury(entry, DeadLetterReason(reason))
         self._teller.began(link.number, events.starts)
         self._teller.ended(link.number, events.exits)
+
+    def moved(self, link: Link, events: Events) -> None:
+        """Take note of keys that move from a node, or have ended there."""
         for number, keys in events.moves:
             self.router.answered(link, number, loaded(keys))
         if events.moved:
             self.router.moved(link, [loaded(key) for key in events.moved])
+
+    def lost(self, link: Link) -> None:
+        """Tell of the workers of a node that is lost."""
+        self._teller.lost(link.number, link.address)
 
     def settled(self) -> None:
         """Take note that messages were settled."""
@@ -216,7 +211,6 @@ class Control:
 
     def _watch(self) -> None:
         """Look after the nodes, until the pool has ended."""
-        self.router.hooks.add(threading.get_ident())
         looked = time.monotonic()
         while self.state != "ended":
             busy = (
@@ -229,11 +223,13 @@ class Control:
             self._woken.clear()
             try:
                 now = time.monotonic()
+                if self.dropped and self.state == "running":
+                    self.close()
                 if self._suspected or now - looked >= _LOOK:
                     looked, self._suspected = now, False
                     self._look()
                 for link in self.membership.started(self):
-                    self._start(link)
+                    self.threads.start(link.threads)
                 self._deal()
                 if self.state != "running":
                     self._end_step()
@@ -243,6 +239,9 @@ class Control:
 
     def _look(self) -> None:
         addresses = self.membership.look()
+        if self.membership.client_is_closed and self.state == "running":
+            _logger.error("%s: its client is closed, and so is the pool", self.name)
+            self.close()
         for link in self.membership.lost(addresses):
             self._lose(link)
         if self.state == "running":
@@ -262,6 +261,7 @@ class Control:
                 if link.report is not None:
                     link.outbox.stop()
                     self._forget(link)
+                    self._answer(link)
 
     def _lose(self, link: Link) -> None:
         """See to what was at a node that is lost."""
@@ -269,6 +269,7 @@ class Control:
         dead: list[Entry] = []
         # In one step: nothing may be put into the outbox of a link that was stopped.
         with self.router.lock:
+            link.is_lost = True
             sent, unsent = link.outbox.stop()
             for entry in sent:
                 goes_again = self._redeliver and entry.asked is None and entry.kind != MOVE
@@ -286,12 +287,15 @@ class Control:
             len(sent),
             len(unsent),
         )
-        for number in link.outbox.asked:
-            self.asks.answer(number, well=False)
+        self._answer(link)
         for entry in dead:
             self._teller.bury(entry, DeadLetterReason.NODE_LOST)
-        self._teller.lost(link.number, link.address)
         self.settled()
+
+    def _answer(self, link: Link) -> None:
+        """Answer what a node that is gone was asked."""
+        for number in link.outbox.asked:
+            self.asks.answer(number, well=False)
 
     # The end.
 
@@ -304,10 +308,11 @@ class Control:
         self._be("cancelling")
 
     def _be(self, state: Literal["closing", "cancelling"]) -> None:
+        # First: once the state has changed, nothing is taken that a node would get after its end.
+        self.router.close(self.closed_error)
         with self._lock:
             if self.state in {"running", "closing"}:
                 self.state = state
-        self.router.close(self.closed_error)
         self._woken.set()
 
     def _end_step(self) -> None:
@@ -323,7 +328,7 @@ class Control:
                 for entry in link.outbox.take_unsent():
                     self._teller.bury(entry, DeadLetterReason.POOL_CLOSED)
                 link.tell_to_end("cancel")
-        elif not self.router.held and not any(link.outbox.outstanding for link in links):
+        elif not self.router.outstanding(links):
             for link in links:
                 link.tell_to_end("close")
         if all(link.report is not None for link in links) and not self.router.held:
@@ -337,6 +342,7 @@ class Control:
             for entry in sent + unsent:
                 self._teller.bury(entry, DeadLetterReason.POOL_CLOSED)
             self._forget(link)
+        self.membership.give_up()
         self.asks.answer_all()
         self.office.flush()
         with self._lock:
@@ -357,25 +363,12 @@ class Control:
 
     def join(self, deadline: Deadline) -> bool:
         """Wait for the end; `False` if the deadline came first."""
-        self.check_not_own_thread()
-        for thread in [self._monitor, *self._threads]:
-            thread.join(deadline.remaining())
-            if thread.is_alive():
-                return False
-        return True
+        self.threads.check_not_own("joined")
+        return self.threads.join(deadline)
 
     def threads_ended(self) -> bool:
         """Return whether all threads have ended. Blocks: never."""
-        return not any(thread.is_alive() for thread in [self._monitor, *self._threads])
-
-    def check_not_own_thread(self, what: str = "joined") -> None:
-        """Raise `RuntimeError` on a thread of the pool, which would wait for itself."""
-        current = threading.current_thread()
-        if current is self._monitor or current in self._threads:
-            raise RuntimeError(
-                f"the pool {self.name!r} cannot be {what} from {current.name!r}, which is a thread"
-                " of its own: it would wait for itself"
-            )
+        return not self.threads.alive()
 
     def waits_for(self, deadline: Deadline) -> str | None:
         """Return what keeps a closed pool from its end at the deadline; see `exit_hook`."""
@@ -386,7 +379,12 @@ class Control:
 
     def forked(self) -> bool:
         """Take note of a fork: the pool is the parent's."""
-        self.state = "ended"
+        self.state, self._in_child = "ended", True
+        self.router.forked(self.closed_error)
+        self.membership.forked()
+        self.office.forked()
+        self._lock = threading.Lock()
+        self._progress = threading.Condition(self._lock)
         return False
 
     def __repr__(self) -> str:

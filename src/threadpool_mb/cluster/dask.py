@@ -23,6 +23,7 @@ __all__ = [
     "actor_of",
     "check_client",
     "give_back",
+    "is_closed",
     "node_addresses",
 ]
 
@@ -172,12 +173,17 @@ def actor_of(client: Client, future: DaskFuture, kind: type[object], address: st
         return Actor(client, make(kind, address, future.key))
 
 
+def is_closed(client: Client) -> bool:
+    """Return whether a client reaches no scheduler, and will not: it does not open again."""
+    return client.status not in _OPEN
+
+
 def give_back(client: Client, future: DaskFuture) -> None:
     """Have Dask drop an actor, whatever refers to it here.
 
     Blocks: for a few seconds at most.
     """
-    if client.status in _OPEN:
+    if not is_closed(client):
         with contextlib.suppress(Exception):  # it is closed meanwhile, and the actor with it
             client.sync(lambda: client.cancel([future], asynchronous=True), callback_timeout=_LIMIT)
 
@@ -192,7 +198,7 @@ def node_addresses(client: Client) -> dict[str, str]:
     Raises:
         Exception: if it does not come.
     """
-    if client.status not in _OPEN:
+    if is_closed(client):
         return {}
     # Not `scheduler_info`, which waits for ever where the client is closed meanwhile.
     info = client.sync(client.scheduler.identity, n_workers=-1, callback_timeout=_LIMIT)

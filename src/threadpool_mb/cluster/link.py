@@ -13,13 +13,14 @@ from collections import deque
 from concurrent.futures import Future
 from typing import Any, Final, Protocol, final
 
+from threadpool_mb.arguments import describe
 from threadpool_mb.cluster.dask import Actor
 from threadpool_mb.cluster.entries import Entry
 from threadpool_mb.cluster.outbox import Outbox
-from threadpool_mb.cluster.wire import Events, Parcel, dumped, loaded
+from threadpool_mb.cluster.own_threads import OwnThreads
+from threadpool_mb.cluster.wire import Events, Parcel, dumped, is_plain, loaded
 from threadpool_mb.logs import Logger
 from threadpool_mb.pool.reports import PoolStats
-from threadpool_mb.threads.launching import new_thread
 
 __all__ = ["Link", "LinkOwner"]
 
@@ -42,8 +43,21 @@ class LinkOwner(Protocol):
         """Take note of what a node has told, but of what is settled by that: `dead`."""
         ...
 
+    def moved(self, link: "Link", events: Events) -> None:
+        """Take note of keys that move, once what they were sent is settled."""
+        ...
+
+    def lost(self, link: "Link") -> None:
+        """Take note that nothing more is told by a node that is lost."""
+        ...
+
     def settled(self) -> None:
         """Take note that messages were settled."""
+        ...
+
+    @property
+    def threads(self) -> OwnThreads:
+        """The threads of the pool."""
         ...
 
     def unwritten(self, entries: list[Entry]) -> None:
@@ -80,19 +94,16 @@ class Link:
         """What is to be sent, and what was sent and is not settled."""
         # How the node was told to end.
         self._told_to_end: tuple[str, Future[Any] | None] = "", None
+        self.is_lost: bool = False
+        """Whether the node is lost; written before the outbox is stopped."""
         self.report: bytes | None = None
         """How the node's pool has ended, if it has."""
         self.figures: PoolStats | None = None
         """What the node has told last of its pool."""
         self.threads: Final = [
-            new_thread(self._send, f"{name}-sender-{number}"),
-            new_thread(self._gather, f"{name}-receiver-{number}"),
+            owner.threads.new(self._send, f"{name}-sender-{number}"),
+            owner.threads.new(self._run_receiver, f"{name}-receiver-{number}"),
         ]
-
-    def start(self) -> None:
-        """Start the threads."""
-        for thread in self.threads:
-            thread.start()
 
     def __repr__(self) -> str:
         """Show the address."""
@@ -106,6 +117,11 @@ class Link:
         except Exception as error:  # noqa: BLE001 - of whatever kind Dask raises
             self._failed("no answer", error)
             return None
+
+    def latest(self, timeout: float) -> PoolStats | None:
+        """Return what the node tells of its pool in time, or has told last."""
+        now: PoolStats | None = self.ask(timeout, "stats") if timeout else None
+        return self.figures if now is None else now
 
     # The sender's thread.
 
@@ -192,6 +208,12 @@ class Link:
 
     # The receiver's thread.
 
+    def _run_receiver(self) -> None:
+        self._gather()
+        # On this thread, behind all that the node has told.
+        if self.is_lost:
+            self._owner.lost(self)
+
     def _gather(self) -> None:
         """Ask for what the node has to tell, until its pool has ended or the link is stopped."""
         known = 0
@@ -217,6 +239,8 @@ class Link:
         except Exception:  # of what a user's class does as it is unpickled
             _logger.exception("%r: what it tells is unreadable", self)
         self.outbox.done(events.done)
+        # Now nothing of a key that has moved is there to be sent again.
+        self._owner.moved(self, events)
         if events.figures is not None:
             self.figures = loaded(events.figures)
         if events.ended is not None:
@@ -224,10 +248,27 @@ class Link:
         self._owner.settled()
 
 
+def _written_key(key: object) -> bytes:
+    try:
+        return dumped(key)
+    except Exception:  # of a key that could be pickled when one equal to it was first seen
+        _logger.exception("the key %s cannot be pickled", describe(key))
+        return b""
+
+
 def _written(entries: list[Entry]) -> bytes:
     """Return a batch as it travels."""
-    keys = dumped([entry.key for entry in entries])
+    plain = bytes(is_plain(entry.key) for entry in entries)
+    # Each by itself: one that cannot be read at the node, or not be written any more, is not to
+    # concern messages for others. As `b""` it is unreadable there.
+    written: dict[int, bytes] = {}
+    keys: list[Any] = []
+    for entry in entries:
+        key = entry.key
+        if not is_plain(key):
+            key = written.get(id(key)) or written.setdefault(id(key), _written_key(key))
+        keys.append(key)
     bodies = [entry.body for entry in entries]
     kinds = bytes(entry.kind for entry in entries)
     asked = {at: entry.asked for at, entry in enumerate(entries) if entry.asked is not None}
-    return pickle.dumps((keys, bodies, kinds, asked), pickle.HIGHEST_PROTOCOL)
+    return pickle.dumps((keys, plain, bodies, kinds, asked), pickle.HIGHEST_PROTOCOL)

@@ -11,10 +11,18 @@ import uuid
 from collections.abc import Iterable, Mapping
 from typing import Final, final
 
-from threadpool_mb.cluster.dask import Client, DaskFuture, actor_of, give_back, node_addresses
+from threadpool_mb.cluster.dask import (
+    Client,
+    DaskFuture,
+    actor_of,
+    give_back,
+    is_closed,
+    node_addresses,
+)
 from threadpool_mb.cluster.link import Link, LinkOwner
 from threadpool_mb.cluster.node import NodeActor
 from threadpool_mb.cluster.wire import Setup, versions_here
+from threadpool_mb.forking import keep
 from threadpool_mb.logs import Logger
 
 __all__ = ["Membership"]
@@ -52,8 +60,8 @@ class Membership:
         self._credits: Final = credits
         self._numbers: Final = itertools.count(1)
         # Guards what follows. No thread waits under it.
-        self._lock: Final = threading.Lock()
-        self._links: Final[dict[str, Link]] = {}
+        self._lock = threading.Lock()
+        self._links: dict[str, Link] = {}
         self._futures: Final[dict[str, DaskFuture]] = {}
         self._starting: Final[dict[str, DaskFuture]] = {}
         # Workers on which no node is to be started: one has failed there, or they are to be freed.
@@ -91,6 +99,11 @@ class Membership:
             pure=False,
             key=f"threadpool_mb-{self._name}-{uuid.uuid4().hex}",
         )
+
+    @property
+    def client_is_closed(self) -> bool:
+        """Whether there will be no node any more."""
+        return is_closed(self._client)
 
     @property
     def starting(self) -> bool:
@@ -169,6 +182,16 @@ class Membership:
         link.actor = None
         if future is not None:
             give_back(self._client, future)
+
+    def give_up(self) -> None:
+        """Give back the nodes that are starting: the pool has ended."""
+        while self._starting:
+            give_back(self._client, self._starting.popitem()[1])
+
+    def forked(self) -> None:
+        """Know of no node, in a child of `os.fork`."""
+        keep(self._links, self._futures, self._starting)
+        self._lock, self._links = threading.Lock(), {}
 
     def vacate(self, address: str) -> Link | None:
         """Have a Dask worker get no more keys; return its link, if it has a node."""

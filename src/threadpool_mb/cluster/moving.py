@@ -31,10 +31,10 @@ class Leaving:
         self._pool: Final = pool
         self._address: Final = address
         self._leaving: Final[dict[Any, None]] = {}
-        # Guards the two lists. No thread waits under it.
+        # Guards the next two. No thread waits under it.
         self._lock: Final = threading.Lock()
         self._moves: list[tuple[int, bytes]] = []
-        self._moved: list[bytes] = []
+        self._moved: dict[Any, None] = {}
         self.pause: float | None = None
         """Seconds until the next look; `None`: none is needed."""
 
@@ -54,6 +54,9 @@ class Leaving:
             self._leaving[key] = None
         with self._lock:
             self._moves.append((number, dumped(going)))
+            for key in going:
+                # It came back meanwhile, and is leaving again.
+                self._moved.pop(key, None)
         self.look()
 
     def look(self) -> bool:
@@ -67,7 +70,7 @@ class Leaving:
         for key in gone:
             del self._leaving[key]
         with self._lock:
-            self._moved += [dumped(key) for key in gone]
+            self._moved.update(dict.fromkeys(gone))
         took = time.perf_counter() - start
         self.pause = max(_SHORTEST, _SHARE * took) if self._leaving else None
         return not self.quiet
@@ -81,5 +84,5 @@ class Leaving:
         """Take what there is to tell."""
         with self._lock:
             moves, self._moves = self._moves, []
-            moved, self._moved = self._moved, []
-        return moves, moved
+            moved, self._moved = self._moved, {}
+        return moves, [dumped(key) for key in moved]

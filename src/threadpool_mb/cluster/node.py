@@ -28,7 +28,6 @@ from threadpool_mb.cluster.tickets import (
     RetryingObserver,
     Ticket,
     Tray,
-    dead_letter_of,
     taken,
 )
 from threadpool_mb.cluster.wire import (
@@ -128,7 +127,8 @@ class _Node:
         self._tray: Final = Tray(self._wake)
         retries = options.restart is not None and options.restart.in_hand == "retry"
         self._tells_workers: Final = options.tells_workers
-        observer = RetryingObserver if retries else NodeObserver
+        kind = RetryingObserver if retries else NodeObserver
+        self._observer: Final = kind(self._started if options.tells_workers else None)
         self._pool: Final[Pool[Any, Any]] = Pool(
             loaded(setup.worker),
             name=f"{setup.pool}@{setup.node}",
@@ -142,7 +142,7 @@ class _Node:
             restart=options.restart,
             on_dead_letter=self._dead,
             on_worker_exit=self._exited,
-            observe=observer(self._started if options.tells_workers else None),
+            observe=self._observer,
         )
         self._leaving: Final = Leaving(self._pool, setup.node)
         self.queue: Final[queue.SimpleQueue[tuple[int, bytes] | None]] = queue.SimpleQueue()
@@ -201,16 +201,19 @@ class _Node:
             self._dispatch(number, ready)
 
     def _dispatch(self, number: int, data: bytes) -> None:
-        written_keys, bodies, kinds, asked = loaded(data)
-        keys = loaded(written_keys)
+        keys, plain, bodies, kinds, asked = loaded(data)
         batch = NodeBatch(number, len(keys))
+        known: dict[bytes, Any] = {}
         pool_dispatch, tray = self._pool.dispatch, self._tray
-        for index, (key, body, kind) in enumerate(zip(keys, bodies, kinds, strict=True)):
+        for index, (sent, body, kind) in enumerate(zip(keys, bodies, kinds, strict=True)):
+            key = sent
             ticket = Ticket(batch, index, tray)
             if self._how == "cancel":
                 ticket.dead(DeadLetterReason.POOL_CLOSED)
                 continue
             try:
+                if not plain[index]:
+                    key = known[sent] if sent in known else known.setdefault(sent, loaded(sent))
                 if kind == PLAIN:
                     pool_dispatch(key, Observed(body, ticket))
                 elif kind == PICKLED:
@@ -291,7 +294,7 @@ class _Node:
         self._wake()
 
     def _dead(self, letter: DeadLetter[Any, Any]) -> None:
-        dead_letter_of(letter.key)
+        self._observer.dead(letter.key, letter.reason)
 
     def _exited(self, ended: WorkerExit[Any]) -> None:
         if self._tells_workers or ended.error is not None:
@@ -340,12 +343,13 @@ class _Node:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(haste.wait(), _GATHER)
         self._hasty = None
-        # Before anything else is gathered: all that the pool tells was told before.
+        # Before anything else is gathered: all that the pool tells was told before. So it is with
+        # keys that have moved: what their workers have handled is told by then.
         ended = self._ended
         self._ended_told = ended is not None
+        moves, moved = self._leaving.gather()
         # In the order of `Events`; what a list says, one behind it rests on.
         done = tray.gather()
-        moves, moved = self._leaving.gather()
         starts = taken(tray.starts)
         exits = taken(tray.exits)
         replies = taken(tray.replies)
@@ -384,8 +388,8 @@ def _set(loop: asyncio.AbstractEventLoop, event: asyncio.Event) -> None:
 
 def _sendable_exit(ended: WorkerExit[Any], address: str) -> bytes:
     error = None if ended.error is None else sendable_error(ended.error, address)
-    rest = (ended.incarnation, ended.cause, ended.restart_in)
     try:
-        return dumped((ended.key, error, ended.message, *rest))
+        written = dumped((ended.key, ended.message))
     except Exception:  # noqa: BLE001 - a message that was made here
-        return dumped((ended.key, error, describe(ended.message), *rest))
+        written = dumped((ended.key, describe(ended.message)))
+    return dumped((written, error, ended.incarnation, ended.cause, ended.restart_in))

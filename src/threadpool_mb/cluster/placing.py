@@ -13,8 +13,11 @@ key has the digest of its pickle: two such keys that are equal must pickle alike
 import dataclasses
 import enum
 import hashlib
+import math
 import pickle
 from collections.abc import Callable, Sequence
+from decimal import Decimal
+from fractions import Fraction
 from typing import Any, Final
 
 __all__ = ["digest_of", "owner_of"]
@@ -23,6 +26,7 @@ _DIGEST: Final = 16
 """Bytes of a key's digest."""
 _SCORE: Final = 8
 """Bytes of a score."""
+_NUMBERS: Final = frozenset({complex, Decimal, Fraction})
 
 
 def digest_of(key: object, dumps: Callable[[object], bytes] = pickle.dumps) -> bytes:
@@ -102,7 +106,9 @@ def _plain(key: object) -> tuple[bytes, bytes] | None:  # noqa: PLR0911 - one fo
     if isinstance(key, float) and _compares_as(key, float):
         if key.is_integer():
             return b"i", b"%d" % int(key)  # `1.0 == 1`
-        return b"f", key.hex().encode()
+        return _number(key)
+    if type(key) in _NUMBERS:
+        return _number(key)
     if isinstance(key, bytes) and _compares_as(key, bytes):
         return b"b", key
     if key is None:
@@ -110,6 +116,15 @@ def _plain(key: object) -> tuple[bytes, bytes] | None:  # noqa: PLR0911 - one fo
     if isinstance(key, enum.Enum):
         return b"e", _name(key) + b"." + key.name.encode()
     return None
+
+
+def _number(key: Any) -> tuple[bytes, bytes]:
+    """Return the same for numbers that are equal, of whatever type: `Decimal("0.5") == 0.5`."""
+    if key != key:  # noqa: PLR0124 - it is not a number
+        return b"f", b"nan"
+    # Of numbers it is not salted. So that `int`, which is common, need not be hashed:
+    whole = int(key.real) if math.isfinite(key.real) else 0
+    return (b"i", b"%d" % whole) if whole == key else (b"f", b"%d" % hash(key))
 
 
 def _name(key: object) -> bytes:

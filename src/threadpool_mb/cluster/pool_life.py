@@ -142,7 +142,7 @@ class ClusterLife[K](AsyncLife[DrainReport[K]]):
         """Warn of a pool that was never closed, and let its workers finish their backlog."""
         control: Control | None = getattr(self, "_control", None)
         if control is not None and control.state == "running":
-            control.close()
+            control.dropped = True
             warnings.warn(
                 f"unclosed <ClusterPool {control.name!r}>",
                 ResourceWarning,

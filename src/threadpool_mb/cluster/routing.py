@@ -32,8 +32,10 @@ from threadpool_mb.arguments import Deadline, describe
 from threadpool_mb.cluster.entries import Entry
 from threadpool_mb.cluster.link import Link
 from threadpool_mb.cluster.outbox import FULL, TAKEN
+from threadpool_mb.cluster.own_threads import OwnThreads
 from threadpool_mb.cluster.placing import digest_of, owner_of
 from threadpool_mb.cluster.wire import MOVE, dumped, is_plain
+from threadpool_mb.forking import remake
 
 __all__ = ["Router", "Table"]
 
@@ -92,8 +94,12 @@ class Router:
     Lock order: the router's, then a link's.
     """
 
-    def __init__(self, credits: int) -> None:
-        """Have no node; hold at most as many messages as there are `credits`."""
+    def __init__(self, credits: int, own: OwnThreads) -> None:
+        """Have no node; hold at most as many messages as there are `credits`.
+
+        The pool's own threads run hooks: they do not wait for room, which they make.
+        """
+        self._own: Final = own.running
         self._credits: Final = credits
         # Guards what follows; reentrant, as a key's own methods may use the pool.
         self.lock: Final = threading.RLock()
@@ -106,8 +112,6 @@ class Router:
         self._held: Final[dict[Any, list[Entry]]] = {}
         self._held_count = 0
         self._moves = 0
-        self.hooks: Final[set[int]] = set()
-        """The threads that run hooks; they do not wait for room, which they make."""
         self.closed: Callable[[], Exception] | None = None
         """What makes the error of senders, once the pool is closed."""
 
@@ -126,7 +130,7 @@ class Router:
                 return link
             if link is not None:
                 # A hook that waited for room here would wait for itself.
-                outcome = link.outbox.offer(entry, table, limited=get_ident() not in self.hooks)
+                outcome = link.outbox.offer(entry, table, limited=get_ident() not in self._own)
                 if outcome == TAKEN:
                     return True
                 if outcome == FULL and not link.outbox.wait_for_room(table, deadline):
@@ -142,7 +146,7 @@ class Router:
                 return None
             key = entry.key
             if key in self._held or self._must_wait(key):
-                if self._held_count < self._credits or get_ident() in self.hooks:
+                if self._held_count < self._credits or get_ident() in self._own:
                     self._held.setdefault(key, []).append(entry)
                     self._held_count += 1
                     return True
@@ -152,7 +156,7 @@ class Router:
                 self._changed.wait(left)
                 return None
             link = table.owner(key)
-            limited = get_ident() not in self.hooks
+            limited = get_ident() not in self._own
             if link is None or link.outbox.offer(entry, table, limited=limited) == TAKEN:
                 return link is not None
         return None if link.outbox.wait_for_room(table, deadline) else False
@@ -188,15 +192,25 @@ class Router:
         """How many messages wait for their keys to have moved."""
         return self._held_count
 
-    def held_left(self, epoch: int, key: object, *, of_all: bool) -> bool:
-        """Return whether a message is held that was sent by then; of one key, or of all."""
+    def left(
+        self, links: Callable[[], Iterable[Link]], epoch: int, key: object, *, of_all: bool
+    ) -> bool:
+        """Return whether a message is held or not settled that was sent by then.
+
+        Of one key, or of all. Under the lock, since messages go from one place to another.
+        """
         with self.lock:
             return any(
                 entry.epoch <= epoch
                 for each, entries in self._held.items()
                 if of_all or each == key
                 for entry in entries
-            )
+            ) or any(link.outbox.left(epoch, key, of_all=of_all) for link in links())
+
+    def outstanding(self, links: Iterable[Link]) -> bool:
+        """Return whether any message is held or not settled; under the lock, as `left`."""
+        with self.lock:
+            return bool(self._held_count) or any(link.outbox.outstanding for link in links)
 
     def deal(self, links: Mapping[str, Link]) -> bool:
         """Deal keys to other nodes from now on; `False` if nodes are still to say what moves."""
@@ -278,6 +292,12 @@ class Router:
             for link in self.table.links.values():
                 link.outbox.use(self.table)
             self._changed.notify_all()
+
+    def forked(self, error: Callable[[], Exception]) -> None:
+        """Let no sender place anything, in a child of `os.fork`."""
+        remake(self.lock)
+        self.closed = error
+        self.table = Table({}, settled=False)
 
     def take_held(self) -> list[Entry]:
         """Take out all that is held."""

@@ -9,7 +9,7 @@ from typing import Any, Final, final
 
 from threadpool_mb.cluster.asks import Asks
 from threadpool_mb.cluster.entries import Entry
-from threadpool_mb.cluster.wire import MOVE, REMOVE, loaded
+from threadpool_mb.cluster.wire import MOVE, REMOVE, loaded, loaded_error
 from threadpool_mb.dead_letters import DeadLetterOffice, DeadLetterReason
 from threadpool_mb.events import ExitCause, WorkerExit
 from threadpool_mb.logs import Logger
@@ -66,9 +66,14 @@ class Teller:
     def ended(self, node: int, exits: Iterable[bytes]) -> None:
         """Tell of workers that have ended."""
         for each in exits:
-            key, error, message, number, cause, restart_in = loaded(each)
+            written, error, number, cause, restart_in = loaded(each)
+            try:
+                key, message = loaded(written)
+            except Exception:  # of a user's class
+                _logger.exception("%s: the end of a worker is unreadable", self._name)
+                continue
             self._live.get(node, {}).pop(number, None)
-            raised = None if error is None else loaded(error)
+            raised = None if error is None else loaded_error(error)
             self._tell(node, key, number, raised, cause, message=message, restart_in=restart_in)
 
     def lost(self, node: int, address: str) -> None:

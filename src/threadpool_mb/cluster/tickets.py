@@ -33,7 +33,6 @@ __all__ = [
     "RetryingObserver",
     "Ticket",
     "Tray",
-    "dead_letter_of",
     "taken",
 ]
 
@@ -140,8 +139,7 @@ class Ticket(Informed):
 
 
 _here: Final = threading.local()
-"""`informed`: whether a ticket was told on this thread, and the hook was not called since;
-`in_hand`: the key and the ticket of the message that was in hand when a worker failed here."""
+"""`informed`: whether a ticket was told on this thread, and the hook was not called since."""
 
 
 class NodeObserver(OwnObserver):
@@ -159,47 +157,59 @@ class NodeObserver(OwnObserver):
         if self._started is not None:
             self._started(key, incarnation)
 
-    @staticmethod
     @override
-    def begun(key: Any, message: Any, sent: Any, /) -> object:  # pyright: ignore[reportIncompatibleMethodOverride]
+    def begun(self, key: Any, message: Any, sent: Any, /) -> object:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Keep the ticket until the message is done."""
         return sent
 
-    @staticmethod
     @override
-    def done(key: Any, message: Any, begun: Any, error: BaseException | None, /) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
+    def done(self, key: Any, message: Any, begun: Any, error: BaseException | None, /) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Take note that a message was handled."""
         begun.done()
+
+    def dead(self, key: object, reason: DeadLetterReason) -> None:
+        """Take note of a dead letter, on its thread: it has told its ticket."""
 
 
 @final
 class RetryingObserver(NodeObserver):
     """The same, where a message whose worker has failed is not done.
 
-    Another worker gets it, or it becomes a dead letter.
+    Another worker gets it, or it becomes a dead letter: at once, or on another thread, if the key
+    is removed before it begins anew.
     """
 
-    __slots__ = ()
+    __slots__ = ("_in_hand",)
 
-    @staticmethod
+    def __init__(self, started: Callable[[Any, int], object] | None = None) -> None:
+        """Hand on what is told of workers that begin."""
+        super().__init__(started)
+        # The ticket of the message that a key's worker has left. `pop` is atomic.
+        self._in_hand: Final[dict[Any, Ticket]] = {}
+
     @override
-    def done(key: Any, message: Any, begun: Any, error: BaseException | None, /) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
+    def begun(self, key: Any, message: Any, sent: Any, /) -> object:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """Keep the ticket until the message is done."""
+        self._in_hand.pop(key, None)
+        return sent
+
+    @override
+    def done(self, key: Any, message: Any, begun: Any, error: BaseException | None, /) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Take note that a message was handled, or is to be tried again."""
         if error is None:
             begun.done()
         else:
-            _here.in_hand = key, begun
+            self._in_hand[key] = begun
 
+    @override
+    def dead(self, key: object, reason: DeadLetterReason) -> None:
+        """Take note of a dead letter.
 
-def dead_letter_of(key: object) -> None:
-    """Take note of a dead letter, on its thread.
-
-    Most have told their tickets. One that was to be tried again, and will not be, has not.
-    """
-    if getattr(_here, "informed", False):
-        _here.informed = False
-        return
-    in_hand: tuple[object, Ticket] | None = getattr(_here, "in_hand", None)
-    if in_hand is not None and in_hand[0] == key:
-        _here.in_hand = None
-        in_hand[1].dead(DeadLetterReason.WORKER_FAILED)
+        Most have told their tickets. One that was to be tried again, and will not be, has not.
+        """
+        if getattr(_here, "informed", False):
+            _here.informed = False
+            return
+        ticket = self._in_hand.pop(key, None)
+        if ticket is not None:
+            ticket.dead(reason)

@@ -34,6 +34,7 @@ __all__ = [
     "dumped",
     "is_plain",
     "loaded",
+    "loaded_error",
     "sendable_error",
     "versions_here",
 ]
@@ -182,17 +183,28 @@ loaded: Final[Callable[[bytes], Any]] = pickle.loads
 
 
 def sendable_error(error: BaseException, node: str) -> bytes:
-    """Return an exception pickled, or one that says the same; with its traceback as a note."""
+    """Return an exception pickled, with its traceback as a note; and what says the same.
+
+    Its class may be known here, and not where it goes.
+    """
     lines = "".join(traceback.format_exception(error))
     note = f"on the Dask worker {node}:\n{lines}"
-    for each in (error, RuntimeError(f"{type(error).__name__}: {describe(error)}")):
-        try:
-            data = dumped(_noted(each, note))
-            if isinstance(loaded(data), BaseException):
-                return data
-        except Exception:  # noqa: BLE001, S112 - of a user's exception
-            continue
-    return dumped(RuntimeError(note))
+    text = f"{type(error).__name__}: {describe(error)}"
+    try:
+        data = dumped(_noted(error, note))
+    except Exception:  # noqa: BLE001 - of a user's exception
+        data = b""
+    return dumped((data, text, note))
+
+
+def loaded_error(data: bytes) -> BaseException:
+    """Return an exception that `sendable_error` has written, or one that says the same."""
+    written, text, note = loaded(data)
+    try:
+        error = loaded(written)
+    except Exception:  # noqa: BLE001 - of a user's exception
+        error = None
+    return error if isinstance(error, BaseException) else _noted(RuntimeError(text), note)
 
 
 def _noted(error: BaseException, note: str) -> BaseException:
