@@ -10,8 +10,8 @@ dask.config.set(
     {
         "distributed.scheduler.dashboard.status.task-stream-length": 1,
         "distributed.worker.memory.terminate": False,
-        # It walks the frames of threads that run: a free-threaded 3.14 has crashed in
-        # `PyFrame_GetBack`.
+        # It walks the frames of threads that run. A free-threaded 3.14 of these tests has crashed
+        # in `PyFrame_GetBack`: that it was for this is likely, and not shown.
         "distributed.worker.profile.enabled": False,
     }
 )

@@ -146,6 +146,8 @@ def test_one_key_too_many_ends_the_one_that_is_idle_longest(kind: Kind) -> None:
             pool.dispatch(key, 0)
             assert pool.flush(key, timeout=15)
             until(lambda: all(each.state == "idle" for each in pool.workers()))
+            # Each ends on its own thread: the one that is being evicted has ended, and told so.
+            until(lambda: {each.key for each in pool.workers()} == set(pool.keys()))
         left = set(pool.keys())
         stats = pool.stats()
 
