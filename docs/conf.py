@@ -40,9 +40,7 @@ extensions = [
 html_theme = "furo"
 html_title = "threadpool_mb"
 html_copy_source = False
-html_theme_options = {
-    "top_of_page_buttons": [],
-}
+html_theme_options: dict[str, list[str]] = {"top_of_page_buttons": []}
 pygments_style = "friendly"
 myst_heading_anchors = 4  # the forge's anchors: `#how-it-is-proved`
 exclude_patterns = ["_*"]
