@@ -4,7 +4,7 @@ import shutil
 from typing import Any, Final, final
 
 from selenium import webdriver
-from selenium.common.exceptions import StaleElementReferenceException
+from selenium.common.exceptions import NoSuchElementException, StaleElementReferenceException
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
@@ -102,12 +102,12 @@ class Browser:
         return found
 
     def click(self, selector: str) -> None:
-        """Click on an element, which may be drawn anew just then."""
+        """Click on an element once it is there; it may be drawn anew just then."""
 
         def clicked() -> bool:
             try:
                 self.find(selector).click()
-            except StaleElementReferenceException:
+            except (NoSuchElementException, StaleElementReferenceException):
                 return False
             return True
 
