@@ -57,12 +57,11 @@ async def call[R](
     loop = running_loop("aio.call")
     deadline = NEVER if timeout is None else Deadline(timeout, real=True)
     answer, message = begin_call(target, command, deadline)
+    own: object = target
     try:
         # Users see nothing of it.
         if not (
-            timeout is None
-            and isinstance(target, CallTarget)
-            and target._handle_on_loop(message, answer)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+            timeout is None and isinstance(own, CallTarget) and own._handle_on_loop(message, answer)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
         ):
             await _send(target, message, answer, pulse_of(loop))
         # Keep no reference: the receiver holds the only one, and can drop the call.

@@ -5,7 +5,8 @@ the command with the box. The receiver answers through the box. `call` keeps no 
 box, so that it is freed where the receiver drops it.
 """
 
-from typing import Any, Never
+from collections.abc import Callable
+from typing import Any, Final, Never
 
 from threadpool_mb.arguments import NEVER, Deadline, describe
 from threadpool_mb.calls import unanswered
@@ -20,7 +21,7 @@ from threadpool_mb.line.slots import Slots
 from threadpool_mb.mailbox.using import no_input
 from threadpool_mb.protocols import Input
 from threadpool_mb.threads.here import Holder
-from threadpool_mb.values import MISSING
+from threadpool_mb.values import MISSING, Uncopied
 
 __all__ = [
     "CallTarget",
@@ -34,15 +35,28 @@ __all__ = [
 ]
 
 
-class CallTarget:
-    """The base class of an input that knows which worker is to answer."""
+class CallTarget[K, M](Uncopied):
+    """The base class of an input that addresses a key, and knows which worker is to answer."""
 
-    __slots__ = ()
+    __slots__ = ("_dispatch", "_key")
+
+    def __init__(self, key: K, dispatch: Callable[[K, M], bool]) -> None:
+        """Address `key` through `dispatch`."""
+        self._dispatch: Final = dispatch
+        self._key: Final = key
 
     @property
-    def key(self) -> object:
-        """The key that it addresses."""
-        raise NotImplementedError
+    def key(self) -> K:
+        """The key."""
+        return self._key
+
+    def deliver(self, message: M, /) -> bool:
+        """Hand a message to the key's worker; blocks, returns, raises as the pool's `dispatch`."""
+        return self._dispatch(self._key, message)
+
+    def __repr__(self) -> str:
+        """Show the key."""
+        return f"<{type(self).__name__} {describe(self._key)}>"
 
     def _deliver_call(self, call: Any, answer: Answer[Any], *, inline: bool) -> bool:  # noqa: ANN401 - of any target
         """Deliver a call, until the answer's deadline, and name its worker in the answer.

@@ -3,23 +3,22 @@
 from collections.abc import Callable
 from typing import Any, Final, final, override
 
-from threadpool_mb.arguments import Deadline, describe
+from threadpool_mb.arguments import Deadline
 from threadpool_mb.calls.answer import Answer
 from threadpool_mb.calls.calling import CallTarget, settle_refused
 from threadpool_mb.line.slots import Slots
-from threadpool_mb.values import Uncopied
 
 __all__ = ["ClusterInput"]
 
 
 @final
-class ClusterInput[K, M](Uncopied, CallTarget):
+class ClusterInput[K, M](CallTarget[K, M]):
     """An `Input` that addresses one key, wherever it lives; from `ClusterPool.ref`.
 
     Threads: internally synchronized.
     """
 
-    __slots__ = ("_call", "_dispatch", "_key")
+    __slots__ = ("_call",)
 
     def __init__(
         self,
@@ -28,19 +27,8 @@ class ClusterInput[K, M](Uncopied, CallTarget):
         call: Callable[[K, Any, Deadline], bool],
     ) -> None:
         """Address `key` through `dispatch`, and with calls through `call`."""
-        self._dispatch: Final = dispatch
+        super().__init__(key, dispatch)
         self._call: Final = call
-        self._key: Final = key
-
-    @property
-    @override
-    def key(self) -> K:
-        """The key."""
-        return self._key
-
-    def deliver(self, message: M, /) -> bool:
-        """Hand a message to the key's worker; blocks, returns and raises as `dispatch`."""
-        return self._dispatch(self._key, message)
 
     @override
     def _offer(
@@ -61,7 +49,3 @@ class ClusterInput[K, M](Uncopied, CallTarget):
     @override
     def _handle_on_loop(self, call: M, answer: Answer[Any]) -> bool:
         return False
-
-    def __repr__(self) -> str:
-        """Show the key."""
-        return f"<ClusterInput {describe(self._key)}>"

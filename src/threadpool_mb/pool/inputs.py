@@ -33,29 +33,18 @@ class _Routes[K, M](Protocol):
 
 
 @final
-class KeyInput[K, M](Uncopied, CallTarget):
+class KeyInput[K, M](CallTarget[K, M]):
     """An `Input` that addresses one key, whichever worker it has; from `Pool.ref`.
 
     Threads: internally synchronized.
     """
 
-    __slots__ = ("_calls", "_dispatch", "_key")
+    __slots__ = ("_calls",)
 
     def __init__(self, key: K, dispatch: Callable[[K, M], bool], calls: "Calls[K, M]") -> None:
         """Address `key` through `dispatch`, and with calls through `calls`."""
-        self._dispatch: Final = dispatch
+        super().__init__(key, dispatch)
         self._calls: Final = calls
-        self._key: Final = key
-
-    @property
-    @override
-    def key(self) -> K:
-        """The key."""
-        return self._key
-
-    def deliver(self, message: M, /) -> bool:
-        """Hand a message to the key's worker; blocks, returns and raises as `Pool.dispatch`."""
-        return self._dispatch(self._key, message)
 
     @override
     def _offer(
@@ -70,10 +59,6 @@ class KeyInput[K, M](Uncopied, CallTarget):
     @override
     def _handle_on_loop(self, call: M, answer: Answer[Any]) -> bool:
         return self._calls.handle_on_loop(self._key, call, answer)
-
-    def __repr__(self) -> str:
-        """Show the key."""
-        return f"<KeyInput {describe(self._key)}>"
 
 
 @final
