@@ -102,14 +102,21 @@ class Browser:
         return found
 
     def click(self, selector: str) -> None:
-        """Click on an element once it is there; it may be drawn anew just then."""
+        """Click on an element once it is there.
+
+        It may be drawn anew just then, or be moved by what is drawn above it: a click that hit
+        something else is not taken for one on it.
+        """
 
         def clicked() -> bool:
             try:
-                self.find(selector).click()
+                element = self.find(selector)
+                self.run("arguments[0].onclick = () => { window.hit = arguments[1]; };"
+                         " window.hit = null", element, selector)
+                element.click()
             except (NoSuchElementException, StaleElementReferenceException):
                 return False
-            return True
+            return bool(self.run("return window.hit === arguments[0]", selector))
 
         until(clicked)
 

@@ -331,7 +331,10 @@ def test_the_page_needs_no_scrolling_sideways(
     source.figures["dead_letters"] = {f"reason {'v' * 70}": 10**12}
     browser.size(width)
     browser.open(f"{page.url}#pool=0&text={'w' * 300}")
-    until(lambda: "www" in browser.text("#key-text"))
+    # All that moves what lies under it has been drawn: a click hits what it was aimed at.
+    drawn = ("#key-text", "#key-plot", "#key-facts", "#stuck", "#dead tbody", "#hot tbody")
+    for each in drawn:
+        until(lambda each=each: browser.text(each))
     browser.click("#samples summary")
 
     until(lambda: browser.text("#samples tbody"))
