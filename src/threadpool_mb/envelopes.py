@@ -1,7 +1,7 @@
 """What carries a message that observers follow, and what they have said of it as it was sent.
 
-Only pools, executors and brokers have envelopes whose observers have the message plane. Nobody who
-hands a message to a user's code hands out an envelope: `plain` opens it.
+Only pools, executors and brokers have envelopes whose observers have the message plane. What
+is handed to a user's code is never an envelope: `plain` opens it.
 """
 
 from typing import Any, Final, final

@@ -332,7 +332,7 @@ def test_a_look_that_raises_is_logged_and_the_next_one_comes(
         pool.dispatch("a", "stuck")
         until(lambda: pool.stats().stuck)
         held.gate.set()
-    assert "a look at who is stuck raised" in caplog.text
+    assert "a look at what is stuck raised" in caplog.text
 
 
 @pytest.mark.parametrize("stops", [OSError, SystemExit])

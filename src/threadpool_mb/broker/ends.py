@@ -1,4 +1,4 @@
-"""What a broker leaves, and the end of its thread, as those see it who wait for it."""
+"""What a broker leaves, and the end of its thread, as a joiner sees it."""
 
 import threading
 from typing import Any, Final, final, override

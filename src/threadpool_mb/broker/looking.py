@@ -179,7 +179,7 @@ class Looking[K]:
 
 
 class LookedAt[K](AsyncLife[BrokerDrainReport]):
-    """A broker, as those see it who look at it."""
+    """A broker, as an observer sees it: `stats`, `workers`, `hot`."""
 
     __slots__ = ("_looking",)
 

@@ -180,7 +180,7 @@ def _is_pending(future: KeyedFuture[Any] | None) -> bool:
 
 
 class LookedAt(StandardExecutor):
-    """An executor, as those see it who look at it."""
+    """An executor, as an observer sees it: `stats`, `workers`, `hot`."""
 
     def stats(self) -> ExecutorStats:
         """Return a snapshot: keys, tasks, threads, and what was done since it was made.

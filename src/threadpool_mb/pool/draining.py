@@ -1,4 +1,4 @@
-"""Waiting for the end of a pool: joining, draining, leaving its block; and who must not."""
+"""Waiting for the end of a pool: joining, draining, leaving its block; which threads must not."""
 
 import contextlib
 import dataclasses
@@ -33,7 +33,7 @@ class Driver(Protocol):
 
 
 class Draining[K, M]:
-    """A pool's control plane, as those see it who wait for its end."""
+    """A pool's control plane, as a joiner sees it."""
 
     __slots__ = (
         "__weakref__",

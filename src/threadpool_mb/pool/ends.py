@@ -121,7 +121,7 @@ class WorkerEnds[K, M]:
         *,
         never_ran: bool,
     ) -> None:
-        """Log a failure, and tell those who have to do with the message that was in hand."""
+        """Log a failure, and tell the callers and observers of the message that was in hand."""
         if delay is None:
             incarnation.leftovers.reason = DeadLetterReason.WORKER_FAILED
         # Before the dead letters that it has caused.

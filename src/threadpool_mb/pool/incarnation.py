@@ -204,7 +204,7 @@ class Incarnation[K, M]:
     def idle_since(self) -> int | None:
         """The tick at which it became idle; see `pool.keeping`.
 
-        `None` if it is busy, or owes an answer to somebody who watches it.
+        `None` if it is busy, or owes an answer to a caller that watches it.
         """
         return None
 

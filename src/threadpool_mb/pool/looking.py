@@ -29,7 +29,7 @@ _logger = Logger(__name__)
 
 
 class Looking[K, M](Draining[K, M]):
-    """A pool's control plane, as those see it who look at it."""
+    """A pool's control plane, as an observer sees it."""
 
     __slots__ = ("_kind", "keeping", "timers")
 
@@ -66,7 +66,7 @@ class Looking[K, M](Draining[K, M]):
         )
 
     def watch(self, after: float | None, tell: Callable[[StuckWorker[K]], object] | None) -> None:
-        """Be able to watch who is busy for longer than `after` seconds; before a worker enters.
+        """Prepare to watch for busy workers (`after` seconds), before the first worker enters.
 
         Raises:
             ValueError: if that is no number of seconds above 0.

@@ -123,7 +123,7 @@ class PoolStats:
     present message, as far as looks at it have shown; 0 if none was busy on the same message at
     the last look. A wait in `sleep` or `wait` does not count, one in `call` does."""
     stuck: tuple[StuckWorker[Any], ...] = ()
-    """With `stuck_after`: who has been busy on one message for longer, and is."""
+    """With `stuck_after`: the workers that are busy on one message for longer."""
 
 
 def what_is_left(unfinished: Sequence[WorkerStats[Any]]) -> str:

@@ -90,7 +90,7 @@ class World(Protocol):
 
 @final
 class Strand:
-    """A thread as those see it who would park it: in its place the world goes on.
+    """A thread, as code that would park it sees it: in its place the world goes on.
 
     A `Serving`. Threads: the thread itself.
     """

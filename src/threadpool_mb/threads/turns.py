@@ -33,7 +33,7 @@ well. Where the queue holds something else for that thread, no nudge is put. A b
 that, or the nudge: so each thread that has a turn, wherever it has taken it, and counts as neither
 idle nor starting, does (2) and (3) before it begins, if `moved` is set.
 
-Nothing guards `moved` against who puts a turn ahead. So a thread that finds nothing that was moved
+Nothing guards `moved` against a thread that puts a turn ahead. So a thread that finds nothing moved
 clears it, looks once more, and sets it again if there is something. If the turn is put before that
 second look, the thread sees it. If it comes after, so does (1), which sets `moved` for good. A
 thread that reads `moved` in between, and sleeps, is nudged by the one that sets it again: that one

@@ -27,7 +27,7 @@ class Watcher(Observer):
     """
 
     def __init__(self, log_as: str, after: float) -> None:
-        """Watch who is busy on one thing for longer than `after` seconds.
+        """Watch for threads that are busy on one thing for longer than `after` seconds.
 
         Raises:
             ValueError: if that is no number of seconds above 0.
@@ -38,7 +38,7 @@ class Watcher(Observer):
         self._marks: Final = itertools.count()
         self._watch: Watch | None = None
         self.tell: Callable[[StuckWorker[Any]], object] | None = None
-        """What is told of who is stuck; set once, before `attach`."""
+        """What is told of each worker that is stuck; set once, before `attach`."""
 
     @override
     def begun(self, key: object, message: object, sent: object, /) -> Busy | None:
@@ -73,7 +73,7 @@ class Watcher(Observer):
         return list(self._busy.copy().values())
 
     def look(self) -> tuple[float, tuple[StuckWorker[Any], ...]]:
-        """Return for how long one thing was in hand, at most; and who is stuck; see `Watch.now`."""
+        """Return for how long one thing was in hand, at most; what is stuck; see `Watch.now`."""
         return _NOTHING if self._watch is None else self._watch.now()
 
     def join(self, deadline: Deadline) -> bool:

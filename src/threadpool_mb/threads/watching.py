@@ -1,14 +1,14 @@
-"""Watching who is busy on one thing for long.
+"""Watching for workers that are busy on one thing for long.
 
 Nothing is written down as a message is taken: there is a look now and then at what each thread has
-in hand, and who has the same in hand as at the looks before it is *stuck* once that has lasted
+in hand. A worker that has the same in hand as at the looks before is *stuck* once that has lasted
 for long enough. So what is watched pays for a mark that changes with each message, and no clock.
 
 It is a thread of its own that looks, and tells: what is told may take its time, and holds up
 nothing but the looks after it.
 
-**Guarantees.** Who is stuck is told of once for each thing that he has in hand, at most a quarter
-of `after` late; never who has gone on meanwhile.
+**Guarantees.** A stuck worker is told of once for each thing that it has in hand, at most a quarter
+of `after` late; never one that has gone on meanwhile.
 """
 
 import contextlib
@@ -74,7 +74,7 @@ class Watch:
         busy: Callable[[], Iterable[Busy]],
         tell: Callable[[StuckWorker[Any]], object] | None,
     ) -> None:
-        """Log and `tell` who is busy for longer than `after` seconds, of those that `busy` returns.
+        """Log and `tell` what is busy for longer than `after` seconds, of what `busy` returns.
 
         `log_as` is what the line begins with: "pool-1: the worker", say.
 
@@ -120,7 +120,7 @@ class Watch:
                 self._look(time.monotonic())
             except BaseException:
                 # A key's `repr`, an observer, no memory: the watch goes on.
-                _logger.exception("%s: a look at who is stuck raised", self._log_as)
+                _logger.exception("%s: a look at what is stuck raised", self._log_as)
 
     def _look(self, now: float) -> None:
         seen: dict[int, _Seen] = {}
@@ -145,7 +145,7 @@ class Watch:
                     self._tell(each)
 
     def _find_out(self, seen: _Seen, now: float) -> StuckWorker[Any] | None:
-        """Return who is stuck, and where; `None` if he has gone on meanwhile."""
+        """Return which worker is stuck, and where; `None` if it has gone on meanwhile."""
         busy = seen.busy
         stack = stack_of(busy.thread)
         if not any(each.is_same(busy) for each in self._busy()):
@@ -164,7 +164,7 @@ class Watch:
         )
 
     def now(self) -> tuple[float, tuple[StuckWorker[Any], ...]]:
-        """Return for how long a thread has had one thing in hand, at most; and who is stuck.
+        """Return for how long a thread has had one thing in hand, at most, and what is stuck.
 
         As far as looks have shown: 0 if none has the same in hand as at the last one.
 
