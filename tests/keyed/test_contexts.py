@@ -2,6 +2,7 @@
 
 import asyncio
 import contextvars
+import decimal
 import gc
 import threading
 import weakref
@@ -75,6 +76,28 @@ def test_with_an_empty_context_a_task_sees_only_what_the_initializer_has_set(
         initialized = way(executor, variable.get)
 
     assert (empty, still_empty, initialized) == ("unset", "unset", "initializer's")
+
+
+@EACH_WAY
+@pytest.mark.parametrize("options", [{}, {"context": "empty"}], ids=["localcontext", "empty"])
+def test_a_task_changes_the_decimal_context_of_its_own_copy_or_empty_context(
+    options: dict[str, Any], way: Callable[[KeyedExecutor, Callable[[], object]], object]
+) -> None:
+    precision = decimal.getcontext().prec
+
+    def coarse() -> int:
+        decimal.getcontext().prec = 5
+        return decimal.getcontext().prec
+
+    def coarse_in_a_copy() -> int:
+        with decimal.localcontext():
+            return coarse()
+
+    with KeyedExecutor(1, **options) as executor:
+        seen = way(executor, coarse if options else coarse_in_a_copy)
+        next_task = way(executor, lambda: decimal.getcontext().prec)
+
+    assert (seen, next_task, decimal.getcontext().prec) == (5, precision, precision)
 
 
 def test_a_task_has_the_context_of_when_it_was_submitted() -> None:
