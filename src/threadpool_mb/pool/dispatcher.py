@@ -244,9 +244,7 @@ class Dispatcher[K, M](Looking[K, M]):
             raise PoolClosed(f"{msg} for key {describe(key)}")
         with self.roster.lock:
             if self._later is None:
-                self._later = Later(
-                    self.timers, self._office, offer, self.call_soon, lambda: self.roster.closed
-                )
+                self._later = Later(self.timers, self._office, offer, self.call_soon, self.roster)
             return self._later
 
     def why_removed(self, *, drain: bool) -> DeadLetterReason:
