@@ -20,8 +20,13 @@ b. It puts the marker into the lane's queue, or looks how long that is.
 c. It reads the lane's wait, and wakes the lane if there is one.
 
 (2) and (b) are operations on one queue: one of them comes first. If (2) does, so does (1), and (c)
-finds the wait. If (b) does, (3) finds the flag. If both wake it, or the answer comes as well, one
-does: each takes the lane out of one list of one entry.
+finds the wait. If (b) does, (3) finds the flag. If both wake it, or the answer comes as well, or
+its time does, one does: each takes the lane out of one list of one entry.
+
+Very many may sleep until the same time. So the timers fire such a wait in a loop of their own, and
+hand the lanes on together; a lane that was taken out for that, and was not handed on yet, is still
+suspended for all others: the thread that stops its worker finds nothing to wake, and the turn that
+follows finds `cancelled`.
 """
 
 import operator
