@@ -4,7 +4,7 @@ import concurrent.futures
 import logging
 import threading
 from collections.abc import Callable, Generator
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -22,6 +22,7 @@ from threadpool_mb import (
     WorkerExit,
     WorkerGone,
     ask,
+    delegate,
     sleep,
     wait,
 )
@@ -310,22 +311,26 @@ def test_the_caller_of_a_call_that_is_cut_off_is_told_before_the_end_is() -> Non
 
 @both_kinds
 @pytest.mark.parametrize("options", [{"idle_timeout": 0.01}, {"max_keys": 1}])
-def test_a_worker_that_owes_an_answer_that_is_waited_for_is_not_idle(
-    kind: Kind, options: dict[str, Any]
+@pytest.mark.parametrize("how", ["asked", "asked, with a callback", "handed on"])
+def test_a_worker_that_owes_an_answer_is_not_idle_whether_anybody_waits_or_not(
+    kind: Kind, options: dict[str, Any], how: str
 ) -> None:
     kept = list[Call[object]]()
     exits = list[WorkerExit[str]]()
     answered = threading.Event()
 
-    def handle(_key: object, message: object) -> None:
-        if isinstance(message, Call):
+    def handle(key: object, message: object) -> None:
+        if key == "front":
+            assert delegate(pool.ref("a"), cast("Call[object]", message))
+        elif isinstance(message, Call):
             kept.append(message)
 
     with Pool[str, Any](
         worker_of(kind, handle), start="on_demand", on_worker_exit=exits.append, **options
     ) as pool:
-        reply = ask(pool.ref("a"), Get())
-        reply.add_done_callback(lambda _: answered.set())
+        reply = ask(pool.ref("front" if how == "handed on" else "a"), Get())
+        if how == "asked, with a callback":
+            reply.add_done_callback(lambda _: answered.set())
         until(lambda: kept)
         # Others end meanwhile, one after the other.
         for number in range(3):
@@ -343,21 +348,3 @@ def test_a_worker_that_owes_an_answer_that_is_waited_for_is_not_idle(
         until(lambda: "a" in [each.key for each in exits])
 
     assert {each.cause for each in exits} <= {"idle", "evicted", "drained"}
-
-
-def test_a_worker_that_owes_an_answer_for_which_nobody_waits_yet_ends_as_idle() -> None:
-    kept = list[Call[object]]()
-    exits = list[WorkerExit[str]]()
-    with Pool[str, Any](
-        worker_of("generator", lambda _, message: kept.append(message)),
-        start="on_demand",
-        idle_timeout=0.01,
-        on_worker_exit=exits.append,
-    ) as pool:
-        reply = ask(pool.ref("a"), Get())
-        until(lambda: exits)
-        with pytest.raises(WorkerGone, match="worker idle") as caught:
-            reply.result(timeout=15)
-
-    assert kept
-    assert caught.value.started

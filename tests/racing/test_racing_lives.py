@@ -10,20 +10,31 @@ from typing import Any, Final
 import pytest
 
 from tests.helpers import DEADLINE, Running, until
-from tests.insides import dispatcher_of, roster_of, threads_of, worker_of
+from tests.insides import dispatcher_of, ready, roster_of, threads_of, worker_of
 from tests.mailbox.stepping import STEPS, each_step, held
-from threadpool_mb import CallError, Command, DeadLetter, Pool, PoolClosed, Reply, Restart, ask
+from threadpool_mb import (
+    CallError,
+    Command,
+    DeadLetter,
+    Pool,
+    PoolClosed,
+    Reply,
+    Restart,
+    ask,
+    sleep,
+)
 from threadpool_mb.dead_letters import DeadLetterReason
 from threadpool_mb.line import lane
 from threadpool_mb.line.inlet import ending
-from threadpool_mb.pool import ends, generator_lanes, keeping, lane_lives, roster
+from threadpool_mb.pool import ends, generator_lanes, keeping, lane_lives, roster, waits
 from threadpool_mb.pool.incarnation import Incarnation
+from threadpool_mb.pool.waits import Suspended, schedule_ahead
 
 pytestmark = [pytest.mark.slow, STEPS]
 
 CODE: Final = tuple(
     str(pathlib.Path(each.__file__))
-    for each in (lane, generator_lanes, lane_lives, roster, keeping, ends)
+    for each in (lane, generator_lanes, lane_lives, roster, keeping, ends, waits)
 )
 
 
@@ -75,6 +86,8 @@ class Scene:
                     self.failures -= 1
                     raise Boom
                 self.handled.append(message)
+                if message == "sleep":
+                    yield from sleep(3600)
                 if isinstance(message, str):
                     if message == "return":
                         return
@@ -95,8 +108,13 @@ class Scene:
 
     def turns(self) -> None:
         """Take the turns that wait."""
-        while self.taken:
-            self.taken.pop(0).turn()
+        turns = ready(threads_of(self.pool))
+        while self.taken or turns.moved:
+            turn = turns.take(crowded=False) if turns.moved else None
+            if turn is None and self.taken:
+                turn = self.taken.pop(0)
+            if turn is not None:
+                turn.turn()
 
     # What is stopped at each step.
 
@@ -117,6 +135,15 @@ class Scene:
         """Have the worker fail, with a message behind that."""
         self.send("fail")
         self.send("behind")
+        self.turns()
+
+    def wakes(self) -> None:
+        """Have the time come of a worker that sleeps, as the timers do, and take its turn."""
+        asleep: Any = self.worker
+        waits = asleep._generator
+        turn = waits.fire() if isinstance(waits, Suspended) else None
+        if turn is not None:
+            schedule_ahead([turn])
         self.turns()
 
     # What is done beside it.
@@ -214,6 +241,34 @@ def test_wherever_a_worker_is_in_its_end_nothing_is_lost_or_overtaken(
         lock = roster_of(scene.pool).lock
         beside = Running(lambda: other(scene))  # noqa: B023 - joined in this round
         # Nor may it wait for the locks that are held for a moment.
+        if not held(lock) and not held(ending):
+            until(lambda: not beside.running)  # noqa: B023
+        stepped.result()
+        beside.result()
+        scene.finish()
+        scene.check(may_die=other in {Scene.removes, Scene.cancels})
+
+
+@pytest.mark.parametrize("waiting", [False, True], ids=["alone", "with a message"])
+@pytest.mark.parametrize("other", OTHERS, ids=name)
+def test_wherever_a_worker_is_as_it_wakes_nothing_is_lost_and_it_goes_on_once(
+    other: Callable[[Scene], None],
+    waiting: bool,  # noqa: FBT001 - a parameter of the test
+) -> None:
+    def prepare() -> Scene:
+        scene = Scene()
+        scene.send("sleep")
+        scene.turns()
+        if waiting:
+            scene.send("behind")
+        worker = worker_of(scene.pool, "a")
+        assert worker is not None
+        scene.worker = worker
+        return scene
+
+    for scene, stepped in each_step(prepare, Scene.wakes, CODE):
+        lock = roster_of(scene.pool).lock
+        beside = Running(lambda: other(scene))  # noqa: B023 - joined in this round
         if not held(lock) and not held(ending):
             until(lambda: not beside.running)  # noqa: B023
         stepped.result()

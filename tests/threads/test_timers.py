@@ -41,9 +41,10 @@ class Note(Entry):
         """Whether it is of no use any more."""
         return self.is_cancelled
 
-    def fire(self) -> None:
+    def fire(self) -> Turn | None:
         """Note it."""
         self._log.append(("fired", self.name))
+        return None
 
     def drop(self) -> None:
         """Note it."""
@@ -63,10 +64,16 @@ class Scene:
         self.clock = Clock()
         self.woken = 0
         self.log: list[tuple[str, object]] = []
-        self.timers = Timers(self._wake, now=self.clock)
+        self.timers = Timers(self._wake, now=self.clock, schedule=self._schedule)
+        self.raises: type[BaseException] | None = None
 
     def _wake(self) -> None:
         self.woken += 1
+
+    def _schedule(self, turns: list[Turn]) -> None:
+        self.log.append(("scheduled", len(turns)))
+        if self.raises is not None:
+            raise self.raises
 
     def add(self, when: float, name: object = None, kind: type[Note] = Note) -> Note:
         """Add an entry."""
@@ -133,33 +140,18 @@ def test_many_that_wait_equally_long_stay_out_of_the_heap_though_one_waits_longe
 
 
 class Waking(Note):
-    """An entry that has a turn scheduled."""
+    """A quick entry that has a turn scheduled."""
 
-    __slots__ = ("threads", "timers", "turn")
+    __slots__ = ()
 
     quick = True
-    threads: "Threads"
-    timers: Timers
-    turn: Turn
 
-    def fire(self) -> None:
-        """Note it, and have the turn scheduled."""
+    def fire(self) -> Turn | None:
+        """Note it, and have a turn scheduled; an odd number has none, and a negative one fails."""
         super().fire()
-        self.timers.schedule(self.threads, self.turn)
-
-
-class Threads:
-    """Notes what is scheduled together."""
-
-    def __init__(self, log: list[tuple[str, object]], raises: type[BaseException] | None) -> None:
-        self._log = log
-        self._raises = raises
-
-    def schedule_ahead(self, turns: list[Turn], /) -> None:
-        """Note it."""
-        self._log.append(("scheduled", len(turns)))
-        if self._raises is not None:
-            raise self._raises
+        if isinstance(self.name, int) and self.name < 0:
+            raise ArithmeticError
+        return None if isinstance(self.name, int) and self.name % 2 else NUDGE
 
 
 @pytest.mark.parametrize("raises", [None, MemoryError])
@@ -167,24 +159,48 @@ def test_turns_that_are_due_are_scheduled_together_and_wait_for_nothing_slow(
     raises: type[BaseException] | None,
 ) -> None:
     scene = Scene()
-    threads = [Threads(scene.log, raises), Threads(scene.log, raises)]
-
-    def wake(name: object, of: int = 0) -> None:
-        waking = Waking(1, name, scene.log)
-        waking.timers, waking.threads, waking.turn = scene.timers, threads[of], NUDGE
-        scene.timers.add(waking)
-
-    wake("a")
-    wake("b")
+    scene.raises = raises
+    scene.add(1, "a", Waking)
+    scene.add(1, "b", Waking)
     scene.add(1, "slow")
-    for number in range(70):
-        wake(number)
-    wake("of others", of=1)
+    for number in range(134):
+        scene.add(1, number, Waking)
     scene.clock.now = 1
 
     assert scene.timers.until_next() is None
     steps = [name for what, name in scene.log if what == "scheduled" or isinstance(name, str)]
-    assert steps == ["a", "b", 2, "slow", 64, "of others", 1, 6]
+    assert steps == ["a", "b", 2, "slow", 32, 32, 3]
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from([Note, Waking]), st.integers(1, 4), st.booleans())),
+    st.lists(st.integers(-3, 3)),
+)
+def test_what_is_quick_is_fired_in_the_order_of_all_and_turns_are_scheduled_once(
+    adds: list[tuple[type[Note], int, bool]], more: list[int]
+) -> None:
+    scene = Scene()
+    notes: list[Note] = []
+    for number, (kind, when, cancelled) in enumerate(adds):
+        note = scene.add(when, (when, number), kind)
+        if cancelled:
+            note.is_cancelled = True
+            scene.timers.cancelled()
+        else:
+            notes.append(note)
+    for name in more:
+        scene.add(5, name, Waking)
+
+    for now in range(1, 6):
+        scene.clock.now = now
+        scene.timers.until_next()
+
+    fired = [name for what, name in scene.log if what == "fired"]
+    assert fired == [*sorted(note.name for note in notes), *more]
+    turns = sum(isinstance(note, Waking) for note in notes)
+    turns += sum(name >= 0 and not name % 2 for name in more)
+    counts = [name for what, name in scene.log if what == "scheduled"]
+    assert sum(counts) == turns  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType, reportCallIssue]
 
 
 def test_the_thread_is_woken_for_what_comes_earlier_than_all_others() -> None:

@@ -15,6 +15,7 @@ the thread that enters it or that ends the worker before it.
 import contextlib
 import functools
 import queue
+import time
 from collections.abc import Callable
 from typing import Final, Literal, final
 
@@ -37,6 +38,7 @@ from threadpool_mb.pool.looking import Looking
 from threadpool_mb.pool.reports import WorkerExit
 from threadpool_mb.pool.roster import Roster
 from threadpool_mb.pool.telling import Telling
+from threadpool_mb.pool.waits import schedule_ahead
 from threadpool_mb.pool.workers import MakeKind
 from threadpool_mb.threads.exit_hook import close_at_exit
 from threadpool_mb.threads.latches import Ending
@@ -102,7 +104,8 @@ class Dispatcher[K, M](Looking[K, M]):
             queue.SimpleQueue[Incarnation[K, M] | _Order | Callable[[], object] | None]
         ] = queue.SimpleQueue()
         look = functools.partial(self._inbox.put, "look")
-        self.timers = Timers(look) if driver is None else Timers(look, now=driver.now)
+        now = time.monotonic if driver is None else driver.now
+        self.timers = Timers(look, now=now, schedule=schedule_ahead)
         """What is to be done at a time, on the dispatcher's thread."""
         self.keeping = None if lives.plain else Keeping(lives, self.timers, office)
         """Where keys do not live by hand alone."""
@@ -241,9 +244,7 @@ class Dispatcher[K, M](Looking[K, M]):
             raise PoolClosed(f"{msg} for key {describe(key)}")
         with self.roster.lock:
             if self._later is None:
-                self._later = Later(
-                    self.timers, self._office, offer, self.call_soon, lambda: self.roster.closed
-                )
+                self._later = Later(self.timers, self._office, offer, self.call_soon, self.roster)
             return self._later
 
     def why_removed(self, *, drain: bool) -> DeadLetterReason:

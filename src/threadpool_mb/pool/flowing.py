@@ -15,7 +15,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable
-from typing import Any, Final, final, override
+from typing import Any, ClassVar, Final, final, override
 
 from threadpool_mb.arguments import AT_ONCE, NEVER, Deadline, check_seconds
 from threadpool_mb.dead_letters import DeadLetterReason
@@ -233,6 +233,7 @@ class _Flowing:
     __slots__ = ()
 
     common: Any
+    ahead: ClassVar[bool] = False
 
     def __init__(self, common: Any, key: Any, slots: Slots | None) -> None:  # noqa: ANN401 - as there
         lane: Any = self
@@ -335,9 +336,8 @@ class _Flowing:
         lane._generator = generator  # noqa: SLF001 - its own
         return self._run(generator)
 
-    def schedule(self, together: object = None) -> None:
+    def schedule(self) -> None:
         """Give the lane a turn behind others: where many wait for their time, all come late."""
-        del together
         self.common.threads.schedule(self)
 
     def deliver(self, message: Any, /, deadline: Deadline = NEVER) -> bool:  # noqa: ANN401 - an M

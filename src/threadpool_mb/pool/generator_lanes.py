@@ -154,12 +154,12 @@ class GeneratorLane[K, M](CalledHere[K, M]):
         outcome: Any  # an `_Outcome`, or an `int`
         if over is None or type(over) is GeneratorType:  # first: it is so in most turns
             outcome = self._run(over)  # pyright: ignore[reportArgumentType, reportUnknownArgumentType]
+        elif type(over) is Suspended:
+            outcome = self._go_on(over) if over.begun else "suspended"
         elif isinstance(over, tuple):
             # It still waits for a message if it was the caller that was interrupted.
             close_failed(over[1], self.owner, self.key)
             outcome = over[0]
-        elif isinstance(over, Suspended):
-            outcome = self._go_on(over) if over.begun else "suspended"
         elif type(over) is Retry:
             outcome = self._run(None, over.message)
         else:
@@ -326,6 +326,8 @@ class GeneratorLane[K, M](CalledHere[K, M]):
         finally:
             del waits, error
         del message
+        if self.ahead and not (self.qsize() or self.cancelled or self.marked):
+            return 1  # nothing has come meanwhile; what `_run` returns then
         return self._run(generator)
 
     @property

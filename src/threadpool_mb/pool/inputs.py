@@ -9,7 +9,7 @@ on its caller's thread only where its worker is idle (`GeneratorLane.handle_here
 from collections.abc import Callable
 from typing import Any, Final, Protocol, final, override
 
-from threadpool_mb.arguments import AT_ONCE, Deadline, describe, shortest
+from threadpool_mb.arguments import AT_ONCE, NEVER, Deadline, describe, shortest
 from threadpool_mb.calls.answer import Answer
 from threadpool_mb.calls.calling import CallTarget, settle_refused
 from threadpool_mb.errors import MailboxClosed
@@ -23,7 +23,7 @@ from threadpool_mb.pool.undelivered import Undelivered
 from threadpool_mb.threads.circles import waiting_for, would_wait_for_itself
 from threadpool_mb.values import Missing, Uncopied
 
-__all__ = ["Calls", "KeyInput", "PoolInput"]
+__all__ = ["Calls", "KeyInput", "PoolInput", "calls_of"]
 
 
 class _Routes[K, M](Protocol):
@@ -94,7 +94,6 @@ class PoolInput[K, M](Uncopied):
                 )
 
 
-@final
 class Calls[K, M]:
     """Hands calls to the workers of a pool. Threads: any."""
 
@@ -188,3 +187,32 @@ class Calls[K, M]:
             return taken or self._undelivered.refused(incarnation, message)
 
         return self._undelivered.to_current(key, message, deliver, answer=answer)
+
+
+@final
+class _KeepingCalls[K, M](Calls[K, M]):
+    """Calls to workers that may end as idle: one whose answer is still to come keeps its worker.
+
+    A `call` comes to that by itself, within a millisecond: a thread waits for it. The reply of an
+    `ask` may be looked at much later.
+    """
+
+    __slots__ = ()
+
+    @override
+    def deliver(self, key: K, call: M, answer: Answer[Any], *, inline: bool) -> bool:
+        taken = super().deliver(key, call, answer, inline=inline)
+        # Not before it is delivered: the end of a worker that has not taken it is no answer.
+        if taken and not inline and answer.deadline is NEVER:
+            answer.watch()
+        return taken
+
+
+def calls_of[K, M](
+    dispatcher: Dispatcher[K, M], undelivered: Undelivered[K, M], *, inline: bool | None
+) -> Calls[K, M]:
+    """Return what hands calls to the workers of a pool; `inline` as in `Calls`."""
+    keeping = dispatcher.keeping
+    if keeping is not None and keeping.lives.end_idle:
+        return _KeepingCalls(dispatcher, undelivered, inline=inline)
+    return Calls(dispatcher, undelivered, inline=inline)

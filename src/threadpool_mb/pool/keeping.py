@@ -44,6 +44,7 @@ from threadpool_mb.line.stores import unranked
 from threadpool_mb.logs import Logger
 from threadpool_mb.pool.incarnation import Incarnation
 from threadpool_mb.pool.lives import Lives, idle_longest, next_restart, still_counted
+from threadpool_mb.pool.routes import found
 from threadpool_mb.threads.timers import Entry, Timers
 from threadpool_mb.values import MISSING
 
@@ -256,7 +257,7 @@ class Keeping[K, M]:
             return None
         if not (self.retries and message is not MISSING) and worker.has_nothing_to_come:
             return None
-        return next_restart(policy, self._restarts.get(worker, ()), self._timers.now())
+        return next_restart(policy, found(self._restarts, worker, ()), self._timers.now())
 
     def restart(self, worker: Incarnation[K, M], delay: float, message: object) -> bool:
         """Start a worker again that has failed, after a time; `False` if it was told to stop.
@@ -267,7 +268,7 @@ class Keeping[K, M]:
         assert policy is not None  # noqa: S101 - it has decided
         roster, now = self.roster, self._timers.now()
         # Before it is pending: whoever removes it then forgets this.
-        self._restarts[worker] = still_counted(policy, self._restarts.get(worker, ()), now)
+        self._restarts[worker] = still_counted(policy, found(self._restarts, worker, ()), now)
         if not roster.again(worker, message, "failed"):
             return False
         self._timers.add(_Start(now + delay, worker, self.start))

@@ -17,7 +17,6 @@ from threadpool_mb.line.slots import Slots
 from threadpool_mb.pool.common import Common
 from threadpool_mb.pool.incarnation import HasReason, Incarnation
 from threadpool_mb.threads.here import Home
-from threadpool_mb.threads.timers import Timers
 from threadpool_mb.values import MISSING
 
 __all__ = ["LivedLane", "Retry"]
@@ -52,6 +51,9 @@ class LivedLane[K, M](Lane[M], Incarnation[K, M]):
     _generator: Any
     paused: ClassVar[bool] = False
     """Whether it takes no message; see `pool.pausing`."""
+    ahead: ClassVar[bool] = True
+    """Whether its turn comes before those of others, where it has waited in the midst of a
+    message."""
 
     @property
     @override
@@ -236,13 +238,9 @@ class LivedLane[K, M](Lane[M], Incarnation[K, M]):
     def _bury(self, message: M, /) -> None:
         self.common.office.take(self.key, message, self.reason)
 
-    def schedule(self, together: Timers | None = None) -> None:
-        """Give the lane, which is busy, a turn before others; with those of `together`, in time."""
-        threads = self.common.threads
-        if together is None:
-            threads.schedule_ahead([self])
-        else:
-            together.schedule(threads, self)
+    def schedule(self) -> None:
+        """Give the lane, which is busy, a turn before others; or behind them."""
+        self.common.threads.schedule_ahead([self])
 
     @property
     @override

@@ -23,6 +23,7 @@ from threadpool_mb.forking import remade_in_children
 from threadpool_mb.line.askers import Asker, always
 from threadpool_mb.line.slots import Slots
 from threadpool_mb.logs import Logger
+from threadpool_mb.pool.roster import Roster
 from threadpool_mb.threads.timers import Entry, Timers
 from threadpool_mb.values import MISSING, Uncopied
 
@@ -85,7 +86,7 @@ class Timer(Uncopied, Entry):
     @override
     def fire(self) -> None:
         """Dispatch the message; not for users."""
-        if self._later.closed():
+        if self._later.roster.closed:
             self.drop()
             return
         message = self._take() if self._interval is None else self._message
@@ -122,7 +123,7 @@ class Timer(Uncopied, Entry):
 class Later[K, M]:
     """Dispatches messages at their times; of one pool."""
 
-    __slots__ = ("_offer", "_waiting", "again", "closed", "office", "timers")
+    __slots__ = ("_offer", "_waiting", "again", "office", "roster", "timers")
 
     def __init__(
         self,
@@ -130,13 +131,13 @@ class Later[K, M]:
         office: DeadLetterOffice[K, M],
         offer: _Offer[K, M],
         again: Callable[[Callable[[], object]], object],
-        closed: Callable[[], bool],
+        roster: Roster[K, M],
     ) -> None:
         """Dispatch with `offer`, which does not wait.
 
-        `again` has a function called on the dispatcher's thread; `closed` says whether the pool is.
+        `again` has a function called on the dispatcher's thread; `roster` has the workers.
         """
-        self.closed: Final = closed
+        self.roster: Final = roster
         self.timers: Final = timers
         self.office: Final = office
         self._offer: Final = offer
@@ -159,9 +160,11 @@ class Later[K, M]:
         try:
             # One that comes again and again is the same message; each time in an envelope.
             message = again(message)
-            line = self._waiting.get(key)
+            line = self._waiting.get(key) if self._waiting else None
             if line is not None:
                 line.places.append([message])
+                return
+            if self._send(key, message):
                 return
             room = self.try_now(key, message, last=False)
             if room is not None:
@@ -169,6 +172,23 @@ class Later[K, M]:
                 line.stand(room)
         except BaseException as error:  # noqa: BLE001 - the key's own methods raise
             self._fail(key, message, error)
+
+    def _send(self, key: K, message: M) -> bool:
+        """Do what `Pool.dispatch` does where there is always room: very many may be due at once.
+
+        Returns:
+            `False` if it is not so, or the key or its worker is none any more.
+        """
+        try:
+            direct = self.roster.routes[key].direct
+        except Exception:  # noqa: BLE001 - what the key's own methods raise, they raise again
+            return False
+        if direct is None or direct.closed:
+            return False
+        direct.put(message)
+        if direct.unattended:
+            direct.attend()
+        return True
 
     def try_now(self, key: K, message: M, *, last: bool) -> Slots | None:
         """Dispatch a message if that can be done without waiting; return what it has to wait for.

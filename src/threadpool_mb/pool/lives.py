@@ -81,6 +81,11 @@ class Lives:
         """Whether workers are started and ended by hand alone."""
         return self == ALWAYS
 
+    @property
+    def end_idle(self) -> bool:
+        """Whether a worker that is idle may be ended for that."""
+        return self.idle_timeout is not None or self.max_keys is not None
+
 
 ALWAYS: Final = Lives()
 """Keys whose workers are started and ended by hand."""

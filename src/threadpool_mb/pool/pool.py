@@ -28,7 +28,7 @@ from threadpool_mb.observing import observers_of
 from threadpool_mb.pool.dispatcher import Dispatcher
 from threadpool_mb.pool.flowing import check_flow
 from threadpool_mb.pool.incarnation import Incarnation
-from threadpool_mb.pool.inputs import Calls, KeyInput, PoolInput
+from threadpool_mb.pool.inputs import KeyInput, PoolInput, calls_of
 from threadpool_mb.pool.later import Timer
 from threadpool_mb.pool.lives import Restart, check_lives
 from threadpool_mb.pool.pool_life import PoolLife
@@ -142,7 +142,7 @@ class Pool[K, M](PoolLife[K, M], Uncopied):
             idle_timeout: seconds without a message after which a worker ends cleanly (cause
                 `"idle"`). Its key is unknown after that, unless keys start on demand. A function is
                 idle while it waits for its mailbox; each wait counts anew. A worker is not idle as
-                long as a caller waits for an answer that it owes.
+                long as it owes an answer: to a caller that waits, or for the reply of an `ask`.
             max_keys: how many workers there may be. One more ends the one that is idle longest
                 (cause `"evicted"`); if none is idle, there are more until some are.
             restart: when a worker that has failed is started again, its mailbox kept.
@@ -208,7 +208,7 @@ class Pool[K, M](PoolLife[K, M], Uncopied):
         self._routes: Final = self._roster.routes
         self._new_incarnation: Final = self._dispatcher.new_incarnation
         self._undelivered: Final = Undelivered(self._dispatcher, self._office, overflow)
-        self._calls: Final = Calls(self._dispatcher, self._undelivered, inline=inline)
+        self._calls: Final = calls_of(self._dispatcher, self._undelivered, inline=inline)
 
     def initialize(self, key: K, message: M | Missing = MISSING, /) -> bool:
         """Start a worker for the key, with a first message ahead of all others if one is given.

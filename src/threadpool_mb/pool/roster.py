@@ -194,7 +194,9 @@ class Roster[K, M](RosterTables[K, M]):
 
     def _count_end_locked(self, cause: ExitCause) -> None:
         if cause != "returned":
-            self.other_ends[cause] = self.other_ends.get(cause, 0) + 1
+            # Not `get`; see `routes`. It is another thread that has counted the end before.
+            ends = self.other_ends
+            ends[cause] = ends[cause] + 1 if cause in ends else 1
 
     @property
     def failed(self) -> int:

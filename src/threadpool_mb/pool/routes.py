@@ -3,7 +3,9 @@
 Senders read a table by subscript, which takes no lock of the dict. On 3.13t `dict.get` does:
 senders wait for one another, in a mutex that spins with 40 calls of `sched_yield`. It also locks
 the dict twice, and so waits for itself (15 to 90 µs), where a thread looks up a value that no
-thread but the one that made it has looked up yet: so it is with the first message of each key.
+thread but the one that made it has looked up yet: so it is with the first message of each key, and
+with a number or a time that another thread has just written. Such tables are read with `found`; or,
+under a lock, with a look whether the key is there and a subscript.
 
 **Assumes.** Both, `get` and a subscript, are atomic beside insertions and deletions
 (`tests/test_assumptions.py`).
@@ -11,7 +13,7 @@ thread but the one that made it has looked up yet: so it is with the first messa
 
 from threadpool_mb.pool.incarnation import Incarnation
 
-__all__ = ["Table", "find", "forget", "take_out"]
+__all__ = ["Table", "find", "forget", "found", "take_out"]
 
 type Table[K, M] = dict[K, Incarnation[K, M]]
 
@@ -23,6 +25,14 @@ def find[K, M](table: Table[K, M], key: K) -> Incarnation[K, M] | None:
     except KeyError:
         pass
     return table.get(key)  # raises, if the key's own methods did
+
+
+def found[K, V](table: dict[K, V], key: K, otherwise: V) -> V:
+    """Return what `table.get` does, of a key that raises nothing."""
+    try:
+        return table[key]
+    except KeyError:
+        return otherwise
 
 
 def take_out[K, M](table: Table[K, M], key: K, incarnation: Incarnation[K, M] | None) -> bool:

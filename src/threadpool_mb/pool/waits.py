@@ -20,13 +20,20 @@ b. It puts the marker into the lane's queue, or looks how long that is.
 c. It reads the lane's wait, and wakes the lane if there is one.
 
 (2) and (b) are operations on one queue: one of them comes first. If (2) does, so does (1), and (c)
-finds the wait. If (b) does, (3) finds the flag. If both wake it, or the answer comes as well, one
-does: each takes the lane out of one list of one entry.
+finds the wait. If (b) does, (3) finds the flag. If both wake it, or the answer comes as well, or
+its time does, one does: each takes the lane out of one list of one entry.
+
+Very many may sleep until the same time. So the timers fire such a wait in a loop of their own, and
+hand the lanes on together; a lane that was taken out for that, and was not handed on yet, is still
+suspended for all others: the thread that stops its worker finds nothing to wake, and the turn that
+follows finds `cancelled`.
 """
 
+import operator
 import sys
+import threading
 from collections.abc import Callable, Generator
-from typing import Any, Final, Protocol, cast, final, override
+from typing import Any, ClassVar, Final, Protocol, cast, final, override
 
 from threadpool_mb.arguments import check_seconds, describe
 from threadpool_mb.calls.answer import Answer
@@ -34,13 +41,16 @@ from threadpool_mb.calls.reply import Reply
 from threadpool_mb.threads.circles import would_wait
 from threadpool_mb.threads.here import Awaited, Holder
 from threadpool_mb.threads.timers import Entry, Timers
+from threadpool_mb.threads.turns import Turn
 
-__all__ = ["Suspended", "Wait", "sleep", "wait"]
+__all__ = ["Suspended", "Wait", "schedule_ahead", "sleep", "wait"]
 
 _FIRST_LOOK: Final = 0.05
 """Seconds until a worker that waits for a reply looks for circles again; each next pause is twice
 as long. See `threads.circles` on why it has to."""
 _LONGEST_PAUSE: Final = 10.0
+
+_LONGEST: Final = threading.TIMEOUT_MAX
 
 
 class Wait:
@@ -68,11 +78,13 @@ class _Future(Protocol):
     def add_done_callback(self, function: Callable[[Any], object], /) -> object: ...
 
 
-class _Lane(Holder, Protocol):
+class _Lane(Turn, Holder, Protocol):
+    ahead: ClassVar[bool]
+
     @property
     def cancelled(self) -> bool: ...
     def qsize(self) -> int: ...
-    def schedule(self, together: Timers | None = None) -> None: ...
+    def schedule(self) -> None: ...
 
 
 @final
@@ -84,7 +96,6 @@ class Suspended(Entry):
 
     __slots__ = (
         "_lane",
-        "_pause",
         "_timers",
         "begun",
         "error",
@@ -96,7 +107,7 @@ class Suspended(Entry):
 
     quick = True
 
-    def __init__(
+    def __init__(  # pyright: ignore[reportMissingSuperCall] - see there
         self,
         generator: Generator[Any, Any, object],
         wait: Wait,
@@ -105,7 +116,9 @@ class Suspended(Entry):
         sets_up: bool,
     ) -> None:
         """Wait for `wait`, with a message in hand."""
-        super().__init__(0.0)
+        # `Entry.__init__`, written out; `number` is below 0 from being added on.
+        self.when = 0.0
+        self.number = 0
         self.generator: Any = generator
         self.wait: Final = wait
         self.message: object = message
@@ -116,10 +129,9 @@ class Suspended(Entry):
         """Whether the wait has begun; once that is so, a turn of the lane says that it is over."""
         self.error: Exception | None = None
         """What is raised in the worker in the place of a wait that would never end."""
-        self._pause = _FIRST_LOOK
         # Has its one entry while nothing has ended the wait.
         self._lane: Final[list[_Lane]] = []
-        self._timers: Timers | None = None
+        self._timers: Timers  # set before the lane has its entry
 
     def let_go(self) -> None:
         """Keep nothing of the worker alive: what was waited for may keep this for long."""
@@ -146,41 +158,35 @@ class Suspended(Entry):
             lane = self._lane.pop()
         except IndexError:
             return
-        timers = self._timers
         if lane.waits_for is not None:
             lane.waits_for = None
         lane.schedule()
-        if timers is not None and self.number:
-            timers.cancelled()
-
-    def wake_in_time(self) -> None:
-        """End the wait, unless it was ended, as its time has come; from `fire`. Blocks: never."""
-        try:
-            lane = self._lane.pop()
-        except IndexError:
-            return
-        lane.schedule(self._timers)
+        if self.number:
+            self._timers.cancelled()
 
     def wake_at(self, when: float) -> None:
-        """End the wait at a time, by the clock of the timers."""
+        """Have the wait's `due` called at a time, by the clock of the timers."""
         self.when = when
-        cast("Timers", self._timers).add(self)
+        self.number = -1
+        self._timers.add(self)
 
     def wake_in(self, seconds: float) -> None:
-        """End the wait after some seconds."""
-        self.wake_at(cast("Timers", self._timers).now() + seconds)
+        """Have the wait's `due` called after some seconds."""
+        timers = self._timers
+        self.when = timers.now() + seconds
+        self.number = -1
+        timers.add(self)
 
-    def follow(self, awaited: Awaited) -> None:
-        """Be seen by others to wait for a reply, and look for circles; by and by, again."""
+    def follow(self, awaited: Awaited, again_in: float) -> None:
+        """Be seen by others to wait for a reply, and look for circles; after a time, again."""
         for lane in self._lane[:1]:
             self.error = would_wait(lane, awaited)
             if not self._lane and lane.waits_for is awaited:
                 lane.waits_for = None  # it was woken meanwhile
             if self.error is not None:
                 self.wake()
-            elif self._timers is not None:
-                self.wake_in(self._pause)
-                self._pause = min(2 * self._pause, _LONGEST_PAUSE)
+            else:
+                self.wake_in(again_in)
 
     @property
     @override
@@ -188,13 +194,34 @@ class Suspended(Entry):
         return not self._lane
 
     @override
-    def fire(self) -> None:
+    def fire(self) -> Turn | None:
         self.number = 0  # it is in the heap no more
-        self.wait.due(self)
+        if type(self.wait) is not _Sleep:
+            self.wait.due(self)
+            return None
+        try:
+            lane = self._lane.pop()
+        except IndexError:
+            return None
+        if lane.ahead:
+            return lane
+        lane.schedule()
+        return None
 
     @override
     def drop(self) -> None:
         self.wake()  # the pool has ended; the lane's thread finds that out
+
+
+_threads_of: Final[Callable[[Turn], Any]] = operator.attrgetter("common.threads")
+
+
+def schedule_ahead(lanes: list[Turn]) -> None:
+    """Give the lanes of workers that have slept a turn before others. Blocks: never."""
+    for threads in (of := set(map(_threads_of, lanes))):
+        # Of several, where workers are pinned.
+        its = lanes if len(of) == 1 else [lane for lane in lanes if _threads_of(lane) is threads]
+        threads.schedule_ahead(its)
 
 
 @final
@@ -210,26 +237,28 @@ class _Sleep(Wait):
 
     @override
     def due(self, suspended: Suspended) -> None:
-        suspended.wake_in_time()
+        """Not called: `Suspended.fire` does it."""
 
 
 @final
 class _ForAnswer(Wait):
-    __slots__ = ("_answer",)
+    __slots__ = ("_answer", "_pause")
 
     def __init__(self, answer: Answer[Any]) -> None:
         self._answer: Final = answer
+        self._pause = _FIRST_LOOK
 
     @override
     def begin(self, suspended: Suspended) -> None:
-        suspended.follow(self._answer)
+        suspended.follow(self._answer, self._pause)
         self._answer.when_answered(suspended.wake)
 
     @override
     def due(self, suspended: Suspended) -> None:
         if (holder := self._answer.holder) is not None:
             holder.nudge()
-        suspended.follow(self._answer)
+        self._pause = min(2 * self._pause, _LONGEST_PAUSE)
+        suspended.follow(self._answer, self._pause)
 
 
 @final
@@ -260,7 +289,9 @@ def sleep(seconds: float, /) -> Generator[Any, Any]:
         ValueError: at once, if that is no number of seconds of at least 0.
         Cancelled: in the worker, if it was removed or cancelled meanwhile.
     """
-    return _sleeping(check_seconds(seconds, "seconds"))
+    # What is mostly given is not checked by three calls.
+    usual = type(seconds) is float and 0.0 <= seconds < _LONGEST
+    return _sleeping(seconds if usual else check_seconds(seconds, "seconds"))
 
 
 def _sleeping(seconds: float) -> Generator[Any, Any]:

@@ -300,7 +300,7 @@ class SharedThreads(ThreadCount):
         while turn is not None:
             try:
                 try:
-                    if ready.moved:
+                    if ready.moved and (self._idle or self._starting):
                         self._nudge_for_moved()
                     if self.growing:
                         self.grow_if_needed()

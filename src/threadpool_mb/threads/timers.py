@@ -31,10 +31,11 @@ what is in the queue; an adder reads `_over` after it has put, and then drops wh
 import collections
 import functools
 import heapq
+import itertools
 import queue
 import time
 from collections.abc import Callable
-from typing import ClassVar, Final, Protocol, final
+from typing import ClassVar, Final, final
 
 from threadpool_mb.logs import Logger
 from threadpool_mb.threads.turns import Turn
@@ -62,6 +63,8 @@ _TOGETHER: Final = 64
 _SHORT: Final = 8
 """How many of a row are moved to the heap for one that comes before them."""
 
+_RAISED: Final = "something that was to be done at a time raised"
+
 _FEW: Final = 64
 """How many cancelled entries are no reason to make the heap anew."""
 
@@ -72,13 +75,14 @@ class Entry:
     __slots__ = ("number", "when")
 
     quick: ClassVar[bool] = False
-    """Whether `fire` calls no user's code, so that what is to be scheduled may wait for it."""
+    """Whether `fire` calls no user's code, so that what is to be scheduled may wait for it; and
+    does nothing where the entry was cancelled."""
 
     def __init__(self, when: float) -> None:
         """Be due at `when`, by `Timers.now`, in seconds."""
         self.when: float = when
         self.number: int = 0
-        """Given as it is sorted in; of two with the same time, the lower one comes first."""
+        """Above 0 from being sorted in on; of two with the same time, the lower one comes first."""
 
     def __lt__(self, other: "Entry") -> bool:
         """Return whether it comes before another one."""
@@ -89,8 +93,12 @@ class Entry:
         """Whether it is to be neither fired nor dropped."""
         return False
 
-    def fire(self) -> None:
-        """Do it; on the thread that has the heap. What it raises is logged."""
+    def fire(self) -> Turn | None:
+        """Do it; on the thread that has the heap. What it raises is logged.
+
+        Returns:
+            Of what is quick: the turn that it has scheduled, together with those of others.
+        """
         raise NotImplementedError
 
     def drop(self) -> None:
@@ -98,8 +106,8 @@ class Entry:
         raise NotImplementedError
 
 
-class _Threads(Protocol):
-    def schedule_ahead(self, turns: list[Turn], /) -> None: ...
+def _nothing(turns: list[Turn], /) -> None:
+    """Schedule no turns: there are none."""
 
 
 @final
@@ -115,18 +123,24 @@ class Timers:
         "_number",
         "_over",
         "_row",
-        "_together",
+        "_schedule_all",
+        "_turns",
         "_wake",
         "_wakes_at",
         "now",
     )
 
     def __init__(
-        self, wake: Callable[[], object], *, now: Callable[[], float] = time.monotonic
+        self,
+        wake: Callable[[], object],
+        *,
+        now: Callable[[], float] = time.monotonic,
+        schedule: Callable[[list[Turn]], object] = _nothing,
     ) -> None:
         """Hold none.
 
         `wake` has the thread call `until_next`, and never blocks; `now` is a clock in seconds.
+        `schedule` schedules turns of what was due, and never blocks.
         """
         self._wake: Final = wake
         self.now: Final = now
@@ -143,8 +157,9 @@ class Timers:
         self._asked = False
         self._wakes_at = _LAST
         self._over = False
-        # The turns that are to be scheduled, by the threads that take them.
-        self._together: Final[dict[_Threads, list[Turn]]] = {}
+        # The turns that are to be scheduled together.
+        self._turns: list[Turn] = []
+        self._schedule_all: Final = schedule
 
     def add(self, entry: Entry) -> None:
         """Have an entry fired at its time; dropped, if there is no thread any more. Blocks: never.
@@ -174,15 +189,8 @@ class Timers:
         while True:
             if self._new.qsize() or self._cancelled:
                 self._sort_in()
-            now = self.now()
-            for _ in range(_IN_A_ROW):
-                entry = self._pop(now)
-                if entry is None:
-                    break
-                self._fire(entry)
-                if self._new.qsize():  # what was fired may have added what comes next
-                    self._sort_in()
-            if self._together:
+            self._fire_due(self.now())
+            if self._turns:
                 self._schedule()
             first = self._wakes_at = self._first()
             if not self._new.qsize():
@@ -209,7 +217,7 @@ class Timers:
             if entry is not chosen:
                 self._push(entry)
         self._fire(chosen)
-        if self._together:
+        if self._turns:
             self._schedule()
 
     def _first(self) -> float:
@@ -256,20 +264,24 @@ class Timers:
         return len(self._row) + len(self._heap)
 
     def _sort_in(self) -> None:
-        row, take = self._row, self._next
+        row, number, cancelled = self._row, self._number, self._cancelled
+        last = row[-1].when if row else _FIRST
         try:
-            # What is added meanwhile does not keep it from firing what is due.
-            for _ in range(self._new.qsize()):
-                entry = take(False)  # noqa: FBT003 - not to wait
-                if entry.cancelled:
+            # What is added meanwhile does not keep it from firing what is due. It does not wait.
+            for entry in map(self._next, itertools.repeat(False, self._new.qsize())):  # noqa: FBT003
+                if cancelled and entry.cancelled:
+                    self._cancelled = max(0, self._cancelled - 1)
                     continue
-                self._number = entry.number = self._number + 1
-                if not row or entry.when >= row[-1].when:
+                entry.number = number = number + 1
+                if entry.when >= last:
                     row.append(entry)
                 else:
                     self._sort_before(entry)
+                last = row[-1].when
         except queue.Empty:
             pass
+        finally:
+            self._number = number
         self._asked = False
         if self._too_many_cancelled():
             self._cancelled = 0
@@ -292,32 +304,65 @@ class Timers:
     def _too_many_cancelled(self) -> bool:
         return self._cancelled > _FEW and self._cancelled > self._sorted() // 2
 
+    def _fire_due(self, now: float) -> None:
+        """Fire what is due, so much of it at most."""
+        for _ in itertools.repeat(None, _IN_A_ROW):
+            if self._row and self._row[0].quick and self._fire_quick(now):
+                self._schedule()
+                continue
+            entry = self._pop(now)
+            if entry is None:
+                return
+            self._fire(entry)
+            if self._new.qsize():  # what was fired may have added what comes next
+                self._sort_in()
+
+    def _fire_quick(self, now: float) -> bool:
+        """Fire what is quick of the row; return whether turns are to be scheduled for that.
+
+        It is `_pop` and `_fire` in one loop, where nothing of the heap comes before: very many may
+        be due at once.
+        """
+        row, heap = self._row, self._heap
+        if self._cancelled or (heap and heap[0][0] <= now):
+            return False
+        turns = self._turns
+        for _ in itertools.repeat(None, _TOGETHER):
+            if not row or (entry := row[0]).when > now or not entry.quick:
+                break
+            row.popleft()
+            try:
+                turn = entry.fire()
+            except BaseException:
+                _logger.exception(_RAISED)
+            else:
+                if turn is not None:
+                    turns.append(turn)
+        return len(turns) > 0
+
     def _fire(self, entry: Entry) -> None:
         if entry.cancelled:
             self._cancelled = max(0, self._cancelled - 1)
             return
-        if self._together and not entry.quick:
+        if self._turns and not entry.quick:
             self._schedule()
         try:  # `_do`, written out
-            entry.fire()
+            turn = entry.fire()
         except BaseException:
-            _logger.exception("something that was to be done at a time raised")
+            _logger.exception(_RAISED)
+            return
+        if turn is not None:
+            self._turns.append(turn)
+            if len(self._turns) >= _TOGETHER:
+                self._schedule()
 
-    def schedule(self, threads: _Threads, turn: Turn) -> None:
-        """Have a turn scheduled, with others of those that are fired now; only from a `fire`.
+    def _schedule(self) -> None:
+        """Have the turns scheduled that what was fired has come to.
 
         The lock that this takes is taken by each thread that takes such a turn.
         """
-        turns = self._together.setdefault(threads, [])
-        turns.append(turn)
-        if len(turns) >= _TOGETHER:
-            del self._together[threads]
-            threads.schedule_ahead(turns)
-
-    def _schedule(self) -> None:
-        while self._together:
-            threads, turns = self._together.popitem()
-            _do(functools.partial(threads.schedule_ahead, turns))
+        turns, self._turns = self._turns, []
+        _do(functools.partial(self._schedule_all, turns))
 
     def _drop_new(self) -> None:
         try:
@@ -334,4 +379,4 @@ def _do(function: Callable[[], object]) -> None:
     try:
         function()
     except BaseException:
-        _logger.exception("something that was to be done at a time raised")
+        _logger.exception(_RAISED)

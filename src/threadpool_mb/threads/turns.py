@@ -274,9 +274,7 @@ class ReadyTurns:
 
     def put_ahead(self, turns: list[Turn]) -> None:
         """Add turns ahead of all others. The caller has idle threads nudged after that."""
-        put = self._woken.put
-        for turn in turns:
-            put(turn)
+        collections.deque(map(self._woken.put, turns), 0)  # a loop in C
         self.moved = True
 
     def take(self, *, crowded: bool) -> Turn | None:
@@ -285,9 +283,14 @@ class ReadyTurns:
         `crowded`: there are more threads than there may be, so the turns that were moved aside come
         last: each of them may cost one more thread.
         """
-        if not self._ahead and self._in_a_row < _IN_A_ROW and (turn := self._woken_turn()):
-            self._in_a_row += 1  # a guess, as nothing guards it here
-            return turn
+        if not self._ahead and self._in_a_row < _IN_A_ROW and self._woken.qsize():
+            try:
+                woken = self._next_woken(False)  # noqa: FBT003 - not to wait
+            except queue.Empty:
+                pass  # other threads take turns, too
+            else:
+                self._in_a_row += 1  # a guess, as nothing guards it here
+                return woken
         with self._lock:
             turn = self._take_locked(crowded=crowded)
             self._look_whether_moved_locked()
