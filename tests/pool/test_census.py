@@ -528,6 +528,8 @@ def test_a_worker_that_is_idle_for_the_first_time_meanwhile_lies_down_or_does_no
 @pytest.mark.racing
 def test_counts_are_exact_while_all_happens_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(census, "_MANY", 2)
+    monkeypatch.setattr(census, "_AT_ONCE", 7)
+    monkeypatch.setattr(census, "_BYTES", 0)  # the dict is replaced at each look
     looks = list[mb.PoolStats]()
     over = threading.Event()
 
