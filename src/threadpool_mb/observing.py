@@ -12,7 +12,7 @@ from threadpool_mb.arguments import describe
 from threadpool_mb.dead_letters import DeadLetter, DeadLetterReason
 from threadpool_mb.envelopes import Observed
 from threadpool_mb.events import StuckWorker, WorkerExit
-from threadpool_mb.guarding import RAISED, Told
+from threadpool_mb.guarding import Plane, Told
 from threadpool_mb.observer import Kind, Observer, Stats
 
 __all__ = ["Observers", "attach", "exit_hook", "observers_of"]
@@ -25,8 +25,6 @@ _EVENTS: Final = {
 """Dead letters that have an event of their own."""
 
 type _Call = Callable[..., Any]
-type _Plane = tuple[_Call | None, _Call | None, _Call | None]
-"""What calls an observer's `sent`, `begun` and `done`, if it overrides them."""
 
 
 @final
@@ -56,13 +54,10 @@ class Observers:
         """Whether one is told of workers that begin."""
         self.ends: Final = bool(self._calls["ended"] or self._calls["restarted"])
         """Whether one is told of workers that end."""
-        each_plane = [
-            (each.guarded("sent"), each.guarded("begun"), each.guarded("done")) for each in told
-        ]
-        planes: list[_Plane] = [plane for plane in each_plane if any(plane)]
+        planes = [plane for each in told if any(plane := each.message_plane())]
         self.messages: Final = bool(planes)
         """Whether one is told of each message."""
-        # The message plane. Closures, as those that they call; see `Told.guarded`.
+        # The message plane. Closures, as those that they call; see `Told.message_plane`.
         sent, begun, done = _of_one(*planes[0]) if len(planes) == 1 else _of_several(planes)
         self.sent: Final[Callable[[object, object], Any]] = sent
         """`sent(key, message)`: tell of a message that is about to be taken; return what goes with
@@ -118,26 +113,17 @@ class Observers:
 
 
 def _of_one(
-    one_sent: _Call | None, one_begun: _Call | None, one_done: _Call | None
+    sent: _Call | None, begun: _Call | None, done: _Call | None
 ) -> tuple[_Call, _Call, _Call]:
-    """Return the message plane of one observer."""
-
-    def sent(key: object, message: object) -> Any:  # noqa: ANN401 - for `begun`
-        return None if one_sent is None else one_sent(key, message)
-
-    def begun(key: object, message: object, sent: Any) -> Any:  # noqa: ANN401 - for `done`
-        if one_begun is None:
-            return None
-        return one_begun(key, message, None if sent is RAISED else sent)
-
-    def done(key: object, message: object, begun: object, error: BaseException | None) -> None:
-        if one_done is not None and begun is not RAISED:
-            one_done(key, message, begun, error)
-
-    return sent, begun, done
+    """Return the message plane of one observer: what calls it, without one call more."""
+    return sent or _say_nothing, begun or _say_nothing, done or _say_nothing
 
 
-def _of_several(planes: list[_Plane]) -> tuple[_Call, _Call, _Call]:
+def _say_nothing(*_: object) -> None:
+    """Be in the place of what an observer does not override."""
+
+
+def _of_several(planes: list[Plane]) -> tuple[_Call, _Call, _Call]:
     """Return the message plane of several observers, or of none."""
 
     def sent(key: object, message: object) -> list[Any]:
@@ -148,7 +134,7 @@ def _of_several(planes: list[_Plane]) -> tuple[_Call, _Call, _Call]:
         try:
             for each, given in zip(planes, sent or (None,) * len(planes), strict=True):
                 begin = each[1]
-                told.append(begin and begin(key, message, None if given is RAISED else given))
+                told.append(begin and begin(key, message, given))
         except BaseException as error:
             done(key, message, told, error)
             raise
@@ -157,7 +143,7 @@ def _of_several(planes: list[_Plane]) -> tuple[_Call, _Call, _Call]:
     def done(key: object, message: object, told: list[Any], error: BaseException | None) -> None:
         for place in reversed(range(len(told))):
             end = planes[place][2]
-            if end is not None and told[place] is not RAISED:
+            if end is not None:
                 end(key, message, told[place], error)
 
     return sent, begun, done

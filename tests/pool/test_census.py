@@ -1,7 +1,9 @@
 """What a pool counts, and that workers that are idle cost a look nothing."""
 
 import collections
+import itertools
 import pathlib
+import sys
 import threading
 from collections.abc import Callable, Generator
 from typing import Any, Final
@@ -13,10 +15,16 @@ from tests.calls.doubles import answer, doing
 from tests.helpers import DEADLINE, Running, run_together, until
 from tests.insides import dispatcher_of, roster_of, worker_of
 from tests.mailbox.stepping import STEPS, each_step, held
+from tests.points import at_each_point
+from tests.pool.doubles import new_incarnation
 from threadpool_mb import Pool, Restart, WorkerExit
+from threadpool_mb.dead_letters import DeadLetterOffice
 from threadpool_mb.line import lane
 from threadpool_mb.line.inlet import ending
 from threadpool_mb.pool import census, lane_lives
+from threadpool_mb.pool.function_workers import FunctionWorker
+from threadpool_mb.pool.incarnation import Incarnation
+from threadpool_mb.pool.roster import Roster
 
 CODE: Final = tuple(str(pathlib.Path(each.__file__)) for each in (census, lane_lives, lane))
 
@@ -88,6 +96,170 @@ def test_many_workers_are_looked_at_without_anybody_asking() -> None:
 
         # A look makes most of them dormant, and the next one is due at twice what was left.
         assert len(roster_of(pool).not_dormant()) < 900
+
+
+def test_a_few_workers_that_are_idle_are_not_looked_at_for_ever() -> None:
+    with Pool(taking, start="on_demand", max_threads=2) as pool:
+        for key in range(10):
+            pool.dispatch(key, 0)
+        assert pool.flush(timeout=DEADLINE)
+
+        def all_rest() -> bool:
+            pool.stats()
+            return not roster_of(pool).not_dormant()
+
+        until(all_rest)
+
+        assert (pool.stats().keys, pool.stats().handled) == (10, 10)
+
+
+def test_the_dispatcher_does_other_things_between_two_parts_of_its_look(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(census, "_AT_ONCE", 3)
+    hold, held_up = threading.Event(), threading.Event()
+    left: list[int] = []
+    with Pool(taking, start="on_demand", max_threads=2) as pool:
+        for key in range(10):
+            pool.dispatch(key, 0)
+        assert pool.flush(timeout=DEADLINE)
+        roster, soon = roster_of(pool), dispatcher_of(pool).call_soon
+        until(lambda: all(each.idle for each in roster.not_dormant()))
+        soon(lambda: held_up.set() or hold.wait(DEADLINE))
+        assert held_up.wait(DEADLINE)
+
+        roster.let_rest()
+        soon(lambda: left.append(len(roster.not_dormant())))
+        hold.set()
+
+        until(lambda: not roster.not_dormant() and bool(left))
+        assert left == [4]
+
+
+def test_workers_that_are_busy_hold_up_no_look_at_those_behind_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(census, "_AT_ONCE", 2)
+    gate = threading.Event()
+
+    def worker(key: int) -> Generator[None, object]:
+        while True:
+            yield
+            assert key >= 4 or gate.wait(DEADLINE)
+
+    with Pool(worker, start="on_demand", max_threads=5) as pool:
+        for key in range(9):
+            pool.dispatch(key, 0)
+        roster = roster_of(pool)
+        until(lambda: [each.key for each in roster.not_dormant() if each.idle] == [4, 5, 6, 7, 8])
+
+        dispatcher_of(pool).call_soon(roster.let_rest)
+
+        until(lambda: [each.key for each in roster.not_dormant()] == [0, 1, 2, 3])
+        gate.set()
+
+
+@pytest.mark.parametrize("ends", ["dormant", "ended"])
+def test_a_dict_that_was_large_is_not_walked_through_for_ever(ends: str) -> None:
+    with Pool(taking, start="on_demand", max_threads=2) as pool:
+        for key in range(5000):
+            pool.dispatch(key, 0)
+        assert pool.flush(timeout=DEADLINE)
+        if ends == "dormant":
+            rest(pool)
+        else:
+            for key in range(5000):
+                pool.remove(key)
+            until(lambda: not list(pool.workers()))
+
+        assert roster_of(pool).not_dormant() == []
+        assert sys.getsizeof(roster_of(pool)._unfinished) < sys.getsizeof(dict.fromkeys(range(999)))
+
+
+class Sparse:
+    """A roster in which many workers have been; a few of its told orders are censuses."""
+
+    def __init__(self) -> None:
+        self.told: list[object] = []
+        self.roster: Roster[Any, Any] = Roster(self.told.append)
+        self.office: DeadLetterOffice[Any, Any] = DeadLetterOffice("roster")
+        workers = [self.enters(key) for key in range(700)]
+        for worker in workers[5:]:
+            self.roster.begin(worker)
+            self.roster.end(worker, "returned")
+
+    def enters(self, key: int) -> Incarnation[Any, Any]:
+        """Have a worker enter."""
+        worker = new_incarnation(key, self.office)
+        assert self.roster.enter(worker)
+        return worker
+
+
+def test_what_enters_while_the_dict_is_copied_is_in_the_copy() -> None:
+    def handler(scene: Sparse) -> None:
+        scene.enters(1000)
+        scene.roster.not_dormant()
+        scene.enters(1001)
+
+    for scene in at_each_point(Sparse, lambda scene: scene.roster.not_dormant(), handler):
+        before = list(range(5))
+        keys = [each.key for each in scene.roster.unfinished()]
+        assert keys in (before, [*before, 1000, 1001])
+        assert set(keys) == set(scene.roster.routes)
+        assert sys.getsizeof(scene.roster._unfinished) < sys.getsizeof(dict.fromkeys(range(700)))
+
+
+def test_the_dispatcher_looks_more_and_more_seldom_where_it_looks_in_vain() -> None:
+    roster = Sparse().roster
+    told: list[object] = []
+    roster._ready = told.append  # type: ignore[misc, assignment]
+    for worker in roster.not_dormant():
+        roster.begin(worker)
+        worker.__class__ = IdleFunction
+    looks = list[int]()
+
+    for look in range(1000):
+        roster.found_idle(5)
+        if told:
+            looks.append(look)
+            told.clear()
+            roster.let_rest()
+
+    between = [each - before for before, each in itertools.pairwise(looks)]
+    assert between == [13, 26, 52, 103, 205, 410]
+    assert len(roster.not_dormant()) == 5
+
+
+class IdleFunction(FunctionWorker[Any, Any]):
+    """A worker that is idle, and does not lie down."""
+
+    __slots__ = ()
+
+    @property
+    def idle(self) -> bool:
+        """Whether it is idle."""
+        return True
+
+
+@STEPS
+def test_a_worker_that_wakes_up_meanwhile_is_unfinished() -> None:
+    def prepare() -> Scene:
+        scene = Scene()
+        scene.lies_down()
+        return scene
+
+    def act(scene: Scene) -> bool:
+        return roster_of(scene.pool).is_unfinished(scene.worker)
+
+    for scene, stepped in each_step(prepare, act, CODE):
+        roster = roster_of(scene.pool)
+        beside = Running(lambda: roster.rouse(scene.worker))  # noqa: B023 - joined in this round
+        if not held(roster.lock):
+            until(lambda: not beside.running)  # noqa: B023
+        assert stepped.result() is True
+        beside.result()
+        scene.pool.close()
+        assert scene.pool.join(timeout=DEADLINE).finished
 
 
 def _pause(pool: Pool[Any, Any]) -> None:
@@ -275,6 +447,13 @@ class Scene:
         assert self.pool.flush(timeout=DEADLINE)
         until(lambda: getattr(worker_of(self.pool, "a"), "idle", False))
 
+    @property
+    def worker(self) -> Incarnation[str, Any]:
+        """The worker."""
+        worker = worker_of(self.pool, "a")
+        assert worker is not None
+        return worker
+
     def _work(self, _key: str) -> Generator[None, Any]:
         while True:
             self.handled.append((yield))
@@ -349,6 +528,8 @@ def test_a_worker_that_is_idle_for_the_first_time_meanwhile_lies_down_or_does_no
 @pytest.mark.racing
 def test_counts_are_exact_while_all_happens_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(census, "_MANY", 2)
+    monkeypatch.setattr(census, "_AT_ONCE", 7)
+    monkeypatch.setattr(census, "_BYTES", 0)  # the dict is replaced at each look
     looks = list[mb.PoolStats]()
     over = threading.Event()
 

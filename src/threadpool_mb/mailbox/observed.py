@@ -78,18 +78,18 @@ def _enveloping(
     inlet: MailboxInlet[Any], observers: Observers, key: object
 ) -> Callable[[Any], object]:
     """Return what puts messages into an inlet in their envelopes; markers as they are."""
-    put = inlet.put
+    put, enveloped = inlet.put, observers.enveloped
     prepare = None if inlet.store is None else inlet.store.prepare
 
     def put_observed(message: Any) -> None:  # noqa: ANN401 - of any mailbox
         if message is Marker:
             put(message)
         elif prepare is None:
-            put(observers.enveloped(key, message))
+            put(enveloped(key, message))
         else:
             if type(message) is not Ranked:
                 message = prepare(message)  # it may raise: then nothing was sent
-            put(Ranked(observers.enveloped(key, message.message), message.priority))
+            put(Ranked(enveloped(key, message.message), message.priority))
 
     return put_observed
 
@@ -143,12 +143,14 @@ class _ForeignInput[T](OwnInput[T]):
 class ObservedMailbox[T](WrappedMailbox[T]):
     """A function worker's mailbox, as the worker has it. For the worker's thread."""
 
-    __slots__ = ("_in_hand", "_key", "_observers", "_thread")
+    __slots__ = ("_begin", "_end", "_in_hand", "_key", "_thread")
 
     def __init__(self, mailbox: Mailbox[T], observers: Observers, key: object) -> None:
         """Receive from `mailbox`, on this thread."""
         super().__init__(mailbox)
-        self._observers: Final = observers
+        # Closures of the observers; see `guarding`.
+        self._begin: Final = observers.begun
+        self._end: Final = observers.done
         self._key: Final = key
         self._thread: Final = threading.get_ident()
         # Each message that was begun, and what observers have said of that.
@@ -157,19 +159,19 @@ class ObservedMailbox[T](WrappedMailbox[T]):
     def done(self, error: BaseException | None = None) -> None:
         """Tell that what was received is done."""
         if error is None and here.failures:
-            error = here.failures.pop()  # a server's handler's, which its caller has got
+            error = here.failures[-1]  # a server's handler's, which its caller has got
         here.failures = None
         while self._in_hand:
             message, begun = self._in_hand.pop()
-            self._observers.done(self._key, message, begun, error)
+            self._end(self._key, message, begun, error)
             del message, begun  # not kept while the next one is waited for
 
     def begin(self, carried: T) -> T:
         """Open a message's envelope, and tell that it is begun."""
         message, sent = opened(carried)
-        begun = self._observers.begun(self._key, message, sent)
+        begun = self._begin(self._key, message, sent)
         self._in_hand.append((message, begun))
-        here.failures = []
+        here.failures = ()
         return message
 
     @override

@@ -5,8 +5,15 @@ a pool as a whole takes time proportional to its threads, and to the workers tha
 do: a million that are idle cost nothing.
 
 Dormant is what a look at a worker has found idle. The dispatcher looks at all others when there are
-many of them (`let_rest`); a worker wakes up with its next message (`rouse`). So neither costs a
-message that finds its worker awake, and a sender that wakes a lane pays for one look more at it.
+many of them, or when those who look at the pool have found so many idle ones that looking at them
+once more would have cost less (`let_rest`); a worker wakes up with its next message (`rouse`). So
+neither costs a message that finds its worker awake, and a sender that wakes a lane pays for one
+look more at it.
+
+**The dict of the others.** A dict keeps the places of what was taken out of it until it grows:
+where 1,000,000 workers have been, a walk through the few that are left passes 1,000,000 empty
+places. So whoever walks through it replaces it with a copy once it is mostly empty places
+(`_close_up_locked`), and the walks are those of what is in it.
 
 The race of a message and that look. The dispatcher is (1) to (4), a sender (a) and (b):
 
@@ -27,7 +34,9 @@ thread) is added to the worker's own number, by whoever has the worker in hand; 
 here as the worker lies down, or ends.
 """
 
+import itertools
 import math
+import operator
 import threading
 from collections.abc import Callable
 from typing import Any, Final, Literal
@@ -40,7 +49,18 @@ __all__ = ["Census"]
 _MANY: Final = 1024
 """So many workers may be idle and not dormant, before the dispatcher looks at them by itself."""
 _FEW: Final = 32
-"""... and so many, before it does where somebody has looked at them in vain."""
+"""So many idle ones may be looked at in vain, in one look or several, before it does that, too."""
+_PATIENCE: Final = 1024
+"""The most that `_FEW` is multiplied by, where the dispatcher looks in vain, too."""
+_AT_ONCE: Final = 4096
+"""How many workers the dispatcher looks at before it does what else there is to do."""
+_BYTES: Final = 128
+"""More than a dict has for each of its entries as it grows."""
+_PLACES: Final = 64
+"""So many times `_BYTES` a dict may have in any case."""
+
+_others_of: Final = operator.attrgetter("_unfinished")
+_counted_of: Final = operator.attrgetter("counted")
 
 
 class Census[K, M]:
@@ -50,8 +70,13 @@ class Census[K, M]:
         "_dormant",
         "_dropped",
         "_entered",
+        "_in_vain",
         "_look_at",
+        "_patience",
         "_ready",
+        "_rested",
+        "_stayed",
+        "_stayed_idle",
         "_stirred",
         "_unfinished",
         "counted",
@@ -71,11 +96,20 @@ class Census[K, M]:
         pool."""
         # The dormant ones; and the others, in a dict for its order: the oldest first.
         self._dormant: Final[dict[Incarnation[K, M], None]] = {}
-        self._unfinished: Final[dict[Incarnation[K, M], None]] = {}
+        self._unfinished: dict[Incarnation[K, M], None] = {}
         # Whether one has ever woken up: then they do not stand in the order of their age.
         self._stirred: bool = False
         # At how many of the others there is to be a look at them.
         self._look_at: float = _MANY
+        # How many idle ones were looked at since the dispatcher has looked; how many times `_FEW`
+        # may be.
+        self._in_vain: int = 0
+        self._patience: int = 1
+        # Of the dispatcher's round through the others: how many have lain down; how many have
+        # stayed of those it has looked at, and how many of these were idle.
+        self._rested: int = 0
+        self._stayed: int = 0
+        self._stayed_idle: int = 0
         # How many lives have entered; of them, how many have never begun.
         self._entered: int = 0
         self._dropped: int = 0
@@ -97,12 +131,35 @@ class Census[K, M]:
     def not_dormant(self) -> list[Incarnation[K, M]]:
         """Return the workers that may have something to do."""
         with self.lock:
+            self._close_up_locked()
             return list(self._unfinished)
+
+    def counts(self) -> tuple[list[Incarnation[K, M]], int]:
+        """Return those, and what all have counted that is not counted elsewhere.
+
+        In one step: what a worker has counted is taken over here as it lies down, or ends.
+        """
+        with self.lock:
+            workers = self.not_dormant()
+            return workers, sum(map(_counted_of, workers), self.counted)
+
+    def _close_up_locked(self) -> None:
+        """Have no more empty places in the dict of the others than a few for each of them.
+
+        What runs in the midst of it on this thread (a finalizer, a signal handler) may use the
+        pool, and so write that dict. It does not come between the moment at which the dict is read
+        and the one at which the copy is in its place: both are done by iterators that are C all
+        through, and a store (`interrupts`). A copy asks no worker for its hash.
+        """
+        if self._unfinished.__sizeof__() > _BYTES * (len(self._unfinished) + _PLACES):
+            for self._unfinished in map(dict, map(_others_of, (self,))):  # noqa: B020 - C, see above
+                pass
 
     def is_unfinished(self, worker: object) -> bool:
         """Return whether it is one of these workers, and has not ended."""
         incarnation: Any = worker
-        return incarnation in self._unfinished or incarnation in self._dormant
+        with self.lock:  # it may be about to wake up
+            return incarnation in self._unfinished or incarnation in self._dormant
 
     def _none_unfinished(self) -> bool:
         return not self._unfinished and not self._dormant
@@ -110,20 +167,50 @@ class Census[K, M]:
     def let_rest(self) -> None:
         """Have the workers be dormant that are idle; on the dispatcher's thread.
 
-        It takes time proportional to the others.
+        It looks at a part of the others, and has itself called for the next part, until it has come
+        to the last: so it holds up nothing else for long. Where some have ended meanwhile that had
+        stayed, it leaves out as many: they are looked at the next time.
         """
-        for worker in self.not_dormant():
-            if not worker.idle:
-                continue  # mostly: where many have entered that have not had a turn yet
-            # The lock is taken for each: senders and workers want it, too.
-            with self.lock:
-                if worker in self._unfinished and (counted := worker.lie_down()) is not None:
-                    self.counted += counted
-                    self._dormant[worker] = None
-                    del self._unfinished[worker]
-            worker.look_again()
+        stayed = self._stayed
         with self.lock:
-            self._look_at = 2 * len(self._unfinished) + _MANY
+            self._look_at = math.inf
+            self._in_vain = 0
+            self._close_up_locked()
+            part = list(itertools.islice(self._unfinished, stayed, stayed + _AT_ONCE))
+        rest, idle, more = 0, 0, False
+        try:
+            for worker in part:
+                if not worker.idle:
+                    continue  # mostly: where many have entered that have not had a turn yet
+                idle += 1
+                # The lock is taken for each: senders and workers want it, too.
+                with self.lock:
+                    if worker in self._unfinished and (counted := worker.lie_down()) is not None:
+                        self.counted += counted
+                        self._dormant[worker] = None
+                        del self._unfinished[worker]
+                        rest += 1
+                worker.look_again()
+            more = len(part) == _AT_ONCE
+        finally:
+            with self.lock:
+                self._rested += rest
+                self._stayed_idle += idle - rest
+                if more:
+                    self._stayed += len(part) - rest
+                    self._ready("census")
+                else:
+                    self._round_is_over_locked()
+
+    def _round_is_over_locked(self) -> None:
+        """Say when the dispatcher is to look next."""
+        if self._rested:
+            self._patience = 1
+        elif self._stayed_idle:
+            # They do not lie down: functions, say, or what is paused.
+            self._patience = min(2 * self._patience, _PATIENCE)
+        self._rested = self._stayed = self._stayed_idle = 0
+        self._look_at = 2 * len(self._unfinished) + _MANY
 
     def rouse(self, worker: Incarnation[K, M]) -> None:
         """Count a worker among those that are not dormant, as it wakes up."""
@@ -139,9 +226,11 @@ class Census[K, M]:
 
     def found_idle(self, number: int) -> None:
         """Take note that somebody has looked at so many workers that were idle."""
-        if number > min(_FEW, _MANY // 4):
+        if number:
             with self.lock:
-                self._ask_for_census_locked()
+                self._in_vain += number
+                if self._in_vain > self._patience * min(_FEW, _MANY // 4):
+                    self._ask_for_census_locked()
 
     def _ask_for_census_locked(self) -> None:
         """Have `let_rest` called, once."""
@@ -157,7 +246,7 @@ class Census[K, M]:
         another cause: so the usual end of a worker counts nothing.
         """
         with self.lock:
-            in_both = sum(worker in self._dormant for worker in self._unfinished)
+            in_both = sum(map(self._dormant.__contains__, self._unfinished))
             here = len(self._dormant) + len(self._unfinished) - in_both
             ends = dict(self.other_ends)
             returned = self._entered - self._dropped - here - sum(ends.values())

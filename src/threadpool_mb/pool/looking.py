@@ -133,10 +133,7 @@ def _count[K, M](roster: Roster[K, M], pool_name: str) -> _Counts:
     busy = waiting = idle = 0
     if roster.in_child:
         return _Counts(0, 0, roster.counted)
-    with roster.lock:
-        # In one step: what a worker has counted is taken over by the roster as it ends.
-        workers = roster.not_dormant()
-        counted = roster.counted + sum(worker.counted for worker in workers)
+    workers, counted = roster.counts()
     for worker in workers:
         try:
             messages = worker.backlog

@@ -52,22 +52,24 @@ class _ObservedGenerator:
 
     def send(self, message: Any) -> Any:  # noqa: ANN401 - of any pool
         lane = self._lane
-        begun = self._begin(lane.key, message, lane.sent)
-        self._message, self._begun = message, begun
-        outer, here.failures = here.failures, []
+        key = lane.key
+        begun = self._begin(key, message, lane.sent)
+        outer, here.failures = here.failures, ()
         try:
             value = self._generator.send(message)
-        except StopIteration:
-            self._done(None)
-            raise
         except BaseException as error:
-            self._done(error)
+            self._message, self._begun = message, begun
+            self._done(None if isinstance(error, StopIteration) else error)
             raise
         else:
-            if value is None:
-                lane.sent = None
-                self._done(None)
-            return value
+            if value is not None:
+                self._message, self._begun = message, begun
+                return value
+            # `_done`, written out: mostly the message is done.
+            lane.sent = None
+            failures: Any = here.failures
+            self._end(key, message, begun, failures[-1] if failures else None)
+            return None
         finally:
             here.failures = outer
 
@@ -107,7 +109,8 @@ class _ObservedGenerator:
 
     def _done(self, error: BaseException | None) -> None:
         if error is None and here.failures:
-            error = here.failures.pop()  # a server's handler's, which its caller has got
+            # A server's handler's, which its caller has got.
+            error, here.failures = here.failures[-1], here.failures[:-1]
         message, begun = self._message, self._begun
         self._message, self._begun = NOTHING, None
         self._end(self._lane.key, message, begun, error)
@@ -173,8 +176,8 @@ def observed_function[K, M](
 class _ObservedLane:
     """A lane whose messages are observed; beside its own class, which has its slots.
 
-    `envelope` is what puts a message into an envelope: its own, so that a sender and the thread
-    that runs the lane share as few objects as can be (`guarding`).
+    `tell_sent` is what tells that a message is sent: its own, so that a sender and the thread that
+    runs the lane share as few objects as can be (`guarding`).
     `sent` is what observers have said of the message that the lane has in hand, until it was
     handled well: one that is tried again is told with it again.
     """
@@ -182,44 +185,52 @@ class _ObservedLane:
     __slots__ = ()
 
     common: Any
-    envelope: Any
     key: Any
     sent: Any
+    tell_sent: Any
 
     def __init__(self, common: Any, *arguments: Any) -> None:  # noqa: ANN401 - as its class has them
-        self.envelope = common.office.observers.enveloped
+        self.tell_sent = common.office.observers.sent
         base: Any = super()
         base.__init__(common, *arguments)
 
+    def envelope(self, message: Any) -> Any:  # noqa: ANN401 - an M
+        """Return a message in its envelope, and tell that it is sent; see `Observers.enveloped`."""
+        if type(message) is Observed:
+            return message
+        return Observed(message, self.tell_sent(self.key, message))
+
     def put(self, message: Any) -> None:  # noqa: ANN401 - an M, or the marker
         """Put a message in its envelope, or the marker."""
-        base: Any = super()
-        if message is not Marker:
-            message = self.envelope(self.key, message)
-        base.put(message)
+        # `envelope`, written out; and no `super()` in a variable, which would be an object of its
+        # own for each message.
+        if message is not Marker and type(message) is not Observed:
+            message = Observed(message, self.tell_sent(self.key, message))
+        super().put(message)  # type: ignore[misc]  # pyright: ignore[reportAttributeAccessIssue]
 
     def deliver(self, message: Any, /, deadline: Deadline = NEVER) -> bool:  # noqa: ANN401 - an M
         """Put one message in. It is told before it has room: whoever is told may raise."""
         base: Any = super()
-        return bool(base.deliver(self.envelope(self.key, message), deadline))
+        return bool(base.deliver(self.envelope(message), deadline))
 
     def force(self, message: Any) -> bool | None:  # noqa: ANN401 - an M
         """Put one message in without waiting for room."""
         base: Any = super()
-        taken: bool | None = base.force(self.envelope(self.key, message))
+        taken: bool | None = base.force(self.envelope(message))
         return taken
 
     def get(self, block: bool = True, timeout: float | None = None) -> Any:  # noqa: ANN401, FBT001, FBT002 - as there
         """Take the next message out of its envelope."""
-        base: Any = super()
-        message = base.get(block, timeout)
-        if type(message) is Observed:
-            self.sent = message.sent
-            return message.open()
+        carried: Any = super().get(block, timeout)  # type: ignore[misc]  # pyright: ignore[reportAttributeAccessIssue]
+        if type(carried) is not Observed:  # pyright: ignore[reportUnknownArgumentType]
+            return carried  # pyright: ignore[reportUnknownVariableType]
+        # `open`, written out.
+        message, carried.message = carried.message, None
+        self.sent = carried.sent
         return message
 
     def _handle(self, message: Any) -> bool:  # noqa: ANN401 - an M
-        self.sent = self.common.office.observers.sent(self.key, message)
+        self.sent = self.tell_sent(self.key, message)
         base: Any = super()
         goes_on: bool = base._handle(message)  # noqa: SLF001 - its own
         return goes_on
@@ -240,10 +251,9 @@ class _ObservedStoredLane(_ObservedLane):
             if prepare is not None:
                 if type(message) is not Ranked:
                     message = prepare(message)  # it may raise: then nothing was sent
-                carried = self.envelope(self.key, message.message)
-                message = Ranked(carried, message.priority)
+                message = Ranked(self.envelope(message.message), message.priority)
             else:
-                message = self.envelope(self.key, message)
+                message = self.envelope(message)
         base.put(message)
 
 
@@ -268,7 +278,7 @@ class _ObservedForeignLane(_ObservedLane):
         if type(message) is Observed:
             message = message.message
         else:
-            self.common.office.observers.sent(self.key, message)
+            self.tell_sent(self.key, message)
         base: Any = super(_ObservedLane, self)
         return bool(base.deliver(message, deadline))
 
@@ -292,5 +302,5 @@ def observed(kind: type[GeneratorWorkers[Any, Any]]) -> type[GeneratorWorkers[An
 
 def _lane_of(mixin: type, lane: type[GeneratorLane[Any, Any]]) -> type[GeneratorLane[Any, Any]]:
     return type(
-        f"Observed{lane.__name__.lstrip('_')}", (mixin, lane), {"__slots__": ("envelope", "sent")}
+        f"Observed{lane.__name__.lstrip('_')}", (mixin, lane), {"__slots__": ("sent", "tell_sent")}
     )

@@ -231,7 +231,7 @@ class _Here(threading.local):
         """The workers that run here beside the worker that has the turn: called without a change
         of threads, each by the one before it; or the worker that owns the thread."""
 
-        self.failures: list[Exception] | None = None
+        self.failures: tuple[Exception, ...] | None = None
         """What handlers of a server have raised for the message in hand, if somebody asks."""
 
     def allows(self, *, inline_calls: bool | None, on_loop: bool = False) -> bool:
