@@ -541,6 +541,31 @@ def test_a_list_loses_and_doubles_nothing_between_append_and_pop() -> None:
     assert popped == list(range(MANY))
 
 
+def test_of_two_threads_that_pop_and_remove_an_item_of_a_list_one_gets_it() -> None:
+    items: list[int] = []
+    popped: list[int] = []
+    removed: list[int] = []
+    over = threading.Event()
+
+    def pop() -> None:
+        while not over.is_set():
+            with contextlib.suppress(IndexError):
+                popped.append(items.pop())
+
+    def remove() -> None:
+        for number in range(MANY):
+            items.append(number)
+            with contextlib.suppress(ValueError):
+                items.remove(number)
+                removed.append(number)
+        over.set()
+
+    run_together(pop, remove)
+
+    assert not items
+    assert sorted(popped + removed) == list(range(MANY))
+
+
 class _Dying:
     """Has its finalizer tell a function, and perhaps comes back to life in it."""
 

@@ -11,8 +11,8 @@ from tests.flow.submissions import OPTIONS, SUBMISSIONS, held
 from tests.helpers import DEADLINE, Running, refusing_threads, until
 from tests.pool.witness import Gate
 from threadpool_mb import KeyedExecutor, Pool, Rate, ThreadRefused
+from threadpool_mb.keyed.exclusive import Exclusive
 from threadpool_mb.keyed.flow import _NotYet
-from threadpool_mb.keyed.several import Several
 from threadpool_mb.keyed.tasks import Task
 
 
@@ -45,12 +45,12 @@ def test_of_three_tasks_of_all_keys_two_are_cancelled_at_once(gate: Gate) -> Non
         third = executor.submit_exclusive(order.append, "never")
         late = executor.submit_keyed("b", order.append, "b")
         # As if both were cancelled at once: what the third one held back finds the second one over.
-        release = third._several._release  # type: ignore[attr-defined]
-        second._several._over = True  # type: ignore[attr-defined]
+        release = third._lanes._release  # type: ignore[attr-defined]
+        second._lanes._over = True  # type: ignore[attr-defined]
         assert third.cancel()
         release()
         assert not late.done()
-        second._several._over = False  # type: ignore[attr-defined]
+        second._lanes._over = False  # type: ignore[attr-defined]
         assert second.cancel()
         gate.open()
         late.result(DEADLINE)
@@ -64,7 +64,7 @@ def test_of_two_threads_that_release_what_was_held_back_none_lets_it_overtake(
     """One that is cancelled while it is put up: by who cancels it, and by who puts it up."""
     order: list[str] = []
     placed, taken_down = Gate(), Gate()
-    put_all = Several._put_all
+    put_all = Exclusive._put_all
 
     class Stopping(dict[Any, None]):
         """Stops who cancels before it takes out the first lane."""
@@ -74,7 +74,7 @@ def test_of_two_threads_that_release_what_was_held_back_none_lets_it_overtake(
                 taken_down()
             return super().popitem()
 
-    def put_and_stop(several: Several, *arguments: Any) -> None:  # noqa: ANN401 - as there
+    def put_and_stop(several: Exclusive, *arguments: Any) -> None:  # noqa: ANN401 - as there
         put_all(several, *arguments)
         severals.append(several)
         placed()
@@ -89,7 +89,7 @@ def test_of_two_threads_that_release_what_was_held_back_none_lets_it_overtake(
     with KeyedExecutor(4) as executor:
         held(executor, gate, "a")
         first = executor.submit_exclusive(order.append, "all")
-        monkeypatch.setattr(Several, "_put_all", put_and_stop)
+        monkeypatch.setattr(Exclusive, "_put_all", put_and_stop)
         placing = Running(lambda: executor.submit_exclusive(order.append, "never"))
         placed.wait_until_reached()
         late = executor.submit_keyed("b", order.append, "b")

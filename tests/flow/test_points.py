@@ -65,13 +65,15 @@ def test_an_interrupt_while_a_throttled_task_is_cancelled_loses_no_key() -> None
 
 
 @pytest.mark.parametrize("submission", ["several", "all"])
+@pytest.mark.parametrize("limit", [None, 3])
 def test_an_interrupt_while_a_task_of_several_keys_is_cancelled_leaves_no_key_stuck(
-    submission: str,
+    submission: str, limit: int | None
 ) -> None:
+    """Nor, with a limit, a slot that is never free again."""
     gates: list[Gate] = []
 
     def prepare() -> tuple[KeyedExecutor, Future[object]]:
-        executor = KeyedExecutor(2)
+        executor = KeyedExecutor(2, max_waiting=limit)
         gates.append(Gate())
         held(executor, gates[-1], "a")
         future: Any = SUBMISSIONS[submission](executor)

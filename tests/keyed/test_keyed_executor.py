@@ -86,7 +86,7 @@ def test_nothing_is_left_of_keys_that_are_idle(executor: KeyedExecutor) -> None:
     concurrent.futures.wait(futures, DEADLINE)
 
     until(lambda: table_of(executor).tasks == 0)
-    assert [shard._entries for shard in table_of(executor).shards if shard._entries] == []
+    assert [shard.entries for shard in table_of(executor).shards if shard.entries] == []
 
 
 def test_a_task_may_submit_for_its_own_key(executor: KeyedExecutor) -> None:

@@ -88,7 +88,7 @@ class Scene:
     @property
     def entries(self) -> dict[object, Task]:
         """The table of the key's shard."""
-        return self.table.shard(KEY)._entries
+        return self.table.shard(KEY).entries
 
 
 @pytest.mark.parametrize("before", [("a",), ("a", "b"), ("a", "b", "c")])

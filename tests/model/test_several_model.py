@@ -1,6 +1,7 @@
-"""A task of two keys: every interleaving of its lanes, its run, and its cancelling.
+"""A task of two keys: every interleaving of its submitter, its lanes, its run, and its cancelling.
 
-As `keyed.several` has it. Where nobody puts up gates, the placer's entry is left out.
+As `keyed.several` has it. Where nobody puts up gates, the placer's entry is left out. Whoever
+brings a lane to a gate does the same: the lane's own turn, or the end of a task that stood before.
 """
 
 from dataclasses import dataclass, replace
@@ -17,19 +18,34 @@ class Memory:
     """What the threads share, and what the checks want to know."""
 
     waiting: frozenset[str] = frozenset()
-    missing: tuple[bool, ...] = (True, False)
-    claim: bool = True
+    missing: tuple[bool, ...] | None = (True, False)
+    put: frozenset[str] = frozenset(LANES)
+    claim: bool = True  # whether its future is neither cancelled nor running
     over: bool = False
     scheduled: int = 0
-    run: int = 0
-    ran_beside: tuple[str, ...] = ()
+    running: bool = False
     gone_on: tuple[str, ...] = ()
+
+
+def counted(m: Memory) -> Memory:
+    """Pop an entry; whoever pops the last one has the task run."""
+    if m.missing is None:
+        return m  # nothing was there to be popped
+    last, missing = m.missing[-1], m.missing[:-1]
+    return replace(m, missing=missing, scheduled=m.scheduled + last)
+
+
+def counting(m: Memory) -> Outcomes[Memory]:
+    """Pop an entry, and end."""
+    return [(counted(m), END)]
 
 
 def lane(me: str, *bugs: str) -> Process[Memory]:
     """Return the thread that comes to the gate of a lane."""
 
     def add(m: Memory) -> Outcomes[Memory]:
+        if me not in m.put:
+            return []
         return [(replace(m, waiting=m.waiting | {me}), "look")]
 
     def look(m: Memory) -> Outcomes[Memory]:
@@ -45,11 +61,6 @@ def lane(me: str, *bugs: str) -> Process[Memory]:
             return [(m, "count")]  # the other one has it
         return [(replace(m, waiting=m.waiting - {me}), "go on")]
 
-    def count(m: Memory) -> Outcomes[Memory]:
-        last, missing = m.missing[-1], m.missing[:-1]
-        after = replace(m, missing=missing, scheduled=m.scheduled + last)
-        return [(after, END)]
-
     def go_on(m: Memory) -> Outcomes[Memory]:
         return [(replace(m, gone_on=(*m.gone_on, me)), END)]
 
@@ -58,7 +69,7 @@ def lane(me: str, *bugs: str) -> Process[Memory]:
         "look": look,
         "add late": add_late,
         "take out": take_out,
-        "count": count,
+        "count": counting,
         "go on": go_on,
     }
     if "looks first" in bugs:
@@ -82,50 +93,65 @@ def ending(name: str, *bugs: str) -> Process[Memory]:
         return [(replace(m, claim=False), "run" if name == "runner" else "over")]
 
     def run(m: Memory) -> Outcomes[Memory]:
-        return [(replace(m, run=m.run + 1, ran_beside=(*m.ran_beside, *m.gone_on)), "over")]
+        return [(replace(m, running=True), "has run")]
+
+    def has_run(m: Memory) -> Outcomes[Memory]:
+        return [(replace(m, running=False), "over")]
 
     def over(m: Memory) -> Outcomes[Memory]:
         return [(replace(m, over=True), "drain")]
 
-    def drain(m: Memory) -> Outcomes[Memory]:
-        if not m.waiting:
-            return [(m, END)]
-        first = min(m.waiting)
-        after = replace(m, waiting=m.waiting - {first}, gone_on=(*m.gone_on, first))
-        return [(after, "drain")]
+    steps = {"begin": begin, "claim": claim, "run": run, "has run": has_run}
+    return Process(name, {**steps, "over": over, "drain": draining})
 
-    return Process(name, {"begin": begin, "claim": claim, "run": run, "over": over, "drain": drain})
+
+def draining(m: Memory) -> Outcomes[Memory]:
+    """Take out a lane that waits, and have it go on."""
+    if not m.waiting:
+        return [(m, END)]
+    first = min(m.waiting)
+    after = replace(m, waiting=m.waiting - {first}, gone_on=(*m.gone_on, first))
+    return [(after, "drain")]
 
 
 def placer(*bugs: str) -> Process[Memory]:
-    """Return who puts up the gate of "b", which has no lane, while "a" comes to its own."""
+    """Return who puts up both gates: "a", which has no lane, then "b", behind others."""
+
+    def put_first(m: Memory) -> Outcomes[Memory]:
+        goto = "put" if "counts later" in bugs else "make"
+        return [(replace(m, waiting=m.waiting | {"a"}, put=frozenset("a")), goto)]
+
+    def make(m: Memory) -> Outcomes[Memory]:
+        after = replace(m, missing=(True, False))
+        return [(after, "count itself" if "counts later" in bugs else "put")]
 
     def put(m: Memory) -> Outcomes[Memory]:
-        return [(replace(m, waiting=m.waiting | {"b"}), "count")]
+        goto = "make" if "counts later" in bugs else "count itself"
+        return [(replace(m, put=frozenset(LANES)), goto)]
 
-    def count(m: Memory, goto: str) -> Outcomes[Memory]:
-        last, missing = m.missing[-1], m.missing[:-1]
-        return [(replace(m, missing=missing, scheduled=m.scheduled + last), goto)]
+    def count_itself(m: Memory) -> Outcomes[Memory]:
+        after = counted(m)
+        if after.scheduled > m.scheduled:
+            # It may be interrupted as it has scheduled the task.
+            return [(after, END), (after, "take back")]
+        return [(after, END if "looks no more" in bugs else "look")]
 
-    def look(m: Memory) -> Outcomes[Memory]:
-        return [(m, "drain" if m.over else END)]
-
-    def drain(m: Memory) -> Outcomes[Memory]:
-        if not m.waiting:
+    def take_back(m: Memory) -> Outcomes[Memory]:
+        if not m.claim and "takes back what runs" not in bugs:
             return [(m, END)]
-        first = min(m.waiting)
-        after = replace(m, waiting=m.waiting - {first}, gone_on=(*m.gone_on, first))
-        return [(after, "drain")]
+        return [(replace(m, claim=False), "over")]
 
-    last = END if "looks no more" in bugs else "look"
     return Process(
         "placer",
         {
+            "put first": put_first,
+            "make": make,
             "put": put,
-            "count": lambda m: count(m, "count itself"),
-            "count itself": lambda m: count(m, last),
-            "look": look,
-            "drain": drain,
+            "count itself": count_itself,
+            "look": lambda m: [(m, "drain" if m.over else END)],
+            "take back": take_back,
+            "over": lambda m: [(replace(m, over=True), "drain")],
+            "drain": draining,
         },
     )
 
@@ -134,14 +160,13 @@ def each_once(m: Memory) -> str | None:
     """No lane goes on twice, or beside the task."""
     if len(set(m.gone_on)) < len(m.gone_on):
         return "a lane has gone on twice"
-    return "the task has run beside a lane" if m.ran_beside else None
+    return "the task runs beside a lane" if m.running and m.gone_on else None
 
 
-def run(*processes: Process[Memory], missing: tuple[bool, ...] = (True, False)) -> Explored[Memory]:
+def run(*processes: Process[Memory], memory: Memory = Memory()) -> Explored[Memory]:
     def all_gone_on(m: Memory) -> str | None:
         return None if set(m.gone_on) == set(LANES) else "a lane waits for ever"
 
-    memory = Memory(missing=missing)
     return explore(memory, list(processes), always=each_once, finally_=all_gone_on)
 
 
@@ -152,22 +177,41 @@ def test_lanes_go_on_once_and_never_beside_the_task() -> None:
     assert explored.states > 100
 
 
-def test_one_that_is_cancelled_while_gates_are_put_up_leaves_no_lane_behind() -> None:
-    others = ending("runner"), ending("canceller")
+PLACED: Memory = Memory(missing=None, put=frozenset())
+"""Before any gate is put up."""
 
-    explored = run(lane("a"), placer(), *others, missing=(True, False, False))
+
+def test_gates_that_are_put_up_beside_all_others_leave_no_lane_behind() -> None:
+    others = lane("b"), ending("runner"), ending("canceller")
+
+    explored = run(placer(), *others, memory=PLACED)
 
     assert explored.counter_example is None, str(explored.counter_example)
-    found = run(lane("a"), placer("looks no more"), *others, missing=(True, False, False))
-    assert found.counter_example is not None
-    assert "deadlock" in found.counter_example.claim
+    assert explored.states > 100
+
+
+@pytest.mark.parametrize(
+    ("bug", "claim"),
+    [
+        ("looks no more", "deadlock"),
+        ("counts later", "deadlock"),
+        ("takes back what runs", "the task runs beside a lane"),
+    ],
+)
+def test_each_step_of_putting_up_gates_is_needed(bug: str, claim: str) -> None:
+    others = lane("b"), ending("runner"), ending("canceller")
+
+    found = run(placer(bug), *others, memory=PLACED).counter_example
+
+    assert found is not None
+    assert found.claim.startswith(claim), str(found)
 
 
 @pytest.mark.parametrize(
     ("of_lane", "of_canceller", "claim"),
     [
         ("looks first", "", "deadlock"),
-        ("", "takes no claim", "the task has run beside a lane"),
+        ("", "takes no claim", "the task runs beside a lane"),
     ],
 )
 def test_each_step_is_needed(of_lane: str, of_canceller: str, claim: str) -> None:

@@ -10,10 +10,12 @@ from typing import Any, Final, final, override
 
 from threadpool_mb.arguments import check_key, check_seconds, describe
 from threadpool_mb.errors import ThreadRefused
-from threadpool_mb.keyed.flow import Due, Flow, FlowFuture, SeveralFuture
+from threadpool_mb.keyed.exclusive import Exclusive
+from threadpool_mb.keyed.flow import Due, Flow, FlowFuture, FlowSeveralFuture
+from threadpool_mb.keyed.futures import SeveralFuture
 from threadpool_mb.keyed.looking import LookedAt
 from threadpool_mb.keyed.placing import Placing
-from threadpool_mb.keyed.several import Several, check_keys
+from threadpool_mb.keyed.several import Several
 from threadpool_mb.keyed.table import Table
 from threadpool_mb.keyed.tasks import Shard, Task
 from threadpool_mb.threads.timers import Entry
@@ -121,8 +123,9 @@ class MoreDoors(LookedAt):
             ThreadRefused: if there is no thread, and the system starts none; nothing runs then.
             Full: see `max_waiting`.
         """
-        _check_fn(fn)
-        distinct = check_keys(keys)
+        if not callable(fn):
+            _check_fn(fn)
+        distinct = _check_keys(keys)
         if not distinct:
             return self.submit(fn, *args, **kwargs)
         return self._submit_several(distinct, fn, args, kwargs)
@@ -215,29 +218,69 @@ class MoreDoors(LookedAt):
 
     def _submit_several(
         self,
-        keys: list[object] | None,
+        keys: tuple[object, ...] | None,
         fn: Callable[..., Any],
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
     ) -> concurrent.futures.Future[Any]:
-        table, flow = self._table, self._flow
+        table = self._table
         if table.closed:
             table.refuse()
-        several = Several(table, keys)
-        future: SeveralFuture[Any] = SeveralFuture(several, keys)
-        parts: Iterable[tuple[Shard, object]] = ((table.shard(key), key) for key in keys or ())
-        flow.watch(future, parts)
-        fn = flow.observed(MISSING if keys is None else tuple(keys), fn)
+        table.gated = True
         context = None if self._own_context else copy_context()
-        several.be_called(future, (fn, args, kwargs), context)
-        flow.enter(future)
+        several: Several
+        if keys is None:
+            shard, key = table.shards[0], table.of_all
+            several = Exclusive(table, context)
+        else:
+            key = keys[0]
+            shard = table.shard(key)
+            several = Several(shard, keys, context)
+        flow = self._flow
+        future: SeveralFuture[Any]
+        flowing: FlowSeveralFuture[Any] | None = None
+        if flow.plain:
+            future = SeveralFuture(several, keys)
+        else:
+            future = flowing = FlowSeveralFuture(several, keys)
+            flow.watch(future, ((table.shard(key), key) for key in keys or ()))
+            fn = flow.observed(MISSING if keys is None else keys, fn)
+        if keys is None:
+            future.of_all = True
+        several.call = Task(shard, key, future, fn, args, kwargs or None, several)
+        if flowing is not None:
+            flow.enter(flowing)
         try:
             self._placing.place(several)
         except BaseException:
-            future.cancel()
-            future.leave()
+            if not future.cancelled():  # else it was not taken
+                future.cancel()
+            if flowing is not None:
+                flowing.leave()
             raise
         return future
+
+
+def _check_keys(keys: object) -> tuple[object, ...]:
+    """Return different keys, in their order.
+
+    Raises:
+        TypeError: if they are no iterable of keys that can be hashed.
+    """
+    # What is used most is told without more calls, and taken as it is.
+    if type(keys) is not tuple:
+        if isinstance(keys, str | bytes) or not isinstance(keys, Iterable):
+            raise TypeError(
+                f"keys must be an iterable of keys, not {describe(keys)};"
+                " for one key there is submit_keyed"
+            )
+        keys = tuple(keys)  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
+    each: tuple[object, ...] = keys  # pyright: ignore[reportUnknownVariableType]
+    try:
+        different = dict.fromkeys(each)
+    except TypeError as error:
+        raise TypeError(f"each of the keys must be hashable: {error}") from None
+    return each if len(different) == len(each) else tuple(different)
 
 
 def _check_fn(fn: object) -> None:

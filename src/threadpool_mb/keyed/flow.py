@@ -14,13 +14,11 @@ from concurrent.futures import Future
 from contextvars import copy_context
 from typing import Any, Final, final, override
 
-from threadpool_mb.arguments import describe
 from threadpool_mb.errors import MailboxClosed
 from threadpool_mb.interrupts import after
-from threadpool_mb.keyed.futures import KeyedFuture, NoKey
+from threadpool_mb.keyed.futures import KeyedFuture, NoKey, SeveralFuture
 from threadpool_mb.keyed.observed import ObservedCall
 from threadpool_mb.keyed.room import Room, Stripe
-from threadpool_mb.keyed.several import Several
 from threadpool_mb.keyed.standins import Held, RunsTasks, StandIn
 from threadpool_mb.keyed.table import Table
 from threadpool_mb.keyed.tasks import Shard, Task
@@ -30,12 +28,13 @@ from threadpool_mb.rates import MAKES_UP, Limits, Rate, Spacing
 from threadpool_mb.threads.clock import Clock
 from threadpool_mb.threads.timers import Entry, Timers
 
-__all__ = ["Due", "Flow", "FlowFuture", "SeveralFuture"]
+__all__ = ["Due", "Flow", "FlowFuture", "FlowSeveralFuture"]
 
 
 _logger = Logger(__name__)
 
 _STRIPES: Final = 16
+_SLOT: Final = (None,)
 _FEW: Final = 64
 """How many keys' times are no reason to look for those that are over."""
 
@@ -54,13 +53,14 @@ class FlowFuture[R](KeyedFuture[R]):
 
     def leave(self) -> None:
         """Free the room, if that was not done."""
-        room: Room | None = None
-        try:
-            with self._mutex:
-                room, self.room = self.room, None
-        finally:  # an interrupt may come as the lock is left
-            if room is not None:
-                room.free(self.stripe)
+        with self._mutex:
+            room, stripe = self.room, self.stripe
+            if room is None or stripe is None:
+                return
+            # No interrupt comes between the two; see `interrupts`. The queue returns `None`.
+            for self.room in map(stripe.put, _SLOT):
+                pass
+        room.freed(stripe)
 
     @override
     def cancel(self) -> bool:
@@ -95,30 +95,8 @@ class FlowFuture[R](KeyedFuture[R]):
 
 
 @final
-class SeveralFuture[R](FlowFuture[R]):
-    """The future of a task of several keys."""
-
-    of_all: bool  # said again for `pyright --verifytypes`, as it is set here
-
-    def __init__(self, several: Several, keys: list[object] | None) -> None:
-        """Make a pending one, of all keys if there are `None`."""
-        super().__init__(several, keys)
-        self._several: Final = several
-        self.of_all = keys is None
-
-    @property
-    @override
-    def _why_not(self) -> str:
-        which = "all keys" if self.of_all else f"the keys {describe(self._key)}"
-        return f"a task cannot wait for one of {which} that waits for it"
-
-    @override
-    def cancel(self) -> bool:
-        """Cancel it if its task does not run yet; return whether it is cancelled."""
-        cancelled = super().cancel()
-        if cancelled:
-            self._several.cancelled(self)
-        return cancelled
+class FlowSeveralFuture[R](SeveralFuture[R], FlowFuture[R]):
+    """The future of a task of several keys, or of all, of an executor that has a flow."""
 
 
 @final
@@ -297,7 +275,7 @@ class _Pace:
 class Flow:
     """What an executor does to tasks before they are submitted."""
 
-    __slots__ = ("_cancels", "_observers", "_pace", "_table", "room")
+    __slots__ = ("_cancels", "_observers", "_pace", "_table", "plain", "room")
 
     def __init__(self, table: Table, limits: Limits, observers: Observers | None = None) -> None:
         """Do what the limits say; tell observers, if there are any."""
@@ -310,6 +288,9 @@ class Flow:
         """The room for tasks that wait, if there is a limit."""
         self._cancels: Final = limits.after_error == "cancel_key"
         self._pace: Final = None if limits.rate is None else _Pace(limits.rate, table.clock)
+        nothing = self.room is None and self._pace is None and not self._cancels
+        self.plain: Final = nothing and self._observers is None
+        """Whether there is nothing to do."""
 
     @property
     def clock(self) -> Clock:
@@ -320,12 +301,6 @@ class Flow:
     def closed(self) -> bool:
         """Whether the executor was shut down."""
         return self._table.closed and not self._table.broken
-
-    @property
-    def plain(self) -> bool:
-        """Whether there is nothing to do."""
-        nothing = self.room is None and self._pace is None and not self._cancels
-        return nothing and self._observers is None
 
     def observed(self, key: object, function: Callable[..., Any]) -> Callable[..., Any]:
         """Return what a task calls in the place of a function, about to be submitted."""
@@ -376,7 +351,7 @@ class Flow:
         if room is None:
             return
         if at_once:
-            room.take_at_once()
+            future.stripe = room.take_at_once()
             future.room = room
             return
         try:

@@ -40,7 +40,7 @@ from threadpool_mb.threads.shared import SharedThreads
 from threadpool_mb.threads.waiting import Waiters, parked
 from threadpool_mb.values import Uncopied
 
-__all__ = ["KeyedFuture", "NoKey"]
+__all__ = ["KeyedFuture", "NoKey", "SeveralFuture"]
 
 _logger = Logger(__name__)
 
@@ -95,6 +95,8 @@ class KeyedFuture[R](Uncopied, Future[R]):
     _state: str = _PENDING
     of_all: bool = False
     """Whether its task is one of all keys."""
+    told_twice: bool = False
+    """Whether more than one thread may ask whether it is to be run, if it was cancelled."""
     _result: R | None = None
     _exception: BaseException | None = None
     _made: threading.Condition | None = None
@@ -166,6 +168,8 @@ class KeyedFuture[R](Uncopied, Future[R]):
                 self._state = _RUNNING
                 return True
             if self._state != _CANCELLED:
+                if self._state == _CANCELLED_AND_NOTIFIED and self.told_twice:
+                    return False
                 raise RuntimeError(f"not to be run: {self!r}")
             self._state = _CANCELLED_AND_NOTIFIED
             self._lanes.tally.count_left_out()
@@ -308,3 +312,29 @@ class KeyedFuture[R](Uncopied, Future[R]):
                     if self._state not in _UNDONE:
                         return
                 waiting.go_on()
+
+
+class _CanLeaveOut(Protocol):
+    def cancelled(self, future: KeyedFuture[Any], /) -> None:
+        """Take note that the future was cancelled."""
+        ...
+
+
+class SeveralFuture[R](KeyedFuture[R]):
+    """The future of a task of several keys, or of all."""
+
+    told_twice = True
+
+    @property
+    @override
+    def _why_not(self) -> str:
+        which = "all keys" if self.of_all else f"the keys {describe(self._key)}"
+        return f"a task cannot wait for one of {which} that waits for it"
+
+    @override
+    def cancel(self) -> bool:
+        """Cancel it if its task does not run yet; return whether it is cancelled."""
+        cancelled = super().cancel()
+        if cancelled:
+            cast("_CanLeaveOut", self._lanes).cancelled(self)
+        return cancelled

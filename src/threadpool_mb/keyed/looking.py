@@ -54,7 +54,7 @@ class ExecutorStats:
     cancelled may count until its turn comes. Not those of `submit_later` before their time."""
     handled: int
     """Tasks that have run, since the executor was made. They count at the end of their turn, in
-    which at most 64 tasks of a key run one after the other."""
+    which at most 64 tasks run one after the other, of a key or of several."""
     failed: int
     """Tasks that have raised, since the executor was made; those that were not run because an
     initializer has raised are told so, and count, too. They count at once, before `handled`."""
@@ -120,7 +120,7 @@ def look_at(table: Table) -> Now:
         keys += _has_key(table, lane)
         waiting += _waiting(lane)
         # Lanes that a task of several keys has are all that thread's.
-        running.add(lane.thread)
+        running.add(lane.runs_on())
     return Now(keys, len(running - {0}), waiting)
 
 
@@ -156,7 +156,7 @@ def _has_key(table: Table, lane: Task) -> bool:
 
 
 def _line(lane: Task) -> TaskLine[Any]:
-    state: Final = "busy" if lane.thread else "waiting"
+    state: Final = "busy" if lane.runs_on() else "waiting"
     return TaskLine(lane.key, state, _waiting(lane))
 
 

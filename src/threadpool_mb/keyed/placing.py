@@ -42,10 +42,15 @@ class Placing:
             return
         for _ in trying(lock):
             try:
-                self._enter(several)
+                try:
+                    several.enter()
+                finally:
+                    if self._left.qsize():
+                        self._enter_left()
             finally:
                 lock.release()
-            self._place_left()
+            if self._left.qsize():
+                self._place_left()
             return
         if self._holds_a_shard():
             self._left.put(several)
@@ -62,7 +67,8 @@ class Placing:
         try:
             several.enter()
         finally:
-            self._enter_left()
+            if self._left.qsize():
+                self._enter_left()
 
     def _holds_a_shard(self) -> bool:
         return any(is_owned(shard.lock) for shard in self._table.shards)

@@ -106,15 +106,17 @@ class Room:
             return False
         return True
 
-    def take_at_once(self) -> None:
-        """Take a slot for a task that cannot wait; in debt, if need be."""
-        self._slots.overdraw()
+    def take_at_once(self) -> Stripe:
+        """Take a slot for a task that cannot wait; in debt, if need be.
 
-    def free(self, stripe: Stripe | None) -> None:
-        """Give a slot back, to a holder's stripe. Blocks: never."""
-        if stripe is None:
-            stripe = self._stripes[threading.get_ident() % _STRIPES]
-        stripe.put(None)
+        Returns:
+            The stripe that it is to be put into.
+        """
+        self._slots.overdraw()
+        return self._stripes[threading.get_ident() % _STRIPES]
+
+    def freed(self, stripe: Stripe) -> None:
+        """Take note that a slot was put into a stripe. Blocks: never."""
         if self._waiting or self._slots.askers:
             self._move(stripe)
 

@@ -1,7 +1,8 @@
-"""Tasks of several keys, or of all: exclusive of each, in order with each.
+"""Tasks of several keys: exclusive of each, in order with each.
 
 Such a task puts a *gate* into the lane of each of its keys. A lane that comes to a gate waits, and
-holds no thread meanwhile. Once the lanes of all gates wait, the task runs; then they go on.
+holds no thread meanwhile. Once the lanes of all gates wait, the task has a turn, and runs; then
+they go on.
 
 **Guarantees.** The task runs after what came before it, for each of its keys, and before what comes
 after it; none of its keys has another task running meanwhile. It cannot deadlock: see below. One
@@ -13,16 +14,20 @@ lane that both are in. A lane is in order, so a task waits only for tasks that a
 those that wait, the one whose gates were put up first waits for tasks of one key alone, and these
 wait for none.
 
-**A task of all keys** has a gate in each lane that there is, and in one that all such tasks have,
-so that they are in order. It is also the *barrier* of each shard: a lane that comes after it is
-held back until it is over.
+**Whose lane comes to a gate.** Of a key that has no lane, the gate is the lane: its submitter has
+it wait. So a task whose keys have nothing else to do takes one turn, as one of a single key does.
+Of other keys it is the thread that was done with what stood before the gate: in the lane's turn
+where that is a task of one key, in the same turn where it is one of several keys. The thread whose
+lane is the last one to wait has the task run: in a turn that it schedules, or in its own.
 
-**How.** A task has no lock of its own. Gates are counted by a list with one entry for each, and one
-for who puts them up: whoever pops the last entry, which is told from the others, has the task run.
-Whether it was run, or left out as it was cancelled: whoever pops the one entry of a different list.
+**How.** A task has no lock of its own. Gates are counted by a list with one entry for each that no
+lane waits at, and one for the thread that puts them up: the thread that pops the last entry, which
+is told from the others, has the task run. The list is made before a gate is put behind others,
+where a thread may come to it at once; where each gate is the lane, there is none. Whether the task
+is run, or left out as it was cancelled, its future decides.
 
-The race of a lane that comes to a gate, or was held back, and the task's end, or its cancelling.
-The lane's thread is (1) and (2), the thread that lets the lanes go on (a) and (b):
+The race of a lane that comes to a gate, and the task's end, or its cancelling. The thread that has
+the lane is (1) and (2), the thread that lets the lanes go on (a) and (b):
 
 1. It adds the lane to those that wait.
 2. It reads whether the task is over. If so, it takes the lane out again, and goes on with it.
@@ -32,20 +37,23 @@ b. It takes out all lanes that wait, and has each go on.
 (1) and (b) are operations on one dict. If (1) comes first, (b) finds the lane, unless (2) has taken
 it out: one of the two has it. If (b) comes first, so does (a), and (2) sees it.
 
+The thread that puts up gates does not (2) for each of them. When it is done, it has the task run,
+if it pops the last entry: that turn is the task's end. If not, it reads whether the task is over,
+and if so, does (b).
+
 `tests/model/test_several_model.py` runs through the interleavings.
 """
 
 import contextlib
+import functools
 import threading
-from collections.abc import Callable, Iterable
 from contextvars import copy_context
-from typing import Any, Final, final, override
+from typing import Any, Final, cast, override
 
-from threadpool_mb.arguments import describe
-from threadpool_mb.errors import ThreadRefused
 from threadpool_mb.interrupts import after
 from threadpool_mb.keyed.futures import KeyedFuture
-from threadpool_mb.keyed.standins import Barrier, Held, RunsTasks, StandIn
+from threadpool_mb.keyed.released import log_lost, pass_gate, schedule, take_out
+from threadpool_mb.keyed.standins import Held, RunsTasks, StandIn
 from threadpool_mb.keyed.table import Table
 from threadpool_mb.keyed.tally import Tally
 from threadpool_mb.keyed.tasks import Shard, Task
@@ -53,37 +61,21 @@ from threadpool_mb.logs import Logger
 from threadpool_mb.threads.shared import SharedThreads
 from threadpool_mb.values import MISSING
 
-__all__ = ["Several", "check_keys"]
+__all__ = ["NO_CALL", "Several"]
 
 _logger = Logger(__name__)
 
-type AnyCall = tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any] | None]
-"""What is called: a function, its arguments, its keywords."""
+NO_CALL: Final[Any] = MISSING
+"""What a gate calls, other than the first one."""
 
-
-def check_keys(keys: object) -> list[object]:
-    """Return different keys, in their order.
-
-    Raises:
-        TypeError: if they are no iterable of keys that can be hashed.
-    """
-    if isinstance(keys, str | bytes) or not isinstance(keys, Iterable):
-        raise TypeError(
-            f"keys must be an iterable of keys, not {describe(keys)};"
-            " for one key there is submit_keyed"
-        )
-    each: list[object] = list(keys)  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
-    try:
-        return list(dict.fromkeys(each))
-    except TypeError as error:
-        raise TypeError(f"each of the keys must be hashable: {error}") from None
+_IN_A_ROW: Final = 64
+"""The most tasks in a turn."""
 
 
 class _Arrival(Held):
     """A lane has come to a gate."""
 
-    def __init__(self, several: "Several") -> None:
-        super().__init__()
+    def __init__(self, several: "Several") -> None:  # pyright: ignore[reportMissingSuperCall] - each gate that a lane comes to would pay for it
         self._several: Final = several
 
     @override
@@ -91,9 +83,8 @@ class _Arrival(Held):
         return self._several.arrive(lane, task)
 
 
-@final
 class Several(StandIn):
-    """A task of several keys, or of all: a turn that is scheduled once all its lanes wait.
+    """A task of several keys: a turn that is scheduled once all its lanes wait.
 
     To its future it is the lanes that run it; to its gates, the context in which they run.
 
@@ -101,91 +92,84 @@ class Several(StandIn):
     """
 
     __slots__ = (
-        "_before",
-        "_claim",
         "_context",
-        "_gate",
         "_keys",
-        "_late",
         "_missing",
         "_over",
-        "_table",
+        "_shard",
         "_thread",
         "_waiting",
-        "threads",
+        "call",
     )
 
-    def __init__(self, table: Table, keys: list[object] | None) -> None:
-        """Be a task of these keys, of all if there are `None`."""
-        self._table: Final = table
-        table.gated = True
+    def __init__(
+        self, shard: Shard, keys: tuple[object, ...], context: RunsTasks | None, /
+    ) -> None:
+        """Be a task of these keys, of which the first one's shard is given; `context`: of `Task`.
+
+        It has no `call` yet.
+        """
+        # That of what runs it: of pinned threads, that of the first key.
+        self._shard: Final = shard
         self._keys: Final = keys
-        first = table.shard(keys[0]) if keys else table.shards[0]
-        self.threads: Final[SharedThreads] = first.threads
-        """What runs it: of pinned threads, that of the first key."""
-        self._context: RunsTasks | None = None
-        # The gate that has the call, until it is run or left out.
-        self._claim: Final[list[Task]] = []
-        # The gate that is being put up.
-        self._gate: Task | None = None
-        # One for each gate that no lane waits at, and the last one, `True`, for who puts them up.
-        self._missing: list[bool] = []
-        # The lanes that wait at a gate, and those that were held back.
-        self._waiting: Final[dict[Task, None]] = {}
-        self._late: Final[dict[Task, None]] = {}
-        # The barriers before it, of one of all keys, once it is over; for all that release lanes.
-        self._before: Final[dict[Shard, list[Barrier]]] = {}
-        self._over = False
-        # The thread that runs it.
-        self._thread = 0
+        self._context: RunsTasks | None = context
+        self.call: Task | None = None
+        """The first key's gate, which has the call, until it is run or left out."""
+        # One for each gate that no lane waits at, and the first one, `True`, for the thread that
+        # puts them up. The last one is popped first. `None` while each gate came first.
+        self._missing: list[bool] | None = None
+        # The lanes that wait at a gate.
+        self._waiting: Final[list[Task]] = []
+        self._over: bool = False
+        self._thread: int = 0  # that runs it
 
     @override
-    def run(self, function: Callable[[Task], object], task: Task, /) -> object:
+    def run(self, function: object, task: Task, /) -> object:
         """Have the lane of a gate wait."""
         raise _Arrival(self)
 
     @property
+    def threads(self) -> SharedThreads:
+        """What runs it."""
+        return self._shard.threads
+
+    @property
     def in_child(self) -> bool:
         """Whether it is a task of the process that has forked this one; for its future."""
-        return self._table.in_child
+        return self._shard.in_child
 
     @property
     def tally(self) -> Tally:
         """What counts it; for its future."""
-        return self._table.shards[0].tally
+        return self._shard.tally
+
+    @property
+    def _table(self) -> Table:
+        return cast("Table", self._shard.table)
 
     @override
     def runs_here(self, _key: object, /) -> bool:
         """Return whether this thread runs this task, or one that it waits for."""
-        me = threading.get_ident()
-        if self._thread == me:
-            return True
-        if self._over or self._thread:
-            return False
-        if self._keys is not None:
-            return any(self._table.shard(key).runs_here(key) for key in self._keys)
-        return any(lane.thread == me for shard in self._table.shards for lane in shard.all_lanes())
+        if self._thread or self._over:
+            return self._thread == threading.get_ident()
+        return self._waits_for_this_thread()
+
+    @override
+    def runs_on(self) -> int:
+        return self._thread
+
+    def _waits_for_this_thread(self) -> bool:
+        return any(self._table.shard(key).runs_here(key) for key in self._keys)
 
     def stands_behind_this(self, _key: object, /) -> bool:
         """Return whether a task that this one waits for waits for one that this thread runs."""
-        table = self._table
-        return any(table.shard(key).stands_behind_this(key) for key in self._keys or ())
-
-    def be_called(self, future: KeyedFuture[Any], call: AnyCall, context: RunsTasks | None) -> None:
-        """Say what it is: a function, its arguments, its keywords; see `Task`."""
-        fn, args, kwargs = call
-        table = self._table
-        key = table.of_all if self._keys is None else self._keys[0]
-        shard = table.shards[0] if self._keys is None else table.shard(key)
-        self._context = context
-        self._claim.append(Task(shard, key, future, fn, args, kwargs or None, self))
+        return any(self._table.shard(key).stands_behind_this(key) for key in self._keys)
 
     @property
     def future(self) -> KeyedFuture[Any] | None:
         """Its future, if it has not begun."""
-        for task in self._claim[:1]:
-            return task.future
-        return None
+        call = self.call
+        return None if call is None else call.future
 
     def enter(self) -> None:
         """Put up the gates; on one thread at a time.
@@ -194,207 +178,211 @@ class Several(StandIn):
             RuntimeError: if the table was closed meanwhile; then it is over.
             ThreadRefused: if there is no thread, and the system starts none; then it is over.
         """
-        future = self.future
-        if future is None:
+        call = self.call
+        if call is None or (future := call.future) is None:
             return  # it was cancelled
         try:
-            self._put_all(self._claim[0], future)
-            if self._missing.pop():
-                self.threads.schedule(self)
+            self._put_all(call, future)
+            missing = self._missing
+            if missing is None or missing.pop():
+                threads = self._shard.threads
+                threads.put(self)
+                if threads.growing:
+                    threads.grow_if_needed()
+            elif self._over:
+                # It may have been cancelled while gates were put up: those that came later, too.
+                self._release()
         except BaseException:
-            self._put_as_a_lane()
-            if self._take_call() is not None:
+            # Not where it runs already. It is not counted as one that was cancelled.
+            if KeyedFuture.cancel(future):  # pyright: ignore[reportUnknownMemberType]
+                self.call = None
                 self._release()
             raise
-        finally:
-            # It may have been cancelled while gates were put up: those that came later, too.
-            if self._over:
-                self._release()
 
     def _put_all(self, first: Task, future: KeyedFuture[Any]) -> None:
-        table = self._table
-        if self._keys is not None:
-            self._missing = [True] + [False] * len(self._keys)
-            self._put(first)
-            for key in self._keys[1:]:
-                self._put(_no_call(table.shard(key), key, future, self))
+        waiting = self._waiting
+        shards = self._shard.table.shards
+        gate: Task | None = first
+        try:
+            for key in self._keys:
+                if gate is None:
+                    shard: Shard = shards[hash(key) % len(shards)]
+                    gate = Task(shard, key, future, NO_CALL, (), None, self)
+                else:
+                    shard = gate.shard
+                with shard.lock:
+                    # The first half is what is needed most times.
+                    is_lane = (
+                        not shard.barred and shard.entries.setdefault(gate.key, gate) is gate
+                    ) or self._put_behind(gate)
+                if is_lane:
+                    waiting.append(gate)
+                    if self._missing is not None:
+                        self._missing.pop()
+                elif shard.threads.growing and not shard.threads.any:
+                    # What is before it may have been refused a thread; as in `Table.submit`.
+                    shard.threads.grow_if_needed()
+                gate = None
+        except BaseException:
+            if gate is not None:
+                self._put_as_a_lane(gate)
+            raise
+
+    def _put_behind(self, gate: Task) -> bool:
+        """Put up a gate, under the shard's lock; return whether it is a lane that waits for it."""
+        if self._missing is None:
+            # Before a thread can come to the gate. Those that came first wait.
+            self._missing = [True, *[False] * (len(self._keys) - len(self._waiting))]
+        return self._table.add(gate.shard, gate)
+
+    def _put_as_a_lane(self, gate: Task) -> None:
+        """See to the gate that was just being put up when an interrupt came."""
+        if gate in self._waiting:
             return
-        self._missing = [True, False]
-        self._put(first, barrier=False)
-        for shard in table.shards:
-            # All under the lock: a key that ends and comes again in between would be held back by
-            # this task, which would wait at its gate behind it.
-            with shard.lock:
-                if shard.closed:
-                    table.refuse()
-                shard.put_up(self)
-                for key in self._keys_before(shard):
-                    # Not the first entry: that is for the thread that is here.
-                    self._missing.append(False)
-                    self._put(_no_call(shard, key, future, self), barrier=False)
-
-    def _keys_before(self, shard: Shard) -> list[object]:
-        """Return the keys that are to have a gate of a task of all keys."""
-        # What a signal handler, or a finalizer, has submitted just now may be held back already.
-        return [
-            lane.key
-            for lane in shard.lanes()
-            if lane.key is not self._table.of_all and lane not in self._late
-        ]
-
-    def _put(self, gate: Task, *, barrier: bool = True) -> None:
-        self._gate = gate
         shard = gate.shard
         with shard.lock:
-            if shard.barred:
-                is_lane = self._table.add(shard, gate, barrier=barrier)
-            else:
-                is_lane = shard.add(gate)
-        if is_lane:
-            self._waiting[gate] = None
-            self._missing.pop()
-        elif shard.threads.growing and not shard.threads.any:
-            # What is before it may have been refused a thread; as in `Table.submit`.
-            shard.threads.grow_if_needed()
-        self._gate = None
-
-    def _put_as_a_lane(self) -> None:
-        """See to the gate that was just being put up when an interrupt came."""
-        gate = self._gate
-        if gate is None or gate in self._waiting:
-            return
-        with gate.shard.lock:
-            stranded = gate.shard.is_lane(gate) and not gate.shard.hold_back(gate)
+            # One that is this task's no more has gone on, as the task was cancelled.
+            mine = shard.is_lane(gate) and gate.context is self
+            stranded = mine and not shard.hold_back(gate)
         if stranded:
-            self._waiting[gate] = None
+            self._waiting.append(gate)
 
     def arrive(self, lane: Task, gate: Task) -> bool:
-        """Have a lane wait at a gate; `False` if there is nothing to wait for any more."""
+        """Have a lane wait at a gate that it has taken; `False` if there is nothing to wait for."""
         shard = lane.shard
         gate.context = self  # which the turn has taken
         if gate is not lane:
             # It stays in its place until it is passed: whoever cancels what waits finds it there.
             shard.put_back(lane, gate)
-        self._waiting[lane] = None  # (1)
-        # Whoever lets the lane go on may do so from here on.
-        if self._over and self._waiting.pop(lane, MISSING) is None:  # (2)
-            if gate is not lane:
-                shard.next(lane, take=True)
-            gate.forget()
-            return False
-        if self._missing.pop():
+        can_run = self.comes_to(lane)
+        if can_run:
             self.threads.schedule(self)
-        return True
-
-    def hold_back(self, lane: Task) -> bool:
-        """Keep a new lane until the task is over; `False` if it is; see `Barrier`."""
-        self._late[lane] = None  # (1)
-        return not (self._over and self._late.pop(lane, MISSING) is None)  # (2)
+        if can_run is not None:
+            return True
+        if gate is not lane:
+            shard.next(lane, take=True)
+        gate.forget()
+        return False
 
     def turn(self) -> int:
-        """Run the task, and have the lanes go on; return how many have run."""
-        task = self._take_call()
-        if task is None:
-            self._release()  # it was cancelled
-            return 0
+        """Run the task, and what can run as it is over; return how many have run."""
+        has_run = int(self.run_call())
+        several = self.end(goes_on=True)
+        left = _IN_A_ROW - 1
+        while several is not None:
+            left -= 1
+            has_run += several.run_call()
+            several = several.end(goes_on=left > 0)
+        return has_run
+
+    def run_call(self) -> bool:
+        """Run the task alone, in its context; return whether it has run."""
+        call, self.call = self.call, None
+        if call is None:
+            return False  # it was cancelled
         left_out: object = False
-        me = self._thread = threading.get_ident()
-        for lane in self._waiting:
-            lane.thread = me
+        context, self._context = self._context, None
+        self._thread = threading.get_ident()
         try:
-            context, self._context = self._context, None
-            left_out = (copy_context() if context is None else context).run(Task.run, task)
+            left_out = (copy_context() if context is None else context).run(Task.run, call)
         except BaseException:
-            _logger.exception("%s: a task's end raised", self._table.name)
-        finally:
-            context = None
-            for lane in self._waiting:
-                lane.thread = 0
-        del task
-        self._release()
-        return 0 if left_out else 1
+            _logger.exception("%s: a task's end raised", self._shard.table.name)
+        self._thread = 0
+        return not left_out
+
+    def end(self, *, goes_on: bool) -> "Several | None":
+        """Have the lanes go on; on a thread that runs tasks, where no interrupt comes.
+
+        Returns:
+            If the turn goes on, a task that can run in it; others are scheduled.
+        """
+        self._over = True  # (a)
+        then: Several | None = None
+        waiting = self._waiting
+        shard = self._shard
+        try:
+            while waiting:
+                lane = waiting.pop()  # (b)
+                shard = lane.shard
+                try:
+                    task = pass_gate(lane, self)
+                    if task is not None:
+                        # Its threads are looked at here alone: all of them count references to it.
+                        threads = self.threads if goes_on else None
+                        then = _go_on_with(lane, task, then, threads)
+                except Exception:  # noqa: BLE001 - the key's
+                    log_lost(lane)
+        except IndexError:
+            pass  # the thread that has put up the gates takes lanes out, too
+        if shard.closed and shard.table.closed:
+            shard.table.end_if_done()
+        return then
+
+    def comes_to(self, lane: Task) -> bool | None:
+        """Have a lane wait that has come to a gate; return whether the task can run now.
+
+        `None`: it is over, and the lane has to go on.
+        """
+        self._waiting.append(lane)  # (1)
+        # Whoever lets the lane go on may do so from here on.
+        if self._over and self._take_out_again(lane):  # (2)
+            return None
+        assert self._missing is not None  # noqa: S101 - else the gate is the lane
+        return self._missing.pop()
+
+    def _take_out_again(self, lane: Task) -> bool:
+        with contextlib.suppress(ValueError):
+            self._waiting.remove(lane)
+            return True
+        return False
 
     def cancelled(self, future: KeyedFuture[Any]) -> None:
         """Take note that the future was cancelled: nothing waits for it any more."""
-        with contextlib.suppress(IndexError):
-            for _ in after(self._claim.pop):
-                try:
-                    self._context = None
-                    future.tell_cancelled()
-                    self._release()
-                except BaseException:  # an interrupt
-                    self.threads.schedule(self)  # which finds that it was cancelled
-                    future.tell_cancelled()
-                    raise
-
-    def _take_call(self) -> Task | None:
-        """Return the gate that has the call, to one thread; `None` to all others."""
         try:
-            return self._claim.pop()
-        except IndexError:
-            return None
+            self.call = self._context = None
+            future.tell_cancelled()
+            self._release()
+        except BaseException:  # an interrupt
+            self.threads.schedule(self)  # which lets those go on that are left
+            future.tell_cancelled()
+            raise
 
     def _release(self) -> None:
         """Have the lanes go on; after an interrupt, those that are left can be released again."""
         self._over = True  # (a)
-        if self._keys is None:
-            for shard in self._table.shards:
-                with shard.lock:
-                    shard.take_down(self, self._before)
-        for lanes, go_on in ((self._late, self._go_on_late), (self._waiting, self._go_on)):
-            with contextlib.suppress(KeyError):
-                while True:
-                    for lane, _ in after(lanes.popitem):  # (b)
-                        in_hand = [lane]
-                        try:
-                            go_on(in_hand)
-                        except BaseException:  # an interrupt
-                            lanes.update(dict.fromkeys(in_hand))
-                            raise
-        if self._table.closed:
-            self._table.end_if_done()
-
-    def _go_on_late(self, in_hand: list[Task]) -> None:
-        # Where this one was cancelled, and one before it is not over.
-        for barrier in self._before.get(in_hand[0].shard, ()):
-            lane = in_hand.pop()  # an interrupt just here loses it; else it might run twice
-            if barrier.hold_back(lane):
-                return
-            in_hand.append(lane)
-        _schedule(in_hand)
+        waiting = self._waiting
+        take_out(functools.partial(after, waiting.pop), waiting.append, self._go_on)
+        if self._shard.table.closed:
+            self._shard.table.end_if_done()
 
     def _go_on(self, in_hand: list[Task]) -> None:
-        lane, shard = in_hand[0], in_hand[0].shard
-        if self._table.closed and not shard.is_lane(lane):
-            return  # all were left out
+        lane = in_hand[0]
         try:
-            if lane.context is self:
-                lane.forget()  # it is the gate, which came first
-            elif lane.behind and lane.behind[0].context is self:  # not passed yet
-                lane.behind[0].forget()
-                shard.next(lane, take=True)
-            if lane.ended or shard.next(lane, take=False) is None:
+            if pass_gate(lane, self) is None:
                 return
-        except Exception:
-            _logger.exception(
-                "%s: the entry of key at %#x stays: looking it up failed",
-                self._table.name,
-                id(lane.key),
-            )
+        except Exception:  # noqa: BLE001 - the key's
+            log_lost(lane)
             return
-        _schedule(in_hand)
+        schedule(in_hand)
 
 
-def _no_call(shard: Shard, key: object, future: KeyedFuture[Any], several: Several) -> Task:
-    """Return a gate that has nothing to call."""
-    function: Any = MISSING
-    return Task(shard, key, future, function, (), None, several)
-
-
-def _schedule(in_hand: list[Task]) -> None:
-    """Schedule the lane in hand, which it is no more then; see `interrupts`."""
-    threads = in_hand[0].shard.threads
-    # Without a thread, and where the system starts none, the next sender asks for one again.
-    with contextlib.suppress(ThreadRefused):
-        for _ in map(threads.put, after(in_hand.pop)):
-            threads.grow_if_needed()
+def _go_on_with(
+    lane: Task, task: Task, then: Several | None, threads: SharedThreads | None
+) -> Several | None:
+    """Have a lane go on with its next task; return what runs next on this thread; see `end`."""
+    shard = lane.shard
+    following: Task | None = task
+    while following is not None:
+        several = following.context
+        if not isinstance(several, Several):
+            shard.threads.schedule(lane)
+            break
+        can_run = several.comes_to(lane)
+        if can_run is not None:
+            if can_run and then is None and several.threads is threads:
+                return several
+            if can_run:
+                several.threads.schedule(several)
+            break
+        following = pass_gate(lane, several)
+    return then

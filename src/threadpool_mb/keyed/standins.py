@@ -34,6 +34,10 @@ class StandIn:
         """Return whether this thread runs what the task waits for, besides its key's."""
         return False
 
+    def runs_on(self) -> int:
+        """Return the thread that runs what lanes wait for together; 0 before and after."""
+        return 0
+
 
 type RunsTasks = Context | StandIn
 

@@ -278,7 +278,9 @@ class Table:
         """Return what keeps a closed table from its end at the deadline; see `exit_hook`."""
         if self._ended.wait(deadline) and self._join(deadline):
             return None
-        running = [lane.key for shard in self.shards for lane in shard.all_lanes() if lane.thread]
+        running = [
+            lane.key for shard in self.shards for lane in shard.all_lanes() if lane.runs_on()
+        ]
         tasks = self.tasks
         return f"{self.name}: {counted(tasks, 'task')} not done{some_keys(running)}"
 
@@ -312,7 +314,7 @@ class Table:
         # A task that came before it was closed has its entry: both are under the lock.
         for shard in self.shards:
             with shard.lock:
-                if shard.lanes():
+                if shard.has_lanes():
                     return
         self._end()
 

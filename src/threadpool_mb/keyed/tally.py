@@ -7,7 +7,7 @@ a broker counts messages, of which those are left out that are not handled.
 """
 
 import threading
-from typing import Final, NoReturn, Protocol, final
+from typing import Any, Final, NoReturn, Protocol, final
 
 from threadpool_mb.forking import remake
 
@@ -61,6 +61,11 @@ class Owner(Protocol):
     @property
     def gated(self) -> bool:
         """Whether there was ever a task of several keys, or of all."""
+        ...
+
+    @property
+    def shards(self) -> tuple[Any, ...]:
+        """The lanes of all keys; a key's hash says in which of these they are."""
         ...
 
     @property

@@ -30,6 +30,7 @@ nothing. If they raise, or a key's hash has changed, an entry may stay; its task
 """
 
 import collections
+import contextlib
 import threading
 from collections.abc import Callable, Iterator
 from contextvars import copy_context
@@ -143,6 +144,15 @@ class Task:
             shard.table.end_if_done()
         return most - left
 
+    def runs_on(self) -> int:
+        """Return the thread that runs a task of the lane; 0 if none does."""
+        if self.thread:
+            return self.thread
+        contexts = [self.context]  # perhaps of a gate (`keyed.several`), as may the next one's be
+        with contextlib.suppress(IndexError):
+            contexts += [self.behind[0].context] if self.behind else []
+        return max(each.runs_on() if isinstance(each, StandIn) else 0 for each in contexts)
+
     def forget(self) -> None:
         """Keep nothing of what was called: it is not called here."""
         self.future = self.context = self._keywords = None
@@ -195,11 +205,11 @@ class Shard:
     """The lanes of some keys."""
 
     __slots__ = (
-        "_entries",
         "barred",
         "barriers",
         "broken",
         "closed",
+        "entries",
         "in_child",
         "lock",
         "table",
@@ -226,17 +236,18 @@ class Shard:
         # Guards the entries and their lanes. Nobody waits under it. Reentrant: a signal handler, or
         # a finalizer, may submit.
         self.lock: Final = threading.RLock()
-        self._entries: Final[dict[object, Task]] = {}
+        self.entries: Final[dict[object, Task]] = {}
+        """The lanes, by key; under the lock."""
         self.tally: Final = Tally()
         """What counts its tasks."""
 
     def add(self, task: Task) -> bool:
         """Add a task; under the lock. Return whether it is to be scheduled, as a new lane."""
-        lane = self._entries.setdefault(task.key, task)
+        lane = self.entries.setdefault(task.key, task)
         if lane is task:
             return True
         if lane.ended:  # and could not be deleted
-            self._entries[task.key] = task
+            self.entries[task.key] = task
             return True
         if lane.behind is None:
             fresh = collections.deque[Task]()
@@ -281,12 +292,12 @@ class Shard:
     def lane(self, key: object) -> Task | None:
         """Return a key's lane, if it has one."""
         with self.lock:
-            return self._entries.get(key)
+            return self.entries.get(key)
 
     def is_lane(self, task: Task) -> bool:
         """Return whether the task came first."""
         with self.lock:
-            return self._entries.get(task.key) is task
+            return self.entries.get(task.key) is task
 
     def next(self, lane: Task, *, take: bool) -> Task | None:
         """Return the lane's next task, one being done; `None` if the lane has ended.
@@ -297,7 +308,7 @@ class Shard:
             if not lane.behind:
                 lane.ended = True
                 # The entry's key is this very object: nothing is compared with it.
-                del self._entries[lane.key]
+                del self.entries[lane.key]
                 return None
             return lane.behind.popleft() if take else lane.behind[0]
 
@@ -319,7 +330,7 @@ class Shard:
         Not those of all keys: they are everybody's.
         """
         with self.lock:
-            lane = self._entries.get(key)
+            lane = self.entries.get(key)
             tasks = [] if lane is None else [lane, *(lane.behind or ())]
         # Not under the lock: their callbacks are user code. The last one first, so that none begins
         # as the one before it is cancelled.
@@ -333,15 +344,15 @@ class Shard:
     def runs_here(self, key: object, /) -> bool:
         """Return whether this thread runs a task of the key just now."""
         with self.lock:
-            lane = self._entries.get(key)
-        return lane is not None and lane.thread == threading.get_ident()
+            lane = self.entries.get(key)
+        return lane is not None and lane.runs_on() == threading.get_ident()
 
     def stands_behind_this(self, key: object, /) -> bool:
         """Return whether a task of several keys, or of all, makes a key wait for this thread."""
         if not self.table.gated:
             return False
         with self.lock:
-            lane = self._entries.get(key)
+            lane = self.entries.get(key)
             tasks = () if lane is None else (lane, *(lane.behind or ()))
             barriers = tuple(self.barriers)
         gates = [task.context for task in tasks if task.future is not None]
@@ -351,28 +362,33 @@ class Shard:
 
     def __len__(self) -> int:
         """Return the number of lanes; other threads may change it at once."""
-        return len(self._entries)
+        return len(self.entries)
 
     def clear(self) -> None:
         """Forget all tasks; under the lock."""
-        self._entries.clear()
+        self.entries.clear()
 
     def forked(self) -> None:
         """Take no more tasks, and leave those that wait to the parent; in a child of `os.fork`."""
         self.in_child = self.closed = self.barred = True
-        for lane in self._entries.values():
+        for lane in self.entries.values():
             # A task whose thread has forked may run here: the next one of its key does not.
             keep(lane.behind)
             lane.behind = None
 
     def lanes(self) -> list[Task]:
         """Return all lanes; under the lock."""
-        return [lane for lane in self._entries.values() if not lane.ended]
+        return [lane for lane in self.entries.values() if not lane.ended]
+
+    def has_lanes(self) -> bool:
+        """Return whether there is a lane; under the lock."""
+        # Not all of them: each turn asks once the table is closed.
+        return any(not lane.ended for lane in self.entries.values())
 
     def all_lanes(self) -> list["Task"]:
         """Return all lanes."""
         # To go through a dict takes time for what it once had: a look at none must not.
-        if not self._entries:
+        if not self.entries:
             return []
         with self.lock:
             return self.lanes()
