@@ -287,7 +287,8 @@ class Roster[K, M](RosterTables[K, M]):
             try:
                 key, routes = incarnation.key, self.routes
                 try:
-                    # `take_out`, written out: a `KeyError` if it has left before.
+                    # `take_out`, written out: a `KeyError` if it has left before. The entry of one
+                    # that was current until now is its own, unless the key has made it another's.
                     if (current or routes[key] is incarnation) and (
                         taken := routes.pop(key, incarnation)
                     ) is not incarnation:
