@@ -58,20 +58,23 @@ async def call[R](
     deadline = NEVER if timeout is None else Deadline(timeout, real=True)
     answer, message = begin_call(target, command, deadline)
     own: object = target
+    pulse: Pulse | None = None
     try:
         # Users see nothing of it.
         if not (
             timeout is None and isinstance(own, CallTarget) and own._handle_on_loop(message, answer)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
         ):
-            await _send(target, message, answer, pulse_of(loop))
+            pulse = pulse_of(loop)
+            await _send(target, message, answer, pulse)
         # Keep no reference: the receiver holds the only one, and can drop the call.
         del message
         if answer.outcome() is None:
-            await _answered(answer, loop, pulse_of(loop))
+            await _answered(answer, loop, pulse or pulse_of(loop))
     finally:
         # Also where the task was cancelled, or the time ran out. If there is an answer, it stands.
-        answer.give_up()
-    return answer.result(0)
+        if not answer.answered:
+            answer.give_up()
+    return answer.result_or_give_up()
 
 
 async def _send[R](

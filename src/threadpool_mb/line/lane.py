@@ -46,10 +46,10 @@ from threadpool_mb.line.slots import Slots
 from threadpool_mb.protocols import MailboxStats
 from threadpool_mb.threads.shared import SharedThreads
 
-__all__ = ["HasThreads", "Lane"]
+__all__ = ["INIT_MAKES_QUEUE", "HasThreads", "Lane"]
 
 
-_INIT_MAKES_QUEUE: Final = queue.SimpleQueue.__init__ is not object.__init__  # pyright: ignore[reportUnknownMemberType]
+INIT_MAKES_QUEUE: Final = queue.SimpleQueue.__init__ is not object.__init__  # pyright: ignore[reportUnknownMemberType]
 """Whether `SimpleQueue` is what gevent or eventlet has put in the place of the one of C. The one of
 C is made by `__new__` alone: calling `__init__` as well costs a lane 50 to 300 ns, of 0.5 to 0.8
 µs."""
@@ -97,7 +97,7 @@ class Lane[M](queue.SimpleQueue[M], Inlet[M]):
 
     def __init__(self, common: HasThreads, slots: Slots | None) -> None:
         """Make an empty lane that is busy until it was scheduled and has had a turn."""
-        if _INIT_MAKES_QUEUE:
+        if INIT_MAKES_QUEUE:
             queue.SimpleQueue.__init__(self)  # pyright: ignore[reportUnknownMemberType]
         # `_open`, written out: a lane is born with each worker.
         self.slots = slots

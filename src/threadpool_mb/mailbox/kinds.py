@@ -35,6 +35,7 @@ __all__ = [
     "Unlimited",
     "Waiting",
     "is_own_kind",
+    "no_slots",
     "own_mailbox",
     "slots_maker",
     "store_maker",
@@ -244,6 +245,10 @@ def _without_catch_all(config: MailboxConfig) -> MailboxConfig:
     return config
 
 
+def no_slots() -> None:
+    """Make the slots of a lane that has no limit."""
+
+
 def slots_maker(config: MailboxConfig) -> Callable[[], Slots | None] | None:
     """Return what makes the slots of one lane (`None`: it has no limit); `None` for a user's kind.
 
@@ -259,7 +264,7 @@ def slots_maker(config: MailboxConfig) -> Callable[[], Slots | None] | None:
         config = config.config
     match config:
         case Unlimited() | Sliding():
-            return lambda: None
+            return no_slots
         case Blocking(limit):
             return functools.partial(Slots, limit, None)
         case NonBlocking(limit):

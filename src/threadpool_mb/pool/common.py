@@ -1,13 +1,15 @@
 """What the generator workers of a pool have in common; each lane refers to it."""
 
+import inspect
 import itertools
 from collections.abc import Callable, Iterator
+from types import FunctionType
 from typing import Any, Final
 
 from threadpool_mb.dead_letters import DeadLetterOffice
 from threadpool_mb.pool.generators import GeneratorFunction
 from threadpool_mb.pool.keeping import Keeping
-from threadpool_mb.pool.workers import Ended
+from threadpool_mb.pool.workers import Ended, EndsQuietly
 from threadpool_mb.threads.here import here
 from threadpool_mb.threads.shared import SharedThreads
 from threadpool_mb.threads.timers import Timers
@@ -27,10 +29,12 @@ class Common[K, M]:
     """What the workers of a pool have in common."""
 
     __slots__ = (
+        "begin",
         "ended",
         "flow",
         "keeping",
         "office",
+        "quiet",
         "repeat",
         "rouse",
         "threads",
@@ -56,6 +60,9 @@ class Common[K, M]:
         alone.
         """
         self.worker: Final = worker
+        plain = type(worker) is FunctionType and worker.__code__.co_flags & inspect.CO_GENERATOR
+        self.begin: Final[GeneratorFunction[K, M] | None] = worker if plain else None
+        """The same, if it is nothing but a generator function."""
         self.office: Final = office
         self.threads: Final = threads
         self.timers: Final = timers
@@ -66,5 +73,9 @@ class Common[K, M]:
         """A `PoolFlow`, where the lanes are those of `pool.flowing`."""
         self.rouse: Callable[[Any], object]
         """Has the roster count a lane that was dormant; set once, before a worker starts."""
+        self.quiet: EndsQuietly | None = None
+        """What is asked first to end a worker that has returned; else, or if it does not, it is
+        `ended`. The object, not its method: so threads share the reference counts of one object,
+        not of three."""
         self.repeat: Callable[[None, int], Iterator[None]] = itertools.repeat
         """Counts down the messages of a turn; where turns are watched, `shown`."""

@@ -122,10 +122,10 @@ class Dispatcher[K, M](Looking[K, M]):
         """Creates a worker that is not entered yet; what the mailbox's config raises passes."""
         self._threads = self._kind.threads
         self.roster = Roster(self._inbox.put, self._kind.start_at_once)
-        self._kind.count_with(self.roster.rouse)
         self.ending: Final = Ending()
         """Reached when all workers have ended."""
         self._ended.roster = self.roster
+        self._kind.count_with(self.roster.rouse, self._ended.quiet)
         # What dispatches messages at their times; made when it is first asked for.
         self._later: Later[K, M] | None = None
         if self.keeping is not None:

@@ -19,7 +19,7 @@ from threadpool_mb.dead_letters import DeadLetterReason, inform
 from threadpool_mb.errors import MailboxClosed
 from threadpool_mb.forking import end_child, end_own_thread
 from threadpool_mb.logs import Logger
-from threadpool_mb.pool.incarnation import Incarnation
+from threadpool_mb.pool.incarnation import Incarnation, why_left
 from threadpool_mb.pool.keeping import Keeping
 from threadpool_mb.pool.reports import ExitCause, WorkerExit
 from threadpool_mb.pool.roster import Roster
@@ -57,6 +57,11 @@ class WorkerEnds[K, M]:
         self._name: Final = name
         self._on_worker_exit: Final = on_worker_exit
 
+    @property
+    def quiet(self) -> Roster[K, M] | None:
+        """The roster, if a worker that has ended well may be told to it alone, for a start."""
+        return self.roster if self._on_worker_exit is None and self.keeping is None else None
+
     def report(  # noqa: C901 - one step after the other
         self,
         incarnation: Incarnation[K, M],
@@ -71,7 +76,7 @@ class WorkerEnds[K, M]:
         if error is None:
             if keeping is not None:
                 keeping.forget(incarnation)
-            if self._on_worker_exit is None and self.roster.end_quietly(incarnation, cause):
+            if self._on_worker_exit is None and self.roster.end(incarnation, cause, quietly=True):
                 return
         if self.roster.in_child:
             # It has forked. Its end here is not the worker's, which goes on in the parent.
@@ -183,7 +188,7 @@ class WorkerEnds[K, M]:
 
     def _goes_on(self, keeping: Keeping[K, M], incarnation: Incarnation[K, M]) -> bool:
         """Return whether a worker has left messages that it is to handle in another life."""
-        if incarnation.told_to_stop or not keeping.has_next(incarnation.leftovers.reason):
+        if incarnation.told_to_stop or not keeping.has_next(why_left(incarnation.leftovers)):
             return False
         ends: list[bool] = []
         self.tell(lambda: ends.append(incarnation.ends_for_good(self.roster.lock)), "the mailbox")
@@ -224,7 +229,7 @@ class WorkerEnds[K, M]:
         """
         if self._on_worker_exit is None or self.roster.in_child:
             return
-        reason = incarnation.leftovers.reason
+        reason = why_left(incarnation.leftovers)
         # It would have been started for its backlog alone: the pool was closed, and there is none.
         drained = reason is DeadLetterReason.WORKER_FAILED
         worker_exit = WorkerExit(

@@ -311,7 +311,7 @@ class _Flowing:
         lane.fresh = False
         return entry[1]
 
-    def _run(self, generator: Any, first: Any = MISSING) -> Any:  # noqa: ANN401 - as there
+    def _run(self, generator: Any, first: Any = Marker) -> Any:  # noqa: ANN401 - as there
         lane: Any = self
         lane.early = 0.0
         base: Any = super()

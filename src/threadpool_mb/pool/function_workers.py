@@ -13,11 +13,11 @@ from threadpool_mb.line.flushing import open_all
 from threadpool_mb.line.inlet import INPUT_OF_PARENT, Inlet
 from threadpool_mb.mailbox.counted import CountedMailbox
 from threadpool_mb.mailbox.kinds import own_mailbox
-from threadpool_mb.pool.incarnation import Incarnation, Leftovers
+from threadpool_mb.pool.incarnation import Incarnation, Leftovers, why_left
 from threadpool_mb.pool.keeping import Keeping
 from threadpool_mb.pool.kept_leftovers import KeptLeftovers
 from threadpool_mb.pool.reports import ExitCause, WorkerState
-from threadpool_mb.pool.workers import Ended, clean_cause, ended_well, stop_cause
+from threadpool_mb.pool.workers import Ended, EndsQuietly, clean_cause, ended_well, stop_cause
 from threadpool_mb.protocols import Mailbox, MailboxConfig
 from threadpool_mb.threads.cached import ThreadCache
 from threadpool_mb.threads.here import here
@@ -309,7 +309,9 @@ class FunctionWorkers[K, M]:
         """Return how many threads run a worker; see `WorkerKind.busy_threads`: each has its own."""
         return busy
 
-    def count_with(self, rouse: Callable[[Incarnation[K, M]], object]) -> None:
+    def count_with(
+        self, rouse: Callable[[Incarnation[K, M]], object], quiet: EndsQuietly | None
+    ) -> None:
         """Do nothing: a function's thread is busy or idle by itself."""
 
     @property
@@ -350,6 +352,6 @@ def _cause(incarnation: Incarnation[Any, Any]) -> ExitCause:
     except Exception:  # noqa: BLE001 - a user's mailbox; the end is reported all the same
         return "returned"
     if mailbox.cancelled:
-        return stop_cause(incarnation.leftovers.reason)
+        return stop_cause(why_left(incarnation.leftovers))
     drained = mailbox.closed and not mailbox.messages
-    return clean_cause("drained" if drained else "returned", incarnation.leftovers.reason)
+    return clean_cause("drained" if drained else "returned", why_left(incarnation.leftovers))

@@ -16,6 +16,8 @@ turn: one that is empty would cost every idle worker 64 bytes and more.
 
 import contextvars
 import queue
+import threading
+from collections.abc import Callable
 from operator import length_hint
 from types import GeneratorType
 from typing import Any, Final, Literal, cast, override
@@ -24,6 +26,7 @@ from threadpool_mb.arguments import make_generator
 from threadpool_mb.dead_letters import DeadLetterReason
 from threadpool_mb.errors import Cancelled
 from threadpool_mb.line.inlet import IDLE, TAKEN, Inlet, Marker
+from threadpool_mb.line.lane import INIT_MAKES_QUEUE
 from threadpool_mb.line.slots import Slots
 from threadpool_mb.pool.called_here import CalledHere
 from threadpool_mb.pool.common import Common
@@ -34,12 +37,13 @@ from threadpool_mb.pool.generators import (
     stop,
     suspended,
 )
-from threadpool_mb.pool.incarnation import Incarnation
+from threadpool_mb.pool.incarnation import Incarnation, State, why_left
 from threadpool_mb.pool.lane_lives import Retry
 from threadpool_mb.pool.reports import ExitCause, WorkerState
 from threadpool_mb.pool.waits import Suspended
 from threadpool_mb.pool.workers import clean_cause, stop_cause
-from threadpool_mb.values import MISSING, Missing
+from threadpool_mb.threads.here import Awaited
+from threadpool_mb.values import MISSING
 
 __all__ = ["GeneratorLane"]
 
@@ -82,15 +86,40 @@ class GeneratorLane[K, M](CalledHere[K, M]):
     )
 
     common: Common[K, M]
-    direct: Inlet[M] | None  # said again, as in `Lane`
+    # Said again, as in `Lane`.
+    direct: Inlet[M] | None
+    cancelled: bool
+    closed: bool
     counted: int
+    current: bool
+    dormant: bool
+    end_error: BaseException | None
+    gone: bool
+    marked: int
+    number: int
+    predecessor: Incarnation[K, M] | None
+    reason: DeadLetterReason | None
+    slots: Slots | None
+    state: State
+    successor: Incarnation[K, M] | None
     unattended: int
+    waits_for: Awaited | None
+    watchers: dict[Awaited, None] | None
+    _busy: threading.Lock | None
 
     def __init__(self, common: Common[K, M], key: K, slots: Slots | None) -> None:
-        super().__init__(common, slots)
-        self._be_new(key)
-        self.reason: DeadLetterReason = DeadLetterReason.WORKER_ENDED
-        self.counted = 0
+        # What `Lane` and `_be_new` do, written out: each call costs a life one part in fifty.
+        if INIT_MAKES_QUEUE:
+            queue.SimpleQueue.__init__(self)  # pyright: ignore[reportUnknownMemberType]
+        self.common = common
+        self.key = key
+        self.slots = slots
+        self.state = "pending"
+        self.closed = self.cancelled = self.dormant = self.current = self.gone = False
+        self.marked = self.unattended = self.number = self.counted = 0
+        self.predecessor = self.successor = None
+        self.end_error = self.watchers = self.waits_for = None
+        self._busy = self.reason = None
         # `_ENDED` from the end on, also if it has never begun.
         self._generator: WorkerGenerator[M] | _Over[M] | Suspended | Retry | None = None
         # The worker's; `None` while there is nothing in it. Written by the thread that has the
@@ -99,6 +128,7 @@ class GeneratorLane[K, M](CalledHere[K, M]):
         if slots is None:
             self.direct = self  # a cycle, which the end breaks
         else:
+            self.direct = None
             slots.holder = self
 
     @property
@@ -141,13 +171,13 @@ class GeneratorLane[K, M](CalledHere[K, M]):
         context = self._context
         if context is None:
             context = contextvars.Context()
-            goes_on = context.run(self._work_in_context)
+            goes_on = context.run(_work_in_context, self)
             # Not once it has ended: another thread may have begun its next life.
             if goes_on >= 0 and len(context):
                 self._context = context
             return goes_on
         # Once there was something in it, it is kept: a token of it may be left.
-        return context.run(self._work_in_context)
+        return context.run(_work_in_context, self)
 
     def _work_in_context(self) -> int:
         over = self._generator
@@ -169,7 +199,10 @@ class GeneratorLane[K, M](CalledHere[K, M]):
             if outcome < 0:
                 # `_end("returned")`, written out: the usual end, whose cause nothing else changes.
                 self._generator, self.direct = _ENDED, None
-                self.common.ended(self, None, "returned", MISSING)
+                common = self.common
+                roster = common.quiet
+                if roster is None or not roster.end(self, "returned", True):  # noqa: FBT003 - quietly
+                    common.ended(self, None, "returned", MISSING)
             return outcome
         if outcome == "suspended":
             return 0
@@ -189,7 +222,7 @@ class GeneratorLane[K, M](CalledHere[K, M]):
         self.common.ended(self, None, self._cause(outcome), MISSING)
 
     def _cause(self, outcome: _WellEnded) -> ExitCause:
-        reason = self.leftovers.reason
+        reason = why_left(self.leftovers)
         return stop_cause(reason) if outcome == "stopped" else clean_cause(outcome, reason)
 
     def _end_with(self, handed: list[Any]) -> None:
@@ -213,17 +246,18 @@ class GeneratorLane[K, M](CalledHere[K, M]):
     def _run(  # noqa: C901, PLR0911, PLR0912, PLR0915 - few calls a message
         self,
         generator: WorkerGenerator[M] | None,
-        first: Any = MISSING,  # noqa: ANN401 - an M, or MISSING
+        first: Any = Marker,  # noqa: ANN401 - an M, or the marker
     ) -> _Outcome | int:
         """Run the worker for a turn; return how it has ended.
 
-        `first` is the message that one which is to be set up gets before all others.
+        `first` is the message that one which is to be set up gets before all others. The marker
+        stands for none: all threads would share the reference count of `MISSING`.
 
         Returns:
             Where it goes on: one more than it has handled; where it has returned: the same below 0.
             What it has handled in other turns is added to `counted`.
         """
-        message: M | Missing = MISSING
+        message: Any = Marker  # what is in hand, an `M`
         common = self.common
         # Read once: a `SeededPool` draws another one for each turn.
         left = throughput = common.throughput
@@ -233,11 +267,17 @@ class GeneratorLane[K, M](CalledHere[K, M]):
         try:
             if generator is None:
                 message = first  # it has that in hand already: it is not lost where set-up fails
-                generator = self._generator = make_generator(common.worker, self.key)
+                begin = common.begin
+                # A generator function makes nothing else, and raises no `StopIteration`.
+                generator = self._generator = (
+                    make_generator(common.worker, self.key) if begin is None else begin(self.key)
+                )
                 if (value := next(generator)) is not None:
-                    self._generator = suspended(generator, value, message, sets_up=True)
+                    self._generator = suspended(
+                        generator, value, MISSING if message is Marker else message, sets_up=True
+                    )
                     return "suspended"
-                if first is not MISSING:
+                if first is not Marker:
                     if self.cancelled:
                         self._bury(first)
                     else:
@@ -245,14 +285,14 @@ class GeneratorLane[K, M](CalledHere[K, M]):
                         if (value := generator.send(first)) is not None:
                             self._generator = suspended(generator, value, message)
                             return "suspended"
-                    message = MISSING
-            send, get, qsize, marker = generator.send, self.get, self.qsize, Marker
+                    message = Marker
+            send, get, marker = generator.send, self.get, Marker
             slots: Any = self.slots
             free = askers = slots
             if slots is not None:
                 free, askers = slots.free, slots.askers
             # `qsize` rather than `Empty`, which costs as much as handling a message or two.
-            while left and not self.cancelled and (waiting := qsize()):
+            while left and not self.cancelled and (waiting := self.qsize()):
                 if waiting > left:  # noqa: PLR1730 - `min` is a call
                     waiting = left
                 left -= waiting
@@ -267,7 +307,7 @@ class GeneratorLane[K, M](CalledHere[K, M]):
                         others += 1
                         continue  # of a user's mailbox
                     except BaseException:
-                        message = MISSING  # of a user's mailbox: nothing is in hand
+                        message = marker  # of a user's mailbox: nothing is in hand
                         raise
                     if message is marker:
                         others += 1
@@ -281,10 +321,10 @@ class GeneratorLane[K, M](CalledHere[K, M]):
                         self._generator = suspended(generator, value, message)
                         self.counted += throughput - left - others - 1 - length_hint(turns)
                         return "suspended"
-            message = MISSING
+            message = marker
             # In a child that it has forked it is not closed: in the parent it goes on.
             if (
-                self.cancelled or (self.marked == TAKEN and not qsize())
+                self.cancelled or (self.marked == TAKEN and not self.qsize())
             ) and not common.threads.in_child:
                 outcome = stop(generator) if self.cancelled else close_drained(generator)
                 self.counted += throughput - left - others - 1 - length_hint(turns)
@@ -296,7 +336,7 @@ class GeneratorLane[K, M](CalledHere[K, M]):
             if generator is not None:
                 close_failed(generator, self.owner, self.key)
             self.counted += throughput - left - others - 1 - length_hint(turns)
-            return (error, message)
+            return (error, MISSING if message is Marker else message)
         return throughput - left - others
 
     def _go_on(self, waits: Suspended) -> _Outcome | int:
@@ -344,3 +384,7 @@ class GeneratorLane[K, M](CalledHere[K, M]):
         # generator of the interpreter's does not say whether it runs.
         waits = generator is None or not getattr(generator, "gi_running", True)
         return "waiting" if waits else "busy"
+
+
+_work_in_context: Final[Callable[[Any], int]] = GeneratorLane._work_in_context  # noqa: SLF001  # pyright: ignore[reportPrivateUsage, reportUnknownMemberType, reportUnknownVariableType]
+"""The function: to bind it for each turn takes longer than to call it."""

@@ -16,7 +16,7 @@ from threadpool_mb.line.adapting import adapted
 from threadpool_mb.line.flushing import open_all
 from threadpool_mb.line.inlet import Inlet, Marker
 from threadpool_mb.line.slots import Slots
-from threadpool_mb.mailbox.kinds import store_maker
+from threadpool_mb.mailbox.kinds import no_slots, store_maker
 from threadpool_mb.pool.common import Common, shown
 from threadpool_mb.pool.generator_lanes import GeneratorLane
 from threadpool_mb.pool.generators import GeneratorFunction
@@ -24,7 +24,7 @@ from threadpool_mb.pool.incarnation import HasReason, Incarnation, Leftovers
 from threadpool_mb.pool.keeping import Keeping
 from threadpool_mb.pool.reports import WorkerState
 from threadpool_mb.pool.stored_lanes import StoredLane
-from threadpool_mb.pool.workers import Ended, Threads, ended_well
+from threadpool_mb.pool.workers import Ended, EndsQuietly, Threads, ended_well
 from threadpool_mb.protocols import Mailbox, MailboxConfig, MailboxStats
 from threadpool_mb.threads.shared import SharedThreads
 from threadpool_mb.threads.timers import Timers
@@ -155,7 +155,7 @@ class ForeignLane[K, M](GeneratorLane[K, M]):
 class GeneratorWorkers[K, M]:
     """Runs workers in turns on a few threads."""
 
-    __slots__ = ("_common", "_config", "_make_slots", "_make_store", "threads")
+    __slots__ = ("_common", "_config", "_make_slots", "_make_store", "_plain", "threads")
 
     _lane: ClassVar[type[GeneratorLane[Any, Any]]] = GeneratorLane
     _foreign_lane: ClassVar[type[ForeignLane[Any, Any]]] = ForeignLane
@@ -188,9 +188,15 @@ class GeneratorWorkers[K, M]:
         self._config: Final = config
         self._make_slots: Final = make_slots
         self._make_store: Final = store_maker(config)
+        # Where messages wait in the lane alone, without a limit.
+        is_plain = make_slots is no_slots and self._make_store is None
+        self._plain: Final = self._lane if is_plain else None
 
     def new_incarnation(self, key: K) -> Incarnation[K, M]:
         """Create a worker that is not entered yet; see `WorkerKind.new_incarnation`."""
+        plain = self._plain
+        if plain is not None:
+            return plain(self._common, key, None)
         make_slots = self._make_slots
         if make_slots is None:
             leftovers = Leftovers(key, self._common.office)
@@ -209,10 +215,13 @@ class GeneratorWorkers[K, M]:
         for common in self._commons:
             common.flow = flow
 
-    def count_with(self, rouse: Callable[[Incarnation[K, M]], object]) -> None:
+    def count_with(
+        self, rouse: Callable[[Incarnation[K, M]], object], quiet: EndsQuietly | None
+    ) -> None:
         """Have `rouse` called for each worker that wakes up; see `WorkerKind.count_with`."""
         for common in self._commons:
             common.rouse = rouse
+            common.quiet = quiet
 
     def watch(self) -> None:
         """Have turns show how far they have come; see `WorkerKind.watch`."""

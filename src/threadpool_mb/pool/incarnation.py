@@ -46,9 +46,17 @@ Strings, as two threads that read one member of an enumeration share its referen
 class HasReason(Protocol):
     """What makes dead letters of what a worker has left in its mailbox."""
 
-    reason: DeadLetterReason
+    reason: DeadLetterReason | None
     """Why messages are left over; the thread that ends the worker sets it first. An attribute that
-    is set without a call; see `Roster.leave`."""
+    is set without a call; see `Roster.leave`.
+
+    `None`: `WORKER_ENDED`. Threads that read one member of an enumeration share its reference
+    count, so no lane is given one as it is made."""
+
+
+def why_left(left: HasReason) -> DeadLetterReason:
+    """Return why messages are left over."""
+    return left.reason or DeadLetterReason.WORKER_ENDED
 
 
 class Leftovers[K, M](TakesDisplaced):
@@ -63,13 +71,13 @@ class Leftovers[K, M](TakesDisplaced):
     def __init__(self, key: K, office: DeadLetterOffice[K, M]) -> None:
         self.key: Final = key
         self.office: Final = office
-        self.reason: DeadLetterReason = DeadLetterReason.WORKER_ENDED
+        self.reason: DeadLetterReason | None = None
         self.in_use: bool = False
         """Whether the worker runs, and what is left may still be for it; see `pool.keeping`."""
 
     def __call__(self, message: M) -> None:
         """Make a dead letter of `message`."""
-        self.office.take(self.key, message, self.reason)
+        self.office.take(self.key, message, why_left(self))
 
     @override
     def displaced(self, message: M) -> None:
@@ -297,4 +305,4 @@ class Incarnation[K, M]:
     @property
     def end_reason(self) -> str:
         """Why it has ended, in a few words."""
-        return self.leftovers.reason
+        return why_left(self.leftovers)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Final, final
 
 from threadpool_mb.dead_letters import DeadLetterOffice
-from threadpool_mb.pool.incarnation import Leftovers
+from threadpool_mb.pool.incarnation import Leftovers, why_left
 from threadpool_mb.pool.keeping import Keeping
 
 __all__ = ["KeptLeftovers"]
@@ -34,7 +34,7 @@ class KeptLeftovers[K, M](Leftovers[K, M]):
         with keeping.roster.lock:
             if self.in_use:
                 return
-            has_next = keeping.has_next(self.reason)
+            has_next = keeping.has_next(why_left(self))
             if has_next:
                 sweep(keeping.handing_on(self.key, dead))
         # Not under the lock: dead letters have hooks.

@@ -15,7 +15,7 @@ from threadpool_mb.line.inlet import DONE, IDLE, PUT, Inlet, ending
 from threadpool_mb.line.lane import Lane
 from threadpool_mb.line.slots import Slots
 from threadpool_mb.pool.common import Common
-from threadpool_mb.pool.incarnation import HasReason, Incarnation
+from threadpool_mb.pool.incarnation import HasReason, Incarnation, why_left
 from threadpool_mb.threads.here import Home
 from threadpool_mb.values import MISSING
 
@@ -40,7 +40,7 @@ class LivedLane[K, M](Lane[M], Incarnation[K, M]):
 
     common: Common[K, M]
     direct: Inlet[M] | None  # said again, as in `Lane`
-    reason: DeadLetterReason
+    reason: DeadLetterReason | None
     slots: Slots | None
     unattended: int
     closed: bool
@@ -223,7 +223,7 @@ class LivedLane[K, M](Lane[M], Incarnation[K, M]):
     @override
     def sweep(self, bury: Callable[[M], object] | None = None) -> None:
         keeping = self.common.keeping
-        if keeping is None or self.cancelled or not keeping.has_next(self.reason):
+        if keeping is None or self.cancelled or not keeping.has_next(why_left(self)):
             super().sweep(bury)
             return
         dead: list[M] = []
@@ -236,7 +236,7 @@ class LivedLane[K, M](Lane[M], Incarnation[K, M]):
 
     @override
     def _bury(self, message: M, /) -> None:
-        self.common.office.take(self.key, message, self.reason)
+        self.common.office.take(self.key, message, why_left(self))
 
     def schedule(self) -> None:
         """Give the lane, which is busy, a turn before others; or behind them."""

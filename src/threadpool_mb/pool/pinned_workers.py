@@ -17,7 +17,7 @@ from threadpool_mb.pool.generators import GeneratorFunction
 from threadpool_mb.pool.incarnation import Incarnation
 from threadpool_mb.pool.keeping import Keeping
 from threadpool_mb.pool.stored_lanes import StoredLane
-from threadpool_mb.pool.workers import Ended, Threads
+from threadpool_mb.pool.workers import Ended, EndsQuietly, Threads
 from threadpool_mb.protocols import MailboxConfig
 from threadpool_mb.threads.pinned import PinnedThreads
 from threadpool_mb.threads.shared import SharedThreads
@@ -142,8 +142,10 @@ class PinnedWorkers[K, M](GeneratorWorkers[K, M]):
         self._common.flow = flow
 
     @override
-    def count_with(self, rouse: Callable[[Incarnation[K, M]], object]) -> None:
-        super().count_with(rouse)
+    def count_with(
+        self, rouse: Callable[[Incarnation[K, M]], object], quiet: EndsQuietly | None
+    ) -> None:
+        super().count_with(rouse, quiet)
         self._common.rouse = rouse
 
     @override

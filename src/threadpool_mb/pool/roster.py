@@ -56,7 +56,7 @@ class Roster[K, M](RosterTables[K, M]):
     started: int
     workers: int
 
-    def enter(self, incarnation: Incarnation[K, M]) -> bool:  # noqa: C901 - one step after the other
+    def enter(self, incarnation: Incarnation[K, M]) -> bool:  # noqa: C901, PLR0912 - one step after the other
         """Make a new incarnation the current worker of its key, unless there is one.
 
         Raises:
@@ -68,31 +68,34 @@ class Roster[K, M](RosterTables[K, M]):
                 raise PoolClosed(f"the pool {self.why_closed}: it starts no worker")
             # What re-enters here (a finalizer, a signal handler, the key's own methods) finds the
             # worker among the unfinished from the first, and may close, cancel or remove it.
-            self._unfinished[incarnation] = None
+            self._unfinished[incarnation] = predecessor = None
             incarnation.current = True
             self.workers += 1
-            entered = False
             try:
                 # Mostly empty: a look less, of the key's methods, too.
-                before = self._leaving.get(key) if self._leaving else None
+                if self._leaving:
+                    predecessor = self._leaving.get(key)
                 while (current := self.routes.setdefault(key, incarnation)) is not incarnation:
                     if current.current:
-                        return False
+                        break
                     take_out(self.routes, key, current)
-                self._entered = number = incarnation.number = self._entered + 1
-                if not number & _SELDOM and len(self._unfinished) >= self._look_at:
-                    self._ask_for_census_locked()
-                entry = self._leaving.get(key) if self._leaving else None
-                entered = True
-            finally:
-                if not entered:
-                    self._unfinished.pop(incarnation, None)
-                    self._dropped += incarnation.number > 0
-                    self._not_current_locked(incarnation)
-                    forget(self.routes, key, incarnation)
-                    self._tell_if_finished_locked()
-            # Where it was removed meanwhile, the entry may be of a worker behind it.
-            predecessor = entry if entry is not None and incarnation.current else before
+                else:
+                    self._entered = number = incarnation.number = self._entered + 1
+                    if not number & _SELDOM and len(self._unfinished) >= self._look_at:
+                        self._ask_for_census_locked()
+                    # Where it was removed meanwhile, the entry may be of a worker behind it.
+                    if (
+                        self._leaving
+                        and (entry := self._leaving.get(key)) is not None
+                        and incarnation.current
+                    ):
+                        predecessor = entry
+            except BaseException:
+                self._not_entered_locked(incarnation)
+                raise
+            if current is not incarnation:
+                self._not_entered_locked(incarnation)
+                return False
             while predecessor is not None and predecessor.successor is not None:
                 predecessor = predecessor.successor
             # No call stands between here and the last link.
@@ -100,7 +103,14 @@ class Roster[K, M](RosterTables[K, M]):
                 return True
             if predecessor is None or predecessor.state == "ended":
                 try:
-                    self._let_begin_locked(incarnation)
+                    # `_let_begin_locked`, written out.
+                    try:
+                        self._start_at_once(incarnation)
+                    finally:
+                        if incarnation.state == "running":
+                            self.started += 1
+                    if incarnation.state == "pending":
+                        self._ready(incarnation)
                 except BaseException:
                     # An interrupt. Where it has begun, nothing is left to be done.
                     if incarnation.state == "pending":
@@ -111,12 +121,21 @@ class Roster[K, M](RosterTables[K, M]):
                 predecessor.successor = incarnation
             return True
 
+    def _not_entered_locked(self, incarnation: Incarnation[K, M]) -> None:
+        """Undo what `enter` has done of a worker that does not enter."""
+        self._unfinished.pop(incarnation, None)
+        self._dropped += incarnation.number > 0
+        self._not_current_locked(incarnation)
+        forget(self.routes, incarnation.key, incarnation)
+        self._tell_if_finished_locked()
+
     def _let_begin_locked(self, incarnation: Incarnation[K, M]) -> None:
         """Let a worker begin whose turn has come, unless what re-enters has dropped it."""
         try:
             self._start_at_once(incarnation)
         finally:  # also if an interrupt comes once it is scheduled
-            self.started += incarnation.state == "running"
+            if incarnation.state == "running":
+                self.started += 1
         if incarnation.state == "pending":
             self._ready(incarnation)
 
@@ -185,13 +204,6 @@ class Roster[K, M](RosterTables[K, M]):
                 self._tell_if_finished_locked()
             return True
 
-    def end(self, incarnation: Incarnation[K, M], cause: ExitCause) -> None:
-        """Let the successor of a worker that has completely ended have its turn."""
-        with self.lock:
-            self._count_end_locked(cause)
-            self._not_current_locked(incarnation)
-            self._end_locked(incarnation)
-
     def _count_end_locked(self, cause: ExitCause) -> None:
         if cause != "returned":
             # Not `get`; see `routes`. It is another thread that has counted the end before.
@@ -224,8 +236,16 @@ class Roster[K, M](RosterTables[K, M]):
             incarnation.state = "pending"
             return True
 
-    def end_quietly(self, incarnation: Incarnation[K, M], cause: ExitCause) -> bool:
-        """Do what `leave` and `end` do of a worker that has ended well, if nobody is to be told.
+    def end(  # noqa: C901, PLR0912 - one step after the other
+        self,
+        incarnation: Incarnation[K, M],
+        cause: ExitCause,
+        quietly: bool = False,  # noqa: FBT001, FBT002 - a call with names takes longer
+    ) -> bool:
+        """Let the successor of a worker that has completely ended have its turn.
+
+        `quietly`: do what `leave` does, too, of a worker that has ended well, if nobody is to be
+        told:
 
         1. The worker is not current any more: a thread that looks its key up now finds none.
         2. Its mailbox refuses: what a sender has put before that is found here, and the sender of
@@ -238,54 +258,56 @@ class Roster[K, M](RosterTables[K, M]):
             `False` if somebody is to be told. Then (1) is taken back, and (4) is not done.
         """
         with self.lock:
-            if self.in_child or incarnation.watchers:
-                return False
             current = incarnation.current
+            if quietly:
+                if self.in_child or incarnation.watchers:
+                    return False
+                incarnation.current = False
+                if not incarnation.end_if_empty():  # a message that came just now, say
+                    incarnation.current = current
+                    return False
+                incarnation.gone = True
+                if incarnation.watchers:
+                    incarnation.current = current
+                    return False
             if current:
                 incarnation.current = False
                 self.workers -= 1
-            if incarnation.end_if_empty():
-                incarnation.gone = True
-                if not incarnation.watchers:
-                    if cause != "returned":
-                        self._count_end_locked(cause)
-                    self._end_locked(incarnation)
-                    return True
-            # A message that came just now, say.
-            if current:
-                incarnation.current = True
-                self.workers += 1
-            return False
-
-    def _end_locked(self, incarnation: Incarnation[K, M]) -> None:
-        incarnation.state = "ended"
-        if incarnation.counted:
-            self.counted += incarnation.counted
-            incarnation.counted = 0
-        key, routes = incarnation.key, self.routes
-        self._unfinished.pop(incarnation, None)
-        if self._dormant:
-            self._dormant.pop(incarnation, None)
-        successor = incarnation.successor
-        if successor is not None:
-            successor.predecessor = incarnation.successor = None
-            self._let_begin_locked(successor)
-        try:
+            if cause != "returned":
+                self._count_end_locked(cause)
+            incarnation.state = "ended"
+            if incarnation.counted:
+                self.counted += incarnation.counted
+                incarnation.counted = 0
+            self._unfinished.pop(incarnation, None)
+            if incarnation.dormant:  # else it is none of those
+                self._dormant.pop(incarnation, None)
+            successor = incarnation.successor
+            if successor is not None:
+                successor.predecessor = incarnation.successor = None
+                self._let_begin_locked(successor)
             try:
-                # `take_out`, written out: a `KeyError` if it has left before.
+                key, routes = incarnation.key, self.routes
+                try:
+                    # `take_out`, written out: a `KeyError` if it has left before. The entry of one
+                    # that was current until now is its own, unless the key has made it another's.
+                    if (current or routes[key] is incarnation) and (
+                        taken := routes.pop(key, incarnation)
+                    ) is not incarnation:
+                        routes.setdefault(key, taken)
+                except Exception:  # noqa: BLE001, S110 - as in `forget`
+                    pass
                 if (
-                    routes[key] is incarnation
-                    and (taken := routes.pop(key, incarnation)) is not incarnation
+                    self._leaving
+                    and forget(self._leaving, key, incarnation)
+                    and successor is not None
                 ):
-                    routes.setdefault(key, taken)
-            except Exception:  # noqa: BLE001, S110 - as in `forget`
-                pass
-            if self._leaving and forget(self._leaving, key, incarnation) and successor is not None:
-                # The line goes on behind it.
-                self._leaving.setdefault(key, successor)
-        finally:
-            if self.closed and not self._unfinished:
-                self._tell_if_finished_locked()
+                    # The line goes on behind it.
+                    self._leaving.setdefault(key, successor)
+            finally:
+                if self.closed and not self._unfinished:
+                    self._tell_if_finished_locked()
+            return True
 
     def close(self) -> list[Incarnation[K, M]]:
         """Let no worker enter any more; return those that have not ended."""

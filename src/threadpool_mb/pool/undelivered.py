@@ -12,7 +12,7 @@ from threadpool_mb.calls.answer import Answer
 from threadpool_mb.dead_letters import DeadLetterOffice, DeadLetterReason
 from threadpool_mb.errors import MailboxClosed, PoolClosed
 from threadpool_mb.pool.dispatcher import Dispatcher
-from threadpool_mb.pool.incarnation import Incarnation
+from threadpool_mb.pool.incarnation import Incarnation, why_left
 from threadpool_mb.pool.keeping import Keeping
 from threadpool_mb.pool.routes import find
 
@@ -126,7 +126,7 @@ class Undelivered[K, M]:
         if roster.closed:
             msg = f"the pool {self._dispatcher.name!r} {roster.why_closed}: it takes no message"
             raise PoolClosed(f"{msg} for key {describe(key)}")
-        reason = DeadLetterReason.UNKNOWN_KEY if tried is None else tried.leftovers.reason
+        reason = DeadLetterReason.UNKNOWN_KEY if tried is None else why_left(tried.leftovers)
         self._office.take(key, message, reason)
         return False
 

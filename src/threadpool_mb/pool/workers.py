@@ -15,11 +15,28 @@ from threadpool_mb.protocols import Mailbox
 from threadpool_mb.threads.timers import Timers
 from threadpool_mb.threads.watching import Busy
 
-__all__ = ["Ended", "MakeKind", "Threads", "WorkerKind", "clean_cause", "ended_well", "stop_cause"]
+__all__ = [
+    "Ended",
+    "EndsQuietly",
+    "MakeKind",
+    "Threads",
+    "WorkerKind",
+    "clean_cause",
+    "ended_well",
+    "stop_cause",
+]
 
 type Ended[K, M] = Callable[[Incarnation[K, M], BaseException | None, ExitCause, object], object]
 """Called once when a worker has completely ended, on its thread: with its error if it failed, the
 cause, and the message that it had in hand when it failed (else `MISSING`)."""
+
+
+class EndsQuietly(Protocol):
+    """A `Roster`."""
+
+    def end(self, incarnation: Incarnation[Any, Any], cause: ExitCause, quietly: bool, /) -> bool:  # noqa: FBT001 - as there
+        """See `Roster.end`."""
+        ...
 
 
 class Threads(Protocol):
@@ -82,8 +99,13 @@ class WorkerKind[K, M](Protocol):
         """Start one more thread if one is needed; on the dispatcher thread."""
         ...
 
-    def count_with(self, rouse: Callable[[Incarnation[K, M]], object], /) -> None:
-        """Have `rouse` called for each worker that wakes up; see `pool.census`. Called once."""
+    def count_with(
+        self, rouse: Callable[[Incarnation[K, M]], object], quiet: EndsQuietly | None, /
+    ) -> None:
+        """Have `rouse` called for each worker that wakes up; see `pool.census`. Called once.
+
+        A worker that has ended well may ask `quiet`, if there is one, before it tells its end.
+        """
         ...
 
     def watch(self) -> None:

@@ -87,6 +87,7 @@ class Driven:
         self.throughput: Final[int] = kind._common.throughput  # noqa: SLF001 - see above
         for common in self.commons:
             common.worker = traced(common.worker, self._record)
+            common.begin = None  # it is no generator function any more, but makes one
         dispatcher.timers._wake = _nothing  # noqa: SLF001 - see above
         if dispatcher._flow is not None:  # noqa: SLF001 - see above
             dispatcher._flow.now = world.now  # noqa: SLF001 - see above

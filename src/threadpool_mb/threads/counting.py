@@ -46,6 +46,7 @@ class ThreadCount:
         "_ready",
         "_refused",
         "_resting",
+        "_seldom",
         "_serving",
         "_starting",
         "_threads",
@@ -81,6 +82,8 @@ class ThreadCount:
         self._refused: bool = False
         # More than `max_threads` run: one of them rests, once it is not needed.
         self._too_many: bool = False
+        # That, or the next one: one look for both, after each turn.
+        self._seldom: bool = False
         self.in_child: bool = False
         """Whether the threads are those of the process that has forked this one."""
         self.growing: bool = True
@@ -93,7 +96,7 @@ class ThreadCount:
 
     def _in_child(self) -> None:
         """Take note that the threads are those of the process that has forked this one."""
-        self.in_child = True
+        self.in_child = self._seldom = True
 
     def _count_in(self, thread: ServingThread) -> None:
         """Take note that this thread will take turns."""
@@ -200,6 +203,7 @@ class ThreadCount:
     def _look_whether_growing_locked(self) -> None:
         running = len(self._threads)
         self._too_many = running > self._max_threads
+        self._seldom = self._too_many or self.in_child
         more = running < self._max_threads and not self._refused
         self.growing = not self._closed and (more or (running == self._blocked and not self.pinned))
 

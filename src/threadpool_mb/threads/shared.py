@@ -312,15 +312,17 @@ class SharedThreads(ThreadCount):
                 self._report()
             # The objects that the turn holds must not live on while the thread waits.
             del turn
-            if self.in_child:
-                return  # it has forked: the turns that wait are the parent's
-            if self._too_many and (bell := self._rests(starting=False)) is not None:
-                serving.turn = None
-                turn = self._first_turn() if self._resting.rest(bell) else None
-                continue
+            if self._seldom:
+                if self.in_child:
+                    return  # it has forked: the turns that wait are the parent's
+                if self._too_many and (bell := self._rests(starting=False)) is not None:
+                    serving.turn = None
+                    turn = self._first_turn() if self._resting.rest(bell) else None
+                    continue
             try:
-                turn = ready.take(crowded=self._too_many) if ready.moved else None
-                if turn is None and (turn := get(False)) is None:
+                if (not ready.moved or (turn := ready.take(crowded=self._too_many)) is None) and (
+                    turn := get(False)
+                ) is None:
                     turn = self._last_turn()
             except queue.Empty:
                 serving.turn = None
