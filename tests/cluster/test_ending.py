@@ -11,6 +11,7 @@ import pytest
 from distributed import Client, Event, Scheduler
 
 import threadpool_mb as mb
+from tests import helpers
 from tests.cluster.machines import Machines
 from tests.cluster.workers import GetAll, Never, OneSided, collecting, logging, stuck
 from tests.forks import run
@@ -271,7 +272,8 @@ def test_a_child_of_fork_has_no_use_of_the_pool(client: Client, machines: Machin
                 pool.dispatch("a", 1)
                 print(in_child(use))
                 print(mb.call(pool.ref("a"), GetAll(), timeout=15))
-        """
+        """,
+        seconds=helpers.DEADLINE,
     )
 
     assert lines == [

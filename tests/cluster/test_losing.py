@@ -142,6 +142,8 @@ def test_the_end_of_each_worker_of_a_lost_node_is_told_once(
         assert first.wait(15)
         # While one is told, others have come, and others never will; nor is this one settled.
         pool.dispatch(keys[1], 2)
+        # One that was not sent would begin a worker on the other node.
+        until(lambda: not any(link.outbox.unsent for link in pool._control.links()))
         machines.kill(address)
 
     assert sorted(each.key for each in exits) == sorted(keys)
