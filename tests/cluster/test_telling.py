@@ -1,7 +1,6 @@
 """What a node tells, and in which order: at the node alone, without a cluster."""
 
 import asyncio
-import pickle
 from collections import deque
 from typing import Any
 
@@ -11,7 +10,7 @@ from tests.cluster.workers import collecting
 from threadpool_mb.cluster import node as node_module
 from threadpool_mb.cluster.node import NodeActor
 from threadpool_mb.cluster.tickets import taken
-from threadpool_mb.cluster.wire import Events, Options, Setup, dumped, versions_here
+from threadpool_mb.cluster.wire import Events, Options, Setup, dumped, loaded, versions_here
 
 
 def _node() -> NodeActor:
@@ -22,7 +21,7 @@ def _node() -> NodeActor:
 
 
 def _gathered(node: NodeActor, known: int) -> tuple[int, Events]:
-    number, events = pickle.loads(asyncio.run(node.gather(known, 0.01)))
+    number, events = loaded(asyncio.run(node.gather(known, 0.01)))
     return number, events
 
 
@@ -47,11 +46,11 @@ def test_the_end_of_a_worker_is_told_with_its_beginning_or_after_it(
         known, events = _gathered(node, known)
         alive.update(number for _, number in events.starts)
         for each in events.exits:
-            alive.remove(pickle.loads(each))  # it has begun, as far as was told
+            alive.remove(loaded(each))  # it has begun, as far as was told
     monkeypatch.undo()
     _, events = _gathered(node, known)
     alive.update(number for _, number in events.starts)
-    alive.difference_update(pickle.loads(each) for each in events.exits)
+    alive.difference_update(loaded(each) for each in events.exits)
 
     assert alive == set()
     assert began
