@@ -3,7 +3,7 @@
 , := ,
 
 ENVS = py313t,py314t,py313,py314,lint,typing
-INTEGRATION = cluster-py314t,cluster-py313t,dashboard,brokers,observers-py313t,observers-py314t
+INTEGRATION = cluster-py314t,cluster-py313t,cluster-py313,dashboard,brokers,observers-py313t,observers-py314t
 TOX_ARGS =
 DEMO_ARGS =
 # What `make try` runs, on which interpreter, with which options. On 3.14t if nothing is said: races
@@ -49,7 +49,7 @@ help:
 	@echo 'make brokers      consumers of Kafka and of Redis, on 3.14t; needs redis-server'
 	@echo 'make observers    OpenTelemetry, Prometheus and structlog, told of pools, on 3.13t and 3.14t'
 	@echo 'make dashboard    the dashboard in a real browser, on 3.14t; needs chromium and chromedriver'
-	@echo 'make cluster      pools on a Dask cluster of this machine, on 3.14t and 3.13t'
+	@echo 'make cluster      pools on a Dask cluster of this machine, on 3.14t, 3.13t and 3.13'
 	@echo 'make cluster-demo run the demo on a Dask cluster of two processes, on 3.14t'
 	@echo '                                                              DEMO_ARGS="--scheduler ADDRESS"'
 	@echo 'make integration  brokers, observers, dashboard and cluster at once'
@@ -99,7 +99,7 @@ integration: $(TOX)/.tox-$(TOX_VERSION)
 	$(call run-tox,3.13t 3.14t 3.13,$(INTEGRATION))
 
 cluster: $(TOX)/.tox-$(TOX_VERSION)
-	$(call run-tox,3.14t 3.13t 3.13,cluster-py314t$(,)cluster-py313t)
+	$(call run-tox,3.14t 3.13t 3.13,cluster-py314t$(,)cluster-py313t$(,)cluster-py313)
 
 cluster-demo: $(CLUSTER_DEMO)/.installed
 	$(CLUSTER_DEMO)/bin/python -m threadpool_mb.demo.on_cluster $(DEMO_ARGS)

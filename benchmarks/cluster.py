@@ -10,7 +10,9 @@
 - `join`: a Dask worker more in the middle: which keys move, and whether order is kept.
 - `memory`: the resident memory of the client and of the Dask workers over some minutes.
 
-Needs `distributed`. Each part prints its figures, and ends with an error if a count is not exact.
+Needs `distributed`, whose profiler it turns off: that crashes free-threaded workers now and then,
+and keeps a thousand seconds of samples, which `memory` would see grow. Each part prints its
+figures, and ends with an error if a count is not exact.
 """
 
 import argparse
@@ -30,6 +32,7 @@ from collections.abc import Callable, Generator, Iterator
 from multiprocessing.connection import Connection
 from typing import Any, Final
 
+import dask
 import psutil
 from distributed import Client, LocalCluster
 
@@ -40,6 +43,8 @@ SENDERS: Final = 2
 NODES: Final = 2
 BATCH: Final = 1000
 END: Final = None
+NO_PROFILER: Final = "DASK_DISTRIBUTED__WORKER__PROFILE__ENABLED"
+"""For the processes that are started here."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -399,6 +404,8 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--minutes", type=float, default=10.0)
     options = parser.parse_args()
+    os.environ[NO_PROFILER] = "False"
+    dask.config.set({"distributed.worker.profile.enabled": False})
     print(f"{sys.version}, GIL {'on' if sys._is_gil_enabled() else 'off'}")  # noqa: SLF001 - documented
     for part in options.parts or parts:
         print(part, flush=True)

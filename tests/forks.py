@@ -51,8 +51,13 @@ class Ask(mb.Command[str]):
 """
 
 
-def run(program: str, *options: str, returncode: int = 0, stderr: str = "") -> list[str]:
-    """Run a program and return the lines that it prints; fail if it hangs."""
+def run(
+    program: str, *options: str, returncode: int = 0, stderr: str = "", seconds: float = 18
+) -> list[str]:
+    """Run a program and return the lines that it prints; fail if it hangs.
+
+    It is held to hang after `seconds`: less than a test may take.
+    """
     # Without a buffer `print` writes a line in two parts, and those of two processes get mixed.
     buffered = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
     done = subprocess.run(  # noqa: S603 - the interpreter that runs this test
@@ -60,7 +65,7 @@ def run(program: str, *options: str, returncode: int = 0, stderr: str = "") -> l
         check=False,
         capture_output=True,
         text=True,
-        timeout=18,
+        timeout=seconds,
         env=buffered,
     )
     assert (done.returncode, done.stderr) == (returncode, stderr), done.stdout + done.stderr

@@ -16,7 +16,7 @@ from distributed import Client
 from tests import helpers
 from tests.cluster.machines import Machines
 from tests.helpers import until
-from threadpool_mb.cluster import ClusterPool
+from threadpool_mb.cluster import ClusterPool, control
 
 DASKS = (
     "AsyncProcess",
@@ -33,6 +33,8 @@ DASKS = (
 def pytest_configure() -> None:
     """Be patient: processes start here."""
     helpers.DEADLINE = 60.0  # type: ignore[misc]
+    # What a node has not told by then is left out of reports and figures, which tests look at.
+    control._PATIENCE = helpers.DEADLINE  # type: ignore[misc]
 
 
 @pytest.fixture(autouse=True)

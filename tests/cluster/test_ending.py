@@ -11,8 +11,9 @@ import pytest
 from distributed import Client, Event, Scheduler
 
 import threadpool_mb as mb
+from tests import helpers
 from tests.cluster.machines import Machines
-from tests.cluster.workers import Never, collecting, logging, stuck
+from tests.cluster.workers import GetAll, Never, OneSided, collecting, logging, stuck
 from tests.forks import run
 from tests.helpers import in_thread, run_together, until
 from threadpool_mb.arguments import Deadline
@@ -164,25 +165,39 @@ def test_several_pools_share_a_client(client: Client, log: Path) -> None:
     assert sorted(lines) == ["a 1", "a begins", "a ends", "b 2", "b begins", "b ends"]
 
 
-def test_a_hook_may_dispatch_and_does_not_wait_for_room(client: Client, log: Path) -> None:
+def test_two_pools_of_one_name_have_nothing_in_common(client: Client) -> None:
+    with (
+        ClusterPool(collecting, client, name="orders") as one,
+        ClusterPool(collecting, client, name="orders") as two,
+    ):
+        one.dispatch("a", 1)
+        two.dispatch("a", 2)
+
+        assert mb.call(one.ref("a"), GetAll(), timeout=15) == [1]
+        assert mb.call(two.ref("a"), GetAll(), timeout=15) == [2]
+        one.cancel()
+        assert one.join(timeout=15).finished
+        two.dispatch("a", 3)
+        assert mb.call(two.ref("a"), GetAll(), timeout=15) == [2, 3]
+
+
+def test_a_hook_may_dispatch_and_does_not_wait_for_room(client: Client) -> None:
+    told: list[mb.DeadLetterReason] = []
+
     def again(letter: mb.DeadLetter[str, Any]) -> None:
-        if letter.reason == mb.DeadLetterReason.WORKER_FAILED:
-            pool.dispatch("again", letter.message)
-            with pytest.raises(RuntimeError, match="cannot be joined from"):
-                pool.join()
+        # The second one has no room.
+        pool.dispatch_many("a", [1, 2])
+        with pytest.raises(RuntimeError, match="cannot be joined from"):
+            pool.join()
+        told.append(letter.reason)
 
-    worker = functools.partial(logging, log)
-    handled: list[Any] = []
-    with ClusterPool(
-        collecting, client, credits=1, mailbox=mb.NonBlocking(1), on_dead_letter=again
-    ) as pool:
-        del worker
-        for number in range(50):
-            pool.dispatch("a", number)
-        assert pool.flush(timeout=15)
-        handled.append(pool.stats().handled)
+    with ClusterPool(collecting, client, credits=1, on_dead_letter=again) as pool:
+        pool.dispatch("a", OneSided("a"))
+        until(lambda: told)
 
-    assert handled == [50]
+        assert mb.call(pool.ref("a"), GetAll(), timeout=15) == [1, 2]
+
+    assert told == [mb.DeadLetterReason.UNREADABLE]
 
 
 def test_repr_shows_counts_and_state(client: Client) -> None:
@@ -257,7 +272,8 @@ def test_a_child_of_fork_has_no_use_of_the_pool(client: Client, machines: Machin
                 pool.dispatch("a", 1)
                 print(in_child(use))
                 print(mb.call(pool.ref("a"), GetAll(), timeout=15))
-        """
+        """,
+        seconds=helpers.DEADLINE,
     )
 
     assert lines == [

@@ -142,6 +142,8 @@ def test_the_end_of_each_worker_of_a_lost_node_is_told_once(
         assert first.wait(15)
         # While one is told, others have come, and others never will; nor is this one settled.
         pool.dispatch(keys[1], 2)
+        # One that was not sent would begin a worker on the other node.
+        until(lambda: not any(link.outbox.unsent for link in pool._control.links()))
         machines.kill(address)
 
     assert sorted(each.key for each in exits) == sorted(keys)
@@ -246,3 +248,79 @@ def test_a_sender_does_not_wait_for_a_client_that_is_closed(machines: Machines, 
     log.with_name("go-1").touch()
 
     assert pool.join(timeout=15).finished
+
+
+def test_a_caller_is_told_where_its_client_is_closed(machines: Machines) -> None:
+    def call() -> str:
+        with pytest.raises(mb.WorkerGone) as caught:
+            mb.call(pool.ref("a"), Never())
+        return str(caught.value)
+
+    machines.have(2)
+    with Client(machines.address, set_as_default=False) as client:
+        client.wait_for_workers(2, timeout=60)
+        pool = ClusterPool(collecting, client, on_dead_letter=lambda _: None)
+        reply = mb.ask(pool.ref("a"), Never())
+        pool.flush(timeout=15)  # it is taken, and not answered
+        with in_thread(call) as calling:
+            until(lambda: any(len(link.outbox.asked) == 2 for link in pool._control.links()))
+            client.close()
+            with pytest.raises(mb.WorkerGone):
+                reply.result(timeout=15)
+        assert "node lost" in calling.result()
+
+    assert pool.join(timeout=15).finished
+
+
+def test_a_dask_worker_is_added_and_another_one_is_killed_at_once(
+    client: Client, machines: Machines, log: Path, dead: list[Any]
+) -> None:
+    worker = functools.partial(logging, log)
+    keys = [f"key-{number}" for number in range(30)]
+    sent = 0
+    with ClusterPool(worker, client, on_dead_letter=dead.append) as pool:
+        lost, stays = nodes(pool)
+        for key in keys:
+            pool.dispatch(key, sent)
+        # Not looked for: it starts while the other one is killed.
+        added = machines.add()
+        machines.kill(lost)
+        while not (set(nodes(pool)) == {stays, added} and pool._control.router.table.settled):
+            sent += 1
+            for key in keys:
+                pool.dispatch(key, sent)
+            pool.flush(timeout=0.01)  # not more than the test needs
+
+    assert {each.reason for each in dead} <= {mb.DeadLetterReason.NODE_LOST}
+    handled = _handled(log)
+    for key in keys:
+        gone = [each.message for each in dead if each.key == key]
+        assert handled[key] == sorted(set(handled[key]))
+        assert set(handled[key]) | set(gone) == set(range(sent + 1))
+
+
+def test_a_dask_worker_that_joins_is_killed_at_once(
+    client: Client, machines: Machines, log: Path, dead: list[Any]
+) -> None:
+    worker = functools.partial(logging, log)
+    keys = [f"key-{number}" for number in range(30)]
+    sent = 0
+    with ClusterPool(worker, client, on_dead_letter=dead.append) as pool:
+        before = nodes(pool)
+        address = machines.add()
+        killed = False
+        while not (killed and nodes(pool) == before and pool._control.router.table.settled):
+            for key in keys:
+                pool.dispatch(key, sent)
+            sent += 1
+            if not killed and address in nodes(pool):
+                machines.kill(address)  # while keys move there
+                killed = True
+            pool.flush(timeout=0.01)
+
+    assert {each.reason for each in dead} <= {mb.DeadLetterReason.NODE_LOST}
+    handled = _handled(log)
+    for key in keys:
+        gone = [each.message for each in dead if each.key == key]
+        assert handled[key] == sorted(set(handled[key]))
+        assert set(handled[key]) | set(gone) == set(range(sent))

@@ -1,11 +1,13 @@
 """Keys that leave a node, since they are dealt to another one now: at the node.
 
 **Guarantees.** Once a key is told as moved, no worker of it is left here, and none will begin: the
-client sends no more messages for it to this node.
+client sends no more messages for it to this node. The exception is a key that has come back
+meanwhile: of that, the workers have ended that were to, and the next one may run.
 """
 
 import threading
 import time
+from collections.abc import Iterable
 from typing import Any, Final, final
 
 from threadpool_mb.cluster.placing import digest_of, owner_of
@@ -24,13 +26,17 @@ _SHARE: Final = 4
 class Leaving:
     """The keys that are leaving one node. Threads: for the feeder, but for `gather`."""
 
-    __slots__ = ("_address", "_leaving", "_lock", "_moved", "_moves", "_pool", "pause")
+    __slots__ = ("_address", "_leaving", "_line", "_lock", "_moved", "_moves", "_pool", "pause")
 
     def __init__(self, pool: Pool[Any, Any], address: str) -> None:
         """Of the pool of the node `address`."""
         self._pool: Final = pool
         self._address: Final = address
-        self._leaving: Final[dict[Any, None]] = {}
+        # The workers that are to end, by key. One that begins later is of a key that has come back:
+        # to wait for its end would be to wait for as long as the key lives.
+        self._leaving: Final[dict[Any, tuple[object, ...]]] = {}
+        # The line of a key: its workers that have not ended.
+        self._line: Final = pool._dispatcher.roster.line  # noqa: SLF001  # pyright: ignore[reportPrivateUsage] - of no use to others
         # Guards the next two. No thread waits under it.
         self._lock: Final = threading.Lock()
         self._moves: list[tuple[int, bytes]] = []
@@ -51,7 +57,7 @@ class Leaving:
         ]
         for key in going:
             self._pool.remove(key, drain=True)
-            self._leaving[key] = None
+            self._leaving[key] = tuple(self._line(key))
         with self._lock:
             self._moves.append((number, dumped(going)))
             for key in going:
@@ -64,9 +70,8 @@ class Leaving:
         if not self._leaving:
             return not self.quiet
         start = time.perf_counter()
-        # The line of a key: its workers that have not ended.
-        line = self._pool._dispatcher.roster.line  # noqa: SLF001  # pyright: ignore[reportPrivateUsage] - of no use to others
-        gone = [key for key in self._leaving if not line(key)]
+        line = self._line
+        gone = [key for key, ending in self._leaving.items() if not _both(ending, line(key))]
         for key in gone:
             del self._leaving[key]
         with self._lock:
@@ -86,3 +91,9 @@ class Leaving:
             moves, self._moves = self._moves, []
             moved, self._moved = self._moved, {}
         return moves, [dumped(key) for key in moved]
+
+
+def _both(some: Iterable[object], others: Iterable[object]) -> bool:
+    """Return whether anything is in both."""
+    there = list(others)
+    return any(each is other for each in some for other in there)

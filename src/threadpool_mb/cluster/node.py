@@ -348,10 +348,11 @@ class _Node:
         ended = self._ended
         self._ended_told = ended is not None
         moves, moved = self._leaving.gather()
-        # In the order of `Events`; what a list says, one behind it rests on.
+        # In the order against that of `Events`: what a list says rests on those in front of it, in
+        # which it was told before. So each end comes with its beginning, or after it.
         done = tray.gather()
-        starts = taken(tray.starts)
         exits = taken(tray.exits)
+        starts = taken(tray.starts)
         replies = taken(tray.replies)
         dead = taken(tray.dead)
         events = Events(dead, replies, starts, exits, moves, moved, done, self._figures(), ended)

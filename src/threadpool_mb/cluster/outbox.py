@@ -2,7 +2,9 @@
 
 **Guarantees.** Messages of one thread are taken out in the order in which it has put them in. At
 most `credits` messages are in and not settled, but for those that come from another node (`push`).
-Each is settled once, or is among what `stop` returns.
+Each is settled once, or is among what `stop` returns; its credit comes back once.
+`tests/model/test_acknowledging_model.py` runs through every interleaving of senders, batches,
+acknowledgements and the loss of the node.
 """
 
 import threading

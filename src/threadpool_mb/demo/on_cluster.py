@@ -15,6 +15,7 @@ import warnings
 from collections.abc import Generator, Mapping, Sequence
 from typing import Any, Final, cast, final
 
+import dask as _dask  # type: ignore[import-not-found,import-untyped,unused-ignore]  # pyright: ignore[reportMissingImports, reportMissingTypeStubs]
 import distributed  # type: ignore[import-not-found,import-untyped,unused-ignore]  # pyright: ignore[reportMissingImports, reportMissingTypeStubs]
 
 from threadpool_mb.calls.calling import ask
@@ -28,6 +29,7 @@ __all__ = ["main", "package", "run_on_cluster"]
 
 # For type checkers in environments that have no Dask.
 dask: Final[Any] = distributed
+_settings: Final[Any] = cast("Any", _dask).config
 
 _FAILED: Final = 1
 _TOP: Final = 15
@@ -89,6 +91,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with contextlib.ExitStack() as stack:
         cluster: Any = options.scheduler
         if cluster is None:
+            # It reads the frames of threads that run, for which a free-threaded build may crash.
+            stack.enter_context(_settings.set({"distributed.worker.profile.enabled": False}))
             cluster = stack.enter_context(
                 dask.LocalCluster(
                     n_workers=2, threads_per_worker=1, processes=True, dashboard_address=":0"

@@ -1,0 +1,59 @@
+"""What a node tells, and in which order: at the node alone, without a cluster."""
+
+import asyncio
+from collections import deque
+from typing import Any
+
+import pytest
+
+from tests.cluster.workers import collecting
+from threadpool_mb.cluster import node as node_module
+from threadpool_mb.cluster.node import NodeActor
+from threadpool_mb.cluster.tickets import taken
+from threadpool_mb.cluster.wire import Events, Options, Setup, dumped, loaded, versions_here
+
+
+def _node() -> NodeActor:
+    options = Options(None, None, None, None, None, None, tells_workers=True)
+    return NodeActor(
+        Setup(versions_here(), "orders", "tcp://here", dumped(collecting), dumped(options))
+    )
+
+
+def _gathered(node: NodeActor, known: int) -> tuple[int, Events]:
+    number, events = loaded(asyncio.run(node.gather(known, 0.01)))
+    return number, events
+
+
+def test_the_end_of_a_worker_is_told_with_its_beginning_or_after_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    node = _node()
+    tray = node._node._tray
+    began: list[int] = []
+
+    def begin_and_end(things: deque[Any]) -> list[Any]:
+        # A worker begins and ends between each two looks of the loop.
+        found = taken(things)
+        began.append(len(began))
+        tray.starts.append((dumped("key"), began[-1]))
+        tray.exits.append(dumped(began[-1]))
+        return found
+
+    monkeypatch.setattr(node_module, "taken", begin_and_end)
+    known, alive = 0, set[int]()
+    for _ in range(3):
+        known, events = _gathered(node, known)
+        alive.update(number for _, number in events.starts)
+        for each in events.exits:
+            alive.remove(loaded(each))  # it has begun, as far as was told
+    monkeypatch.undo()
+    _, events = _gathered(node, known)
+    alive.update(number for _, number in events.starts)
+    alive.difference_update(loaded(each) for each in events.exits)
+
+    assert alive == set()
+    assert began
+    asyncio.run(node.end("close"))
+    while _gathered(node, known)[1].ended is None:
+        known += 1
