@@ -219,11 +219,12 @@ def _sleeps_and_returns() -> Generator[Any, Any]:
 def test_a_worker_that_is_stopped_as_it_waits_names_the_message_in_hand(
     cause: str, waits: Callable[[], Generator[Any, Any]]
 ) -> None:
+    taken = list[object]()
     exits = list[WorkerExit[str]]()
     letters = list[DeadLetter[str, Any]]()
 
     def worker(_key: str) -> Generator[Any, Any]:
-        yield
+        taken.append((yield))
         yield from waits()
         if waits is not _sleeps_and_returns:
             raise AssertionError
@@ -231,8 +232,8 @@ def test_a_worker_that_is_stopped_as_it_waits_names_the_message_in_hand(
     pool = Pool[str, Any](worker, on_worker_exit=exits.append, on_dead_letter=letters.append)
     pool.initialize("a", "one")
     pool.dispatch("a", "two")
+    until(lambda: taken)  # before that it waits for its turn
     until(lambda: [each.state for each in pool.workers()] == ["waiting"])
-    until(lambda: pool.worker("a").messages == 1)  # type: ignore[union-attr]
 
     end(pool, cause)
 

@@ -136,6 +136,12 @@ def on_one_thread(*keys: str, **options: Any) -> mb.Pool[str, Any]:  # noqa: ANN
     return pool
 
 
+def has_the_turn_and_waits(pool: mb.Pool[str, Any], key: str) -> bool:
+    """Return whether a worker waits for something else than its turn: it has taken its message."""
+    worker = pool.worker(key)
+    return worker is not None and worker.state == "waiting" and not worker.messages
+
+
 def asks(pool: mb.Pool[str, Any], key: str, command: Do) -> Do:
     """Ask a worker to ask another one."""
     return answer(lambda: mb.call(pool.ref(key), command))
@@ -188,7 +194,7 @@ def test_a_worker_may_wait_for_what_one_of_its_thread_has_left_to_another_thread
         until(lambda: taken)
 
         waiting = Running(lambda: mb.call(pool.ref("a"), answer(reply.result)))
-        until(lambda: [w for w in pool.workers() if w.state == "waiting"])
+        until(lambda: has_the_turn_and_waits(pool, "a"))
         taken.pop().reply_box.reply("in the end")
 
         assert waiting.result() == "in the end"
@@ -200,7 +206,7 @@ def test_it_is_told_once_the_other_one_needs_the_thread() -> None:
         reply = mb.ask(pool.ref("b"), Do(taken.append))
         until(lambda: taken)
         waiting = Running(lambda: told(lambda: mb.call(pool.ref("a"), answer(reply.result))))
-        until(lambda: [w for w in pool.workers() if w.state == "waiting"])
+        until(lambda: has_the_turn_and_waits(pool, "a"))
 
         pool.dispatch("b", "has to be handled before the answer comes")
 
@@ -239,7 +245,7 @@ def test_there_is_no_thread_more_though_all_wait() -> None:
         [(a, _), (b, _)] = by_home(pool, "abcd")
         waits = answer(lambda: mb.call(others.ref("outside"), WHERE))
         replies = [mb.ask(pool.ref(key), waits) for key in (a, b)]
-        until(lambda: [w.state for w in pool.workers()].count("waiting") >= 2)
+        until(lambda: all(has_the_turn_and_waits(pool, key) for key in (a, b)))
         behind = mb.ask(pool.ref(a), WHERE)
 
         most = pool.stats().threads
