@@ -22,6 +22,8 @@ from reports.parts import FREE, GIL, NEEDS, PARTS, Part, Step
 
 OUTPUT: Final = Path(".reports")
 _RECORD: Final = "part.json"
+_WIDTH: Final = 100
+"""So much of a command is printed as it runs; the log has all of it."""
 
 
 def run(step: Step, pythons: dict[str, str], log: Path) -> str:
@@ -45,6 +47,18 @@ def run(step: Step, pythons: dict[str, str], log: Path) -> str:
     return f"exit status {status} of {_shown(step)}" if status else ""
 
 
+def _timed(step: Step, number: str, pythons: dict[str, str], log: Path) -> str:
+    """Run a step, and say so before and after it: some take a quarter of an hour."""
+    shown = _shown(step)
+    if len(shown) > _WIDTH:
+        shown = f"{shown[: _WIDTH - 1]}…"
+    print(f"  {number} {shown}", end="", flush=True)
+    start = time.monotonic()
+    why = run(step, pythons, log)
+    print(f": {time.monotonic() - start:.0f} s", flush=True)
+    return why
+
+
 def _shown(step: Step) -> str:
     env = [f"{name}={value}" for name, value in step.env.items()]
     return " ".join([*env, *([f"python{step.on}"] if step.on else []), shlex.join(step.words)])
@@ -65,7 +79,11 @@ def make(part: Part, out: Path, pythons: dict[str, str]) -> dict[str, Any]:
     folder.mkdir(parents=True, exist_ok=True)
     when, start = dt.datetime.now(dt.UTC), time.monotonic()
     steps = part.steps(folder)
-    failed = [why for step in steps if (why := run(step, pythons, folder / "log.txt"))]
+    failed = [
+        why
+        for number, step in enumerate(steps, 1)
+        if (why := _timed(step, f"{number}/{len(steps)}", pythons, folder / "log.txt"))
+    ]
     failed += [f"{path} is not there" for _, path in part.links if not (folder / path).is_file()]
     told = {
         "when": f"{when:%Y-%m-%d %H:%M} UTC",
@@ -116,13 +134,15 @@ def main(words: Sequence[str]) -> int:
     asked |= {needed for part, needed in NEEDS.items() if part in asked}
     pythons = {FREE: sys.executable, GIL: arguments.gil}
     status = 0
-    for part in PARTS:
-        if part.name not in asked:
-            continue
-        print(f"{part.name}: ", end="", flush=True)
+    chosen = [part for part in PARTS if part.name in asked]
+    for now, part in enumerate(chosen, 1):
+        log = arguments.out / part.name / "log.txt"
+        print(f"{part.name} ({now} of {len(chosen)}): {part.title}; it prints to {log}", flush=True)
         told = make(part, arguments.out, pythons)
         tell(arguments.out)
-        print(f"{told['seconds']:.0f} s", *told["failed"], sep="\n  FAILED: ", flush=True)
+        for why in told["failed"]:
+            print(f"  FAILED: {why}", flush=True)
+        print(f"  {part.name} took {told['seconds']:.0f} s", flush=True)
         status |= bool(told["failed"])
     print(f"see {arguments.out / 'index.html'}")
     return status

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from tests.helpers import DEADLINE, until
+from tests.insides import dispatcher_of, worker_of
 from tests.pool.witness import Gate
 from threadpool_mb import CallTimedOut, Command, Full, Pool, PoolClosed, Rate, call
 from threadpool_mb.pool.flowing import PoolFlow
@@ -135,6 +136,43 @@ def test_what_a_worker_leaves_to_the_next_one_takes_room_until_it_is_handled() -
         assert pool.flush(timeout=DEADLINE)
 
     assert not pool.stats().dead_letters
+
+
+def test_a_late_message_is_handed_on_above_the_bound_and_its_room_is_given_back_once() -> None:
+    gate, handled = Gate(), list[str]()
+
+    with Pool(worker, start="on_demand", max_waiting=1, max_threads=2, when_full="raise") as pool:
+        keeping = dispatcher_of(pool).keeping
+        assert keeping is not None
+        pool.dispatch("a", gate)
+        gate.wait_until_reached()
+        pool.dispatch("a", int)
+        assert keeping.redeliver("b", lambda: handled.append("late"))  # type: ignore[arg-type]
+        until(lambda: handled)
+        with pytest.raises(Full):
+            pool.dispatch("b", int)
+        gate.open()
+        assert pool.flush(timeout=DEADLINE)
+        for _ in range(3):
+            pool.dispatch("b", int)
+            assert pool.flush(timeout=DEADLINE)
+
+    assert handled == ["late"]
+
+
+def test_a_lane_that_is_closed_takes_no_late_message_and_keeps_no_room_for_it() -> None:
+    with Pool(worker, start="on_demand", max_waiting=1, when_full="raise") as pool:
+        pool.dispatch("a", int)
+        assert pool.flush(timeout=DEADLINE)
+        lane: Any = worker_of(pool, "a")
+        pool.remove("a")
+        until(lambda: lane.closed)
+
+        assert not lane.force(int)
+
+        pool.dispatch("b", int)
+        assert pool.flush(timeout=DEADLINE)
+    assert pool.stats().handled == 2
 
 
 def test_the_times_of_keys_that_may_go_on_by_now_are_not_kept() -> None:

@@ -63,6 +63,30 @@ def test_a_part_that_fails_is_told_and_does_not_keep_the_others_from_being_made(
     assert "FAILED: exit status 3" in capsys.readouterr().out
 
 
+def test_each_step_is_told_before_it_runs_and_how_long_it_took(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    told = list[str]()
+
+    def run(step: Step, _pythons: dict[str, str], _log: Path) -> str:
+        told.append(capsys.readouterr().out)
+        return "" if step.words[0] == "long" else "it broke"
+
+    steps = [Step(["long", "x" * 500], on=""), Step(["-m", "short"])]
+    part = Part("one", "What one is", "About it.", lambda _: steps, [])
+    monkeypatch.setattr(command, "run", run)
+
+    assert _run(tmp_path, monkeypatch, [part]) == 1
+
+    first, second = told
+    last = capsys.readouterr().out
+    log = tmp_path / "one" / "log.txt"
+    assert first.startswith(f"one (1 of 1): What one is; it prints to {log}\n  1/2 long xxxx")
+    assert re.fullmatch(r": 0 s\n  2/2 python3.14t -m short", second)
+    assert last.startswith(": 0 s\n  FAILED: it broke\n  one took 0 s\n")
+    assert max(map(len, first.splitlines())) <= max(110, len(f"{log}") + 60)
+
+
 def test_a_part_whose_page_is_not_there_has_failed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
