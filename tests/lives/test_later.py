@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tests.helpers import run_together, until
+from tests.insides import dispatcher_of
 from tests.lives.test_on_demand import KINDS, Kind, worker_of
 from threadpool_mb import (
     Blocking,
@@ -174,6 +175,41 @@ def test_messages_whose_time_has_come_stand_in_the_line_of_a_full_mailbox(
         until(lambda: len(handled) == 12)
 
     assert [each for each in handled if each != "others"] == ["first", *range(10)]
+
+
+def test_what_still_stands_in_the_line_at_the_very_end_is_dead_and_comes_no_more() -> None:
+    inside, free = threading.Event(), threading.Event()
+    letters, handled = list[DeadLetter[str, int]](), list[int]()
+
+    def worker(_key: str) -> Generator[None, int]:
+        while True:
+            message = yield
+            inside.set()
+            free.wait(15)
+            handled.append(message)
+
+    with Pool(worker, mailbox=Blocking(1), on_dead_letter=letters.append) as pool:
+        pool.initialize("a", 0)
+        inside.wait(15)
+        pool.dispatch("a", 1)
+        for number in (2, 3):
+            pool.dispatch_later(0, "a", number)
+        later = dispatcher_of(pool)._later
+        until(lambda: [len(line.places) for line in later._waiting.values()] == [2])
+        (line,) = later._waiting.values()
+
+        later.drop(last=True)
+        line.go_on()  # room that comes too late
+
+        assert [(each.message, each.reason) for each in letters] == [
+            (2, "pool closed"),
+            (3, "pool closed"),
+        ]
+        free.set()
+        until(lambda: len(handled) == 2)
+        assert pool.dispatch("a", 4)  # the room that it stood in line for is there
+    assert handled == [0, 1, 4]
+    assert len(letters) == 2
 
 
 @pytest.mark.parametrize(
