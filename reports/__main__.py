@@ -5,6 +5,7 @@ what became of it; if one has failed, the exit status is 1.
 """
 
 import argparse
+import concurrent.futures
 import datetime as dt
 import json
 import os
@@ -47,16 +48,30 @@ def run(step: Step, pythons: dict[str, str], log: Path) -> str:
     return f"exit status {status} of {_shown(step)}" if status else ""
 
 
-def _timed(step: Step, number: str, pythons: dict[str, str], log: Path) -> str:
-    """Run a step, and say so before and after it: some take a quarter of an hour."""
-    shown = _shown(step)
+def _timed(steps: Sequence[Step], number: int, pythons: dict[str, str], folder: Path) -> str:
+    """Run one of several steps, and say so before and after it: some take a quarter of an hour."""
+    name, shown = f"{number + 1}/{len(steps)}", _shown(steps[number])
     if len(shown) > _WIDTH:
         shown = f"{shown[: _WIDTH - 1]}…"
-    print(f"  {number} {shown}", end="", flush=True)
+    print(f"  {name} {shown}", flush=True)
     start = time.monotonic()
-    why = run(step, pythons, log)
-    print(f": {time.monotonic() - start:.0f} s", flush=True)
+    why = run(steps[number], pythons, _log(folder, number))
+    print(f"  {name} took {time.monotonic() - start:.0f} s", flush=True)
     return why
+
+
+def _log(folder: Path, number: int) -> Path:
+    """Return where a step prints to while it runs."""
+    return folder / f"log-{number + 1}.txt"
+
+
+def _gather_logs(folder: Path, count: int) -> None:
+    """Make one log of those of all steps, in their order."""
+    logs = [_log(folder, number) for number in range(count)]
+    text = "".join(log.read_text("utf-8", "replace") for log in logs if log.is_file())
+    (folder / "log.txt").write_text(text, "utf-8")
+    for log in logs:
+        log.unlink(missing_ok=True)
 
 
 def _shown(step: Step) -> str:
@@ -79,11 +94,12 @@ def make(part: Part, out: Path, pythons: dict[str, str]) -> dict[str, Any]:
     folder.mkdir(parents=True, exist_ok=True)
     when, start = dt.datetime.now(dt.UTC), time.monotonic()
     steps = part.steps(folder)
-    failed = [
-        why
-        for number, step in enumerate(steps, 1)
-        if (why := _timed(step, f"{number}/{len(steps)}", pythons, folder / "log.txt"))
-    ]
+    with concurrent.futures.ThreadPoolExecutor(len(steps) if part.together else 1) as executor:
+        whys = executor.map(
+            lambda number: _timed(steps, number, pythons, folder), range(len(steps))
+        )
+    failed = [why for why in whys if why]
+    _gather_logs(folder, len(steps))
     failed += [f"{path} is not there" for _, path in part.links if not (folder / path).is_file()]
     told = {
         "when": f"{when:%Y-%m-%d %H:%M} UTC",
@@ -136,8 +152,8 @@ def main(words: Sequence[str]) -> int:
     status = 0
     chosen = [part for part in PARTS if part.name in asked]
     for now, part in enumerate(chosen, 1):
-        log = arguments.out / part.name / "log.txt"
-        print(f"{part.name} ({now} of {len(chosen)}): {part.title}; it prints to {log}", flush=True)
+        logs = arguments.out / part.name / "log-*.txt"
+        print(f"{part.name} ({now} of {len(chosen)}): {part.title}; see {logs}", flush=True)
         told = make(part, arguments.out, pythons)
         tell(arguments.out)
         for why in told["failed"]:

@@ -44,6 +44,8 @@ class Part:
     """Given its own folder."""
     links: Sequence[tuple[str, str]]
     """What is called how, from its own folder; each has to be there when it is made."""
+    together: bool = False
+    """Whether its steps run at the same time: they need nothing of each other."""
 
 
 def _api(out: Path) -> list[Step]:
@@ -142,6 +144,7 @@ PARTS: Final = (
         f" so at each {STRIDE}th; those that say the same everywhere run on {GIL} alone.",
         _tests,
         [(f"on {version}", f"{version}.html") for version in (FREE, GIL)],
+        together=True,  # as `make test` runs two at a time: most tests keep one core busy, or wait
     ),
     Part(
         "coverage",

@@ -2,6 +2,7 @@
 
 import re
 import sys
+import threading
 from pathlib import Path
 from typing import Final
 
@@ -80,11 +81,36 @@ def test_each_step_is_told_before_it_runs_and_how_long_it_took(
 
     first, second = told
     last = capsys.readouterr().out
-    log = tmp_path / "one" / "log.txt"
-    assert first.startswith(f"one (1 of 1): What one is; it prints to {log}\n  1/2 long xxxx")
-    assert re.fullmatch(r": 0 s\n  2/2 python3.14t -m short", second)
-    assert last.startswith(": 0 s\n  FAILED: it broke\n  one took 0 s\n")
-    assert max(map(len, first.splitlines())) <= max(110, len(f"{log}") + 60)
+    logs = tmp_path / "one" / "log-*.txt"
+    assert first.startswith(f"one (1 of 1): What one is; see {logs}\n  1/2 long xxxx")
+    assert second == "  1/2 took 0 s\n  2/2 python3.14t -m short\n"
+    assert last.startswith("  2/2 took 0 s\n  FAILED: it broke\n  one took 0 s\n")
+    assert max(map(len, first.splitlines()[1:])) <= 110
+
+
+def test_steps_run_one_after_the_other_or_together_and_there_is_one_log_in_their_order(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    met = threading.Barrier(2)
+
+    def run(step: Step, _pythons: dict[str, str], log: Path) -> str:
+        if step.env:
+            met.wait(15)  # each waits for the other one
+        log.write_text(f"printed by {step.words[0]}\n")
+        return ""
+
+    def part(name: str, env: dict[str, str], *, together: bool) -> Part:
+        steps = [Step([f"{name}{number}"], on="", env=env) for number in (1, 2)]
+        return Part(name, "What", "About", lambda _: steps, [], together)
+
+    monkeypatch.setattr(command, "run", run)
+    parts = [part("both", {"TOGETHER": "1"}, together=True), part("each", {}, together=False)]
+
+    assert _run(tmp_path, monkeypatch, parts) == 0
+
+    assert (tmp_path / "both" / "log.txt").read_text() == "printed by both1\nprinted by both2\n"
+    assert (tmp_path / "each" / "log.txt").read_text() == "printed by each1\nprinted by each2\n"
+    assert sorted(path.name for path in (tmp_path / "both").iterdir()) == ["log.txt", "part.json"]
 
 
 def test_a_part_whose_page_is_not_there_has_failed(
