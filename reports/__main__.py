@@ -94,7 +94,7 @@ def make(part: Part, out: Path, pythons: dict[str, str]) -> dict[str, Any]:
     folder.mkdir(parents=True, exist_ok=True)
     when, start = dt.datetime.now(dt.UTC), time.monotonic()
     steps = part.steps(folder)
-    with concurrent.futures.ThreadPoolExecutor(len(steps) if part.together else 1) as executor:
+    with concurrent.futures.ThreadPoolExecutor(part.at_once) as executor:
         whys = executor.map(
             lambda number: _timed(steps, number, pythons, folder), range(len(steps))
         )

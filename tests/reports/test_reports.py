@@ -99,12 +99,12 @@ def test_steps_run_one_after_the_other_or_together_and_there_is_one_log_in_their
         log.write_text(f"printed by {step.words[0]}\n")
         return ""
 
-    def part(name: str, env: dict[str, str], *, together: bool) -> Part:
+    def part(name: str, env: dict[str, str], at_once: int) -> Part:
         steps = [Step([f"{name}{number}"], on="", env=env) for number in (1, 2)]
-        return Part(name, "What", "About", lambda _: steps, [], together)
+        return Part(name, "What", "About", lambda _: steps, [], at_once)
 
     monkeypatch.setattr(command, "run", run)
-    parts = [part("both", {"TOGETHER": "1"}, together=True), part("each", {}, together=False)]
+    parts = [part("both", {"TOGETHER": "1"}, 2), part("each", {}, 1)]
 
     assert _run(tmp_path, monkeypatch, parts) == 0
 
@@ -162,6 +162,18 @@ def test_an_unknown_part_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
         command.main(["coverrage"])
 
     assert "no such part: coverrage (there are: api, graph, " in capsys.readouterr().err
+
+
+def test_all_tests_that_cover_a_module_are_among_those_that_are_counted() -> None:
+    (tests,) = (part for part in PARTS if part.name == "tests")
+    steps = tests.steps(ROOT / "out" / "tests")
+
+    paths = {(step.on, word) for step in steps for word in step.words if word.startswith("tests")}
+    pages = [word.rpartition("/")[2] for step in steps for word in step.words if "html" in word]
+    assert paths == {
+        (on, path) for on in (FREE, GIL) for path in ("tests/observers", "tests", "tests/cluster")
+    }
+    assert {page for page in pages if page.endswith(".html")} == {page for _, page in tests.links}
 
 
 def test_what_a_part_needs_comes_before_it() -> None:
