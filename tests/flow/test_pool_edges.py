@@ -1,15 +1,18 @@
 """Flow of pools, at its edges: workers that fill their own pool, and what is kept of times."""
 
+import functools
 import queue
 from collections.abc import Generator
 from typing import Any
 
 import pytest
 
+from tests.forks import run
 from tests.helpers import DEADLINE, until
 from tests.insides import dispatcher_of, worker_of
 from tests.pool.witness import Gate
-from threadpool_mb import CallTimedOut, Command, Full, Pool, PoolClosed, Rate, call
+from threadpool_mb import CallTimedOut, Command, Full, Pool, PoolClosed, Rate, call, sleep
+from threadpool_mb.pool import flowing
 from threadpool_mb.pool.flowing import PoolFlow
 
 SOON = 0.01
@@ -86,6 +89,93 @@ def test_a_worker_that_calls_into_its_own_full_pool_waits_for_room_no_longer_tha
     assert pool.stats().handled == 3
 
 
+def test_a_worker_that_waits_for_room_in_its_own_pool_looks_again_until_it_has_some(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(flowing, "_PAUSE", 0.001)
+    gate, sent = Gate(), list[bool]()
+    looks = list[int]()
+
+    def send() -> None:
+        flow = dispatcher_of(pool)._flow
+        assert flow is not None
+        goes_on = flow._none_goes_on
+        monkeypatch.setattr(
+            PoolFlow, "_none_goes_on", lambda _, threads: looks.append(1) or goes_on(threads)
+        )
+        for _ in range(2):
+            sent.append(pool.dispatch("b", int))
+
+    with Pool(worker, start="on_demand", max_waiting=1, max_threads=2) as pool:
+        pool.dispatch("b", gate)
+        gate.wait_until_reached()
+        pool.dispatch("a", send)
+        until(lambda: len(looks) >= 3)
+        gate.open()
+        until(lambda: len(sent) == 2)
+
+    assert sent == [True, True]
+    assert pool.stats().handled == 4
+
+
+def test_where_another_worker_waits_for_a_time_one_that_finds_no_room_goes_on_waiting() -> None:
+    handled = list[str]()
+
+    def sleeps(_key: object) -> Generator[Any, Any]:
+        while True:
+            message = yield
+            if message == "sleep":
+                yield from sleep(0.1)
+                handled.append("slept")
+            elif callable(message):
+                message()
+
+    def send() -> None:
+        for name in ("one", "two"):
+            pool.dispatch("c", functools.partial(handled.append, name))
+
+    with Pool(sleeps, start="on_demand", max_waiting=1, max_threads=1) as pool:
+        pool.dispatch("b", "sleep")
+        until(lambda: dispatcher_of(pool)._flow.suspended)  # type: ignore[union-attr]
+        pool.dispatch("a", send)
+        assert pool.flush(timeout=DEADLINE)
+
+    assert sorted(handled) == ["one", "slept", "two"]
+
+
+def test_in_a_forked_child_nobody_waits_for_room_in_the_parents_full_pool() -> None:
+    lines = run("""
+        def worker(key):
+            while True:
+                (yield)()
+
+        def child():
+            told(pool.dispatch, "a", int)
+            told(rated.dispatch, "a", int)
+            told(mb.call, pool.ref("b"), Ask())
+
+        gate, reached = threading.Event(), threading.Event()
+        def hold():
+            reached.set()
+            gate.wait()
+
+        with (
+            mb.Pool(worker, start="on_demand", max_waiting=1) as pool,
+            mb.Pool(worker, start="on_demand", rate=mb.Rate(1000)) as rated,
+        ):
+            pool.dispatch("a", hold)
+            reached.wait()
+            pool.dispatch("a", int)
+            print(in_child(child))
+            gate.set()
+        print(pool.stats().handled)
+    """)
+
+    assert lines[:2] == ["PoolClosed True"] * 2
+    assert lines[2].startswith("CallNotDelivered")
+    assert lines[3:] == ["0", "2"]
+
+
 def test_a_worker_that_waits_for_room_in_its_own_pool_is_told_when_the_pool_is_closed() -> None:
     gate = Gate()
     told: list[str] = []
@@ -158,6 +248,19 @@ def test_a_late_message_is_handed_on_above_the_bound_and_its_room_is_given_back_
             assert pool.flush(timeout=DEADLINE)
 
     assert handled == ["late"]
+
+
+def test_a_late_message_of_a_pool_with_a_rate_alone_takes_no_room() -> None:
+    handled = list[str]()
+
+    with Pool(worker, start="on_demand", rate=Rate(1e6)) as pool:
+        keeping = dispatcher_of(pool).keeping
+        assert keeping is not None
+        assert keeping.redeliver("b", lambda: handled.append("late"))  # type: ignore[arg-type]
+        until(lambda: handled)
+        assert pool.flush(timeout=DEADLINE)
+
+    assert pool.stats().handled == 1
 
 
 def test_a_lane_that_is_closed_takes_no_late_message_and_keeps_no_room_for_it() -> None:

@@ -177,6 +177,24 @@ def test_messages_whose_time_has_come_stand_in_the_line_of_a_full_mailbox(
     assert [each for each in handled if each != "others"] == ["first", *range(10)]
 
 
+def test_a_timer_that_was_cancelled_does_nothing_when_its_time_comes_or_its_pool_ends() -> None:
+    letters, handled = list[DeadLetter[str, int]](), list[int]()
+
+    def worker(_key: str) -> Generator[None, int]:
+        while True:
+            handled.append((yield))
+
+    with Pool(worker, start="on_demand", on_dead_letter=letters.append) as pool:
+        timer = pool.dispatch_later(3600, "a", 1)
+        assert timer.cancel()
+        timer.fire()  # it was just being taken out
+        timer.drop()
+        assert pool.flush(timeout=15)
+        assert not timer.cancel()
+
+    assert (handled, letters) == ([], [])
+
+
 def test_what_still_stands_in_the_line_at_the_very_end_is_dead_and_comes_no_more() -> None:
     inside, free = threading.Event(), threading.Event()
     letters, handled = list[DeadLetter[str, int]](), list[int]()
