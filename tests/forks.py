@@ -6,10 +6,12 @@ import sys
 import textwrap
 from typing import Final
 
+from tests import helpers
+
 PRELUDE: Final = """
 import asyncio, itertools, os, signal, sys, threading, traceback, warnings
 import threadpool_mb as mb
-from tests.helpers import Running, until
+from tests.helpers import DEADLINE, Running, until
 
 warnings.simplefilter("ignore", DeprecationWarning)  # of a fork beside threads
 
@@ -20,7 +22,7 @@ def fork():
     pid = os.fork()
     if not pid:
         signal.signal(signal.SIGALRM, signal.SIG_DFL)
-        signal.alarm(10)
+        signal.alarm(round(DEADLINE * 2 / 3))
     return pid
 
 def status(pid):
@@ -60,7 +62,7 @@ def run(program: str, *options: str, returncode: int = 0, stderr: str = "") -> l
         check=False,
         capture_output=True,
         text=True,
-        timeout=18,
+        timeout=helpers.DEADLINE + 3,
         env=buffered,
     )
     assert (done.returncode, done.stderr) == (returncode, stderr), done.stdout + done.stderr
