@@ -3,7 +3,7 @@
 , := ,
 
 ENVS = py313t,py314t,py313,py314,lint,typing
-INTEGRATION = cluster-py314t,cluster-py313t,cluster-py313,dashboard,brokers,observers-py313t,observers-py314t
+INTEGRATION = cluster-py314t,cluster-py313t,cluster-py313,dashboard,brokers,observers-py313t,observers-py314t,clients,clients-gil
 TOX_ARGS =
 DEMO_ARGS =
 # What `make try` runs, on which interpreter, with which options. On 3.14t if nothing is said: races
@@ -52,7 +52,7 @@ help:
 	@echo 'make cluster      pools on a Dask cluster of this machine, on 3.14t, 3.13t and 3.13'
 	@echo 'make cluster-demo run the demo on a Dask cluster of two processes, on 3.14t'
 	@echo '                                                              DEMO_ARGS="--scheduler ADDRESS"'
-	@echo 'make integration  brokers, observers, dashboard and cluster at once'
+	@echo 'make integration  brokers, observers, dashboard, cluster and clients at once'
 	@echo 'make stress       the hammers on 3.13t and 3.14t              COUNT=1000'
 	@echo 'make reliability  hammers, soak, -X dev, a debug build; the tables of docs/reliability.md'
 	@echo '                                                              COUNT=10000 SOAK=60 MINUTES=15'
@@ -94,9 +94,9 @@ dashboard: $(TOX)/.tox-$(TOX_VERSION)
 		exit 1; }
 	$(call run-tox,3.14t 3.13,dashboard)
 
-# What needs more than Python, all at once.
+# What needs more than Python, or libraries that are pinned for it, all at once.
 integration: $(TOX)/.tox-$(TOX_VERSION)
-	$(call run-tox,3.13t 3.14t 3.13,$(INTEGRATION))
+	$(call run-tox,3.13t 3.14t 3.13 3.14,$(INTEGRATION))
 
 cluster: $(TOX)/.tox-$(TOX_VERSION)
 	$(call run-tox,3.14t 3.13t 3.13,cluster-py314t$(,)cluster-py313t$(,)cluster-py313)

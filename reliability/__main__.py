@@ -1,14 +1,14 @@
 """Try what the library guarantees, again and again, and keep what came of it.
 
-    python -m reliability hammers --count 10000    each test marked `racing`, so many times
-    python -m reliability soak --minutes 60        millions of messages, each key's order checked
-    python -m reliability suite [--dev] [PATH …]   the tests once, with `-X dev` perhaps
-    python -m reliability page                     the tables of docs/reliability.md
+    python -m reliability hammers --count 10000     each test marked `racing`, so many times
+    python -m reliability soak --minutes 60         millions of messages, each key's order checked
+    python -m reliability suite [--dev] [FOLDER …]  the tests once, with `-X dev` perhaps
+    python -m reliability page                      the tables of docs/reliability.md
 
 What ran is kept in reliability/results, a file for each build, and is of the interpreter that runs
 this: a debug build, or one with ThreadSanitizer, is another build. `--minutes` ends a run early;
-what is kept is what was run. `--add` adds a run to the one that is kept: a long one in parts. The
-exit status is 1 if something failed.
+what is kept is what was run. `--add` adds a run to the one that is kept: a long one in parts; of
+the suite, the folders that have not run yet. The exit status is 1 if something failed.
 """
 
 import argparse
@@ -25,8 +25,15 @@ from typing import Final
 
 from benchmarks import machine, soak
 from reliability import page
-from reliability.passes import ROOT, Tally, hammer_functions, run_pytest, suite_parts
-from reliability.results import Failure, Run, kept, load, save
+from reliability.passes import (
+    ROOT,
+    Tally,
+    folder_of,
+    hammer_functions,
+    run_pytest,
+    suite_parts,
+)
+from reliability.results import Failure, Folder, Run, kept, load, save
 
 MESSAGES: Final = 2_000_000
 KEYS: Final = 10_000
@@ -58,7 +65,8 @@ def main(words: Sequence[str]) -> int:
     suite.add_argument(
         "--minutes", type=float, default=240.0, help="begin no folder after these (240)"
     )
-    suite.add_argument("paths", nargs="*", metavar="PATH", help="instead of all tests")
+    suite.add_argument("--add", action="store_true", help="the folders that have not run")
+    suite.add_argument("folders", nargs="*", metavar="FOLDER", help="instead of all, or of those")
     commands.add_parser("page")
     arguments = parser.parse_args(words)
     if arguments.command == "page":
@@ -84,25 +92,49 @@ def _hammers(arguments: argparse.Namespace) -> Run:
         repeat = [f"--count={count}", "--timeout=600"]
         run_pytest(tally, ["-m", "racing", *repeat, *functions], seconds=1800 * count)
         done += count
-        run = _kept(run, tally, start, before, with_hammers=True)
+        run = _kept(run, tally, start, before)
     return run
 
 
 def _suite(arguments: argparse.Namespace) -> Run:
     """Run the tests once, a folder of them in a process; what was run is kept after each."""
     options = ["-X", "dev"] if arguments.dev else []
-    parts = [[path] for path in arguments.paths] or suite_parts()
-    run = _begun(f"suite{' -X dev' * arguments.dev}", "")
-    tally, start = Tally(), time.monotonic()
-    for number, part in enumerate(parts, 1):
+    what = f"suite{' -X dev' * arguments.dev}"
+    before = _before(what, add=arguments.add)
+    ran = before.folders if before and not arguments.folders else {}
+    parts = {folder_of(part): part for part in suite_parts()}
+    chosen = [name.rstrip("/") for name in arguments.folders] or [
+        name for name in parts if name not in ran
+    ]
+    run, start = _begun(what, f"{len(parts)} folders"), time.monotonic()
+    for name in chosen:
         if time.monotonic() - start > arguments.minutes * 60:
             break
-        timeout = f"--timeout={arguments.timeout:g}"
-        run_pytest(tally, [timeout, *part], options=options, seconds=PART_SECONDS)
-        names = f" ({', '.join(arguments.paths)})" if arguments.paths else ""
-        asked = f"{number} of {len(parts)} folders{names}"
-        run = _kept(dataclasses.replace(run, asked=asked), tally, start, with_hammers=False)
+        tally, begun = Tally(), time.monotonic()
+        words = [f"--timeout={arguments.timeout:g}", *parts.get(name, [name])]
+        run_pytest(tally, words, options=options, seconds=PART_SECONDS)
+        run = _with_folder(run, name, tally, time.monotonic() - begun)
+        save(facts(), run.after(before) if before else run)
+        print(f"{name}: {run.folders[name].tests} in {run.folders[name].seconds:.0f} s", flush=True)
     return run
+
+
+def _with_folder(run: Run, name: str, tally: Tally, seconds: float) -> Run:
+    """Return a run of the suite with one folder more, or that folder anew."""
+    ran = Folder(
+        tests=tally.runs.total(),
+        failures=len(tally.failures),
+        seconds=round(seconds, 1),
+        commit=run.commit,
+        stride=int(os.environ.get("TESTS_STRIDE", "1")),
+    )
+    return dataclasses.replace(
+        run,
+        seconds=round(run.seconds + seconds, 1),
+        runs=run.runs + ran.tests,
+        folders={**run.folders, name: ran},
+        failures=run.failures + tuple(tally.failures),
+    )
 
 
 def _soak(arguments: argparse.Namespace) -> Run:
@@ -142,18 +174,15 @@ def _before(what: str, *, add: bool) -> Run | None:
     return kept(facts()).get(what) if add else None
 
 
-def _kept(
-    run: Run, tally: Tally, start: float, before: Run | None = None, *, with_hammers: bool
-) -> Run:
-    """Return and save the run with what the tally has by now."""
+def _kept(run: Run, tally: Tally, start: float, before: Run | None) -> Run:
+    """Return and save the run of hammers with what the tally has by now."""
     hammers = tally.hammers()
     run = dataclasses.replace(
         run,
         seconds=round(time.monotonic() - start, 1),
-        # Without repetitions each run is of a case of its own.
-        tests=sum(each.cases if with_hammers else each.runs for each in hammers.values()),
+        tests=sum(each.cases for each in hammers.values()),
         runs=sum(hammer.runs for hammer in hammers.values()),
-        hammers=hammers if with_hammers else {},
+        hammers=hammers,
         failures=tuple(tally.failures),
     )
     save(facts(), run.after(before) if before else run)

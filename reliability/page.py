@@ -5,7 +5,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
-from reliability.results import Build, Hammer, Run
+from reliability.passes import folder_of, suite_parts
+from reliability.results import Build, Folder, Hammer, Run
 
 PAGE: Final = Path(__file__).parents[1] / "docs" / "reliability.md"
 
@@ -16,7 +17,12 @@ def rendered(text: str, builds: Sequence[Build]) -> str:
     Raises:
         ValueError: if the page lacks a mark.
     """
-    for name, table in (("runs", runs_table(builds)), ("hammers", hammers_table(builds))):
+    tables = {
+        "runs": runs_table(builds),
+        "folders": folders_table(builds),
+        "hammers": hammers_table(builds),
+    }
+    for name, table in tables.items():
         pattern = rf"(?s)(<!-- {name}: .*? -->\n).*?(<!-- end of {name} -->)"
         text, found = re.subn(
             pattern, lambda match, table=table: f"{match[1]}\n{table}\n{match[2]}", text
@@ -62,8 +68,36 @@ def _row(build: Build, run: Run) -> list[str]:
 def _done(run: Run) -> str:
     if run.messages:
         return f"{run.messages:,} messages"
+    if run.folders:
+        return f"{sum(ran.tests for ran in run.folders.values()):,} in {len(run.folders)} folders"
     each = f", {run.runs / run.tests:,.0f} of each" if run.hammers else ""
     return f"{run.runs:,}{each}"
+
+
+def folders_table(builds: Iterable[Build]) -> str:
+    """Return a row for each folder of the suite: how many tests of it ran on each build."""
+    columns = {
+        f"{build.name}{what.removeprefix('suite')}": run.folders
+        for build in builds
+        for what, run in build.runs.items()
+        if run.folders
+    }
+    names = [folder_of(part) for part in suite_parts()]
+    head = ["folder", *columns]
+    return _table(head, [[f"`{n}`", *(_ran(c.get(n)) for c in columns.values())] for n in names])
+
+
+def _ran(folder: Folder | None) -> str:
+    if folder is None:
+        return "not run"
+    return ", ".join(
+        [
+            f"{folder.tests:,}",
+            *([f"{folder.failures} FAILED"] if folder.failures else []),
+            *([f"stride {folder.stride}"] if folder.stride > 1 else []),
+            f"`{folder.commit}`",
+        ]
+    )
 
 
 def hammers_table(builds: Iterable[Build]) -> str:

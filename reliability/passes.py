@@ -130,3 +130,8 @@ def suite_parts() -> list[list[str]]:
     ]
     files = [f"tests/{file.name}" for file in sorted(tests.glob("test_*.py"))]
     return [*([f"tests/{name}"] for name in folders), files]
+
+
+def folder_of(part: Sequence[str]) -> str:
+    """Return what a part of the suite is called: by its folder, or that of its files."""
+    return part[0] if len(part) == 1 else f"{part[0].rpartition('/')[0]}/*.py"

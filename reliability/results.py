@@ -31,6 +31,18 @@ class Hammer:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class Folder:
+    """A folder of tests that ran once, as far as `stride` says."""
+
+    tests: int
+    failures: int
+    seconds: float
+    commit: str
+    stride: int = 1
+    """Tests that stop a thread at each place stopped at each so many; `tests/strides.py`."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class Run:
     """One kind of run on one build."""
 
@@ -48,6 +60,8 @@ class Run:
     runs: int = 0
     messages: int = 0
     hammers: dict[str, Hammer] = dataclasses.field(default_factory=dict[str, Hammer])
+    folders: dict[str, Folder] = dataclasses.field(default_factory=dict[str, Folder])
+    """Of a suite: which of its folders have run."""
     failures: tuple[Failure, ...] = ()
 
     def after(self, before: Self) -> Self:
@@ -66,6 +80,7 @@ class Run:
             hammers={
                 name: _sum(before.hammers.get(name), self.hammers.get(name)) for name in names
             },
+            folders={**before.folders, **self.folders},
             failures=before.failures + self.failures,
         )
 
@@ -115,8 +130,9 @@ class Build:
 
 def _run(data: dict[str, Any]) -> Run:
     hammers = {name: Hammer(**each) for name, each in data.pop("hammers").items()}
+    folders = {name: Folder(**each) for name, each in data.pop("folders", {}).items()}
     failures = tuple(Failure(**each) for each in data.pop("failures"))
-    return Run(**data, hammers=hammers, failures=failures)
+    return Run(**data, hammers=hammers, folders=folders, failures=failures)
 
 
 def load(folder: Path = FOLDER) -> list[Build]:

@@ -5,6 +5,7 @@ what became of it; if one has failed, the exit status is 1.
 """
 
 import argparse
+import concurrent.futures
 import datetime as dt
 import json
 import os
@@ -22,6 +23,8 @@ from reports.parts import FREE, GIL, NEEDS, PARTS, Part, Step
 
 OUTPUT: Final = Path(".reports")
 _RECORD: Final = "part.json"
+_WIDTH: Final = 100
+"""So much of a command is printed as it runs; the log has all of it."""
 
 
 def run(step: Step, pythons: dict[str, str], log: Path) -> str:
@@ -45,6 +48,32 @@ def run(step: Step, pythons: dict[str, str], log: Path) -> str:
     return f"exit status {status} of {_shown(step)}" if status else ""
 
 
+def _timed(steps: Sequence[Step], number: int, pythons: dict[str, str], folder: Path) -> str:
+    """Run one of several steps, and say so before and after it: some take a quarter of an hour."""
+    name, shown = f"{number + 1}/{len(steps)}", _shown(steps[number])
+    if len(shown) > _WIDTH:
+        shown = f"{shown[: _WIDTH - 1]}…"
+    print(f"  {name} {shown}", flush=True)
+    start = time.monotonic()
+    why = run(steps[number], pythons, _log(folder, number))
+    print(f"  {name} took {time.monotonic() - start:.0f} s", flush=True)
+    return why
+
+
+def _log(folder: Path, number: int) -> Path:
+    """Return where a step prints to while it runs."""
+    return folder / f"log-{number + 1}.txt"
+
+
+def _gather_logs(folder: Path, count: int) -> None:
+    """Make one log of those of all steps, in their order."""
+    logs = [_log(folder, number) for number in range(count)]
+    text = "".join(log.read_text("utf-8", "replace") for log in logs if log.is_file())
+    (folder / "log.txt").write_text(text, "utf-8")
+    for log in logs:
+        log.unlink(missing_ok=True)
+
+
 def _shown(step: Step) -> str:
     env = [f"{name}={value}" for name, value in step.env.items()]
     return " ".join([*env, *([f"python{step.on}"] if step.on else []), shlex.join(step.words)])
@@ -65,7 +94,12 @@ def make(part: Part, out: Path, pythons: dict[str, str]) -> dict[str, Any]:
     folder.mkdir(parents=True, exist_ok=True)
     when, start = dt.datetime.now(dt.UTC), time.monotonic()
     steps = part.steps(folder)
-    failed = [why for step in steps if (why := run(step, pythons, folder / "log.txt"))]
+    with concurrent.futures.ThreadPoolExecutor(part.at_once) as executor:
+        whys = executor.map(
+            lambda number: _timed(steps, number, pythons, folder), range(len(steps))
+        )
+    failed = [why for why in whys if why]
+    _gather_logs(folder, len(steps))
     failed += [f"{path} is not there" for _, path in part.links if not (folder / path).is_file()]
     told = {
         "when": f"{when:%Y-%m-%d %H:%M} UTC",
@@ -116,13 +150,15 @@ def main(words: Sequence[str]) -> int:
     asked |= {needed for part, needed in NEEDS.items() if part in asked}
     pythons = {FREE: sys.executable, GIL: arguments.gil}
     status = 0
-    for part in PARTS:
-        if part.name not in asked:
-            continue
-        print(f"{part.name}: ", end="", flush=True)
+    chosen = [part for part in PARTS if part.name in asked]
+    for now, part in enumerate(chosen, 1):
+        logs = arguments.out / part.name / "log-*.txt"
+        print(f"{part.name} ({now} of {len(chosen)}): {part.title}; see {logs}", flush=True)
         told = make(part, arguments.out, pythons)
         tell(arguments.out)
-        print(f"{told['seconds']:.0f} s", *told["failed"], sep="\n  FAILED: ", flush=True)
+        for why in told["failed"]:
+            print(f"  FAILED: {why}", flush=True)
+        print(f"  {part.name} took {told['seconds']:.0f} s", flush=True)
         status |= bool(told["failed"])
     print(f"see {arguments.out / 'index.html'}")
     return status

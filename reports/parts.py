@@ -16,6 +16,8 @@ COVERED: Final = 97
 """Per cent of lines and branches that must be covered."""
 STRIDE: Final = "5"
 """See tests/strides.py. What is done after an interrupt is covered by those tests alone."""
+DEADLINE: Final = "100"
+"""After so many seconds a test is stuck: it counts what it covers, beside another run."""
 SCALE: Final = "0.1"
 """Of the benchmarks."""
 SPEEDSCOPE: Final = "1.25.0"
@@ -44,6 +46,8 @@ class Part:
     """Given its own folder."""
     links: Sequence[tuple[str, str]]
     """What is called how, from its own folder; each has to be there when it is made."""
+    at_once: int = 1
+    """How many of its steps run at the same time; if several, they need nothing of each other."""
 
 
 def _api(out: Path) -> list[Step]:
@@ -68,16 +72,27 @@ def _benchmarks(out: Path) -> list[Step]:
 
 
 def _tests(out: Path) -> list[Step]:
-    steps = []
-    for version, selection in ((FREE, ["-m", "not same_everywhere"]), (GIL, [])):
-        page = ["--html", f"{out}/{version}.html", "--self-contained-html", *selection]
-        env = {
-            "TESTS_STRIDE": STRIDE,
-            "COVERAGE_FILE": f"{out.parent.absolute()}/coverage/{version}",
-        }
-        words = ["-W", "error", "-m", "coverage", "run", "-m", "pytest", "-q", "--timeout", "120"]
-        steps.append(Step([*words, "tests/observers", "tests", *page], version, env))
-    return steps
+    own = ["--timeout", "120", "tests/observers", "tests"]
+    # With the options of `make cluster`, whose tests wait for processes.
+    cluster = ["--timeout", "300", "-o", "timeout_func_only=true", "tests/cluster"]
+    once = ["-m", "not same_everywhere"]
+    return [
+        _covered(out, version, page, words)
+        for page, words in (("", own), ("-cluster", cluster))
+        for version, words in ((FREE, [*words, *once]), (GIL, words))
+    ]
+
+
+def _covered(out: Path, version: str, page: str, words: Sequence[str]) -> Step:
+    """Return a run of pytest that makes a page, and counts what it covers."""
+    env = {
+        "TESTS_STRIDE": STRIDE,
+        "TESTS_DEADLINE": DEADLINE,
+        "COVERAGE_FILE": f"{out.parent.absolute()}/coverage/{version}",
+    }
+    html = ["--html", f"{out}/{version}{page}.html", "--self-contained-html"]
+    command = ["-W", "error", "-m", "coverage", "run", "-m", "pytest", "-q", *words, *html]
+    return Step(command, version, env)
 
 
 def _coverage(out: Path) -> list[Step]:
@@ -141,7 +156,12 @@ PARTS: Final = (
         "With and without the GIL, while coverage counts branches. Tests that stop at each place do"
         f" so at each {STRIDE}th; those that say the same everywhere run on {GIL} alone.",
         _tests,
-        [(f"on {version}", f"{version}.html") for version in (FREE, GIL)],
+        [
+            (f"{which}on {version}", f"{version}{page}.html")
+            for which, page in (("", ""), ("on a Dask cluster, ", "-cluster"))
+            for version in (FREE, GIL)
+        ],
+        at_once=2,  # as in `make test`: most tests keep one core busy, or wait
     ),
     Part(
         "coverage",

@@ -6,10 +6,12 @@ import sys
 import textwrap
 from typing import Final
 
+from tests import helpers
+
 PRELUDE: Final = """
 import asyncio, itertools, os, signal, sys, threading, traceback, warnings
 import threadpool_mb as mb
-from tests.helpers import Running, until
+from tests.helpers import DEADLINE, Running, until
 
 warnings.simplefilter("ignore", DeprecationWarning)  # of a fork beside threads
 
@@ -20,7 +22,7 @@ def fork():
     pid = os.fork()
     if not pid:
         signal.signal(signal.SIGALRM, signal.SIG_DFL)
-        signal.alarm(10)
+        signal.alarm(round(DEADLINE * 2 / 3))
     return pid
 
 def status(pid):
@@ -51,13 +53,8 @@ class Ask(mb.Command[str]):
 """
 
 
-def run(
-    program: str, *options: str, returncode: int = 0, stderr: str = "", seconds: float = 18
-) -> list[str]:
-    """Run a program and return the lines that it prints; fail if it hangs.
-
-    It is held to hang after `seconds`: less than a test may take.
-    """
+def run(program: str, *options: str, returncode: int = 0, stderr: str = "") -> list[str]:
+    """Run a program and return the lines that it prints; fail if it hangs."""
     # Without a buffer `print` writes a line in two parts, and those of two processes get mixed.
     buffered = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
     done = subprocess.run(  # noqa: S603 - the interpreter that runs this test
@@ -65,7 +62,7 @@ def run(
         check=False,
         capture_output=True,
         text=True,
-        timeout=seconds,
+        timeout=helpers.DEADLINE + 3,
         env=buffered,
     )
     assert (done.returncode, done.stderr) == (returncode, stderr), done.stdout + done.stderr

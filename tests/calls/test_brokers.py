@@ -142,14 +142,14 @@ def test_the_caller_is_told_though_what_was_to_handle_his_call_raises(
     with brokering(Callbacks(**functions), max_threads=max_threads) as broker:
         if where == "handle":
             broker.input.deliver("a")
-        error = error_of(lambda: call(broker.input, Echo("1"), timeout=1))
+        error = error_of(lambda: call(broker.input, Echo("1"), timeout=DEADLINE))
 
     assert type(error) is WorkerGone, error
 
 
 def test_the_caller_is_told_though_demultiplex_returns_no_address() -> None:
     with brokering(Callbacks(demultiplex=lambda got: None)) as broker:
-        error = error_of(lambda: call(broker.input, Echo("1"), timeout=1))
+        error = error_of(lambda: call(broker.input, Echo("1"), timeout=DEADLINE))
 
     assert type(error) is WorkerGone, error
 

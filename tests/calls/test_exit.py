@@ -6,6 +6,8 @@ import textwrap
 
 import pytest
 
+from tests.helpers import DEADLINE
+
 PRELUDE = """
 import threading
 from tests.calls.doubles import Echo, keep, answer, until_idle, work, work_in_turns
@@ -23,7 +25,7 @@ def run(program: str) -> list[str]:
         check=False,
         capture_output=True,
         text=True,
-        timeout=15,
+        timeout=DEADLINE,
     )
     assert (done.returncode, done.stderr) == (0, "")
     return done.stdout.splitlines()

@@ -82,7 +82,7 @@ def test_a_call_on_the_main_thread_may_be_interrupted_anywhere_and_the_pool_ends
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        timeout=15,
+        timeout=DEADLINE,
     )
 
     assert done.stdout == ""

@@ -85,6 +85,7 @@ class Block(mb.Command[None]):
     def __init__(self) -> None:
         self.begun = threading.Event()
         self.go = threading.Event()
+        self.thread: threading.Thread | None = None
 
 
 def _answer(command: Any, box: Any, look: Callable[[], object]) -> None:  # noqa: ANN401
@@ -92,6 +93,7 @@ def _answer(command: Any, box: Any, look: Callable[[], object]) -> None:  # noqa
         case Look():
             box.reply((look(), threading.current_thread()))
         case Block():
+            command.thread = threading.current_thread()
             command.begun.set()
             command.go.wait(TIMEOUT)
             box.reply(None)
@@ -136,21 +138,22 @@ def test_it_is_in_force_for_its_own_key_on_whichever_thread(setting: Setting) ->
 
 def test_it_moves_with_its_key_from_one_thread_to_another(setting: Setting) -> None:
     with mb.Pool(workers(setting), max_threads=2, inline_calls=False) as pool:
-        for key in ("a", "bb", "plain"):
+        for key in ("a", "bb", "plain", "plain 2"):
             pool.initialize(key)
         _, first = _look(pool, "a")
-        # The worker of "plain" takes the thread on which "a" was, as often as it takes.
-        seen, thread = _look(pool, "a")
-        for _ in range(1000):
-            block = Block()
-            mb.ask(pool.ref("plain"), block)
-            block.begun.wait(TIMEOUT)
-            seen, thread = _look(pool, "a")
-            block.go.set()
-            if thread is not first:
-                break
+        # Both threads are taken, and the one on which "a" was not is let go: only that one is left.
+        blocks = {key: Block() for key in ("plain", "plain 2")}
+        for key, block in blocks.items():
+            mb.ask(pool.ref(key), block)
+            assert block.begun.wait(TIMEOUT)
+        (other,) = (block for block in blocks.values() if block.thread is not first)
+        other.go.set()
 
-        assert thread is not first
+        seen, thread = _look(pool, "a")
+
+        for block in blocks.values():
+            block.go.set()
+        assert thread is other.thread is not first
         assert seen == setting.of("a")
 
 

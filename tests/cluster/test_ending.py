@@ -273,7 +273,6 @@ def test_a_child_of_fork_has_no_use_of_the_pool(client: Client, machines: Machin
                 print(in_child(use))
                 print(mb.call(pool.ref("a"), GetAll(), timeout=15))
         """,
-        seconds=helpers.DEADLINE,
     )
 
     assert lines == [

@@ -25,6 +25,11 @@ def test_a_page_shows_each_public_name_in_a_program(name: str) -> None:
     assert NAMES[name].shown, "no block of Python in README.md or docs/ uses it"
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_a_page_beside_the_reference_speaks_of_each_public_name(name: str) -> None:
+    assert NAMES[name].pages, "it stands in the reference alone"
+
+
 def test_the_names_that_are_read_from_the_texts_are_those_that_are_exported() -> None:
     exported = [f"threadpool_mb.{name}" for name in mb.__all__]
     for module in MODULES:

@@ -9,6 +9,7 @@ import pytest
 from tests.helpers import DEADLINE, run_together, until
 from tests.insides import table_of
 from threadpool_mb import KeyedExecutor, ThreadRefused
+from threadpool_mb.threads.pinned import waiting_upon
 
 
 def test_all_tasks_of_a_key_run_on_one_thread_and_each_thread_has_keys() -> None:
@@ -123,3 +124,48 @@ def test_tasks_whose_thread_is_refused_are_left_out_and_the_others_run(
             executor.submit_keyed(1, int)
 
         assert executor.submit_keyed(2, threading.get_ident).result() == home
+
+
+def test_its_threads_are_those_of_all_its_homes_and_none_is_started_twice() -> None:
+    with KeyedExecutor(3, pinned=True) as executor:
+        assert executor._threads == set()
+        assert not table_of(executor).threads.any
+        one = executor.submit_keyed("one", threading.current_thread).result()
+        assert executor._threads == {one}
+        assert table_of(executor).threads.any
+
+        threads = {
+            executor.submit_keyed(key, threading.current_thread).result() for key in range(64)
+        }
+        until(lambda: executor._idle_semaphore._value == 3)
+        executor._adjust_thread_count()
+
+        assert executor._threads == threads
+        assert len(threads) == 3
+
+
+def test_a_wait_inside_another_one_leaves_that_one_in_force() -> None:
+    """A finalizer waits for another thread in the midst of a wait for a second one."""
+    told: list[str] = []
+
+    def asks_back() -> None:
+        executor.submit_keyed(one[1], int).result(DEADLINE)
+
+    with KeyedExecutor(2, pinned=True) as executor:
+        one, other = keys_of_two_threads(executor)
+        upon = table_of(executor).shard(other[0]).threads
+
+        def waits() -> None:
+            with waiting_upon(upon, "what comes"):
+                # The inner wait is over.
+                assert executor.submit_keyed(other[1], int).result(DEADLINE) == 0
+                # The outer one closes a circle, still.
+                with pytest.raises(RuntimeError, match="a pinned task cannot wait") as raised:
+                    executor.submit_keyed(other[0], asks_back).result(DEADLINE)
+                told.append(str(raised.value))
+
+        executor.submit_keyed(one[0], waits).result(DEADLINE)
+        # Nothing is left of it.
+        assert executor.submit_keyed(other[0], asks_back).result(DEADLINE) is None
+
+    assert len(told) == 1

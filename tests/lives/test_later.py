@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tests.helpers import run_together, until
+from tests.insides import dispatcher_of
 from tests.lives.test_on_demand import KINDS, Kind, worker_of
 from threadpool_mb import (
     Blocking,
@@ -27,10 +28,13 @@ def test_a_message_comes_at_its_time_after_those_of_earlier_times(kind: Kind) ->
     handled = list[tuple[object, object]]()
 
     with Pool(worker_of(kind, lambda *each: handled.append(each)), start="on_demand") as pool:
-        timers = [pool.dispatch_later(delay, "a", delay) for delay in (0.03, 0.01, 0.02, 0, 0.02)]
+        delays = (0.03, 0.01, 0.02, 0, 0.02)
+        timers = [pool.dispatch_later(delay, "a", delay) for delay in delays]
         until(lambda: len(handled) == 5)
 
-    assert handled == [("a", each) for each in (0, 0.01, 0.02, 0.02, 0.03)]
+    # A delay counts from its own call on: a thread that waits for its core sets later ones later.
+    times = sorted((timer.when, delay) for timer, delay in zip(timers, delays, strict=True))
+    assert handled == [("a", delay) for _, delay in times]
     assert all(timer.cancelled for timer in timers)
     assert not any(timer.cancel() for timer in timers)
 
@@ -174,6 +178,59 @@ def test_messages_whose_time_has_come_stand_in_the_line_of_a_full_mailbox(
         until(lambda: len(handled) == 12)
 
     assert [each for each in handled if each != "others"] == ["first", *range(10)]
+
+
+def test_a_timer_that_was_cancelled_does_nothing_when_its_time_comes_or_its_pool_ends() -> None:
+    letters, handled = list[DeadLetter[str, int]](), list[int]()
+
+    def worker(_key: str) -> Generator[None, int]:
+        while True:
+            handled.append((yield))
+
+    with Pool(worker, start="on_demand", on_dead_letter=letters.append) as pool:
+        timer = pool.dispatch_later(3600, "a", 1)
+        assert timer.cancel()
+        timer.fire()  # it was just being taken out
+        timer.drop()
+        assert pool.flush(timeout=15)
+        assert not timer.cancel()
+
+    assert (handled, letters) == ([], [])
+
+
+def test_what_still_stands_in_the_line_at_the_very_end_is_dead_and_comes_no_more() -> None:
+    inside, free = threading.Event(), threading.Event()
+    letters, handled = list[DeadLetter[str, int]](), list[int]()
+
+    def worker(_key: str) -> Generator[None, int]:
+        while True:
+            message = yield
+            inside.set()
+            free.wait(15)
+            handled.append(message)
+
+    with Pool(worker, mailbox=Blocking(1), on_dead_letter=letters.append) as pool:
+        pool.initialize("a", 0)
+        inside.wait(15)
+        pool.dispatch("a", 1)
+        for number in (2, 3):
+            pool.dispatch_later(0, "a", number)
+        later = dispatcher_of(pool)._later
+        until(lambda: [len(line.places) for line in later._waiting.values()] == [2])
+        (line,) = later._waiting.values()
+
+        later.drop(last=True)
+        line.go_on()  # room that comes too late
+
+        assert [(each.message, each.reason) for each in letters] == [
+            (2, "pool closed"),
+            (3, "pool closed"),
+        ]
+        free.set()
+        until(lambda: len(handled) == 2)
+        assert pool.dispatch("a", 4)  # the room that it stood in line for is there
+    assert handled == [0, 1, 4]
+    assert len(letters) == 2
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import pytest
 from benchmarks import soak
 from reliability import __main__ as command
 from reliability import page, results
-from reliability.passes import Tally, suite_parts
+from reliability.passes import Tally, folder_of, suite_parts
 from reliability.results import Failure, Run, load
 
 REPORT = (
@@ -132,7 +132,8 @@ def test_the_suite_runs_once_with_or_without_development_mode(
     parts = suite_parts()
     assert passes.options == [options] * len(parts)
     assert [list(each[1:]) for each in passes.arguments] == parts
-    assert _run_of(kept, what).asked == f"{len(parts)} of {len(parts)} folders"
+    assert list(_run_of(kept, what).folders) == [folder_of(part) for part in parts]
+    assert _run_of(kept, what).runs == len(parts)
     assert _run_of(kept, what).hammers == {}
 
 
@@ -140,13 +141,46 @@ def test_a_suite_whose_time_is_over_says_how_much_of_it_ran(
     kept: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     passes = Passes(monkeypatch, kept)
-    minutes = iter([0.0, 0.0, 1.0, 61.0])
+    minutes = iter([0.0, 0.0, 0.0, 1.0, 61.0])
     monkeypatch.setattr(command.time, "monotonic", lambda: next(minutes))
 
     command.main(["suite", "--minutes", "1", "tests/pool", "tests/keyed"])
 
     assert [each[-1] for each in passes.arguments] == ["tests/pool"]
-    assert _run_of(kept, "suite").asked == "1 of 2 folders (tests/pool, tests/keyed)"
+    assert list(_run_of(kept, "suite").folders) == ["tests/pool"]
+
+
+def test_the_folders_that_have_not_run_are_added(
+    kept: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    passes = Passes(monkeypatch, kept, failing=2)
+    command.main(["suite", "tests/pool", "tests/keyed/"])
+
+    status = command.main(["suite", "--add"])
+
+    folders = _run_of(kept, "suite").folders
+    assert status == 0  # nothing has failed this time
+    assert len(passes.arguments) == len(suite_parts()) == len(folders)
+    assert list(folders)[:2] == ["tests/pool", "tests/keyed"]
+    assert [name for name, ran in folders.items() if ran.failures] == ["tests/keyed"]
+    assert len(_run_of(kept, "suite").failures) == 1
+
+
+def test_a_folder_that_is_named_runs_again_and_the_others_stay(
+    kept: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    passes = Passes(monkeypatch, kept, failing=1)
+    command.main(["suite", "tests/pool", "tests/keyed"])
+    monkeypatch.setenv("TESTS_STRIDE", "5")
+
+    command.main(["suite", "--add", "tests/pool"])
+
+    assert [each[-1] for each in passes.arguments] == ["tests/pool", "tests/keyed", "tests/pool"]
+    folders = _run_of(kept, "suite").folders
+    assert {name: (ran.failures, ran.stride) for name, ran in folders.items()} == {
+        "tests/pool": (0, 5),
+        "tests/keyed": (0, 1),
+    }
 
 
 def test_the_soak_counts_messages_and_keeps_what_went_wrong(
@@ -169,7 +203,8 @@ def test_the_soak_counts_messages_and_keeps_what_went_wrong(
 def test_the_page_is_written_anew(kept: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     written = kept / "page.md"
     written.write_text(
-        "<!-- runs: a -->\n<!-- end of runs -->\n<!-- hammers: b -->\n<!-- end of hammers -->\n"
+        "<!-- runs: a -->\n<!-- end of runs -->\n<!-- folders: b -->\n<!-- end of folders -->\n"
+        "<!-- hammers: c -->\n<!-- end of hammers -->\n"
     )
     monkeypatch.setattr(page, "PAGE", written)
 

@@ -2,7 +2,9 @@
 
 import pytest
 
-from reliability.page import duration, hammers_table, rendered, runs_table
+from reliability.page import duration, folders_table, hammers_table, rendered, runs_table
+from reliability.passes import folder_of, suite_parts
+from reliability.results import Folder
 from tests.reliability.samples import HAMMERS, build, run
 
 PAGE = """before
@@ -10,6 +12,8 @@ PAGE = """before
 old
 <!-- end of runs -->
 between
+<!-- folders: made -->
+<!-- end of folders -->
 <!-- hammers: made -->
 <!-- end of hammers -->
 behind
@@ -21,11 +25,10 @@ def test_the_tables_stand_between_the_marks_and_the_rest_stays() -> None:
 
     text = rendered(PAGE, builds)
 
-    assert text.replace(runs_table(builds), "").replace(hammers_table(builds), "") == (
-        PAGE.replace("old\n", "\n\n").replace(
-            "<!-- hammers: made -->\n", "<!-- hammers: made -->\n\n\n"
-        )
-    )
+    rest = text
+    for table in (runs_table, folders_table, hammers_table):
+        rest = rest.replace(table(builds), "")
+    assert rest == PAGE.replace("old\n", "").replace("made -->\n", "made -->\n\n\n")
     assert rendered(text, builds) == text
 
 
@@ -68,3 +71,22 @@ def test_times_are_said_as_a_reader_says_them() -> None:
         "2 min",
         "60 min",
     ]
+
+
+def test_a_folder_shows_how_many_of_its_tests_ran_on_which_builds() -> None:
+    ran = {
+        "tests/pool": Folder(1700, 0, 60.0, "abc1234"),
+        "tests/keyed": Folder(900, 2, 60.0, "def5678", stride=5),
+    }
+    debug = run("suite", tests=0, runs=2600, folders=ran)
+    dev = run("suite -X dev", tests=0, runs=1700, folders=dict(list(ran.items())[:1]))
+    builds = [build("3.14.4t", run("soak", messages=1), dev), build("3.14.4t debug", debug)]
+
+    head, _, *rows = folders_table(builds).splitlines()
+
+    assert head == "| folder | 3.14.4t -X dev | 3.14.4t debug |"
+    assert len(rows) == len(suite_parts())
+    assert "| `tests/pool` | 1,700, `abc1234` | 1,700, `abc1234` |" in rows
+    assert "| `tests/keyed` | not run | 900, 2 FAILED, stride 5, `def5678` |" in rows
+    assert f"| `{folder_of(suite_parts()[-1])}` | not run | not run |" in rows
+    assert "| 2,600 in 2 folders |" in runs_table(builds)

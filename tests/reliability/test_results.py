@@ -4,12 +4,18 @@ from pathlib import Path
 
 import pytest
 
-from reliability.results import Build, load, save
+from reliability.results import Build, Folder, load, save
 from tests.reliability.samples import build, run
 
 
 def test_what_is_written_is_read_again() -> None:
-    written = build("3.14.4t", run(), run("soak", messages=5, runs=0, tests=0))
+    folders = {"tests/pool": Folder(1700, 1, 60.0, "abc1234", stride=5)}
+    written = build(
+        "3.14.4t",
+        run(),
+        run("soak", messages=5, runs=0, tests=0),
+        run("suite", tests=0, runs=1700, folders=folders),
+    )
 
     assert Build.from_json(written.to_json()) == written
 

@@ -2,6 +2,7 @@
 
 import re
 import sys
+import threading
 from pathlib import Path
 from typing import Final
 
@@ -63,6 +64,55 @@ def test_a_part_that_fails_is_told_and_does_not_keep_the_others_from_being_made(
     assert "FAILED: exit status 3" in capsys.readouterr().out
 
 
+def test_each_step_is_told_before_it_runs_and_how_long_it_took(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    told = list[str]()
+
+    def run(step: Step, _pythons: dict[str, str], _log: Path) -> str:
+        told.append(capsys.readouterr().out)
+        return "" if step.words[0] == "long" else "it broke"
+
+    steps = [Step(["long", "x" * 500], on=""), Step(["-m", "short"])]
+    part = Part("one", "What one is", "About it.", lambda _: steps, [])
+    monkeypatch.setattr(command, "run", run)
+
+    assert _run(tmp_path, monkeypatch, [part]) == 1
+
+    first, second = told
+    last = capsys.readouterr().out
+    logs = tmp_path / "one" / "log-*.txt"
+    assert first.startswith(f"one (1 of 1): What one is; see {logs}\n  1/2 long xxxx")
+    assert second == "  1/2 took 0 s\n  2/2 python3.14t -m short\n"
+    assert last.startswith("  2/2 took 0 s\n  FAILED: it broke\n  one took 0 s\n")
+    assert max(map(len, first.splitlines()[1:])) <= 110
+
+
+def test_steps_run_one_after_the_other_or_together_and_there_is_one_log_in_their_order(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    met = threading.Barrier(2)
+
+    def run(step: Step, _pythons: dict[str, str], log: Path) -> str:
+        if step.env:
+            met.wait(15)  # each waits for the other one
+        log.write_text(f"printed by {step.words[0]}\n")
+        return ""
+
+    def part(name: str, env: dict[str, str], at_once: int) -> Part:
+        steps = [Step([f"{name}{number}"], on="", env=env) for number in (1, 2)]
+        return Part(name, "What", "About", lambda _: steps, [], at_once)
+
+    monkeypatch.setattr(command, "run", run)
+    parts = [part("both", {"TOGETHER": "1"}, 2), part("each", {}, 1)]
+
+    assert _run(tmp_path, monkeypatch, parts) == 0
+
+    assert (tmp_path / "both" / "log.txt").read_text() == "printed by both1\nprinted by both2\n"
+    assert (tmp_path / "each" / "log.txt").read_text() == "printed by each1\nprinted by each2\n"
+    assert sorted(path.name for path in (tmp_path / "both").iterdir()) == ["log.txt", "part.json"]
+
+
 def test_a_part_whose_page_is_not_there_has_failed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -112,6 +162,18 @@ def test_an_unknown_part_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
         command.main(["coverrage"])
 
     assert "no such part: coverrage (there are: api, graph, " in capsys.readouterr().err
+
+
+def test_all_tests_that_cover_a_module_are_among_those_that_are_counted() -> None:
+    (tests,) = (part for part in PARTS if part.name == "tests")
+    steps = tests.steps(ROOT / "out" / "tests")
+
+    paths = {(step.on, word) for step in steps for word in step.words if word.startswith("tests")}
+    pages = [word.rpartition("/")[2] for step in steps for word in step.words if "html" in word]
+    assert paths == {
+        (on, path) for on in (FREE, GIL) for path in ("tests/observers", "tests", "tests/cluster")
+    }
+    assert {page for page in pages if page.endswith(".html")} == {page for _, page in tests.links}
 
 
 def test_what_a_part_needs_comes_before_it() -> None:

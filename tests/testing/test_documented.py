@@ -15,7 +15,7 @@ PAGE: Final = Path(__file__).parents[2] / "docs" / "testing.md"
 
 def test_the_code_prints_what_stands_below_it() -> None:
     assert printed_by(PAGE) == "".join(blocks(PAGE, "text"))
-    assert len(blocks(PAGE, "text")) == 2
+    assert len(blocks(PAGE, "text")) == 3
 
 
 def test_its_tests_pass(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:

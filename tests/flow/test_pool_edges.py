@@ -1,0 +1,299 @@
+"""Flow of pools, at its edges: workers that fill their own pool, and what is kept of times."""
+
+import functools
+import queue
+from collections.abc import Generator
+from typing import Any
+
+import pytest
+
+from tests.forks import run
+from tests.helpers import DEADLINE, until
+from tests.insides import dispatcher_of, worker_of
+from tests.pool.witness import Gate
+from threadpool_mb import CallTimedOut, Command, Full, Pool, PoolClosed, Rate, call, sleep
+from threadpool_mb.pool import flowing
+from threadpool_mb.pool.flowing import PoolFlow
+
+SOON = 0.01
+
+
+def worker(_key: object) -> Generator[None, Any]:
+    """Call each message."""
+    while True:
+        (yield)()
+
+
+def test_a_pinned_worker_that_finds_its_own_pool_full_is_told_at_once() -> None:
+    told: list[str] = []
+
+    def fill() -> None:
+        pool.dispatch("a", int)
+        try:
+            pool.dispatch("a", int)
+        except Full as full:
+            told.append(str(full))
+
+    with Pool(
+        worker, name="two", start="on_demand", max_waiting=1, max_threads=2, pinned=True
+    ) as pool:
+        pool.dispatch("a", fill)
+        assert pool.flush(timeout=DEADLINE)
+        assert pool.stats().handled == 2
+
+    assert told == ["the pool 'two' is full: 1 messages wait, and a pinned worker does not wait"]
+
+
+def test_a_pinned_worker_takes_room_that_has_come_since_it_looked() -> None:
+    taken: list[bool] = []
+    looked: list[int] = []
+
+    def send() -> None:
+        room: Any = pool._dispatcher._flow.room  # type: ignore[union-attr]
+        take = room.take
+
+        def take_nothing_at_first() -> None:
+            looked.append(1)
+            room.take = take
+            raise queue.Empty
+
+        room.take = take_nothing_at_first
+        taken.append(pool.dispatch("a", int))
+
+    with Pool(worker, start="on_demand", max_waiting=1, max_threads=1, pinned=True) as pool:
+        pool.dispatch("a", send)
+        assert pool.flush(timeout=DEADLINE)
+        assert pool.stats().handled == 2
+
+    assert (taken, looked) == ([True], [1])
+
+
+def test_a_worker_that_calls_into_its_own_full_pool_waits_for_room_no_longer_than_it_says() -> None:
+    gate = Gate()
+    told: list[BaseException] = []
+
+    def ask() -> None:
+        try:
+            call(pool.ref("b"), Command[int](), timeout=SOON)
+        except CallTimedOut as late:
+            told.append(late)
+
+    with Pool(worker, start="on_demand", max_waiting=1, max_threads=2) as pool:
+        pool.dispatch("b", gate)
+        gate.wait_until_reached()
+        pool.dispatch("a", ask)
+        pool.dispatch("b", int)
+        until(lambda: told)
+        gate.open()
+
+    assert pool.stats().handled == 3
+
+
+def test_a_worker_that_waits_for_room_in_its_own_pool_looks_again_until_it_has_some(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(flowing, "_PAUSE", 0.001)
+    gate, sent = Gate(), list[bool]()
+    looks = list[int]()
+
+    def send() -> None:
+        flow = dispatcher_of(pool)._flow
+        assert flow is not None
+        goes_on = flow._none_goes_on
+        monkeypatch.setattr(
+            PoolFlow, "_none_goes_on", lambda _, threads: looks.append(1) or goes_on(threads)
+        )
+        for _ in range(2):
+            sent.append(pool.dispatch("b", int))
+
+    with Pool(worker, start="on_demand", max_waiting=1, max_threads=2) as pool:
+        pool.dispatch("b", gate)
+        gate.wait_until_reached()
+        pool.dispatch("a", send)
+        until(lambda: len(looks) >= 3)
+        gate.open()
+        until(lambda: len(sent) == 2)
+
+    assert sent == [True, True]
+    assert pool.stats().handled == 4
+
+
+def test_where_another_worker_waits_for_a_time_one_that_finds_no_room_goes_on_waiting() -> None:
+    handled = list[str]()
+
+    def sleeps(_key: object) -> Generator[Any, Any]:
+        while True:
+            message = yield
+            if message == "sleep":
+                yield from sleep(0.1)
+                handled.append("slept")
+            elif callable(message):
+                message()
+
+    def send() -> None:
+        for name in ("one", "two"):
+            pool.dispatch("c", functools.partial(handled.append, name))
+
+    with Pool(sleeps, start="on_demand", max_waiting=1, max_threads=1) as pool:
+        pool.dispatch("b", "sleep")
+        until(lambda: dispatcher_of(pool)._flow.suspended)  # type: ignore[union-attr]
+        pool.dispatch("a", send)
+        assert pool.flush(timeout=DEADLINE)
+
+    assert sorted(handled) == ["one", "slept", "two"]
+
+
+def test_in_a_forked_child_nobody_waits_for_room_in_the_parents_full_pool() -> None:
+    lines = run("""
+        def worker(key):
+            while True:
+                (yield)()
+
+        def child():
+            told(pool.dispatch, "a", int)
+            told(rated.dispatch, "a", int)
+            told(mb.call, pool.ref("b"), Ask())
+
+        gate, reached = threading.Event(), threading.Event()
+        def hold():
+            reached.set()
+            gate.wait()
+
+        with (
+            mb.Pool(worker, start="on_demand", max_waiting=1) as pool,
+            mb.Pool(worker, start="on_demand", rate=mb.Rate(1000)) as rated,
+        ):
+            pool.dispatch("a", hold)
+            reached.wait()
+            pool.dispatch("a", int)
+            print(in_child(child))
+            gate.set()
+        print(pool.stats().handled)
+    """)
+
+    assert lines[:2] == ["PoolClosed True"] * 2
+    assert lines[2].startswith("CallNotDelivered")
+    assert lines[3:] == ["0", "2"]
+
+
+def test_a_worker_that_waits_for_room_in_its_own_pool_is_told_when_the_pool_is_closed() -> None:
+    gate = Gate()
+    told: list[str] = []
+
+    def send() -> None:
+        try:
+            for _ in range(3):
+                pool.dispatch("b", int)
+        except PoolClosed as closed:
+            told.append(str(closed))
+
+    pool = Pool[str, Any](worker, name="p", start="on_demand", max_waiting=1, max_threads=2)
+    pool.dispatch("b", gate)
+    gate.wait_until_reached()
+    pool.dispatch("a", send)
+    until(lambda: pool._dispatcher._flow._waiting)  # type: ignore[union-attr]
+    pool.close()
+    until(lambda: told)
+    gate.open()
+
+    assert pool.join(timeout=DEADLINE).finished
+    assert told == ["the pool 'p' is closed: it takes no message for key 'b'"]
+    assert pool.stats().handled == 3
+
+
+def test_what_a_worker_leaves_to_the_next_one_takes_room_until_it_is_handled() -> None:
+    gate, again = Gate(), Gate()
+    handled: list[object] = []
+
+    def once(_key: object) -> Generator[None, Any]:
+        message = yield
+        if isinstance(message, Gate):
+            message()
+        handled.append(message)
+
+    with Pool(once, start="on_demand", max_waiting=3, when_full="raise") as pool:
+        for each in (gate, again):
+            handled.clear()
+            pool.dispatch("a", each)
+            each.wait_until_reached()
+            for number in range(3):
+                pool.dispatch("a", number)
+            with pytest.raises(Full):
+                pool.dispatch("b", 4)
+            each.open()
+            until(lambda: len(handled) == 4)
+            assert handled[1:] == [0, 1, 2]
+        assert pool.flush(timeout=DEADLINE)
+
+    assert not pool.stats().dead_letters
+
+
+def test_a_late_message_is_handed_on_above_the_bound_and_its_room_is_given_back_once() -> None:
+    gate, handled = Gate(), list[str]()
+
+    with Pool(worker, start="on_demand", max_waiting=1, max_threads=2, when_full="raise") as pool:
+        keeping = dispatcher_of(pool).keeping
+        assert keeping is not None
+        pool.dispatch("a", gate)
+        gate.wait_until_reached()
+        pool.dispatch("a", int)
+        assert keeping.redeliver("b", lambda: handled.append("late"))  # type: ignore[arg-type]
+        until(lambda: handled)
+        with pytest.raises(Full):
+            pool.dispatch("b", int)
+        gate.open()
+        assert pool.flush(timeout=DEADLINE)
+        for _ in range(3):
+            pool.dispatch("b", int)
+            assert pool.flush(timeout=DEADLINE)
+
+    assert handled == ["late"]
+
+
+def test_a_late_message_of_a_pool_with_a_rate_alone_takes_no_room() -> None:
+    handled = list[str]()
+
+    with Pool(worker, start="on_demand", rate=Rate(1e6)) as pool:
+        keeping = dispatcher_of(pool).keeping
+        assert keeping is not None
+        assert keeping.redeliver("b", lambda: handled.append("late"))  # type: ignore[arg-type]
+        until(lambda: handled)
+        assert pool.flush(timeout=DEADLINE)
+
+    assert pool.stats().handled == 1
+
+
+def test_a_lane_that_is_closed_takes_no_late_message_and_keeps_no_room_for_it() -> None:
+    with Pool(worker, start="on_demand", max_waiting=1, when_full="raise") as pool:
+        pool.dispatch("a", int)
+        assert pool.flush(timeout=DEADLINE)
+        lane: Any = worker_of(pool, "a")
+        pool.remove("a")
+        until(lambda: lane.closed)
+
+        assert not lane.force(int)
+
+        pool.dispatch("b", int)
+        assert pool.flush(timeout=DEADLINE)
+    assert pool.stats().handled == 2
+
+
+def test_the_times_of_keys_that_may_go_on_by_now_are_not_kept() -> None:
+    flow = PoolFlow("p", Rate(1), None, None, wait=True)
+
+    for number in range(5000):
+        flow.remember(number, due=number + 1.0, now=float(number))
+
+    assert len(flow._due) <= 2 * 1024
+    assert flow.due_before(0) is None
+    assert [flow.due_before(key) for key in (4998, 4999)] == [4999.0, 5000.0]
+
+
+def test_the_times_of_keys_that_have_to_wait_are_all_kept() -> None:
+    flow = PoolFlow("p", Rate(1), None, None, wait=True)
+
+    for number in range(5000):
+        flow.remember(number, due=1e9, now=0.0)
+
+    assert len(flow._due) == 5000
+    assert flow._looked >= 5000  # looked through seldom, though they are many

@@ -1,0 +1,86 @@
+"""What ends idle workers: in slices where there are many, and beside a limit of keys."""
+
+from collections.abc import Generator
+
+import pytest
+
+from tests.insides import dispatcher_of
+from threadpool_mb import WorkerExit
+from threadpool_mb.pool import keeping
+from threadpool_mb.testing import SeededPool
+
+
+def worker(_key: int) -> Generator[None, str]:
+    """Take messages."""
+    while True:
+        yield
+
+
+def send(pool: SeededPool[int, str], keys: range) -> None:
+    """Let the workers of some keys handle a message."""
+    for key in keys:
+        pool.dispatch(key, "hello")
+    pool.run()
+
+
+def test_of_more_keys_than_one_slice_has_those_end_that_are_idle_for_so_long(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(keeping, "_IN_A_SLICE", 3)
+
+    with SeededPool(worker, start="on_demand", idle_timeout=60) as pool:
+        send(pool, range(20))
+        pool.advance(50)
+        send(pool, range(10))
+        assert len(pool.keys()) == 20
+
+        pool.advance(45)
+        assert sorted(pool.keys()) == list(range(10))
+        pool.advance(90)
+        assert pool.keys() == []
+
+
+def test_with_a_limit_of_keys_besides_one_too_many_is_evicted_and_the_others_end_as_idle() -> None:
+    exits = list[WorkerExit[int]]()
+
+    with SeededPool(
+        worker, start="on_demand", idle_timeout=60, max_keys=2, on_worker_exit=exits.append
+    ) as pool:
+        for key in range(3):
+            pool.dispatch(key, "hello")
+            pool.run()
+            pool.advance(1)
+        assert sorted(pool.keys()) == [1, 2]
+        pool.advance(120)
+        assert pool.keys() == []
+
+    assert [(each.key, each.cause) for each in exits] == [
+        (0, "evicted"),
+        (1, "idle"),
+        (2, "idle"),
+    ]
+
+
+def test_where_looking_for_the_idlest_takes_long_it_is_done_seldom(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(keeping, "_FEW", 0)
+
+    with SeededPool(worker, start="on_demand", max_keys=1) as pool:
+        kept = dispatcher_of(pool).keeping
+        assert kept is not None
+        spent = iter([0.0, 10.0])  # the first look takes ten seconds, all later ones nothing
+        kept.thread_time = lambda: next(spent, 10.0)  # type: ignore[misc]
+        for key in range(2):
+            send(pool, range(key, key + 1))
+            pool.advance(0.1)
+        assert pool.keys() == [1]
+        looked = kept._not_before
+        assert looked > pool.now + 9 * keeping._PATIENCE
+
+        send(pool, range(2, 5))
+        assert len(pool.keys()) == 4
+        pool.advance(looked - pool.now - 1)
+        assert len(pool.keys()) == 4
+        pool.advance(2)
+        assert len(pool.keys()) == 1
