@@ -11,7 +11,6 @@ import pytest
 from distributed import Client, Event, Scheduler
 
 import threadpool_mb as mb
-from tests import helpers
 from tests.cluster.machines import Machines
 from tests.cluster.workers import GetAll, Never, OneSided, collecting, logging, stuck
 from tests.forks import run
