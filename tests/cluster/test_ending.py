@@ -16,7 +16,7 @@ from tests.cluster.workers import GetAll, Never, OneSided, collecting, logging, 
 from tests.forks import run
 from tests.helpers import in_thread, run_together, until
 from threadpool_mb.arguments import Deadline
-from threadpool_mb.cluster import ClusterPool
+from threadpool_mb.cluster import ClusterPool, membership
 from threadpool_mb.cluster.own_threads import OwnThreads
 
 
@@ -141,7 +141,12 @@ def test_a_pool_ends_in_a_block_of_asyncio(client: Client, log: Path) -> None:
     assert pool.join(timeout=15).finished
 
 
-def test_a_pool_that_is_dropped_open_warns_and_ends(client: Client, log: Path) -> None:
+@pytest.mark.parametrize("look", [0.5, 1e-6])
+def test_a_pool_that_is_dropped_open_warns_and_ends(
+    client: Client, log: Path, look: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # However often its set-up had to wait for Dask, which keeps its errors in a circle.
+    monkeypatch.setattr(membership, "_LOOK", look)
     pools = [ClusterPool(functools.partial(logging, log), client, name="dropped")]
     pools[0].dispatch("a", 1)
 

@@ -1,7 +1,6 @@
 """What is used of `distributed`, as this package's types; the one module that imports it."""
 
 import asyncio
-import contextlib
 from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import Future
 from contextlib import AbstractContextManager
@@ -24,7 +23,9 @@ __all__ = [
     "check_client",
     "give_back",
     "is_closed",
+    "let_go",
     "node_addresses",
+    "wait_a_moment",
 ]
 
 
@@ -137,6 +138,16 @@ class Client(Protocol):
         ...
 
 
+def let_go(error: BaseException) -> None:
+    """Have an error of Dask's, which is handled, keep no frame of this thread.
+
+    `distributed.utils.sync` keeps the error in a cell, which frames of the loop's thread have, too.
+    The frames in its traceback, and those that had called them, would live as long: with them a
+    pool whose set-up had to wait, and that its user has dropped.
+    """
+    error.__traceback__ = None
+
+
 def check_client(client: object) -> Client:
     """Return a client that can be used.
 
@@ -173,6 +184,14 @@ def actor_of(client: Client, future: DaskFuture, kind: type[object], address: st
         return Actor(client, make(kind, address, future.key))
 
 
+def wait_a_moment(future: DaskFuture, seconds: float) -> None:
+    """Wait until a task has ended, or for so many seconds."""
+    try:
+        future.exception(timeout=seconds)
+    except TimeoutError as error:
+        let_go(error)
+
+
 def is_closed(client: Client) -> bool:
     """Return whether a client reaches no scheduler, and will not: it does not open again."""
     return client.status not in _OPEN
@@ -184,8 +203,10 @@ def give_back(client: Client, future: DaskFuture) -> None:
     Blocks: for a few seconds at most.
     """
     if not is_closed(client):
-        with contextlib.suppress(Exception):  # it is closed meanwhile, and the actor with it
+        try:
             client.sync(lambda: client.cancel([future], asynchronous=True), callback_timeout=_LIMIT)
+        except Exception as error:  # noqa: BLE001 - it is closed meanwhile, and the actor with it
+            let_go(error)
 
 
 def node_addresses(client: Client) -> dict[str, str]:

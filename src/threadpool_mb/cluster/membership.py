@@ -4,7 +4,6 @@
 node is there as long as the scheduler knows its actor.
 """
 
-import contextlib
 import itertools
 import threading
 import uuid
@@ -17,7 +16,9 @@ from threadpool_mb.cluster.dask import (
     actor_of,
     give_back,
     is_closed,
+    let_go,
     node_addresses,
+    wait_a_moment,
 )
 from threadpool_mb.cluster.link import Link, LinkOwner
 from threadpool_mb.cluster.node import NodeActor
@@ -78,6 +79,7 @@ class Membership:
         except Exception as error:  # noqa: BLE001 - of whatever kind Dask raises
             text = "%s: the scheduler does not answer: %s: %s"
             _logger.warning(text, self._name, type(error).__name__, error)
+            let_go(error)
         else:
             self._seen = [address for address, each in seen.items() if each not in _GONE]
             for address in self._starting.keys() - set(self._seen):
@@ -118,8 +120,7 @@ class Membership:
         """
         try:
             while waiting := [each for each in self._starting.values() if not each.done()]:
-                with contextlib.suppress(TimeoutError):
-                    waiting[0].exception(timeout=_LOOK)
+                wait_a_moment(waiting[0], _LOOK)
                 self.look()
             for address, future in self._starting.items():
                 actor_of(self._client, future, NodeActor, address)
