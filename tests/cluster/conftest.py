@@ -30,8 +30,14 @@ DASKS = (
 """How the names of Dask's threads begin."""
 
 
-def pytest_configure() -> None:
-    """Be patient: processes start here."""
+def pytest_configure(config: pytest.Config) -> None:
+    """Be patient: processes start here; and let Dask leave a socket open.
+
+    Now and then one is left of a client that is closed, or loses its scheduler, as a connection to
+    a Dask worker is being made. This package opens none. (Of other threads, and at the very end, it
+    is the interpreter that is told so: tox.ini.)
+    """
+    config.addinivalue_line("filterwarnings", "ignore:unclosed <socket:ResourceWarning")
     helpers.DEADLINE = 60.0  # type: ignore[misc]
     # What a node has not told by then is left out of reports and figures, which tests look at.
     control._PATIENCE = helpers.DEADLINE  # type: ignore[misc]
