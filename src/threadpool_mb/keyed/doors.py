@@ -208,7 +208,8 @@ class MoreDoors(LookedAt):
         """Submit a task as the flow has it."""
         flow = self._flow
         future = flow.future(shard, key)
-        fn = flow.observed(key, fn)
+        if flow.observers is not None:
+            fn = flow.observed(key, fn)
         context = None if self._own_context else copy_context()
         flow.submit(Task(shard, key, future, fn, args, kwargs or None, context))
         return future
@@ -230,7 +231,7 @@ class MoreDoors(LookedAt):
         fn = flow.observed(MISSING if keys is None else tuple(keys), fn)
         context = None if self._own_context else copy_context()
         several.be_called(future, (fn, args, kwargs), context)
-        flow.enter(future)
+        flow.enter(future, hash(several))
         try:
             self._placing.place(several)
         except BaseException:

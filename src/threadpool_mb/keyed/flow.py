@@ -8,6 +8,7 @@ What costs something here, only executors with a limit, a rate or `after_error` 
 """
 
 import functools
+import queue
 import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future
@@ -17,20 +18,21 @@ from typing import Any, Final, final, override
 from threadpool_mb.arguments import describe
 from threadpool_mb.errors import MailboxClosed
 from threadpool_mb.interrupts import after
-from threadpool_mb.keyed.futures import KeyedFuture, NoKey
+from threadpool_mb.keyed.futures import PENDING, RUNNING, KeyedFuture, NoKey
 from threadpool_mb.keyed.observed import ObservedCall
-from threadpool_mb.keyed.room import Room, Stripe
+from threadpool_mb.keyed.room import Room
 from threadpool_mb.keyed.several import Several
 from threadpool_mb.keyed.standins import Held, RunsTasks, StandIn
 from threadpool_mb.keyed.table import Table
 from threadpool_mb.keyed.tasks import Shard, Task
+from threadpool_mb.line.striped import NOT_TO_WAIT, SLOT, Stripe
 from threadpool_mb.logs import Logger
 from threadpool_mb.observing import Observers
 from threadpool_mb.rates import MAKES_UP, Limits, Rate, Spacing
 from threadpool_mb.threads.clock import Clock
 from threadpool_mb.threads.timers import Entry, Timers
 
-__all__ = ["Due", "Flow", "FlowFuture", "SeveralFuture"]
+__all__ = ["Due", "Flow", "FlowFuture", "SeveralFuture", "WatchedFuture"]
 
 
 _logger = Logger(__name__)
@@ -41,26 +43,27 @@ _FEW: Final = 64
 
 
 class FlowFuture[R](KeyedFuture[R]):
-    """A future that frees its task's room, and cancels what is behind a task that fails."""
+    """A future that frees its task's room."""
 
-    room: Room | None = None
-    """What is freed when the task begins, or is left out."""
+    in_room: bool | None = False
+    """Whether its task has a slot, which is freed when the task begins, or is left out."""
     stripe: Stripe | None = None
     """Where it is freed."""
-    failed: Callable[[], object] | None = None
-    """Called if the task raises, before anybody can know of that."""
     held: "Due | None" = None
     """What its task waits for, where that has to wait for its time."""
 
     def leave(self) -> None:
         """Free the room, if that was not done."""
-        room: Room | None = None
-        try:
-            with self._mutex:
-                room, self.room = self.room, None
-        finally:  # an interrupt may come as the lock is left
-            if room is not None:
-                room.free(self.stripe)
+        stripe = self.stripe
+        if stripe is None:
+            return
+        with self._mutex:
+            if self.in_room:
+                # No interrupt comes between the two; see `interrupts`. The queue returns `None`.
+                for self.in_room in map(stripe.put, SLOT):
+                    pass
+        if stripe.wanted:
+            stripe.slots.move(stripe)
 
     @override
     def cancel(self) -> bool:
@@ -74,9 +77,27 @@ class FlowFuture[R](KeyedFuture[R]):
 
     @override
     def set_running_or_notify_cancel(self) -> bool:
-        if self.room is not None:  # written before it was submitted
-            self.leave()
-        return super().set_running_or_notify_cancel()
+        """Return whether the task is to be run: for the thread that runs it."""
+        # `leave`, and what the base does, written out.
+        runs = False
+        stripe = self.stripe
+        with self._mutex:
+            if self.in_room and stripe is not None:
+                for self.in_room in map(stripe.put, SLOT):
+                    pass
+            if self._state == PENDING:
+                self._state = RUNNING
+                runs = True
+        if stripe is not None and stripe.wanted:
+            stripe.slots.move(stripe)
+        return runs or super().set_running_or_notify_cancel()
+
+
+class WatchedFuture[R](FlowFuture[R]):
+    """A future that cancels what is behind a task that fails."""
+
+    failed: Callable[[], object] | None = None
+    """Called if the task raises, before anybody can know of that."""
 
     @override
     def set_exception(self, exception: BaseException | None) -> None:
@@ -95,7 +116,7 @@ class FlowFuture[R](KeyedFuture[R]):
 
 
 @final
-class SeveralFuture[R](FlowFuture[R]):
+class SeveralFuture[R](WatchedFuture[R]):
     """The future of a task of several keys."""
 
     of_all: bool  # said again for `pyright --verifytypes`, as it is set here
@@ -294,12 +315,13 @@ class _Pace:
 class Flow:
     """What an executor does to tasks before they are submitted."""
 
-    __slots__ = ("_cancels", "_observers", "_pace", "_table", "room")
+    __slots__ = ("_cancels", "_pace", "_table", "observers", "room")
 
     def __init__(self, table: Table, limits: Limits, observers: Observers | None = None) -> None:
         """Do what the limits say; tell observers, if there are any."""
         self._table: Final = table
-        self._observers: Final = observers if observers is not None and observers.messages else None
+        self.observers: Final = observers if observers is not None and observers.messages else None
+        """What is told of tasks."""
         waits = limits.when_full == "wait"
         self.room: Final = (
             None if limits.max_waiting is None else Room(table, limits.max_waiting, waits=waits)
@@ -322,21 +344,22 @@ class Flow:
     def plain(self) -> bool:
         """Whether there is nothing to do."""
         nothing = self.room is None and self._pace is None and not self._cancels
-        return nothing and self._observers is None
+        return nothing and self.observers is None
 
     def observed(self, key: object, function: Callable[..., Any]) -> Callable[..., Any]:
         """Return what a task calls in the place of a function, about to be submitted."""
-        observers = self._observers
+        observers = self.observers
         return function if observers is None else ObservedCall(observers, key, function)
 
     def future(self, shard: Shard, key: object) -> FlowFuture[Any]:
         """Return the future of a task of a key."""
-        future: FlowFuture[Any] = FlowFuture(shard, key)
-        if self._cancels:
-            self.watch(future, ((shard, key),))
+        if not self._cancels:
+            return FlowFuture(shard, key)
+        future: WatchedFuture[Any] = WatchedFuture(shard, key)
+        self.watch(future, ((shard, key),))
         return future
 
-    def watch(self, future: FlowFuture[Any], keys: Iterable[tuple[Shard, object]]) -> None:
+    def watch(self, future: WatchedFuture[Any], keys: Iterable[tuple[Shard, object]]) -> None:
         """Have what waits for these keys cancelled, if the future's task raises."""
         if self._cancels:
             future.failed = functools.partial(_cancel_waiting, tuple(keys), future)
@@ -346,13 +369,24 @@ class Flow:
 
         Blocks: until there is room.
         """
-        future = task.future
-        assert isinstance(future, FlowFuture)  # noqa: S101 - see above
+        future: Any = task.future  # a `FlowFuture`
         pace = self._pace
         if pace is not None and not isinstance(task.key, NoKey):
             pace.clock.start()
             task.context = _Paced(pace, task.context)
-        self.enter(future, at_once=at_once)
+        stripe = task.shard.stripe
+        if stripe is not None:
+            future.stripe = stripe
+            empty = at_once
+            if not empty:
+                try:
+                    # No interrupt comes between the two; see `interrupts`.
+                    for future.in_room in map(stripe.get, NOT_TO_WAIT):
+                        pass
+                except queue.Empty:
+                    empty = True
+            if empty:
+                self._enter(future, stripe, at_once=at_once)
         try:
             self._table.submit(task)
         except BaseException:
@@ -360,24 +394,27 @@ class Flow:
                 future.leave()
             raise
 
-    def enter(self, future: FlowFuture[Any], *, at_once: bool = False) -> None:
-        """Take room for a future's task.
+    def enter(self, future: FlowFuture[Any], number: int) -> None:
+        """Take room for the task of a future that has a number, or a hash.
 
-        Blocks: until there is some, unless `at_once`.
+        Blocks: until there is some.
 
         Raises:
             Full: see `Room.take`.
             RuntimeError: if the executor was shut down.
         """
+        if self.room is not None:
+            future.stripe = self.room.slots.stripe(number)
+            self._enter(future, future.stripe, at_once=False)
+
+    def _enter(self, future: FlowFuture[Any], stripe: Stripe, *, at_once: bool) -> None:
         room = self.room
-        if room is None:
-            return
+        assert room is not None  # noqa: S101 - there are stripes
         if at_once:
-            room.take_at_once()
-            future.room = room
+            room.take_at_once(future)
             return
         try:
-            room.take(future)
+            room.take(future, stripe)
         except MailboxClosed:
             self._table.refuse()
 

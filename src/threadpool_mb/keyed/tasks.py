@@ -40,6 +40,7 @@ from threadpool_mb.keyed.futures import KeyedFuture
 from threadpool_mb.keyed.standins import Barrier, Held, RunsTasks, StandIn
 from threadpool_mb.keyed.tally import Owner, Tally
 from threadpool_mb.keyed.withdrawn import Withdrawn, withdrawn
+from threadpool_mb.line.striped import Stripe
 from threadpool_mb.logs import Logger
 from threadpool_mb.threads.shared import SharedThreads
 from threadpool_mb.values import MISSING, Missing
@@ -202,6 +203,7 @@ class Shard:
         "closed",
         "in_child",
         "lock",
+        "stripe",
         "table",
         "tally",
         "threads",
@@ -227,6 +229,8 @@ class Shard:
         # a finalizer, may submit.
         self.lock: Final = threading.RLock()
         self._entries: Final[dict[object, Task]] = {}
+        self.stripe: Stripe | None = None
+        """Where the slots of its tasks come from, where there is a bound; set before a task comes."""
         self.tally: Final = Tally()
         """What counts its tasks."""
 
