@@ -111,8 +111,12 @@ class Browser:
         def clicked() -> bool:
             try:
                 element = self.find(selector)
-                self.run("arguments[0].onclick = () => { window.hit = arguments[1]; };"
-                         " window.hit = null", element, selector)
+                self.run(
+                    "arguments[0].onclick = () => { window.hit = arguments[1]; };"
+                    " window.hit = null",
+                    element,
+                    selector,
+                )
                 element.click()
             except (NoSuchElementException, StaleElementReferenceException):
                 return False

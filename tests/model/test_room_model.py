@@ -166,9 +166,7 @@ def run(*processes: Process[Memory]) -> Explored[Memory]:
     )
 
 
-def both(
-    *bugs: str, free: tuple[int, int] = (0, 1), looks: bool = False
-) -> Explored[Memory]:
+def both(*bugs: str, free: tuple[int, int] = (0, 1), looks: bool = False) -> Explored[Memory]:
     """Explore two senders, and two that free a slot each."""
     first, second = free
     others = freeing(first, "first", *bugs), freeing(second, "second", *bugs)

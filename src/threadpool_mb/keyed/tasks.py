@@ -230,7 +230,7 @@ class Shard:
         self.lock: Final = threading.RLock()
         self._entries: Final[dict[object, Task]] = {}
         self.stripe: Stripe | None = None
-        """Where the slots of its tasks come from, where there is a bound; set before a task comes."""
+        """Where its tasks' slots come from, if there is a bound; set before a task comes."""
         self.tally: Final = Tally()
         """What counts its tasks."""
 

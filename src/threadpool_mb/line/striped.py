@@ -109,7 +109,7 @@ class StripedSlots(Slots):
         """Take a slot where a stripe has none; return whether there was one."""
         for get in self.sources(stripe):
             try:
-                get(False)  # noqa: FBT003 - not to wait
+                get(False)
             except queue.Empty:
                 continue
             return True

@@ -140,7 +140,7 @@ class _InRoom(_Flowing):
         # Not in the handler: what interrupts the wait must not have `queue.Empty` as its context.
         empty = False
         try:
-            stripe.get(False)  # noqa: FBT003 - not to wait
+            stripe.get(False)
         except queue.Empty:
             empty = True
         if empty:
