@@ -11,7 +11,7 @@ from tests.flow.submissions import OPTIONS, SUBMISSIONS, held
 from tests.helpers import DEADLINE, Running, refusing_threads, until
 from tests.pool.witness import Gate
 from threadpool_mb import KeyedExecutor, Pool, Rate, ThreadRefused
-from threadpool_mb.keyed.flow import _NotYet
+from threadpool_mb.keyed.pacing import _NotYet
 from threadpool_mb.keyed.several import Several
 from threadpool_mb.keyed.tasks import Task
 

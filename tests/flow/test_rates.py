@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from tests.helpers import DEADLINE, until
 from tests.insides import dispatcher_of, worker_of
 from threadpool_mb import KeyedExecutor, Pool, Rate
-from threadpool_mb.keyed.flow import Due
+from threadpool_mb.keyed.pacing import Due
 from threadpool_mb.pool.waits import Suspended
 from threadpool_mb.rates import MAKES_UP, Spacing
 from threadpool_mb.threads.timers import Timers

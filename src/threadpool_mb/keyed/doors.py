@@ -10,8 +10,9 @@ from typing import Any, Final, final, override
 
 from threadpool_mb.arguments import check_key, check_seconds, describe
 from threadpool_mb.errors import ThreadRefused
-from threadpool_mb.keyed.flow import Due, Flow, FlowFuture, SeveralFuture
+from threadpool_mb.keyed.flow import Flow, FlowFuture, SeveralFuture
 from threadpool_mb.keyed.looking import LookedAt
+from threadpool_mb.keyed.pacing import Due
 from threadpool_mb.keyed.placing import Placing
 from threadpool_mb.keyed.several import Several, check_keys
 from threadpool_mb.keyed.table import Table

@@ -266,10 +266,8 @@ class _Timed(_Flowing):
 
 
 @functools.cache
-def _kind(
-    kind: type[GeneratorWorkers[Any, Any]], *, timed: bool, in_room: bool
-) -> type[GeneratorWorkers[Any, Any]]:
-    lane: type[GeneratorLane[Any, Any]] = kind._lane  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+def _kind(kind: Any, *, timed: bool, in_room: bool) -> type[GeneratorWorkers[Any, Any]]:  # noqa: ANN401 - a type, which mypy takes for none that can be hashed
+    lane: type[GeneratorLane[Any, Any]] = kind._lane  # noqa: SLF001 - its own
     bases: tuple[type, ...] = (_Timed,) * timed + (_InRoom,) * in_room
     slots = ("due", "early", "fresh") * timed + ("stripe",) * in_room
     members: dict[str, Any] = {"__slots__": slots}
