@@ -266,7 +266,7 @@ class _Timed(_Flowing):
 
 
 @functools.cache
-def _kind(kind: Any, *, timed: bool, in_room: bool) -> type[GeneratorWorkers[Any, Any]]:  # noqa: ANN401 - a type, which mypy takes for none that can be hashed
+def _kind(kind: Any, *, timed: bool, in_room: bool) -> type[GeneratorWorkers[Any, Any]]:  # noqa: ANN401 - see below
     lane: type[GeneratorLane[Any, Any]] = kind._lane  # noqa: SLF001 - its own
     bases: tuple[type, ...] = (_Timed,) * timed + (_InRoom,) * in_room
     slots = ("due", "early", "fresh") * timed + ("stripe",) * in_room
@@ -280,4 +280,5 @@ def flowing(
 ) -> type[GeneratorWorkers[Any, Any]]:
     """Return workers of a kind whose lanes do what a flow says."""
     timed = flow.may_begin is not None or flow.ttl is not None
-    return _kind(kind, timed=timed, in_room=flow.room is not None)
+    given: Any = kind  # a type, which mypy does not take for one that can be hashed
+    return _kind(given, timed=timed, in_room=flow.room is not None)
