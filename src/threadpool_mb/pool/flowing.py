@@ -58,7 +58,8 @@ class _Flowing:
     common: Any
 
     def _take(self) -> Any:  # noqa: ANN401 - what is in the queue
-        return _get_nowait(self)
+        lane: Any = self
+        return _get_nowait(lane)
 
     def schedule(self, together: object = None) -> None:
         """Give the lane a turn behind others: where many wait for their time, all come late."""
@@ -109,7 +110,8 @@ class _InRoom(_Flowing):
         return goes_on
 
     def _take(self) -> Any:  # noqa: ANN401 - what is in the queue
-        entry: Any = _get_nowait(self)
+        lane: Any = self
+        entry: Any = _get_nowait(lane)
         if entry is not Marker:
             stripe = self.stripe
             stripe.put(True)  # noqa: FBT003 - a slot
@@ -121,7 +123,8 @@ class _InRoom(_Flowing):
         """Take the next message; never waits."""
         # `_take`, written out.
         del block, timeout
-        message: Any = _get_nowait(self)
+        lane: Any = self
+        message: Any = _get_nowait(lane)
         if message is not Marker:
             stripe = self.stripe
             stripe.put(True)  # noqa: FBT003 - a slot
