@@ -1,11 +1,12 @@
 """What bounds, rates and tasks over several keys cost, and whether they hold: `benchmarks.flow`.
 
 `bound`: sixteen producers, at most 1,000 tasks that wait, beside a `queue.Queue` of that size with
-as many threads, and a `ThreadPoolExecutor` behind a semaphore. `rate`: 1,000 keys that may begin
-100, and 20, times a second, on two threads; 50 keys of which each task is submitted as the one
-before it is done; and what it costs while all wait. `several`: tasks over random
-pairs of keys, checked by a count that each of their keys keeps. `bank`: transfers between two of
-10,000 accounts, beside a `ThreadPoolExecutor` whose tasks lock two of as many locks in order.
+as many threads, and a `ThreadPoolExecutor` behind a semaphore. `memory`: what is resident after
+each tenth of 10,000,000 that four producers send under such a bound. `rate`: 1,000 keys that may
+begin 100, and 20, times a second, on two threads; 50 keys of which each task is submitted as the
+one before it is done; and what it costs while all wait. `several`: tasks over random pairs of keys,
+checked by a count that each of their keys keeps. `bank`: transfers between two of 10,000 accounts,
+beside a `ThreadPoolExecutor` whose tasks lock two of as many locks in order.
 """
 
 import argparse
@@ -17,28 +18,35 @@ import resource
 import sys
 import threading
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
 from typing import Any, Final
 
 import threadpool_mb as mb
+from benchmarks.machine import resident_memory
 
 PRODUCERS: Final = 16
 BOUND: Final = 1000
 THREADS: Final = 6
+
+_PARTS: Final = 10
+_MAY_GROW: Final = 8
+"""MiB by which what is resident may differ, as what is freed comes back or not."""
 
 
 def _nothing() -> None:
     pass
 
 
-def _produce(count: int, submit: Callable[[int, int], object]) -> float:
+def _produce(
+    count: int, submit: Callable[[int, int], object], *, producers: int = PRODUCERS
+) -> float:
     """Have the producers submit `count` in all; return how many a second they get through."""
 
     def produce(producer: int) -> None:
-        for number in range(count // PRODUCERS):
+        for number in range(count // producers):
             submit(producer, number)
 
-    threads = [threading.Thread(target=produce, args=(each,)) for each in range(PRODUCERS)]
+    threads = [threading.Thread(target=produce, args=(each,)) for each in range(producers)]
     start = time.perf_counter()
     for thread in threads:
         thread.start()
@@ -76,7 +84,8 @@ def _bounded_pool(count: int, looks: list[int]) -> float:
         def look() -> None:
             while not over.wait(0.005):
                 # Not `stats().messages`: messages move on while it goes from worker to worker.
-                looks.append(BOUND - room._free.qsize() - room._unissued)  # noqa: SLF001
+                free = sum(each.qsize() for each in room.stripes) + room._free.qsize()  # noqa: SLF001
+                looks.append(BOUND - free - room._unissued)  # noqa: SLF001
 
         watcher = threading.Thread(target=look)
         watcher.start()
@@ -138,6 +147,42 @@ def bound(count: int) -> list[str]:
     print(f"  most that waited: {max(looks, default=0)}; MiB: {before} before, {_rss()} after")
     too_many = max(looks, default=0) > BOUND + PRODUCERS
     return ["more waited than may wait"] if too_many else []
+
+
+def memory(count: int) -> list[str]:
+    """Send that many under a bound, and look at the memory; return what went wrong."""
+    faults: list[str] = []
+    tenth = count // _PARTS
+    for name, send in (("KeyedExecutor", _send_tasks), ("Pool", _send_messages)):
+        start = time.perf_counter()
+        looks = [size // 2**20 for size in send(tenth)]
+        seconds = time.perf_counter() - start
+        print(
+            f"memory: {name}(max_waiting={BOUND}), {tenth * _PARTS:,} from four producers, resident"
+            f" after each tenth, MiB: {', '.join(map(str, looks))}; {seconds:.0f} s"
+        )
+        # The first tenths are those in which what is kept for good comes to be.
+        if looks[-1] > looks[2] + _MAY_GROW:
+            faults.append(f"{name}: {looks[-1] - looks[2]} MiB more than after three tenths")
+    return faults
+
+
+def _send_tasks(tenth: int) -> Iterator[int]:
+    with mb.KeyedExecutor(2, max_waiting=BOUND) as executor:
+        for _ in range(_PARTS):
+            _produce(tenth, lambda p, n: executor.submit_keyed((p, n % 50), _nothing), producers=4)
+            yield resident_memory()
+
+
+def _send_messages(tenth: int) -> Iterator[int]:
+    def worker(_key: object) -> Generator[None, Any]:
+        while True:
+            yield
+
+    with mb.Pool(worker, start="on_demand", max_waiting=BOUND, max_threads=2) as pool:
+        for _ in range(_PARTS):
+            _produce(tenth, lambda p, n: pool.dispatch((p, n % 50), n), producers=4)
+            yield resident_memory()
 
 
 def rate(seconds: float) -> list[str]:
@@ -318,12 +363,13 @@ def main(words: list[str]) -> int:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("what", nargs="*", help="bound, rate, several, bank")
+    parser.add_argument("what", nargs="*", help="bound, memory, rate, several, bank")
     parser.add_argument("--scale", type=float, default=1.0, help="more or less work (1.0)")
     arguments = parser.parse_args(words)
     scale: float = arguments.scale
     things: dict[str, Callable[[], list[str]]] = {
         "bound": lambda: bound(int(2e5 * scale)),
+        "memory": lambda: memory(int(1e7 * scale)),
         "rate": lambda: rate(5 * scale),
         "several": lambda: several(int(1e6 * scale)),
         "bank": lambda: bank(int(2e4 * scale)),

@@ -102,6 +102,7 @@ def _many(config: mb.MailboxConfig, senders: int, messages: int) -> float:
 def _never_full(senders: int, messages: int) -> list[Entry[float]]:
     work = (senders, messages)
     roomy = mb.NonBlocking(messages)
+    sorted_ = mb.Prioritized(mb.Unlimited(), float)
     return [
         peer("SimpleQueue", _by_hand, queue.SimpleQueue, *work),
         peer("queue.Queue()", _by_hand, queue.Queue, *work),
@@ -110,6 +111,10 @@ def _never_full(senders: int, messages: int) -> list[Entry[float]]:
         ours("Unlimited, receive_many(100)", _many, mb.Unlimited(), *work),
         ours("CatchAll(Unlimited), for loop", _loop, mb.CatchAll(mb.Unlimited()), *work),
         ours("NonBlocking, never full, for loop", _loop, roomy, *work),
+        ours("Sliding, never full, for loop", _loop, mb.Sliding(messages), *work),
+        peer("queue.PriorityQueue()", _by_hand, queue.PriorityQueue, *work),
+        ours("Prioritized(Unlimited), for loop", _loop, sorted_, *work),
+        ours("Prioritized(Unlimited), receive_many(100)", _many, sorted_, *work),
     ]
 
 
@@ -117,6 +122,7 @@ def _often_full(senders: int, messages: int) -> list[Entry[float]]:
     work = (senders, messages)
     blocking = mb.Blocking(LIMIT)
     waiting = mb.Waiting(LIMIT, deliver_timeout=60.0)
+    sorted_ = mb.Prioritized(blocking, float)
     return [
         peer(f"queue.Queue({LIMIT})", _by_hand, functools.partial(queue.Queue, LIMIT), *work),
         ours(f"Blocking({LIMIT}), for loop", _loop, blocking, *work),
@@ -124,6 +130,7 @@ def _often_full(senders: int, messages: int) -> list[Entry[float]]:
         ours(f"Blocking({LIMIT}), receive_many(100)", _many, blocking, *work),
         ours(f"Waiting({LIMIT}), for loop", _loop, waiting, *work),
         ours(f"CatchAll(Blocking({LIMIT})), for loop", _loop, mb.CatchAll(blocking), *work),
+        ours(f"Prioritized(Blocking({LIMIT})), for loop", _loop, sorted_, *work),
     ]
 
 

@@ -12,16 +12,6 @@ from leakcheck.waiting import PATIENCE
 COUNT: Final = 150
 FUTURES: Final = 1000
 
-CONFIGS: Final[tuple[mb.MailboxConfig, ...]] = (
-    mb.Unlimited(),
-    mb.Blocking(8),
-    mb.NonBlocking(4),
-    mb.Waiting(4, deliver_timeout=0.0, receive_timeout=0.0),
-    mb.CatchAll(mb.Unlimited()),
-    mb.CatchAll(mb.NonBlocking(4)),
-)
-_FILL: Final = 4
-
 
 class Message:
     """Something that can be counted."""
@@ -31,6 +21,25 @@ class Message:
     def __init__(self, text: str) -> None:
         """Carry a text."""
         self.text = text
+
+
+def _priority(message: Message) -> float:
+    return len(message.text)
+
+
+CONFIGS: Final[tuple[mb.MailboxConfig, ...]] = (
+    mb.Unlimited(),
+    mb.Blocking(8),
+    mb.NonBlocking(4),
+    mb.Waiting(4, deliver_timeout=0.0, receive_timeout=0.0),
+    mb.CatchAll(mb.Unlimited()),
+    mb.CatchAll(mb.NonBlocking(4)),
+    mb.Sliding(4),
+    mb.Prioritized(mb.Unlimited(), _priority),
+    mb.Prioritized(mb.NonBlocking(4), _priority),
+    mb.CatchAll(mb.Prioritized(mb.Blocking(8), _priority)),
+)
+_FILL: Final = 4
 
 
 def _ignore(_message: Message) -> None:

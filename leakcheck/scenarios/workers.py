@@ -110,6 +110,9 @@ _POOLS: Final[tuple[tuple[mb.MailboxConfig, Any], ...]] = (
     (mb.Waiting(4, deliver_timeout=0.001), "refuse"),
     (mb.CatchAll(mb.Unlimited()), "refuse"),
     (mb.Blocking(8), "refuse"),
+    (mb.Sliding(4), "refuse"),
+    (mb.Prioritized(mb.Unlimited(), id), "refuse"),
+    (mb.Prioritized(mb.Blocking(8), id), "refuse"),
 )
 """The mailboxes of the pools, and what they do with what does not fit."""
 

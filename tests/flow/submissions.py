@@ -36,5 +36,5 @@ def free(executor: KeyedExecutor) -> int:
     """Return how many more may wait."""
     room = executor._flow.room
     assert room is not None
-    slots = room._slots
-    return slots._free.qsize() + slots._unissued + sum(each.qsize() for each in room._stripes)
+    slots = room.slots
+    return slots._free.qsize() + slots._unissued + sum(each.qsize() for each in slots.stripes)

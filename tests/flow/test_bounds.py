@@ -40,7 +40,7 @@ def test_a_sender_waits_until_a_task_begins(gate: Gate) -> None:
         sender = Running(lambda: executor.submit_keyed("b", int, "7"))
         room = executor._flow.room
         assert room is not None
-        until(lambda: room._slots.waiting)
+        until(lambda: room.slots.waiting)
         gate.open()
         assert sender.result().result(DEADLINE) == 7
 
@@ -57,7 +57,7 @@ def test_senders_that_wait_are_refused_when_the_executor_is_shut_down(
     senders = [Running(lambda: executor.submit_keyed("b", ran.append, "b")) for _ in range(3)]
     room = executor._flow.room
     assert room is not None
-    until(lambda: room._slots.waiting == 3)
+    until(lambda: room.slots.waiting == 3)
 
     executor.shutdown(wait=False)
     for sender in senders:
@@ -156,7 +156,7 @@ def test_map_keyed_submits_no_more_than_may_wait(gate: Gate) -> None:
         results = Running(lambda: list(executor.map_keyed(str, items(), key=lambda n: n % 3)))
         room = executor._flow.room
         assert room is not None
-        until(lambda: room._slots.waiting)
+        until(lambda: room.slots.waiting)
         assert len(seen) == 5
         gate.open()
         assert results.result() == [str(number) for number in range(50)]

@@ -12,7 +12,7 @@ from tests.helpers import DEADLINE, Running, refusing_threads, until
 from tests.pool.witness import Gate
 from threadpool_mb import KeyedExecutor, Pool, Rate, ThreadRefused
 from threadpool_mb.keyed.exclusive import Exclusive
-from threadpool_mb.keyed.flow import _NotYet
+from threadpool_mb.keyed.pacing import _NotYet
 from threadpool_mb.keyed.tasks import Task
 
 

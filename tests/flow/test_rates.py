@@ -13,9 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.helpers import DEADLINE, until
-from tests.insides import dispatcher_of
+from tests.insides import dispatcher_of, worker_of
 from threadpool_mb import KeyedExecutor, Pool, Rate
-from threadpool_mb.keyed.flow import Due
+from threadpool_mb.keyed.pacing import Due
+from threadpool_mb.pool.waits import Suspended
 from threadpool_mb.rates import MAKES_UP, Spacing
 from threadpool_mb.threads.timers import Timers
 
@@ -189,12 +190,12 @@ def test_a_message_that_comes_as_the_one_before_it_begins_is_as_late_as_its_thre
 
     with Pool(worker, rate=RATE, max_threads=1) as pool:
         clock = turned_pool(pool)
-        suspended: Any = pool._dispatcher._flow.suspended  # type: ignore[union-attr]
         pool.initialize("a", 0)
         assert handled.get(timeout=DEADLINE) == 0
+        lane: Any = worker_of(pool, "a")
         for number in range(1, 100):
             pool.dispatch("a", number)
-            until(lambda: suspended)
+            until(lambda: isinstance(lane._generator, Suspended) and lane._generator.begun)
             assert not handled.qsize()
             clock.turn(number / 64 + late(number))
             assert handled.get(timeout=DEADLINE) == number

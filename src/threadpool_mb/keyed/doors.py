@@ -11,9 +11,10 @@ from typing import Any, Final, final, override
 from threadpool_mb.arguments import check_key, check_seconds, describe
 from threadpool_mb.errors import ThreadRefused
 from threadpool_mb.keyed.exclusive import Exclusive
-from threadpool_mb.keyed.flow import Due, Flow, FlowFuture, FlowSeveralFuture
+from threadpool_mb.keyed.flow import Flow, FlowFuture, FlowSeveralFuture
 from threadpool_mb.keyed.futures import SeveralFuture
 from threadpool_mb.keyed.looking import LookedAt
+from threadpool_mb.keyed.pacing import Due
 from threadpool_mb.keyed.placing import Placing
 from threadpool_mb.keyed.several import Several
 from threadpool_mb.keyed.table import Table
@@ -211,7 +212,8 @@ class MoreDoors(LookedAt):
         """Submit a task as the flow has it."""
         flow = self._flow
         future = flow.future(shard, key)
-        fn = flow.observed(key, fn)
+        if flow.observers is not None:
+            fn = flow.observed(key, fn)
         context = None if self._own_context else copy_context()
         flow.submit(Task(shard, key, future, fn, args, kwargs or None, context))
         return future
@@ -249,7 +251,7 @@ class MoreDoors(LookedAt):
             future.of_all = True
         several.call = Task(shard, key, future, fn, args, kwargs or None, several)
         if flowing is not None:
-            flow.enter(flowing)
+            flow.enter(flowing, shard)
         try:
             self._placing.place(several)
         except BaseException:

@@ -40,17 +40,17 @@ from threadpool_mb.threads.shared import SharedThreads
 from threadpool_mb.threads.waiting import Waiters, parked
 from threadpool_mb.values import Uncopied
 
-__all__ = ["KeyedFuture", "NoKey", "SeveralFuture"]
+__all__ = ["PENDING", "RUNNING", "KeyedFuture", "NoKey", "SeveralFuture"]
 
 _logger = Logger(__name__)
 
 # The words of `concurrent.futures`, which `wait` and `as_completed` compare with.
-_PENDING: Final = "PENDING"
-_RUNNING: Final = "RUNNING"
+PENDING: Final = "PENDING"
+RUNNING: Final = "RUNNING"
 _CANCELLED: Final = "CANCELLED"
 _CANCELLED_AND_NOTIFIED: Final = "CANCELLED_AND_NOTIFIED"
 _FINISHED: Final = "FINISHED"
-_UNDONE: Final = (_PENDING, _RUNNING)
+_UNDONE: Final = (PENDING, RUNNING)
 
 
 class _Lanes(Protocol):
@@ -92,7 +92,7 @@ class KeyedFuture[R](Uncopied, Future[R]):
     """
 
     # What a pending future has: on the class, so that making one writes three attributes only.
-    _state: str = _PENDING
+    _state: str = PENDING
     of_all: bool = False
     """Whether its task is one of all keys."""
     told_twice: bool = False
@@ -140,7 +140,7 @@ class KeyedFuture[R](Uncopied, Future[R]):
     @override
     def running(self) -> bool:
         """Return whether its task runs."""
-        return self._state == _RUNNING
+        return self._state == RUNNING
 
     @override
     def done(self) -> bool:
@@ -151,7 +151,7 @@ class KeyedFuture[R](Uncopied, Future[R]):
     def cancel(self) -> bool:
         """Cancel it if its task does not run yet; return whether it is cancelled."""
         with self._mutex:
-            if self._state != _PENDING:
+            if self._state != PENDING:
                 return self.cancelled()
             self._state = _CANCELLED
             if self._made is not None:
@@ -164,8 +164,8 @@ class KeyedFuture[R](Uncopied, Future[R]):
     def set_running_or_notify_cancel(self) -> bool:
         """Return whether the task is to be run: for the thread that runs it."""
         with self._mutex:
-            if self._state == _PENDING:
-                self._state = _RUNNING
+            if self._state == PENDING:
+                self._state = RUNNING
                 return True
             if self._state != _CANCELLED:
                 if self._state == _CANCELLED_AND_NOTIFIED and self.told_twice:

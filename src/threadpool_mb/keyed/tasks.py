@@ -41,6 +41,7 @@ from threadpool_mb.keyed.futures import KeyedFuture
 from threadpool_mb.keyed.standins import Barrier, Held, RunsTasks, StandIn
 from threadpool_mb.keyed.tally import Owner, Tally
 from threadpool_mb.keyed.withdrawn import Withdrawn, withdrawn
+from threadpool_mb.line.striped import Stripe
 from threadpool_mb.logs import Logger
 from threadpool_mb.threads.shared import SharedThreads
 from threadpool_mb.values import MISSING, Missing
@@ -57,18 +58,12 @@ _THROUGHPUT: Final = 64
 class Task:
     """One call, and the future of its result; and the lane of its key, if it came first."""
 
+    # fmt: off
     __slots__ = (
-        "_arguments",
-        "_function",
-        "_keywords",
-        "behind",
-        "context",
-        "ended",
-        "future",
-        "key",
-        "shard",
-        "thread",
+        "_arguments", "_function", "_keywords", "behind", "context", "ended", "future", "key",
+        "shard", "thread",
     )
+    # fmt: on
 
     def __init__(  # noqa: PLR0917 - what a call is made of
         self,
@@ -204,18 +199,12 @@ class Task:
 class Shard:
     """The lanes of some keys."""
 
+    # fmt: off
     __slots__ = (
-        "barred",
-        "barriers",
-        "broken",
-        "closed",
-        "entries",
-        "in_child",
-        "lock",
-        "table",
-        "tally",
-        "threads",
+        "barred", "barriers", "broken", "closed", "entries", "in_child", "lock", "stripe", "table",
+        "tally", "threads",
     )
+    # fmt: on
 
     def __init__(self, table: Owner, threads: SharedThreads) -> None:
         """Make an empty one, which is open."""
@@ -238,6 +227,8 @@ class Shard:
         self.lock: Final = threading.RLock()
         self.entries: Final[dict[object, Task]] = {}
         """The lanes, by key; under the lock."""
+        self.stripe: Stripe | None = None
+        """Where its tasks' slots come from, if there is a bound; set before a task comes."""
         self.tally: Final = Tally()
         """What counts its tasks."""
 

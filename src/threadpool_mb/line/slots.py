@@ -62,7 +62,7 @@ import contextlib
 import queue
 import threading
 from collections.abc import Callable
-from typing import Final, Never, final
+from typing import ClassVar, Final, Never
 
 from threadpool_mb.arguments import NEVER, Deadline, shortest
 from threadpool_mb.errors import MailboxClosed
@@ -95,9 +95,8 @@ def _source(items: "queue.SimpleQueue[None]", deadline: Deadline) -> Source[None
     return items if serving is None else serving.source(items, deadline)
 
 
-@final
 class Slots:
-    """The free slots of one mailbox."""
+    """The free slots of one mailbox; of many, see `line.striped`."""
 
     __slots__ = (
         "_free",
@@ -116,6 +115,9 @@ class Slots:
         "timeout",
         "waiting",
     )
+
+    _in_line: ClassVar[bool] = False
+    """Whether threads wait in the line in any case."""
 
     def __init__(self, limit: int, timeout: float | None) -> None:
         """Issue up to `limit` slots, for which senders wait at most `timeout` seconds."""
@@ -320,7 +322,7 @@ class Slots:
         inside = is_owned(self._lock)
         # Where hardly any thread is left: a thread that is given its slot in the line counts as
         # going on at once.
-        in_line = here.serving is not None and here.serving.starved
+        in_line = self._in_line or (here.serving is not None and here.serving.starved)
         with self._lock:
             if (self.askers or self._given or in_line) and not inside:
                 place = asker_of_thread()

@@ -28,7 +28,7 @@ from threadpool_mb.logs import Logger
 from threadpool_mb.observing import attach, exit_hook
 from threadpool_mb.pool.draining import Driver
 from threadpool_mb.pool.ends import WorkerEnds
-from threadpool_mb.pool.flowing import PoolFlow
+from threadpool_mb.pool.flows import PoolFlow
 from threadpool_mb.pool.flushed import flushed
 from threadpool_mb.pool.incarnation import Incarnation
 from threadpool_mb.pool.keeping import Keeping

@@ -26,7 +26,7 @@ from threadpool_mb.messages import Dispatch, Initialize, Remove
 from threadpool_mb.observer import Observer
 from threadpool_mb.observing import observers_of
 from threadpool_mb.pool.dispatcher import Dispatcher
-from threadpool_mb.pool.flowing import check_flow
+from threadpool_mb.pool.flows import check_flow
 from threadpool_mb.pool.incarnation import Incarnation
 from threadpool_mb.pool.inputs import KeyInput, PoolInput, calls_of
 from threadpool_mb.pool.later import Timer

@@ -14,7 +14,8 @@ from threadpool_mb.dead_letters import DeadLetterOffice
 from threadpool_mb.mailbox.kinds import Unlimited, is_own_kind, slots_maker, store_maker
 from threadpool_mb.mailbox.observed import ObservedConfig, observed_priorities
 from threadpool_mb.observing import Observers
-from threadpool_mb.pool.flowing import PoolFlow, flowing
+from threadpool_mb.pool.flowing import flowing
+from threadpool_mb.pool.flows import PoolFlow
 from threadpool_mb.pool.function_workers import FunctionWorkers
 from threadpool_mb.pool.generator_workers import GeneratorWorkers
 from threadpool_mb.pool.generators import GeneratorFunction
@@ -97,7 +98,7 @@ def worker_kind[K, M](  # noqa: PLR0917 - what a user gives a pool
     ticks = lives.idle_timeout is not None or lives.max_keys is not None
     if pinned:
         pinned_kind: Any = TickingPinnedWorkers if ticks else PinnedWorkers
-        pinned_kind = around(pinned_kind if flow is None else flowing(pinned_kind))
+        pinned_kind = around(pinned_kind if flow is None else flowing(pinned_kind, flow))
         if flow is not None:
             pinned_kind = _with_flow(pinned_kind, flow)
         return lambda ask, ended, timers, keeping: pinned_kind(
@@ -117,7 +118,7 @@ def worker_kind[K, M](  # noqa: PLR0917 - what a user gives a pool
             ended=ended,
         )
     kind: Any = TickingWorkers if ticks else GeneratorWorkers
-    kind = around(kind if flow is None else flowing(kind))
+    kind = around(kind if flow is None else flowing(kind, flow))
     if flow is not None:
         kind = _with_flow(kind, flow)
     return lambda ask, ended, timers, keeping: kind(

@@ -86,8 +86,9 @@ def test_tasks_of_one_several_and_all_keys_run_once_alone_and_in_their_senders_o
     assert executor._table.keys == 0
     room = executor._flow.room
     if room is not None:
-        free = room._slots._free.qsize() + sum(each.qsize() for each in room._stripes)
-        assert free - room._slots.closed + room._slots._unissued == room.limit
+        slots = room.slots
+        free = slots._free.qsize() + sum(each.qsize() for each in slots.stripes)
+        assert free - slots.closed + slots._unissued == room.limit
 
 
 def test_a_rate_holds_while_senders_race() -> None:

@@ -1,0 +1,186 @@
+"""Slots that many senders and receivers take and free at once, of all keys together.
+
+All slots in one queue would be one place that all threads come to for each message, twice. So there
+are a few *stripes*: queues of slots that are free. Whoever sends to a lane, or to a key, takes a
+slot from the lane's stripe, and its receiver frees it there: each with one call, without a frame of
+its own. Only where the stripe has none does a sender look for more, here.
+
+**Guarantees.** Those of `line.slots`. No more slots are taken than the limit, but for `overdraw`. A
+sender waits only where it has found no slot; but one that another thread moves just then is nowhere
+to be found. Senders that wait get slots in the order in which they came, but for one that comes at
+the moment at which a slot is freed.
+
+**Assumes.** What `line.slots` does.
+
+A slot that is freed into a stripe while a sender waits elsewhere must come to that sender:
+
+1. The sender gets in the line of `line.slots`, and has all stripes say that slots are `wanted`.
+2. It moves slots of the stripes to the line, as long as anyone stands there, and waits.
+a. A thread that frees a slot puts it into a stripe.
+b. It looks whether slots are wanted there. If so, it moves those of that stripe to the line, too.
+
+(2) and (a) are operations on one queue. If (a) comes first, (2) moves the slot. If (2) does, so
+does (1), and (b) sees it. The stripes are told, and told otherwise, under the lock, by what is
+known then of the line; who gets in line does so before it tells them. So the last thread that tells
+the stripes knows of everyone in the line. That nobody is there any more, the next thread tells them
+that frees a slot. `tests/model/test_room_model.py` runs through the interleavings.
+"""
+
+import queue
+from collections.abc import Callable
+from typing import Final, final, override
+
+from threadpool_mb.arguments import Deadline
+from threadpool_mb.interrupts import after
+from threadpool_mb.line.askers import Asker
+from threadpool_mb.line.slots import Slots
+
+__all__ = ["NOT_TO_WAIT", "SLOT", "Stripe", "StripedSlots"]
+
+_STRIPES: Final = 7
+"""A prime number: what is left of objects' hashes differs, though these are multiples of others."""
+
+_MOST: Final = 16
+"""How many slots a stripe is issued at once, at most."""
+
+NOT_TO_WAIT: Final = (False,)
+"""The arguments of `Stripe.get`, for a `map`; see `interrupts`."""
+SLOT: Final = (True,)
+"""The arguments of `Stripe.put`, for a `map`."""
+
+
+@final
+class Stripe:
+    """Slots that are free; to take one is `get(False)`, to free one is `put(True)`.
+
+    Who has freed one calls `StripedSlots.move`, if slots are `wanted`.
+    """
+
+    __slots__ = ("get", "put", "qsize", "slots", "wanted")
+
+    def __init__(self, slots: "StripedSlots") -> None:
+        """Hold none."""
+        free = queue.SimpleQueue[bool]()
+        # A slot is `True`: an object that all threads had in their hands would be one place more.
+        self.get: Final[Callable[[bool], bool]] = free.get
+        """Take a slot, `get(False)`: `True`; `queue.Empty` if none is free here."""
+        self.put: Final[Callable[[bool], None]] = free.put
+        """Free a slot, `put(True)`."""
+        self.qsize: Final[Callable[[], int]] = free.qsize
+        """How many slots are free here."""
+        self.slots: Final = slots
+        """All of them."""
+        self.wanted: bool = False
+        """Whether a sender waits for a slot; not of the slots, which all threads would look at."""
+
+
+@final
+class StripedSlots(Slots):
+    """Slots in stripes. Threads: internally synchronized."""
+
+    # A thread that was given a slot is in the line no more, however long it takes to wake; from a
+    # queue it is gone once it has woken, and all would come to the line until then.
+    _in_line = True
+
+    __slots__ = ("_at_once", "_parking_here", "stripes")
+
+    def __init__(self, limit: int, timeout: float | None) -> None:
+        """Issue up to `limit` slots, for which senders wait at most `timeout` seconds."""
+        super().__init__(limit, timeout)
+        self.stripes: Final = tuple(Stripe(self) for _ in range(_STRIPES))
+        """Where slots are free, besides what has to come to senders that wait."""
+        self._at_once: Final = max(1, min(_MOST, limit // (4 * _STRIPES)))
+        # The waits of threads that cannot wait in the line, by objects of their own.
+        self._parking_here: Final[dict[object, None]] = {}
+
+    def stripe(self, number: int) -> Stripe:
+        """Return the stripe of what has a number, or a hash."""
+        return self.stripes[number % _STRIPES]
+
+    def sources(self, stripe: Stripe) -> list[Callable[[bool], object]]:
+        """Return what to look for a slot with, `get(False)`, where a stripe has none."""
+        if self._unissued:
+            self._issue(stripe)
+        # Where others wait, what comes free is moved to their line: this one goes there, too.
+        stripes = () if stripe.wanted else (stripe, *self.stripes)
+        return [*(each.get for each in stripes if each.qsize()), self._free.get]
+
+    def take_from(self, stripe: Stripe) -> bool:
+        """Take a slot where a stripe has none; return whether there was one."""
+        for get in self.sources(stripe):
+            try:
+                get(False)
+            except queue.Empty:
+                continue
+            return True
+        return False
+
+    def move(self, stripe: Stripe) -> None:
+        """Have slots of a stripe come to senders that wait, if there are any. Blocks: never."""
+        try:
+            while stripe.qsize() and (self.askers or self._parking_here):
+                # No interrupt comes between the two; see `interrupts`.
+                for _ in after(stripe.get, False):  # noqa: FBT003 - not to wait
+                    self.free(None)
+                if self.askers:
+                    self.tell()
+        except queue.Empty:
+            pass
+        if not self.askers and not self._parking_here:
+            self._tell_stripes()
+
+    @override
+    def ask(self, asker: Asker) -> None:
+        super().ask(asker)
+        self._gather()
+
+    @override
+    def overdraw(self) -> None:
+        if not self.take_from(self.stripes[0]):
+            super().overdraw()
+
+    @override
+    def _take_at_once(self) -> bool:
+        return self.take_from(self.stripes[0]) or super()._take_at_once()
+
+    @override
+    def _stand(
+        self,
+        asker: Asker,
+        gate: "queue.SimpleQueue[None]",
+        end: Deadline,
+        go_on: Callable[[], None],
+    ) -> bool:
+        self._gather()
+        return super()._stand(asker, gate, end, go_on)
+
+    @override
+    def _park(self, end: Deadline) -> bool:
+        me = object()
+        self._parking_here[me] = None
+        try:
+            self._gather()
+            return super()._park(end)
+        finally:
+            self._parking_here.pop(me, None)
+
+    def _issue(self, stripe: Stripe) -> None:
+        """Issue some slots, into a stripe."""
+        with self._lock:
+            for _ in range(min(self._unissued, self._at_once)):
+                # Looked at after that call, in which a finalizer may have come here.
+                if self._unissued:
+                    for _ in after(stripe.put, True):  # noqa: FBT003 - a slot
+                        self._unissued -= 1
+
+    def _gather(self) -> None:
+        """Have the slots of all stripes come to those that wait, of whom this thread is one."""
+        self._tell_stripes()
+        for stripe in self.stripes:
+            self.move(stripe)
+
+    def _tell_stripes(self) -> None:
+        with self._lock:
+            for stripe in self.stripes:
+                # Asked for each: a finalizer may come here as the loop goes on. No call in between.
+                stripe.wanted = True if self.askers or self._parking_here else False  # noqa: SIM210 - no call

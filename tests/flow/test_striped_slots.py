@@ -1,0 +1,117 @@
+"""Slots in stripes: where a sender finds one, and how one that is freed elsewhere comes to it."""
+
+import pytest
+
+from tests.helpers import Running, until
+from tests.pool.witness import Gate
+from threadpool_mb.arguments import AT_ONCE
+from threadpool_mb.errors import MailboxClosed
+from threadpool_mb.line.askers import Asker, always
+from threadpool_mb.line.striped import Stripe, StripedSlots
+
+
+def free(stripe: Stripe) -> None:
+    """Free a slot as a receiver does."""
+    stripe.put(True)  # noqa: FBT003 - a slot
+    if stripe.wanted:
+        stripe.slots.move(stripe)
+
+
+def taken(slots: StripedSlots) -> int:
+    """Take as many as there are; return how many that were."""
+    count = 0
+    while slots.take_from(slots.stripes[count % len(slots.stripes)]):
+        count += 1
+    return count
+
+
+@pytest.mark.parametrize("limit", [1, 2, 28, 1000])
+def test_as_many_are_there_as_the_limit_says_wherever_they_are_looked_for(limit: int) -> None:
+    slots = StripedSlots(limit, 0)
+
+    assert taken(slots) == limit
+    assert not slots.wait(AT_ONCE)
+    for number in range(limit):
+        free(slots.stripe(number))
+    assert taken(slots) == limit
+
+
+def test_a_slot_that_is_freed_as_a_sender_gets_in_line_comes_to_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The thread that frees it has looked before the stripes were told; the sender looks after."""
+    slots = StripedSlots(1, None)
+    assert taken(slots) == 1
+    gate = Gate()
+    gather = StripedSlots._gather
+
+    def stop_and_gather(self: StripedSlots) -> None:
+        gate()
+        gather(self)
+
+    monkeypatch.setattr(StripedSlots, "_gather", stop_and_gather)
+    sender = Running(slots.wait)
+    gate.wait_until_reached()
+    assert not slots.stripe(3).wanted
+    free(slots.stripe(3))
+    gate.open()
+
+    assert sender.result()
+
+
+def test_a_slot_that_is_freed_while_a_sender_waits_comes_to_it_and_the_next_one_stays() -> None:
+    slots = StripedSlots(2, None)
+    assert taken(slots) == 2
+    sender = Running(slots.wait)
+    stripe = slots.stripe(5)
+    until(lambda: stripe.wanted and slots.askers)
+
+    free(stripe)
+
+    assert sender.result()
+    free(stripe)
+    assert stripe.qsize() == 1
+    assert not any(each.wanted for each in slots.stripes)
+
+
+def test_a_thread_that_has_its_slot_holds_nobody_up_until_it_wakes() -> None:
+    slots = StripedSlots(2, None)
+    assert taken(slots) == 2
+    told: list[Asker] = []
+    asker = Asker(lambda: told.append(asker) or True, always)  # type: ignore[func-returns-value]
+    slots.ask(asker)
+    assert all(each.wanted for each in slots.stripes)
+
+    free(slots.stripe(1))
+
+    assert told
+    # It has not used its slot.
+    assert not any(each.wanted for each in slots.stripes)
+    free(slots.stripe(1))
+    assert taken(slots) == 1
+    slots.leave(asker)
+    assert taken(slots) == 1
+
+
+def test_a_debt_is_paid_by_what_is_freed_next() -> None:
+    slots = StripedSlots(1, None)
+    assert taken(slots) == 1
+    slots.overdraw()
+
+    free(slots.stripe(1))
+    assert taken(slots) == 0
+    free(slots.stripe(1))
+    assert taken(slots) == 1
+
+
+def test_who_waits_is_told_when_they_are_shut() -> None:
+    slots = StripedSlots(1, None)
+    assert taken(slots) == 1
+    senders = [Running(slots.wait) for _ in range(3)]
+    until(lambda: len(slots.askers) == 3)
+
+    slots.shut()
+
+    for sender in senders:
+        with pytest.raises(MailboxClosed):
+            sender.result()
