@@ -1,5 +1,6 @@
 """An interrupt (Ctrl-C) in the middle of a pool's methods: at each point at which one can come."""
 
+import threading
 from collections.abc import Callable, Generator, Iterator
 from typing import Any
 
@@ -8,7 +9,7 @@ import pytest
 from tests.helpers import DEADLINE, until
 from tests.points import interrupt, interrupted_at_each_point
 from tests.pool.witness import Witness
-from threadpool_mb import Mailbox, MailboxConfig, Pool, Unlimited
+from threadpool_mb import DeadLetter, Mailbox, MailboxConfig, Pool, Unlimited
 from threadpool_mb.pool.dispatcher import Dispatcher
 from threadpool_mb.pool.roster import Roster
 from threadpool_mb.pool.telling import Telling
@@ -97,6 +98,34 @@ def test_a_worker_that_is_dropped_by_an_interrupted_removal_leaves_dead_letters(
         scene.end()
 
     assert seen == {(True, ()), (False, (("a", "in line", "worker removed"),))}
+
+
+def test_so_does_a_generator_worker() -> None:
+    seen = set()
+    gates: list[threading.Event] = []
+    letters: list[DeadLetter[str, str]] = []
+
+    def held(_key: str) -> Generator[None, str]:
+        gate = gates[-1]
+        yield
+        assert gate.wait(DEADLINE)
+
+    def prepare() -> Pool[str, str]:
+        gates.append(threading.Event())
+        letters.clear()
+        pool = Pool(held, max_threads=1, on_dead_letter=letters.append)
+        pool.initialize("a", "held")
+        pool.remove("a", drain=True)
+        pool.initialize("a", "in line")
+        return pool
+
+    for pool in interrupted_at_each_point(prepare, lambda pool: pool.remove("a")):
+        seen.add(("a" in pool, *(letter.message for letter in letters)))
+        pool.cancel()
+        gates[-1].set()
+        assert pool.join(timeout=DEADLINE).finished
+
+    assert seen == {(True,), (False, "in line")}
 
 
 def test_a_worker_whose_removal_was_interrupted_twice_is_told_when_the_pool_is_closed(

@@ -77,7 +77,8 @@ class Leftovers[K, M](TakesDisplaced):
 
     def __call__(self, message: M) -> None:
         """Make a dead letter of `message`."""
-        self.office.take(self.key, message, why_left(self))
+        # Not `why_left`: an interrupt in it would lose the message.
+        self.office.take(self.key, message, self.reason or DeadLetterReason.WORKER_ENDED)
 
     @override
     def displaced(self, message: M) -> None:

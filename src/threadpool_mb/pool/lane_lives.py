@@ -236,7 +236,9 @@ class LivedLane[K, M](Lane[M], Incarnation[K, M]):
 
     @override
     def _bury(self, message: M, /) -> None:
-        self.common.office.take(self.key, message, why_left(self))
+        # Not `why_left`: an interrupt in it would lose the message.
+        reason = self.reason or DeadLetterReason.WORKER_ENDED
+        self.common.office.take(self.key, message, reason)
 
     def schedule(self) -> None:
         """Give the lane, which is busy, a turn before others; or behind them."""
