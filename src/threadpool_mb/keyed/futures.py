@@ -1,7 +1,7 @@
 """Futures that are cheap to make, and know for which key their task runs.
 
 A `concurrent.futures.Future` makes a condition and two lists when it is made, which costs more than
-all else that is done for a small task. This one makes them when somebody needs them
+all else that is done for a small task. This one makes them when they are first needed
 (`benchmarks/`, "executor").
 
 **Guarantees.** It works with `concurrent.futures.wait` and `as_completed` and with `asyncio`. The

@@ -6,8 +6,8 @@ at the moment at which room is made. A task of the executor itself does not wait
 of its threads wait, and no task can begin, it is told.
 
 **How.** The slots are those of `line.striped`, a stripe for some shards: a task's slot comes from
-its shard's stripe, and is freed there. The ways that every task goes are in `keyed.flow`, without a
-frame of their own; here is what is done where a stripe is empty.
+its shard's stripe, and is freed there. `keyed.flow` takes and frees it, without a frame of its own;
+here is what is done where a stripe is empty.
 """
 
 import queue

@@ -52,8 +52,7 @@ class LivedLane[K, M](Lane[M], Incarnation[K, M]):
     paused: ClassVar[bool] = False
     """Whether it takes no message; see `pool.pausing`."""
     ahead: ClassVar[bool] = True
-    """Whether its turn comes before those of others, where it has waited in the midst of a
-    message."""
+    """Whether `schedule` gives it a turn before others."""
 
     @property
     @override
@@ -239,7 +238,7 @@ class LivedLane[K, M](Lane[M], Incarnation[K, M]):
         self.common.office.take(self.key, message, why_left(self))
 
     def schedule(self) -> None:
-        """Give the lane, which is busy, a turn before others; or behind them."""
+        """Give the lane, which is busy, a turn before others; with a flow, behind them."""
         self.common.threads.schedule_ahead([self])
 
     @property
