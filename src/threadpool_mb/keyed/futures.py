@@ -107,8 +107,9 @@ class KeyedFuture[R](Uncopied, Future[R]):
         """Make a pending future of a task of `key`."""
         # Not the base's, which makes a condition.
         #
-        # See above. Nobody waits for anything but the condition under it. Reentrant, as the base's
-        # is: a signal handler, or a finalizer, may look at the future that its thread has in hand.
+        # See above. No thread waits for anything but the condition under it. Reentrant, as the
+        # base's is: a signal handler, or a finalizer, may look at the future that its thread has in
+        # hand.
         self._mutex = threading.RLock()
         self._lanes = lanes
         self._key = key

@@ -114,7 +114,7 @@ class Room:
     def _is_stuck(self, threads: SharedThreads) -> bool:
         """Return whether all threads wait, and no task can begin.
 
-        Each slot is a waiting task's, and none is in the hand of a sender, who would put a task.
+        Each slot is a waiting task's, and none is in the hand of a sender, which would put a task.
         """
         table = self._table
         if table.delayed or not threads.stuck or table.not_begun < self.limit:

@@ -81,8 +81,8 @@ class StripedSlots(Slots):
     """Slots in stripes. Threads: internally synchronized."""
 
     # A thread in the line leaves it as it is given a slot, however long it then takes to wake. One
-    # that waits in a queue counts as waiting until it has woken: slots would be `wanted` until then,
-    # and each sender would go to the line.
+    # that waits in a queue counts as waiting until it has woken: slots would be `wanted` until
+    # then, and each sender would go to the line.
     _in_line = True
 
     __slots__ = ("_at_once", "_parking_here", "stripes")

@@ -28,10 +28,10 @@ If (b) gets the lock, it does so before (1), which then finds the lane busy, or 
 that the lane is dormant. Otherwise the dispatcher holds the lock: (a) comes before (4), which finds
 the message. `tests/model/test_census_model.py` runs through the interleavings.
 
-**Counting.** A thread counts what its turns do for itself (`threads.turns`), and nobody shares the
-number with it. What is handled in another way (in the last turn of a worker, or on a caller's
-thread) is added to the worker's own number, by whoever has the worker in hand; that is taken over
-here as the worker lies down, or ends.
+**Counting.** A thread counts what its turns do for itself (`threads.turns`), and no thread shares
+the number with it. What is handled in another way (in the last turn of a worker, or on a caller's
+thread) is added to the worker's own number, by the thread that has the worker in hand; that is
+taken over here as the worker lies down, or ends.
 """
 
 import itertools
@@ -90,7 +90,7 @@ class Census[K, M]:
         """Tell `ready` "census" when `let_rest` is to be called."""
         self._ready: Final = ready
         self.lock: Final = threading.RLock()
-        """Guards all below, and what the subclasses have. Nobody waits under it.
+        """Guards all below, and what the subclasses have. No thread waits under it.
 
         Reentrant: the garbage collector may run a finalizer while it is held, which may use the
         pool."""

@@ -118,7 +118,7 @@ class _ObservedGenerator:
     def __iter__(self) -> Generator[None, Any, object]:
         return cast("Generator[None, Any, object]", self)
 
-    # What those who look at workers ask a generator.
+    # What a look at workers asks a generator.
 
     @property
     def gi_running(self) -> bool:

@@ -320,7 +320,7 @@ def wait[R](source: _Result[R], /) -> Generator[Any, Any, R]:
         # Users see nothing of it.
         answer = source._awaited()  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
     else:
-        # Whoever has made a future has imported it.
+        # The program that has made a future has imported it.
         module = sys.modules.get("concurrent.futures")
         if module is None or not isinstance(source, module.Future):
             raise TypeError(
