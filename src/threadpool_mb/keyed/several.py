@@ -277,6 +277,8 @@ class Several(StandIn):
 
     def run_call(self) -> bool:
         """Run the task alone, in its context; return whether it has run."""
+        # These are two steps. Only where it was cancelled can two threads be here, and both have
+        # the call: its future lets neither of them run it (`told_twice`).
         call, self.call = self.call, None
         if call is None:
             return False  # it was cancelled
