@@ -1,6 +1,7 @@
 """The code of a page of the documents: what it is, and what it prints."""
 
 import contextlib
+import decimal
 import io
 import re
 from collections.abc import Iterator
@@ -36,7 +37,8 @@ def shown_and_printed(page: Path) -> Iterator[tuple[int, str, str]]:
     for line, language, block in fenced(page):
         if language == "python":
             code = compile("\n" * line + block, str(page), "exec", dont_inherit=True)
-            with contextlib.redirect_stdout(printed):
+            # The decimal context that a block changes is that of this thread.
+            with contextlib.redirect_stdout(printed), decimal.localcontext():
                 exec(code, names)  # noqa: S102 - it is our own
         elif language == "text":
             yield line, block, printed.getvalue()

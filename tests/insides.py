@@ -1,7 +1,9 @@
 """What tests look at inside of the library: one function for each thing, so that it can move."""
 
+import threading
 from typing import Any
 
+from tests.helpers import DEADLINE, until
 from threadpool_mb import Broker, KeyedExecutor, Pool
 from threadpool_mb.broker.loop import BrokerLoop
 from threadpool_mb.keyed.table import Table
@@ -27,6 +29,19 @@ def roster_of(pool: Pool[Any, Any]) -> Roster[Any, Any]:
 def worker_of(pool: Pool[Any, Any], key: object) -> Incarnation[Any, Any] | None:
     """Return the worker that gets a key's messages."""
     return find(pool._routes, key)
+
+
+def let_all_rest(pool: Pool[Any, Any]) -> None:
+    """Have the dispatcher look at a pool's workers until all are dormant."""
+
+    def all_rest() -> bool:
+        looked = threading.Event()
+        dispatcher_of(pool).call_soon(roster_of(pool).let_rest)
+        dispatcher_of(pool).call_soon(looked.set)
+        assert looked.wait(DEADLINE)  # one look at a time: none comes later
+        return not roster_of(pool).not_dormant()
+
+    until(all_rest)
 
 
 def loop_of(broker: Broker[Any, Any, Any, Any]) -> BrokerLoop[Any, Any, Any, Any]:

@@ -205,7 +205,7 @@ _RENAMED: typing.Final = {
     "handle_message": "originals.handle_message",
     "late_replies": "originals.late_replies",
 }
-"""For those who have used what was there before the first release."""
+"""For programs that use what was there before the first release."""
 
 
 def __getattr__(name: str) -> object:

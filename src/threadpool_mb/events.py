@@ -15,7 +15,7 @@ type ExitCause = Literal["returned", "failed", "drained", "idle", "evicted", "re
 class WorkerExit[K]:
     """The end of a worker; or of its wait to be started again, if nothing will be started.
 
-    Whoever was told of a restart (`restart_in`) is told of either: the new worker's end, in its
+    A hook that was told of a restart (`restart_in`) is told of either: the new worker's end, in its
     time, or that the restart was called off, by `remove`, `cancel`, or the close of a pool in which
     nothing is left to do. The cause says by which; `error` is `None`, and `stats().ended` does not
     count it, since no worker was running.

@@ -35,8 +35,8 @@ _VERY_SLOW: Final = 1.0
 _LOG_INTERVAL: Final = 1.0
 """Seconds between two log lines about one observer."""
 
-# Guards the counts of all observers. Nobody waits under it. Reentrant: a signal handler may use a
-# pool.
+# Guards the counts of all observers. No thread waits under it. Reentrant: a signal handler may use
+# a pool.
 _counting: Final = remade_in_children(threading.RLock())
 
 _clock: Final = time.perf_counter

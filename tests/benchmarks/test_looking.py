@@ -1,25 +1,14 @@
 """A look at a pool, counted in bytecodes: what no machine is too busy for."""
 
-import threading
-
 from benchmarks import looking
-from tests.helpers import DEADLINE, until
-from tests.insides import dispatcher_of, roster_of
+from tests.insides import let_all_rest
 from threadpool_mb import Pool
 
 
 def idle(keys: int) -> Pool[int, bool]:
     """Return a pool with so many keys, all of which rest."""
     pool = looking._filled(keys)
-
-    def all_rest() -> bool:
-        looked = threading.Event()
-        dispatcher_of(pool).call_soon(roster_of(pool).let_rest)
-        dispatcher_of(pool).call_soon(looked.set)
-        assert looked.wait(DEADLINE)
-        return not roster_of(pool).not_dormant()
-
-    until(all_rest)
+    let_all_rest(pool)
     return pool
 
 

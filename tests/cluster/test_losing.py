@@ -272,6 +272,16 @@ def test_a_caller_is_told_where_its_client_is_closed(machines: Machines) -> None
     assert pool.join(timeout=15).finished
 
 
+def _check_none_lost_unseen(log: Path, dead: list[Any], sent: dict[str, int]) -> None:
+    """See that each key's messages were handled in order, or were told as lost with a node."""
+    assert {each.reason for each in dead} <= {mb.DeadLetterReason.NODE_LOST}
+    handled = _handled(log)
+    for key, count in sent.items():
+        gone = [each.message for each in dead if each.key == key]
+        assert handled[key] == sorted(set(handled[key]))
+        assert set(handled[key]) | set(gone) == set(range(count))
+
+
 def test_a_dask_worker_is_added_and_another_one_is_killed_at_once(
     client: Client, machines: Machines, log: Path, dead: list[Any]
 ) -> None:
@@ -291,12 +301,7 @@ def test_a_dask_worker_is_added_and_another_one_is_killed_at_once(
                 pool.dispatch(key, sent)
             pool.flush(timeout=0.01)  # not more than the test needs
 
-    assert {each.reason for each in dead} <= {mb.DeadLetterReason.NODE_LOST}
-    handled = _handled(log)
-    for key in keys:
-        gone = [each.message for each in dead if each.key == key]
-        assert handled[key] == sorted(set(handled[key]))
-        assert set(handled[key]) | set(gone) == set(range(sent + 1))
+    _check_none_lost_unseen(log, dead, dict.fromkeys(keys, sent + 1))
 
 
 def test_a_dask_worker_that_joins_is_killed_at_once(
@@ -318,9 +323,4 @@ def test_a_dask_worker_that_joins_is_killed_at_once(
                 killed = True
             pool.flush(timeout=0.01)
 
-    assert {each.reason for each in dead} <= {mb.DeadLetterReason.NODE_LOST}
-    handled = _handled(log)
-    for key in keys:
-        gone = [each.message for each in dead if each.key == key]
-        assert handled[key] == sorted(set(handled[key]))
-        assert set(handled[key]) | set(gone) == set(range(sent))
+    _check_none_lost_unseen(log, dead, dict.fromkeys(keys, sent))

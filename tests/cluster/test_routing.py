@@ -121,7 +121,7 @@ def test_a_key_waits_for_its_end_on_the_node_before_and_others_do_not() -> None:
     rig.link(C)
     assert rig.deal(A, B, C)
 
-    rig.place(MOVES, 3)  # nobody has said whether it lives somewhere
+    rig.place(MOVES, 3)  # no node has said whether it lives there
     rig.place(STAYS, 4)
     # What was sent by then comes before the move.
     assert rig.sent(A) == [1, 2, "move", 4]
@@ -241,7 +241,7 @@ def test_a_sender_that_waits_for_room_goes_on_where_the_node_is_lost() -> None:
 
 
 def _lose(rig: Rig, address: str, *, redeliver: bool = True) -> list[object]:
-    """Lose a node, as the control plane does; return the messages of which nobody knows."""
+    """Lose a node, as the control plane does; return the messages that may be handled or not."""
     link = rig.links.pop(address)
     with rig.router.lock:
         sent, unsent = link.outbox.stop()

@@ -1,7 +1,6 @@
 """Flow of pools, at its edges: workers that fill their own pool, and what is kept of times."""
 
 import functools
-import queue
 from collections.abc import Generator
 from typing import Any
 
@@ -12,8 +11,9 @@ from tests.helpers import DEADLINE, until
 from tests.insides import dispatcher_of, worker_of
 from tests.pool.witness import Gate
 from threadpool_mb import CallTimedOut, Command, Full, Pool, PoolClosed, Rate, call, sleep
-from threadpool_mb.pool import flowing
-from threadpool_mb.pool.flowing import PoolFlow
+from threadpool_mb.line.striped import Stripe, StripedSlots
+from threadpool_mb.pool import flows
+from threadpool_mb.pool.flows import PoolFlow
 
 SOON = 0.01
 
@@ -44,20 +44,24 @@ def test_a_pinned_worker_that_finds_its_own_pool_full_is_told_at_once() -> None:
     assert told == ["the pool 'two' is full: 1 messages wait, and a pinned worker does not wait"]
 
 
-def test_a_pinned_worker_takes_room_that_has_come_since_it_looked() -> None:
+def test_a_pinned_worker_takes_room_that_has_come_since_it_looked(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     taken: list[bool] = []
-    looked: list[int] = []
+    looked: list[bool] = []
+    take = StripedSlots.take_from
 
     def send() -> None:
-        room: Any = pool._dispatcher._flow.room  # type: ignore[union-attr]
-        take = room.take
+        lane: Any = worker_of(pool, "a")
+        lane.stripe.get(False)  # the only slot: another sender has it
 
-        def take_nothing_at_first() -> None:
-            looked.append(1)
-            room.take = take
-            raise queue.Empty
+        def take_nothing_at_first(slots: StripedSlots, stripe: Stripe) -> bool:
+            looked.append(take(slots, stripe))
+            if len(looked) == 1:
+                lane.stripe.put(True)  # noqa: FBT003 - the slot
+            return looked[-1]
 
-        room.take = take_nothing_at_first
+        monkeypatch.setattr(StripedSlots, "take_from", take_nothing_at_first)
         taken.append(pool.dispatch("a", int))
 
     with Pool(worker, start="on_demand", max_waiting=1, max_threads=1, pinned=True) as pool:
@@ -65,7 +69,7 @@ def test_a_pinned_worker_takes_room_that_has_come_since_it_looked() -> None:
         assert pool.flush(timeout=DEADLINE)
         assert pool.stats().handled == 2
 
-    assert (taken, looked) == ([True], [1])
+    assert (taken, looked) == ([True], [False, True])
 
 
 def test_a_worker_that_calls_into_its_own_full_pool_waits_for_room_no_longer_than_it_says() -> None:
@@ -92,7 +96,7 @@ def test_a_worker_that_calls_into_its_own_full_pool_waits_for_room_no_longer_tha
 def test_a_worker_that_waits_for_room_in_its_own_pool_looks_again_until_it_has_some(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(flowing, "_PAUSE", 0.001)
+    monkeypatch.setattr(flows, "_PAUSE", 0.001)
     gate, sent = Gate(), list[bool]()
     looks = list[int]()
 

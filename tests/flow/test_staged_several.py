@@ -3,20 +3,19 @@
 import itertools
 import pathlib
 import threading
-from collections import deque
 from collections.abc import Callable
 from typing import Any, Final
 
 import pytest
 
 from tests.helpers import Running
+from tests.keyed.unthreaded import table_without_threads
 from tests.mailbox.stepping import STEPS, each_step, held
 from threadpool_mb.keyed import several as module
 from threadpool_mb.keyed.exclusive import Exclusive
 from threadpool_mb.keyed.futures import KeyedFuture, SeveralFuture
 from threadpool_mb.keyed.placing import Placing
 from threadpool_mb.keyed.several import Several
-from threadpool_mb.keyed.table import Table
 from threadpool_mb.keyed.tasks import Task
 
 pytestmark = [STEPS, pytest.mark.usefixtures("few_shards")]
@@ -25,34 +24,11 @@ CODE: Final = str(pathlib.Path(module.__file__).parent)
 KEYS: Final = (0, 1, 2)
 
 
-class NoThreads:
-    """What a table schedules, for the test to run."""
-
-    growing = False
-    any = True
-
-    def __init__(self) -> None:
-        self.scheduled: Final[deque[Any]] = deque()
-        self.put = self.schedule = self.scheduled.append
-        self.closed = False
-
-    def grow_if_needed(self) -> None:
-        """There is none."""
-
-    def close(self) -> None:
-        """Note it."""
-        self.closed = True
-
-
 class Scene:
     """A table without threads; what its tasks note, and whether two of them used a key at once."""
 
     def __init__(self, *submitted: tuple[int, ...]) -> None:
-        self.table = Table("t", 1, int)
-        self.threads = NoThreads()
-        self.table.threads = self.threads  # type: ignore[assignment]
-        for shard in self.table.shards:
-            shard.threads = self.threads  # type: ignore[assignment,misc]
+        self.table, self.threads = table_without_threads()
         self.placing = Placing(self.table)
         self._uses = {key: threading.Lock() for key in KEYS}
         self._numbers = itertools.count()

@@ -74,7 +74,7 @@ def test_a_slot_that_is_freed_while_a_sender_waits_comes_to_it_and_the_next_one_
     assert not any(each.wanted for each in slots.stripes)
 
 
-def test_a_thread_that_has_its_slot_holds_nobody_up_until_it_wakes() -> None:
+def test_a_thread_that_has_its_slot_holds_no_other_up_until_it_wakes() -> None:
     slots = StripedSlots(2, None)
     assert taken(slots) == 2
     told: list[Asker] = []
@@ -104,7 +104,7 @@ def test_a_debt_is_paid_by_what_is_freed_next() -> None:
     assert taken(slots) == 1
 
 
-def test_who_waits_is_told_when_they_are_shut() -> None:
+def test_senders_that_wait_are_told_when_the_slots_are_shut() -> None:
     slots = StripedSlots(1, None)
     assert taken(slots) == 1
     senders = [Running(slots.wait) for _ in range(3)]

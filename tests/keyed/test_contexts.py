@@ -83,7 +83,7 @@ def test_with_an_empty_context_a_task_sees_only_what_the_initializer_has_set(
 def test_a_task_changes_the_decimal_context_of_its_own_copy_or_empty_context(
     options: dict[str, Any], way: Callable[[KeyedExecutor, Callable[[], object]], object]
 ) -> None:
-    precision = decimal.getcontext().prec
+    precision = decimal.DefaultContext.prec
 
     def coarse() -> int:
         decimal.getcontext().prec = 5
@@ -93,11 +93,13 @@ def test_a_task_changes_the_decimal_context_of_its_own_copy_or_empty_context(
         with decimal.localcontext():
             return coarse()
 
-    with KeyedExecutor(1, **options) as executor:
+    # A new thread has a copy of `DefaultContext`: so has this one, whatever was set here before.
+    with decimal.localcontext(decimal.DefaultContext), KeyedExecutor(1, **options) as executor:
         seen = way(executor, coarse if options else coarse_in_a_copy)
         next_task = way(executor, lambda: decimal.getcontext().prec)
+        mine = decimal.getcontext().prec
 
-    assert (seen, next_task, decimal.getcontext().prec) == (5, precision, precision)
+    assert (seen, next_task, mine) == (5, precision, precision)
 
 
 def test_a_task_has_the_context_of_when_it_was_submitted() -> None:

@@ -2,17 +2,16 @@
 
 import pathlib
 import threading
-from collections import deque
 from collections.abc import Callable, Iterator
-from typing import Any, Final
+from typing import Any
 
 import pytest
 
 from tests.helpers import Running
+from tests.keyed.unthreaded import table_without_threads
 from tests.mailbox.stepping import STEPS, Stepped, each_step, held
 from threadpool_mb.keyed import tasks
 from threadpool_mb.keyed.futures import KeyedFuture
-from threadpool_mb.keyed.table import Table
 from threadpool_mb.keyed.tasks import Task
 
 pytestmark = STEPS
@@ -28,31 +27,11 @@ def stepping[S](
     return each_step(prepare, act, CODE)
 
 
-class NoThreads:
-    """What a table schedules, for the test to run."""
-
-    growing = False
-    any = True
-
-    def __init__(self) -> None:
-        self.scheduled: Final[deque[Task]] = deque()
-        self.put = self.schedule = self.scheduled.append
-        self.closed = False
-
-    def close(self) -> None:
-        """Note it."""
-        self.closed = True
-
-
 class Scene:
     """A table without threads; what its tasks note, and whether two of them ran at once."""
 
     def __init__(self, *names: str, cancelled: str = "") -> None:
-        self.table = Table("t", 1, int)
-        self.threads = NoThreads()
-        self.table.threads = self.threads  # type: ignore[assignment]
-        for shard in self.table.shards:
-            shard.threads = self.threads  # type: ignore[assignment,misc]
+        self.table, self.threads = table_without_threads()
         self.ran: list[str] = []
         self._runs = threading.Lock()
         for name in names:

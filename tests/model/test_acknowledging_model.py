@@ -71,7 +71,7 @@ def _wake(m: Memory) -> Memory:
 
 
 def sender(me: str, *messages: int) -> Process[Memory]:
-    """Return who sends messages; to another node, once this one is lost."""
+    """Return a thread that sends messages; to another node, once this one is lost."""
     steps: dict[str, Step[Memory]] = {}
     for place, message in enumerate(messages):
         after = f"offer {messages[place + 1]}" if place + 1 < len(messages) else END

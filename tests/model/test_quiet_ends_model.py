@@ -1,4 +1,4 @@
-"""The end of a worker of which nobody has to be told: `Roster.end`, quietly, every interleaving.
+"""The end of a worker of which no caller is to be told: `Roster.end`, every interleaving.
 
 Beside it a sender that has found the worker in the table, a caller that begins to watch the worker,
 a removal that has taken it out of the table and now closes its mailbox, and a thread that starts

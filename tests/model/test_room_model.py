@@ -1,4 +1,4 @@
-"""Room for tasks and messages: every interleaving of who frees a slot and who waits.
+"""Room for tasks and messages: every interleaving of threads that free a slot, or wait for one.
 
 As `line.striped` has it. The line is that of `line.slots`, whose own races `test_slots_model` has.
 """

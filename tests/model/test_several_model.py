@@ -1,7 +1,7 @@
 """A task of two keys: every interleaving of its submitter, its lanes, its run, and its cancelling.
 
-As `keyed.several` has it. Where nobody puts up gates, the placer's entry is left out. Whoever
-brings a lane to a gate does the same: the lane's own turn, or the end of a task that stood before.
+As `keyed.several` has it. Where no thread puts up gates, the placer's entry is left out. A lane
+comes to a gate in its own turn, or at the end of a task that stood before: the steps are the same.
 """
 
 from dataclasses import dataclass, replace
@@ -28,7 +28,7 @@ class Memory:
 
 
 def counted(m: Memory) -> Memory:
-    """Pop an entry; whoever pops the last one has the task run."""
+    """Pop an entry; the thread that pops the last one has the task run."""
     if m.missing is None:
         return m  # nothing was there to be popped
     last, missing = m.missing[-1], m.missing[:-1]
@@ -115,7 +115,7 @@ def draining(m: Memory) -> Outcomes[Memory]:
 
 
 def placer(*bugs: str) -> Process[Memory]:
-    """Return who puts up both gates: "a", which has no lane, then "b", behind others."""
+    """Return the thread that puts up both gates: "a", without a lane, then "b", behind others."""
 
     def put_first(m: Memory) -> Outcomes[Memory]:
         goto = "put" if "counts later" in bugs else "make"

@@ -13,7 +13,7 @@ import pytest
 import threadpool_mb as mb
 from tests.calls.doubles import answer, doing
 from tests.helpers import DEADLINE, Running, run_together, until
-from tests.insides import dispatcher_of, roster_of, worker_of
+from tests.insides import dispatcher_of, let_all_rest, roster_of, worker_of
 from tests.mailbox.stepping import STEPS, each_step, held
 from tests.points import at_each_point
 from tests.pool.doubles import new_incarnation
@@ -41,14 +41,11 @@ def taking(_key: object) -> Generator[None, object]:
         yield
 
 
-def rest(pool: Pool[Any, Any]) -> None:
-    """Have the dispatcher look at the workers until all are dormant."""
+def look_until_all_rest(pool: Pool[Any, Any]) -> None:
+    """Look at a pool, by `stats`, until the dispatcher has found all workers dormant."""
 
     def all_rest() -> bool:
-        looked = threading.Event()
-        dispatcher_of(pool).call_soon(roster_of(pool).let_rest)
-        dispatcher_of(pool).call_soon(looked.set)
-        assert looked.wait(DEADLINE)  # one look at a time: none comes later
+        pool.stats()
         return not roster_of(pool).not_dormant()
 
     until(all_rest)
@@ -61,11 +58,7 @@ def test_workers_that_are_idle_are_not_looked_at() -> None:
             pool.dispatch(key, 0)
         assert pool.flush(timeout=DEADLINE)
 
-        def all_rest() -> bool:
-            pool.stats()
-            return not roster_of(pool).not_dormant()
-
-        until(all_rest)
+        look_until_all_rest(pool)
 
         stats = pool.stats()
         assert (stats.keys, stats.busy, stats.waiting, stats.handled) == (3000, 0, 0, 3000)
@@ -80,7 +73,7 @@ def test_workers_come_oldest_first_in_whichever_order_they_wake_up() -> None:
         for key in range(9):
             pool.initialize(key)
         assert pool.flush(timeout=DEADLINE)
-        rest(pool)
+        let_all_rest(pool)
         for key in (5, 2, 8, 0, 1, 7, 3, 6, 4):
             assert pool.dispatch(key, 1)
             assert [each.key for each in pool.workers()] == list(range(9))
@@ -104,11 +97,7 @@ def test_a_few_workers_that_are_idle_are_not_looked_at_for_ever() -> None:
             pool.dispatch(key, 0)
         assert pool.flush(timeout=DEADLINE)
 
-        def all_rest() -> bool:
-            pool.stats()
-            return not roster_of(pool).not_dormant()
-
-        until(all_rest)
+        look_until_all_rest(pool)
 
         assert (pool.stats().keys, pool.stats().handled) == (10, 10)
 
@@ -166,7 +155,7 @@ def test_a_dict_that_was_large_is_not_walked_through_for_ever(ends: str) -> None
             pool.dispatch(key, 0)
         assert pool.flush(timeout=DEADLINE)
         if ends == "dormant":
-            rest(pool)
+            let_all_rest(pool)
         else:
             for key in range(5000):
                 pool.remove(key)
@@ -286,13 +275,13 @@ def test_a_dormant_worker_handles_what_comes_and_counts_again(
     with Pool(doing, max_threads=1, inline_calls=True) as pool:
         pool.initialize("a")
         assert pool.flush(timeout=DEADLINE)
-        rest(pool)
+        let_all_rest(pool)
 
         wake(pool)
         until(lambda: pool.stats().handled == 1)
 
         assert [each.key for each in roster_of(pool).not_dormant()] == ["a"]
-        rest(pool)
+        let_all_rest(pool)
         assert pool.stats().handled == 1
         assert len(pool) == 1
 
@@ -307,7 +296,7 @@ def test_a_dormant_worker_ends(end: str) -> None:
             pool.initialize(key)
         if end != "idle":
             assert pool.flush(timeout=DEADLINE)
-            rest(pool)
+            let_all_rest(pool)
         match end:
             case "remove":
                 assert pool.remove("b")

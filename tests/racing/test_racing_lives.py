@@ -232,12 +232,11 @@ def name(function: Callable[..., object]) -> str:
     return function.__name__
 
 
-@pytest.mark.parametrize("other", OTHERS, ids=name)
-@pytest.mark.parametrize("stepping", [Scene.is_idle, Scene.returns, Scene.fails], ids=name)
-def test_wherever_a_worker_is_in_its_end_nothing_is_lost_or_overtaken(
-    stepping: Callable[[Scene], None], other: Callable[[Scene], None]
+def race(
+    prepare: Callable[[], Scene], act: Callable[[Scene], None], other: Callable[[Scene], None]
 ) -> None:
-    for scene, stepped in each_step(Scene, stepping, CODE):
+    """Stop a thread that acts at each step, and have another one do something there."""
+    for scene, stepped in each_step(prepare, act, CODE):
         lock = roster_of(scene.pool).lock
         beside = Running(lambda: other(scene))  # noqa: B023 - joined in this round
         # Nor may it wait for the locks that are held for a moment.
@@ -247,6 +246,14 @@ def test_wherever_a_worker_is_in_its_end_nothing_is_lost_or_overtaken(
         beside.result()
         scene.finish()
         scene.check(may_die=other in {Scene.removes, Scene.cancels})
+
+
+@pytest.mark.parametrize("other", OTHERS, ids=name)
+@pytest.mark.parametrize("stepping", [Scene.is_idle, Scene.returns, Scene.fails], ids=name)
+def test_wherever_a_worker_is_in_its_end_nothing_is_lost_or_overtaken(
+    stepping: Callable[[Scene], None], other: Callable[[Scene], None]
+) -> None:
+    race(Scene, stepping, other)
 
 
 @pytest.mark.parametrize("waiting", [False, True], ids=["alone", "with a message"])
@@ -266,15 +273,7 @@ def test_wherever_a_worker_is_as_it_wakes_nothing_is_lost_and_it_goes_on_once(
         scene.worker = worker
         return scene
 
-    for scene, stepped in each_step(prepare, Scene.wakes, CODE):
-        lock = roster_of(scene.pool).lock
-        beside = Running(lambda: other(scene))  # noqa: B023 - joined in this round
-        if not held(lock) and not held(ending):
-            until(lambda: not beside.running)  # noqa: B023
-        stepped.result()
-        beside.result()
-        scene.finish()
-        scene.check(may_die=other in {Scene.removes, Scene.cancels})
+    race(prepare, Scene.wakes, other)
 
 
 @pytest.mark.parametrize("ends", ["as the worker does", "as the pool does"])

@@ -53,7 +53,7 @@ async def call[R](
 
     and what `call` raises, but for `CallDeadlock`.
     """
-    # First: where nobody could wait for the reply, nothing is sent.
+    # First: where no task could wait for the reply, nothing is sent.
     loop = running_loop("aio.call")
     deadline = NEVER if timeout is None else Deadline(timeout, real=True)
     answer, message = begin_call(target, command, deadline)
@@ -180,7 +180,7 @@ async def messages[T](mailbox: Mailbox[T], /) -> AsyncIterator[T]:
     other; other tasks have their turn after 64 of them at the latest.
 
     Blocks: never the loop.
-    Threads: one task receives from a mailbox, and nobody else; any thread delivers.
+    Threads: one task receives from a mailbox, and no other; any thread delivers.
 
     Raises:
         Cancelled: if the receiver was asked to stop.

@@ -177,7 +177,7 @@ _pulses: Final[weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Pulse]] = (
     weakref.WeakKeyDictionary()
 )
 _lock: Final = remade_in_children(threading.RLock())
-"""Guards `_pulses`. Nobody waits under it."""
+"""Guards `_pulses`. No thread waits under it."""
 
 
 def pulse_of(loop: asyncio.AbstractEventLoop) -> Pulse:

@@ -1,6 +1,6 @@
 """Looking at a broker: what it does as a whole, and each key that has a resource, or messages.
 
-**Guarantees.** A look blocks nobody, and makes nobody wait. `handled` never becomes less.
+**Guarantees.** A look blocks no thread, and makes none wait. `handled` never becomes less.
 
 **How.** What was taken is counted by the broker's own thread, or with `max_threads` at the end of a
 turn. Those that have then not been handled, which became dead letters, are counted apart, at once,
@@ -28,7 +28,8 @@ __all__ = ["BrokerStats", "LookedAt", "Looking"]
 
 _logger = Logger(__name__)
 
-# Guards what was seen before. Nobody waits under it. Reentrant: a finalizer may look at a broker.
+# Guards what was seen before. No thread waits under it. Reentrant: a finalizer may look at a
+# broker.
 _seeing: Final = remade_in_children(threading.RLock())
 
 

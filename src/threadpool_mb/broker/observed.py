@@ -1,7 +1,7 @@
 """A broker's messages, observed: its four functions, around which observers are told.
 
 **Guarantees.** What `demultiplex` makes of a message goes in an envelope to `handle`, and from
-there on nobody has it but `handle`. Each message that `handle` gets is told as begun, before it,
+there on only `handle` has it. Each message that `handle` gets is told as begun, before it,
 and as done, with what it has raised.
 """
 

@@ -81,8 +81,8 @@ class ParallelHandling[K, W, R]:
         self.table: Final = Table(name, max_threads)
         """The messages, and the threads."""
         # Room for what was taken and is not handled: `take` waits for it, `_free` makes it. `stop`
-        # wakes nobody: the end waits for what runs anyway. One less than are handled and wait: the
-        # broker's thread has the last one in hand.
+        # wakes no thread: the end waits for what runs anyway. One less than are handled and wait:
+        # the broker's thread has the last one in hand.
         self._room: threading.Semaphore | None = (
             None if limit is None else threading.Semaphore(limit + max_threads - 1)
         )
@@ -105,7 +105,7 @@ class ParallelHandling[K, W, R]:
             try:
                 threads.grow(least=1)
             except ThreadRefused:
-                # So nothing waits here: nobody else handles anything.
+                # So nothing waits here: no other thread handles anything.
                 if not self.alone:
                     _logger.warning(
                         "%s: the system starts no thread, it goes on alone", self._owner
@@ -179,7 +179,7 @@ class ParallelHandling[K, W, R]:
         return address.key, [address.message], handle
 
     def _run(self, key: K, messages: list[W | Missing], handle: Callable[[K, Any], object]) -> None:
-        """Handle the one message of the list; a task. Nobody reads what it raises."""
+        """Handle the one message of the list; a task. Nothing reads what it raises."""
         try:
             if self._stopped:
                 self._resources.tally.count_left_out()

@@ -115,7 +115,7 @@ def gate_in(log: list[object]) -> "queue.SimpleQueue[None]":
 
 
 _lock: Final = remade_in_children(threading.RLock())
-"""Guards the count. Nobody waits under it. Reentrant, for signal handlers."""
+"""Guards the count. No thread waits under it. Reentrant, for signal handlers."""
 _so_far: int = 0
 
 

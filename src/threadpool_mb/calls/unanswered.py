@@ -63,7 +63,7 @@ _NOT_TAKEN: Final = {
     DeadLetterReason.DISPLACED,
     DeadLetterReason.DUPLICATE_INITIALIZE,
 }
-"""Of what became a dead letter for these reasons, nobody has seen anything."""
+"""Of what became a dead letter for these reasons, no worker has seen anything."""
 
 
 def not_handled(

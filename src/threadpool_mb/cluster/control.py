@@ -336,7 +336,7 @@ class Control:
                 self.state = "ended"
 
     def _finish(self) -> None:
-        """Give the nodes back to Dask, and tell whoever waits."""
+        """Give the nodes back to Dask, and wake all that wait."""
         for link in self.links():
             sent, unsent = link.outbox.stop()
             for entry in sent + unsent:

@@ -142,8 +142,8 @@ def let_go(error: BaseException) -> None:
     """Have an error of Dask's, which is handled, keep no frame of this thread.
 
     `distributed.utils.sync` keeps the error in a cell, which frames of the loop's thread have, too.
-    The frames in its traceback, and those that had called them, would live as long: with them a
-    pool whose set-up had to wait, and that its user has dropped.
+    The frames in the error's traceback, and their callers', would live as long as that. With them
+    would live a pool whose set-up had to wait, though its user has dropped it.
     """
     error.__traceback__ = None
 

@@ -1,7 +1,7 @@
 """What a client keeps of each message until its node says that it was handled.
 
-**Guarantees.** Each message is settled once: whoever takes it out of its batch (an acknowledgement,
-a dead letter, the loss of the node) has it, and nobody else. Methods are called under the lock of
+**Guarantees.** Each message is settled once: what takes it out of its batch (an acknowledgement,
+a dead letter, the loss of the node) has it, and nothing else. Methods are called under the lock of
 the link.
 """
 

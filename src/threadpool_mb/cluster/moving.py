@@ -2,7 +2,7 @@
 
 **Guarantees.** Once a key is told as moved, no worker of it is left here, and none will begin: the
 client sends no more messages for it to this node. The exception is a key that has come back
-meanwhile: of that, the workers have ended that were to, and the next one may run.
+meanwhile: those of its workers that were to end have ended, and a newer one may run.
 """
 
 import threading
@@ -32,8 +32,8 @@ class Leaving:
         """Of the pool of the node `address`."""
         self._pool: Final = pool
         self._address: Final = address
-        # The workers that are to end, by key. One that begins later is of a key that has come back:
-        # to wait for its end would be to wait for as long as the key lives.
+        # The workers that are to end, by key. A worker that begins later is that of a key that has
+        # come back: its end is not waited for, as it may live for ever.
         self._leaving: Final[dict[Any, tuple[object, ...]]] = {}
         # The line of a key: its workers that have not ended.
         self._line: Final = pool._dispatcher.roster.line  # noqa: SLF001  # pyright: ignore[reportPrivateUsage] - of no use to others

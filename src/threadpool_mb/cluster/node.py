@@ -348,8 +348,8 @@ class _Node:
         ended = self._ended
         self._ended_told = ended is not None
         moves, moved = self._leaving.gather()
-        # In the order against that of `Events`: what a list says rests on those in front of it, in
-        # which it was told before. So each end comes with its beginning, or after it.
+        # In the reverse order of `Events`. What an entry rests on (a worker's end on its beginning,
+        # say) was told before it, in a list that stands in front: that is taken later, and has it.
         done = tray.gather()
         exits = taken(tray.exits)
         starts = taken(tray.starts)

@@ -38,8 +38,9 @@ def serve(
 
     Args:
         pools: a `Pool`, `KeyedExecutor` or `Broker`, or objects that have their `stats` and `hot`.
-        host: the address to listen on. Whoever can connect to it can read the page, which shows
-            keys: by default only this machine can. Requests that name another host are refused.
+        host: the address to listen on. Any program that can connect to it can read the page, which
+            shows keys: by default only this machine can. Requests that name another host are
+            refused.
         port: `0`: any that is free.
         interval: seconds between two samples. The keys with the longest queues are asked for while
             a page is open, and take a fiftieth of the time at most.

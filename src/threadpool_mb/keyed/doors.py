@@ -29,7 +29,7 @@ __all__ = ["MoreDoors", "at_close"]
 class _Later(Entry):
     """A task that is to be submitted at a time."""
 
-    __slots__ = ("_flow", "_future", "_task")
+    __slots__ = ("_flow", "_task")
 
     def __init__(self, when: float, task: Task, future: FlowFuture[Any], flow: Flow) -> None:
         super().__init__(when)

@@ -31,7 +31,10 @@ class FlowFuture[R](KeyedFuture[R]):
     """A future that frees its task's room."""
 
     in_room: bool | None = False
-    """Whether its task has a slot, which is freed when the task begins, or is left out."""
+    """Whether its task has a slot, which is freed when the task begins, or is left out.
+
+    `None`, as the queue's `put` returns, once it was freed.
+    """
     stripe: Stripe | None = None
     """Where it is freed."""
     held: "Due | None" = None
@@ -44,7 +47,7 @@ class FlowFuture[R](KeyedFuture[R]):
             return
         with self._mutex:
             if self.in_room:
-                # No interrupt comes between the two; see `interrupts`. The queue returns `None`.
+                # No interrupt comes between the two; see `interrupts`.
                 for self.in_room in map(stripe.put, SLOT):
                     pass
         if stripe.wanted:
@@ -82,7 +85,7 @@ class WatchedFuture[R](FlowFuture[R]):
     """A future that cancels what is behind a task that fails."""
 
     failed: Callable[[], object] | None = None
-    """Called if the task raises, before anybody can know of that."""
+    """Called if the task raises, before any thread can know of that."""
 
     @override
     def set_exception(self, exception: BaseException | None) -> None:

@@ -1,7 +1,7 @@
 """Futures that are cheap to make, and know for which key their task runs.
 
 A `concurrent.futures.Future` makes a condition and two lists when it is made, which costs more than
-all else that is done for a small task. This one makes them when somebody needs them
+all else that is done for a small task. This one makes them when they are first needed
 (`benchmarks/`, "executor").
 
 **Guarantees.** It works with `concurrent.futures.wait` and `as_completed` and with `asyncio`. The
@@ -107,8 +107,9 @@ class KeyedFuture[R](Uncopied, Future[R]):
         """Make a pending future of a task of `key`."""
         # Not the base's, which makes a condition.
         #
-        # See above. Nobody waits for anything but the condition under it. Reentrant, as the base's
-        # is: a signal handler, or a finalizer, may look at the future that its thread has in hand.
+        # See above. No thread waits for anything but the condition under it. Reentrant, as the
+        # base's is: a signal handler, or a finalizer, may look at the future that its thread has in
+        # hand.
         self._mutex = threading.RLock()
         self._lanes = lanes
         self._key = key

@@ -1,6 +1,6 @@
 """Looking at an executor: what it does as a whole, and each key that has tasks.
 
-**Guarantees.** A look blocks nobody, and makes nobody wait: it takes the lock of some keys for as
+**Guarantees.** A look blocks no thread, and makes none wait: it takes the lock of some keys for as
 long as it takes to copy which of them have tasks. A key that has none is not known of, and costs
 nothing. What was done is counted by `keyed.tally` and by the threads.
 

@@ -44,7 +44,7 @@ class Due(Entry):
         """Have a lane go on."""
         super().__init__(when)
         lane.shard.table.delayed[self] = None
-        # Has its one entry until somebody has taken it.
+        # Has its one entry until a thread has taken it.
         self._lane: Final = [lane]
         self._timers: Final = timers
 
@@ -159,7 +159,7 @@ class Pace:
         self._may_be_late: Final = MAKES_UP - 1 / rate.per_second
         self.clock: Final = clock
         self._now: Final = clock.timers.now
-        # By the key's hash. Nobody waits under a lock. Reentrant: a key's methods may submit.
+        # By the key's hash. No thread waits under a lock. Reentrant: a key's methods may submit.
         self._locks: Final = tuple(threading.RLock() for _ in range(_STRIPES))
         self._due: Final[tuple[dict[object, float], ...]] = tuple({} for _ in range(_STRIPES))
         self._looked: Final = [_FEW] * _STRIPES

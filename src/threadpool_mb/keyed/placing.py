@@ -92,7 +92,7 @@ class Placing:
             try:
                 several.enter()
             except BaseException as error:
-                # Nobody else is told.
+                # No other thread is told.
                 _logger.exception("%s: a task of several keys was not run", self._table.name)
                 if future is not None and future.cancel():
                     future.tell_cancelled()

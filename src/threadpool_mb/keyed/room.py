@@ -6,8 +6,8 @@ at the moment at which room is made. A task of the executor itself does not wait
 of its threads wait, and no task can begin, it is told.
 
 **How.** The slots are those of `line.striped`, a stripe for some shards: a task's slot comes from
-its shard's stripe, and is freed there. The ways that every task goes are in `keyed.flow`, without a
-frame of their own; here is what is done where a stripe is empty.
+its shard's stripe, and is freed there. `keyed.flow` takes and frees it, without a frame of its own;
+here is what is done where a stripe is empty.
 """
 
 import queue
@@ -114,7 +114,7 @@ class Room:
     def _is_stuck(self, threads: SharedThreads) -> bool:
         """Return whether all threads wait, and no task can begin.
 
-        Each slot is a waiting task's, and none is in the hand of a sender, who would put a task.
+        Each slot is a waiting task's, and none is in the hand of a sender, which would put a task.
         """
         table = self._table
         if table.delayed or not threads.stuck or table.not_begun < self.limit:

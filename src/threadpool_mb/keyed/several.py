@@ -16,9 +16,9 @@ wait for none.
 
 **Whose lane comes to a gate.** Of a key that has no lane, the gate is the lane: its submitter has
 it wait. So a task whose keys have nothing else to do takes one turn, as one of a single key does.
-Of other keys it is the thread that was done with what stood before the gate: in the lane's turn
-where that is a task of one key, in the same turn where it is one of several keys. The thread whose
-lane is the last one to wait has the task run: in a turn that it schedules, or in its own.
+Of a key that has one, the thread that has run what stood before the gate brings the lane there: in
+the lane's turn after a task of one key, in that task's turn after one of several keys. The thread
+that brings the last lane has the task run: in a turn that it schedules, or in its own.
 
 **How.** A task has no lock of its own. Gates are counted by a list with one entry for each that no
 lane waits at, and one for the thread that puts them up: the thread that pops the last entry, which
@@ -37,9 +37,9 @@ b. It takes out all lanes that wait, and has each go on.
 (1) and (b) are operations on one dict. If (1) comes first, (b) finds the lane, unless (2) has taken
 it out: one of the two has it. If (b) comes first, so does (a), and (2) sees it.
 
-The thread that puts up gates does not (2) for each of them. When it is done, it has the task run,
-if it pops the last entry: that turn is the task's end. If not, it reads whether the task is over,
-and if so, does (b).
+The thread that puts up the gates does (1) for each gate that is a lane, but not (2). When it is
+done, it pops an entry. If that is the last one, it has the task run, and the task's end does (b).
+If not, it reads whether the task is over, and if so, does (b).
 
 `tests/model/test_several_model.py` runs through the interleavings.
 """
@@ -241,7 +241,7 @@ class Several(StandIn):
             return
         shard = gate.shard
         with shard.lock:
-            # One that is this task's no more has gone on, as the task was cancelled.
+            # A gate that is not this task's any more has gone on, as the task was cancelled.
             mine = shard.is_lane(gate) and gate.context is self
             stranded = mine and not shard.hold_back(gate)
         if stranded:
@@ -252,7 +252,7 @@ class Several(StandIn):
         shard = lane.shard
         gate.context = self  # which the turn has taken
         if gate is not lane:
-            # It stays in its place until it is passed: whoever cancels what waits finds it there.
+            # It stays in its place until it is passed: a thread that cancels what waits finds it.
             shard.put_back(lane, gate)
         can_run = self.comes_to(lane)
         if can_run:
@@ -277,6 +277,8 @@ class Several(StandIn):
 
     def run_call(self) -> bool:
         """Run the task alone, in its context; return whether it has run."""
+        # These are two steps. Only where it was cancelled can two threads be here, and both have
+        # the call: its future lets neither of them run it (`told_twice`).
         call, self.call = self.call, None
         if call is None:
             return False  # it was cancelled
@@ -324,7 +326,7 @@ class Several(StandIn):
         `None`: it is over, and the lane has to go on.
         """
         self._waiting.append(lane)  # (1)
-        # Whoever lets the lane go on may do so from here on.
+        # From here on another thread may have the lane go on.
         if self._over and self._take_out_again(lane):  # (2)
             return None
         assert self._missing is not None  # noqa: S101 - else the gate is the lane

@@ -367,7 +367,7 @@ class Table:
         try:
             self._initialize()
         except BaseException:
-            # The thread goes on: somebody has to tell those that were taken.
+            # The thread goes on: it has to tell those that were taken.
             self.break_down()
             _logger.critical("%s: the initializer raised", self.name, exc_info=True)
 

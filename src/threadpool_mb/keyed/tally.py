@@ -1,7 +1,7 @@
-"""What a task needs of the table that it is in: whom it tells of its end, and what counts it.
+"""What a task needs of the table that it is in: what is told of its end, and what counts it.
 
 **Guarantees.** Tasks that have run are counted by the thread that ran them, at the end of its turn
-(`threads.turns`), and by nobody else: a task that ends well touches nothing here. Those that have
+(`threads.turns`), and by nothing else: a task that ends well touches nothing here. Those that have
 raised, and those that are left out as they were cancelled, are counted here, at once, one time. So
 a broker counts messages, of which those are left out that are not handled.
 """
@@ -22,7 +22,7 @@ class Tally:
 
     def __init__(self) -> None:
         """Have counted none."""
-        # Guards the writing of the rest. Nobody waits under it, nor calls anything. Reentrant: a
+        # Guards the writing of the rest. No thread waits under it, nor calls anything. Reentrant: a
         # finalizer may cancel a task.
         self._lock: Final = threading.RLock()
         self.failed: int = 0

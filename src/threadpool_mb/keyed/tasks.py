@@ -18,15 +18,15 @@ b. Or it finds none, and deletes the entry.
 Each is one step under the shard's lock, but for the scheduling. After (1) there is a task in the
 lane, so that lane's next step is (a), not (b). After (b) there is no entry, so that the next sender
 does (2). Between (2) and (b) each other sender does (1), and schedules nothing: a lane is scheduled
-by (2) once, and then by the thread that has run it, when its turn is over and before anyone else
+by (2) once, and then by the thread that has run it, when its turn is over and before any other
 can. So it is never in two hands, and only its own thread takes from it.
 
 An interrupt in a sender: it may come before the entry, and nothing has happened; after the
 scheduling, and the task runs; between, and `submit` schedules the lane on its way out
 (`tests/keyed/test_interrupts.py`).
 
-**Assumes.** A key's `__hash__` and `__eq__`, which run under that lock, wait for nobody and submit
-nothing. If they raise, or a key's hash has changed, an entry may stay; its tasks run.
+**Assumes.** A key's `__hash__` and `__eq__`, which run under that lock, wait for no thread and
+submit nothing. If they raise, or a key's hash has changed, an entry may stay; its tasks run.
 """
 
 import collections
@@ -76,7 +76,7 @@ class Task:
         keywords: dict[str, object] | None,
         context: RunsTasks | None,
     ) -> None:
-        """Make a task that nobody knows of yet.
+        """Make a task that no other thread knows of yet.
 
         `None` for no keywords; and for a copy of the context of the thread that runs it, which has
         in it what the thread's initializer has set.
@@ -118,7 +118,7 @@ class Task:
                     self.thread = threading.get_ident()
                     most -= 1
                 except BaseException:
-                    # A callback's, or somebody else has set the future; the lane must go on.
+                    # A callback's, or another thread has set the future; the lane must go on.
                     _logger.exception("%s: a task's end raised", shard.table.name)
                 left -= 1
                 context = None
@@ -222,8 +222,8 @@ class Shard:
         the lock, as both are."""
         self.in_child: bool = False
         """Whether its tasks are those of the process that has forked this one."""
-        # Guards the entries and their lanes. Nobody waits under it. Reentrant: a signal handler, or
-        # a finalizer, may submit.
+        # Guards the entries and their lanes. No thread waits under it. Reentrant: a signal handler,
+        # or a finalizer, may submit.
         self.lock: Final = threading.RLock()
         self.entries: Final[dict[object, Task]] = {}
         """The lanes, by key; under the lock."""
@@ -318,7 +318,7 @@ class Shard:
     def cancel_waiting(self, key: object, *, but: KeyedFuture[Any] | None = None) -> int:
         """Cancel the tasks of a key that do not run yet; return how many that were.
 
-        Not those of all keys: they are everybody's.
+        Not those of all keys: they belong to no single key.
         """
         with self.lock:
             lane = self.entries.get(key)

@@ -74,7 +74,7 @@ class KeyView(StandardExecutor):
             else:
                 flow.submit(task)
         except BaseException:
-            # Nobody gets it; and it takes itself out of the set.
+            # No caller gets it; and it takes itself out of the set.
             future.cancel()
             raise
         return future

@@ -1,29 +1,31 @@
 """Slots that many senders and receivers take and free at once, of all keys together.
 
 All slots in one queue would be one place that all threads come to for each message, twice. So there
-are a few *stripes*: queues of slots that are free. Whoever sends to a lane, or to a key, takes a
-slot from the lane's stripe, and its receiver frees it there: each with one call, without a frame of
-its own. Only where the stripe has none does a sender look for more, here.
+are a few *stripes*: queues of slots that are free. The sender of a message takes a slot from the
+stripe of the message's lane, and the receiver frees it there: each with one call, without a frame
+of its own. Only where that stripe has none does the sender look for more, here.
 
 **Guarantees.** Those of `line.slots`. No more slots are taken than the limit, but for `overdraw`. A
-sender waits only where it has found no slot; but one that another thread moves just then is nowhere
-to be found. Senders that wait get slots in the order in which they came, but for one that comes at
-the moment at which a slot is freed.
+sender waits only where it has found no slot; a slot that another thread moves just then is in no
+queue, and is not found. Senders that wait get slots in the order in which they came, but for a
+sender that comes at the moment at which a slot is freed.
 
 **Assumes.** What `line.slots` does.
 
 A slot that is freed into a stripe while a sender waits elsewhere must come to that sender:
 
 1. The sender gets in the line of `line.slots`, and has all stripes say that slots are `wanted`.
-2. It moves slots of the stripes to the line, as long as anyone stands there, and waits.
+2. It moves slots of the stripes to the line, as long as a sender stands there, and waits.
 a. A thread that frees a slot puts it into a stripe.
 b. It looks whether slots are wanted there. If so, it moves those of that stripe to the line, too.
 
 (2) and (a) are operations on one queue. If (a) comes first, (2) moves the slot. If (2) does, so
-does (1), and (b) sees it. The stripes are told, and told otherwise, under the lock, by what is
-known then of the line; who gets in line does so before it tells them. So the last thread that tells
-the stripes knows of everyone in the line. That nobody is there any more, the next thread tells them
-that frees a slot. `tests/model/test_room_model.py` runs through the interleavings.
+does (1), and (b) sees it.
+
+A thread writes `wanted` under the lock, of all stripes, by what it reads of the line there. A
+sender gets in the line before it writes. So the thread that writes last has read of every sender in
+the line. `wanted` may stay set when the line is empty: the next thread that frees a slot clears it.
+`tests/model/test_room_model.py` runs through the interleavings.
 """
 
 import queue
@@ -38,7 +40,7 @@ from threadpool_mb.line.slots import Slots
 __all__ = ["NOT_TO_WAIT", "SLOT", "Stripe", "StripedSlots"]
 
 _STRIPES: Final = 7
-"""A prime number: what is left of objects' hashes differs, though these are multiples of others."""
+"""A prime number: hashes that are all multiples of 16, as those of objects are, use each stripe."""
 
 _MOST: Final = 16
 """How many slots a stripe is issued at once, at most."""
@@ -53,7 +55,7 @@ SLOT: Final = (True,)
 class Stripe:
     """Slots that are free; to take one is `get(False)`, to free one is `put(True)`.
 
-    Who has freed one calls `StripedSlots.move`, if slots are `wanted`.
+    The thread that has freed one calls `StripedSlots.move`, if slots are `wanted`.
     """
 
     __slots__ = ("get", "put", "qsize", "slots", "wanted")
@@ -78,8 +80,9 @@ class Stripe:
 class StripedSlots(Slots):
     """Slots in stripes. Threads: internally synchronized."""
 
-    # A thread that was given a slot is in the line no more, however long it takes to wake; from a
-    # queue it is gone once it has woken, and all would come to the line until then.
+    # A thread in the line leaves it as it is given a slot, however long it then takes to wake. One
+    # that waits in a queue counts as waiting until it has woken: slots would be `wanted` until
+    # then, and each sender would go to the line.
     _in_line = True
 
     __slots__ = ("_at_once", "_parking_here", "stripes")
@@ -174,7 +177,7 @@ class StripedSlots(Slots):
                         self._unissued -= 1
 
     def _gather(self) -> None:
-        """Have the slots of all stripes come to those that wait, of whom this thread is one."""
+        """Have the slots of all stripes come to the senders that wait; this thread is one."""
         self._tell_stripes()
         for stripe in self.stripes:
             self.move(stripe)

@@ -69,7 +69,7 @@ class ObservedConfig:
         own = own_mailbox(mailbox)
         if own is None:
             return _Foreign(mailbox, self._observers, key)
-        # Before anybody has an input, which binds it.
+        # Before there is an input, which binds it.
         own.inlet.put = _enveloping(own.inlet, self._observers, key)
         return mailbox
 

@@ -18,7 +18,7 @@ __all__ = ["FIGURES", "Figure", "Figures", "OfPool"]
 
 _logger = Logger(__name__)
 
-# Guards the lists of pools. Nobody waits under it. Reentrant: a finalizer may end a pool.
+# Guards the lists of pools. No thread waits under it. Reentrant: a finalizer may end a pool.
 _listing: Final = remade_in_children(threading.RLock())
 
 

@@ -4,16 +4,16 @@
 a pool as a whole takes time proportional to its threads, and to the workers that have something to
 do: a million that are idle cost nothing.
 
-Dormant is what a look at a worker has found idle. The dispatcher looks at all others when there are
-many of them, or when those who look at the pool have found so many idle ones that looking at them
-once more would have cost less (`let_rest`); a worker wakes up with its next message (`rouse`). So
-neither costs a message that finds its worker awake, and a sender that wakes a lane pays for one
-look more at it.
+Dormant is what a look at a worker has found idle. The dispatcher looks at all others (`let_rest`)
+when there are many of them, or when observers of the pool have found so many of them idle that one
+look of the dispatcher's would have cost less. A worker wakes up with its next message (`rouse`).
+Neither costs anything where a message finds its worker awake; a sender that wakes a lane pays for
+one more look at it.
 
 **The dict of the others.** A dict keeps the places of what was taken out of it until it grows:
 where 1,000,000 workers have been, a walk through the few that are left passes 1,000,000 empty
-places. So whoever walks through it replaces it with a copy once it is mostly empty places
-(`_close_up_locked`), and the walks are those of what is in it.
+places. So a thread that is about to walk through it first replaces it with a copy, if it is mostly
+empty places (`_close_up_locked`).
 
 The race of a message and that look. The dispatcher is (1) to (4), a sender (a) and (b):
 
@@ -28,10 +28,10 @@ If (b) gets the lock, it does so before (1), which then finds the lane busy, or 
 that the lane is dormant. Otherwise the dispatcher holds the lock: (a) comes before (4), which finds
 the message. `tests/model/test_census_model.py` runs through the interleavings.
 
-**Counting.** A thread counts what its turns do for itself (`threads.turns`), and nobody shares the
-number with it. What is handled in another way (in the last turn of a worker, or on a caller's
-thread) is added to the worker's own number, by whoever has the worker in hand; that is taken over
-here as the worker lies down, or ends.
+**Counting.** A thread counts what its turns do for itself (`threads.turns`), and no thread shares
+the number with it. What is handled in another way (in the last turn of a worker, or on a caller's
+thread) is added to the worker's own number, by the thread that has the worker in hand; that is
+taken over here as the worker lies down, or ends.
 """
 
 import itertools
@@ -90,7 +90,7 @@ class Census[K, M]:
         """Tell `ready` "census" when `let_rest` is to be called."""
         self._ready: Final = ready
         self.lock: Final = threading.RLock()
-        """Guards all below, and what the subclasses have. Nobody waits under it.
+        """Guards all below, and what the subclasses have. No thread waits under it.
 
         Reentrant: the garbage collector may run a finalizer while it is held, which may use the
         pool."""
@@ -225,7 +225,7 @@ class Census[K, M]:
                 self._ask_for_census_locked()
 
     def found_idle(self, number: int) -> None:
-        """Take note that somebody has looked at so many workers that were idle."""
+        """Take note that an observer has looked at so many workers that were idle."""
         if number:
             with self.lock:
                 self._in_vain += number

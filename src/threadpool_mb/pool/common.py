@@ -74,8 +74,7 @@ class Common[K, M]:
         self.rouse: Callable[[Any], object]
         """Has the roster count a lane that was dormant; set once, before a worker starts."""
         self.quiet: EndsQuietly | None = None
-        """What is asked first to end a worker that has returned; else, or if it does not, it is
-        `ended`. The object, not its method: so threads share the reference counts of one object,
-        not of three."""
+        """What ends a worker that has returned, if it can; else `ended` is called. The object, not
+        its method: so threads share the reference count of one object, not of three."""
         self.repeat: Callable[[None, int], Iterator[None]] = itertools.repeat
         """Counts down the messages of a turn; where turns are watched, `shown`."""

@@ -91,8 +91,8 @@ class Dispatcher[K, M](Looking[K, M]):
     ) -> None:
         """Start the dispatcher thread; `make_kind` makes the kind of the workers.
 
-        A `driver` does what the threads would do. Who is busy on a message for longer than
-        `stuck_after` seconds is told of.
+        A `driver` does what the threads would do. A worker that is busy on a message for longer
+        than `stuck_after` seconds is reported.
         """
         self.name = name
         self._flow: Final = flow
@@ -159,7 +159,7 @@ class Dispatcher[K, M](Looking[K, M]):
             raise ThreadRefused(
                 f"the system started no thread for the pool {self.name!r}: {error}"
             ) from error
-        except BaseException:  # an interrupt: the thread may have started, and nobody owns it
+        except BaseException:  # an interrupt: the thread may have started, and nothing owns it
             self.close()
             raise
 

@@ -133,7 +133,7 @@ class WorkerEnds[K, M]:
         log = self._log_never_ran if never_ran else self._log_failure
         self.tell(functools.partial(log, incarnation, error, delay), "a log handler")
         # The traceback holds the worker's frames, and these the call in hand, whose reply will hold
-        # the error: a cycle. Before anybody else has the error: to clear a frame that another
+        # the error: a cycle. Before another thread has the error: to clear a frame that another
         # thread looks at crashes 3.14t.
         self.tell(functools.partial(forget_locals, error), "a finalizer")
         incarnation.end_error = error
@@ -267,7 +267,7 @@ class WorkerEnds[K, M]:
         )
 
     def tell(self, function: Callable[[], object], what: str) -> None:
-        """Call what runs a user's code (a hook, a mailbox, a key) on a thread that is not his."""
+        """Call what runs a user's code (a hook, a mailbox, a key), on a thread of the pool's."""
         try:
             function()
         except BaseException:

@@ -1,12 +1,14 @@
 """Generator workers whose messages expire, or that take so many a second, or wait for room of all.
 
-Only pools with `message_ttl`, `rate` or `max_waiting` have these lanes. A message waits with the
-time at which it was put. The lane's own `get` looks at that, and at when it may take the next one.
+Only pools with `message_ttl`, `rate` or `max_waiting` have these lanes. With the first two, a
+message waits with the time at which it was put. The lane's own `get` looks at that, and at when it
+may take the next one.
 
 **Guarantees.** A message is handled, or it is a dead letter: one that has waited for too long is
 never handled. A worker takes its messages in order, no more often than the rate says, and holds no
 thread while it waits. Never more messages wait in all than `max_waiting`, but for those that are
-redelivered. Whoever takes a message out of the queue, to handle or to sweep it, frees its room.
+redelivered. The thread that takes a message out of the queue, to handle or to sweep it, frees its
+room.
 """
 
 import contextlib
@@ -75,7 +77,7 @@ class _Flowing:
 class _InRoom(_Flowing):
     """A lane whose messages take room of all, in a stripe that it shares with other lanes.
 
-    Only the marker takes none. Who takes a message out of the queue frees its slot.
+    Only the marker takes none. The thread that takes a message out of the queue frees its slot.
     """
 
     __slots__ = ()
@@ -109,28 +111,20 @@ class _InRoom(_Flowing):
         goes_on: int = base._work()  # noqa: SLF001 - its own
         return goes_on
 
-    def _take(self) -> Any:  # noqa: ANN401 - what is in the queue
-        lane: Any = self
-        entry: Any = _get_nowait(lane)
-        if entry is not Marker:
-            stripe = self.stripe
-            stripe.put(True)  # noqa: FBT003 - a slot
-            if stripe.wanted:
-                stripe.slots.move(stripe)
-        return entry
-
     def get(self, block: bool = True, timeout: float | None = None) -> Any:  # noqa: ANN401, FBT001, FBT002 - as there
         """Take the next message; never waits."""
-        # `_take`, written out.
         del block, timeout
         lane: Any = self
         message: Any = _get_nowait(lane)
         if message is not Marker:
+            # `_give_back`, written out.
             stripe = self.stripe
             stripe.put(True)  # noqa: FBT003 - a slot
             if stripe.wanted:
                 stripe.slots.move(stripe)
         return message
+
+    _take = get  # what a lane that looks at times, too, takes its entries with
 
     def get_nowait(self) -> Any:  # noqa: ANN401 - an M, or the marker
         """Take what comes next; for `sweep`."""
@@ -159,6 +153,7 @@ class _InRoom(_Flowing):
         return True
 
     def _give_back(self) -> None:
+        """Free a slot."""
         stripe = self.stripe
         stripe.put(True)  # noqa: FBT003 - a slot
         if stripe.wanted:

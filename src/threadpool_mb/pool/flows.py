@@ -1,8 +1,9 @@
 """What holds for all workers of a pool: a bound on what waits, a rate, the age of messages.
 
 **Guarantees.** Never more messages wait than the limit. A worker that waits for room is told once
-all threads of its pool do so, and no worker waits for anything else: none would come. When the next
-message of a key is due is kept here, also for the key's next worker, and no longer than it matters.
+all threads of its pool do so, and no worker waits for anything else: none would come. The time at
+which a key's next message is due is kept here, also for the key's next worker, and no longer than
+it matters.
 
 **How.** The room is slots in stripes (`line.striped`), and the lanes take and free them
 (`pool.flowing`); here is what is done where there is none.
@@ -67,8 +68,8 @@ class PoolFlow:
         self._waiting: Final[dict[object, None]] = {}
         self.suspended: Final[dict[object, None]] = {}
         """The lanes that wait in the midst of a message, or for their time."""
-        # When the next message of a key is due: also for its next worker. Nobody waits under the
-        # lock. Reentrant: a key's methods may dispatch.
+        # When the next message of a key is due: also for its next worker. No thread waits under
+        # the lock. Reentrant: a key's methods may dispatch.
         self._due: Final[dict[object, float]] = {}
         self._lock: Final = threading.RLock()
         self._looked = _FEW
@@ -155,7 +156,7 @@ class PoolFlow:
                 self._looked = max(_FEW, 2 * len(self._due))
 
     def shut(self) -> None:
-        """Wake who waits for room: the pool is closed."""
+        """Wake all that wait for room: the pool is closed."""
         if self.room is not None:
             self.room.shut()
 

@@ -116,7 +116,7 @@ class FunctionWorker[K, M](Incarnation[K, M]):
     def busy(self) -> Busy | None:
         """What the worker has in hand, if it is watched, and not idle."""
         counts = self._counts
-        # A user's kind of mailbox does not say whether somebody waits for it.
+        # A user's kind of mailbox does not say whether a thread waits for it.
         if counts is None or own_mailbox(self._mailbox) is None or self.idle:
             return None
         mailbox, thread = counts
@@ -324,7 +324,7 @@ class FunctionWorkers[K, M]:
         cause: ExitCause = "failed" if error is not None else _cause(incarnation)
         handed = [error]
         del error
-        # Held by nobody else: what its frames hold ends with it.
+        # Held by nothing else: what its frames hold ends with it.
         self._ended(incarnation, handed.pop(), cause, MISSING)
 
     def _run(self, incarnation: Incarnation[K, M]) -> BaseException | None:

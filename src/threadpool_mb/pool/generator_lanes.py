@@ -209,7 +209,7 @@ class GeneratorLane[K, M](CalledHere[K, M]):
         if isinstance(outcome, str):
             self._end(cast("_WellEnded", outcome))
         else:
-            # Held by nobody else: the traceback of what was raised holds the worker's frames, and
+            # Held by nothing else: the traceback of what was raised holds the worker's frames, and
             # what these hold ends with them, before the successor starts.
             handed: list[Any] = list(outcome)
             del outcome

@@ -157,7 +157,7 @@ class Incarnation[K, M]:
         raise NotImplementedError
 
     def deliver_first(self, message: M) -> bool:
-        """Put a message into its mailbox before anybody else has it; as `deliver` does."""
+        """Put a message into its mailbox before another thread has it; as `deliver` does."""
         return self.deliver(message)
 
     @property

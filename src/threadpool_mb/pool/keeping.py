@@ -21,9 +21,9 @@ b. It looks into the queue, under that lock. If something is there, it writes 0,
 c. Otherwise it has ended for good.
 
 If (1) comes before (b), the new life finds the message, and it is handled before the next worker
-begins. If (1) comes after (b), so does (2), which finds `DONE`; whoever sweeps does that under the
-roster's lock, and hands the message to the next worker under it. So (3) comes after that, even
-where a different thread has swept the sender's message: the sender has waited for the lock.
+begins. If (1) comes after (b), so does (2), which finds `DONE`; the thread that sweeps does that
+under the roster's lock, and hands the message to the next worker under it. So (3) comes after that,
+even where a different thread has swept the sender's message: the sender has waited for the lock.
 `tests/model/test_late_messages_model.py` runs through every interleaving of it.
 
 **Ticks.** A worker knows since when it is idle: the end of its last turn writes a *tick*, a number
@@ -267,12 +267,12 @@ class Keeping[K, M]:
         policy = self.lives.restart
         assert policy is not None  # noqa: S101 - it has decided
         roster, now = self.roster, self._timers.now()
-        # Before it is pending: whoever removes it then forgets this.
+        # Before it is pending: a thread that removes it then forgets this.
         self._restarts[worker] = still_counted(policy, found(self._restarts, worker, ()), now)
         if not roster.again(worker, message, "failed"):
             return False
         self._timers.add(_Start(now + delay, worker, self.start))
-        # Read after that: whoever closes the pool has the dispatcher look after he has written it.
+        # Read after that: a thread that closes the pool writes it, then has the dispatcher look.
         if roster.closed:
             self.look_at_restarts()
         return True

@@ -52,8 +52,7 @@ class LivedLane[K, M](Lane[M], Incarnation[K, M]):
     paused: ClassVar[bool] = False
     """Whether it takes no message; see `pool.pausing`."""
     ahead: ClassVar[bool] = True
-    """Whether its turn comes before those of others, where it has waited in the midst of a
-    message."""
+    """Whether `schedule` gives it a turn before others."""
 
     @property
     @override
@@ -82,7 +81,7 @@ class LivedLane[K, M](Lane[M], Incarnation[K, M]):
 
     @override
     def receives_from(self, mailbox: object) -> bool:
-        return False  # nobody but a turn receives from it
+        return False  # only a turn receives from it
 
     @property
     @override
@@ -187,7 +186,7 @@ class LivedLane[K, M](Lane[M], Incarnation[K, M]):
         """Take no more messages, if none is left; see `Incarnation.end_if_empty`.
 
         For the thread that holds the lane's lock, and the roster's. It is `shut`, without the
-        marker, and `finish`: no receiver is to find the marker, and nobody else writes `DONE`. A
+        marker, and `finish`: no receiver is to find the marker, and nothing else writes `DONE`. A
         message that was put before is found by the look here; the sender of one that is put after
         that look finds `DONE`, which was written before it.
         """
@@ -202,9 +201,10 @@ class LivedLane[K, M](Lane[M], Incarnation[K, M]):
     def _is_over(self) -> bool:
         """Say that nothing more is taken; take that back if there is something."""
         self.unattended = DONE
-        # Read before the queue's size: whoever closes it puts the marker, then writes `marked`. The
-        # other way round, a marker that comes in the middle would hide a message: it is marked, and
-        # not counted. This way it is counted, and not marked: the worker looks again.
+        # Read before the queue's size: the thread that closes it puts the marker, then writes
+        # `marked`. The other way round, a marker that comes in the middle would hide a message: it
+        # is marked, and not counted. This way it is counted, and not marked: the worker looks
+        # again.
         marker = self.marked == PUT
         if self.qsize() == marker:
             return True
@@ -241,7 +241,7 @@ class LivedLane[K, M](Lane[M], Incarnation[K, M]):
         self.common.office.take(self.key, message, reason)
 
     def schedule(self) -> None:
-        """Give the lane, which is busy, a turn before others; or behind them."""
+        """Give the lane, which is busy, a turn before others; with a flow, behind them."""
         self.common.threads.schedule_ahead([self])
 
     @property

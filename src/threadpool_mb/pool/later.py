@@ -5,8 +5,8 @@ its timer was cancelled: one of the three. Messages for one key are dispatched i
 times. The dispatcher's thread does that, and does not wait: where a mailbox has no room, the
 messages for it stand in its line, as a task of asyncio does, and later ones stand behind them.
 
-The race of `cancel` and the time that comes, of a message that is dispatched once: whoever takes it
-out of the timer, under one lock of all timers, has it. No thread waits under that lock.
+The race of `cancel` and the time that comes, of a message that is dispatched once: the thread that
+takes it out of the timer, under one lock of all timers, has it. No thread waits under that lock.
 """
 
 import collections

@@ -69,7 +69,7 @@ class Restart:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Lives:
-    """What a user has said of his keys' lives."""
+    """What a user has said of the lives of keys."""
 
     start: Start = "explicit"
     idle_timeout: float | None = None

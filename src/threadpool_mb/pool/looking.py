@@ -1,7 +1,7 @@
 """Looking at a pool: what it does as a whole, and each of its workers.
 
-**Guarantees.** A look blocks nobody, and makes nobody wait: it takes a lock for as long as it takes
-to copy what is not dormant (`census`).
+**Guarantees.** A look blocks no thread, and makes none wait: it takes a lock for as long as it
+takes to copy what is not dormant (`census`).
 """
 
 import heapq

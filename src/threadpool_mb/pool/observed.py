@@ -118,7 +118,7 @@ class _ObservedGenerator:
     def __iter__(self) -> Generator[None, Any, object]:
         return cast("Generator[None, Any, object]", self)
 
-    # What those who look at workers ask a generator.
+    # What a look at workers asks a generator.
 
     @property
     def gi_running(self) -> bool:
@@ -209,7 +209,7 @@ class _ObservedLane:
         super().put(message)  # type: ignore[misc]  # pyright: ignore[reportAttributeAccessIssue]
 
     def deliver(self, message: Any, /, deadline: Deadline = NEVER) -> bool:  # noqa: ANN401 - an M
-        """Put one message in. It is told before it has room: whoever is told may raise."""
+        """Put one message in. It is told before it has room: an observer may raise."""
         base: Any = super()
         return bool(base.deliver(self.envelope(message), deadline))
 

@@ -16,8 +16,8 @@ b. It takes the lane out, if it is there, and schedules it.
 
 (1) and (b) are operations on one dict. If (1) comes first, one of (2) and (b) takes the lane out.
 If (b) comes first, so does (a), and (2) sees it. The same holds of a lane that is paused as it is
-closed: whoever pauses it looks after that whether it is closed, and resumes it; whoever closes it
-looks after that whether it is paused, and does the same.
+closed: a thread that pauses it looks after that whether it is closed, and resumes it; one that
+closes it looks after that whether it is paused, and does the same.
 `tests/model/test_pausing_model.py` runs through the interleavings.
 """
 

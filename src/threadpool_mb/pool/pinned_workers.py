@@ -189,6 +189,6 @@ class PinnedWorkers[K, M](GeneratorWorkers[K, M]):
         self._pinned.grow()
 
     def _deal(self, incarnation: Incarnation[K, M], home: SharedThreads) -> SharedThreads:
-        # Nobody has scheduled it yet.
+        # No thread has scheduled it yet.
         cast("GeneratorLane[K, M]", incarnation).common = self._at[home]
         return home

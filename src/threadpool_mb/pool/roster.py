@@ -244,7 +244,7 @@ class Roster[K, M](RosterTables[K, M]):
     ) -> bool:
         """Let the successor of a worker that has completely ended have its turn.
 
-        `quietly`: do what `leave` does, too, of a worker that has ended well, if nobody is to be
+        `quietly`: do what `leave` does, too, of a worker that has ended well, if no caller is to be
         told:
 
         1. The worker is not current any more: a thread that looks its key up now finds none.
@@ -255,7 +255,8 @@ class Roster[K, M](RosterTables[K, M]):
         4. The successor begins.
 
         Returns:
-            `False` if somebody is to be told. Then (1) is taken back, and (4) is not done.
+            `False` if a caller is to be told, or a message has come: only if `quietly`. Then (1) is
+            taken back, and (4) is not done.
         """
         with self.lock:
             current = incarnation.current

@@ -1,4 +1,4 @@
-"""The tables of a pool's workers, as everybody may look at them; `pool.roster` writes them."""
+"""The tables of a pool's workers, which any thread may read; `pool.roster` writes them."""
 
 from collections.abc import Callable
 from typing import Final, Literal, cast
@@ -45,7 +45,7 @@ class RosterTables[K, M](Census[K, M]):
         super().__init__(ready)
         self._start_at_once: Final = start_at_once
         self.routes: Final[dict[K, Incarnation[K, M]]] = {}
-        """The current worker of each key. Written by the roster alone, read by everybody."""
+        """The current worker of each key. Written by the roster alone, read by any thread."""
         # One of a key's workers that have not ended, at least where the last one was removed.
         self._leaving: Final[dict[K, Incarnation[K, M]]] = {}
         self.untold: Final[dict[Incarnation[K, M], Literal["abandon", "close", "cancel"]]] = {}

@@ -23,10 +23,10 @@ c. It reads the lane's wait, and wakes the lane if there is one.
 finds the wait. If (b) does, (3) finds the flag. If both wake it, or the answer comes as well, or
 its time does, one does: each takes the lane out of one list of one entry.
 
-Very many may sleep until the same time. So the timers fire such a wait in a loop of their own, and
-hand the lanes on together; a lane that was taken out for that, and was not handed on yet, is still
-suspended for all others: the thread that stops its worker finds nothing to wake, and the turn that
-follows finds `cancelled`.
+Very many may sleep until the same time. So the timers fire such waits in one loop, and schedule
+their lanes together. A lane that was taken out of its list, and is not scheduled yet, still counts
+as suspended: a thread that stops its worker finds nothing to wake, and the lane's next turn finds
+`cancelled`.
 """
 
 import operator
@@ -320,7 +320,7 @@ def wait[R](source: _Result[R], /) -> Generator[Any, Any, R]:
         # Users see nothing of it.
         answer = source._awaited()  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
     else:
-        # Whoever has made a future has imported it.
+        # The program that has made a future has imported it.
         module = sys.modules.get("concurrent.futures")
         if module is None or not isinstance(source, module.Future):
             raise TypeError(

@@ -12,7 +12,7 @@ __all__ = ["Failures"]
 
 @final
 class Failures[K]:
-    """What the workers of some pools have raised that nobody has seen to.
+    """What the workers of some pools have raised that no test has seen to.
 
     Threads: any.
     """

@@ -3,8 +3,8 @@
 One of them runs at a time: it has the baton. The test's thread chooses what comes next, and takes
 the turns itself. A worker that waits (for the answer to a call, for room) keeps the frames of the
 thread that it waits on. Where that is the test's, the turns that come meanwhile run on *carriers*.
-A carrier hands the baton back when its turn is over, or waits as well. So whoever has what it waits
-for can go on first, as on a pool's own threads.
+A carrier hands the baton back when its turn is over, or waits as well. So a thread that has what it
+waits for can go on first, as on a pool's own threads.
 
 **Guarantees.** A thread that does not have the baton runs no code of a user's.
 """

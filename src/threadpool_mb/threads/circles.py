@@ -42,8 +42,8 @@ is twice as long as the one before it, without an end."""
 
 _lock: Final = remade_in_children(threading.RLock())
 """Guards setting each `waits_for` and each `waiter`. The thread that set a pointer clears it
-without taking the lock; that of a worker on no thread, whoever ends the wait. No thread waits under
-it."""
+without taking the lock; that of a worker on no thread, the thread that ends the wait. No thread
+waits under it."""
 
 
 @final

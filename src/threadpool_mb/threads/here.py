@@ -232,7 +232,7 @@ class _Here(threading.local):
         of threads, each by the one before it; or the worker that owns the thread."""
 
         self.failures: tuple[Exception, ...] | None = None
-        """What handlers of a server have raised for the message in hand, if somebody asks."""
+        """What handlers of a server have raised for the message in hand; `None`: not kept."""
 
     def allows(self, *, inline_calls: bool | None, on_loop: bool = False) -> bool:
         """Return whether another worker may run here, called by what runs now.

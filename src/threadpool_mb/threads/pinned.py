@@ -29,8 +29,8 @@ class PinnedThreads:
     def __init__(self, count: int, make: Callable[[int], SharedThreads]) -> None:
         """Make the homes: `make(0)`, `make(1)` and so on. No thread is started yet."""
         self.homes: Final = tuple(make(number) for number in range(count))
-        # Guards how many were dealt to each home. Nobody waits under it. Reentrant: a finalizer may
-        # run under it.
+        # Guards how many were dealt to each home. No thread waits under it. Reentrant: a finalizer
+        # may run under it.
         self._lock: Final = threading.RLock()
         self._load: Final = dict.fromkeys(self.homes, 0)
 
@@ -116,7 +116,7 @@ class PinnedThreads:
 
 
 _lock: Final = remade_in_children(threading.RLock())
-"""Guards `_waits`. Nobody waits under it."""
+"""Guards `_waits`. No thread waits under it."""
 _waits: Final[dict[SharedThreads, SharedThreads]] = {}
 """Upon which home the thread of a home waits."""
 
