@@ -210,13 +210,22 @@ def test_a_get_with_a_timeout_ends_by_an_interrupt_and_takes_no_token() -> None:
     program = """
 import os, queue, signal, threading
 gate = queue.SimpleQueue()
-waits = threading.Event()
+waits, over = threading.Event(), threading.Event()
 main = threading.main_thread().ident
+
+def once(*_):
+    if not over.is_set():
+        over.set()
+        raise KeyboardInterrupt
 
 def interrupt():
     waits.wait()
-    signal.pthread_kill(main, signal.SIGINT)
+    # Again, if the signal comes just before the wait does.
+    while not over.is_set():
+        signal.pthread_kill(main, signal.SIGINT)
+        over.wait(0.01)
 
+signal.signal(signal.SIGINT, once)
 threading.Thread(target=interrupt).start()
 try:
     waits.set()

@@ -64,7 +64,7 @@ def test_a_slot_that_is_freed_while_a_sender_waits_comes_to_it_and_the_next_one_
     assert taken(slots) == 2
     sender = Running(slots.wait)
     stripe = slots.stripe(5)
-    until(lambda: stripe.wanted and slots.askers)
+    until(lambda: bool(stripe.wanted) and slots.askers)
 
     free(stripe)
 

@@ -415,7 +415,7 @@ def test_figures_are_read_from_executors_and_brokers() -> None:
         broker.input.deliver(mb.Initialize("a", "message"))
         broker.input.deliver(mb.Dispatch("nobody", "message"))
         # A dead letter counts at once, and is taken off what was taken before that is counted.
-        until(lambda: broker.stats().dead_letters and broker.stats().handled == 1)
+        until(lambda: bool(broker.stats().dead_letters) and broker.stats().handled == 1)
         figures = telemetry.figures()
 
     tasks, files = (("threadpool_mb.name", "tasks"),), (("threadpool_mb.name", "files"),)

@@ -28,6 +28,7 @@ def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     def kept(facts: dict[str, str]) -> dict[str, Run]:
         return results.kept(facts, tmp_path)
 
+    monkeypatch.delenv("TESTS_STRIDE", raising=False)  # that of the run
     monkeypatch.setattr(command, "save", save)
     monkeypatch.setattr(command, "kept", kept)
     return tmp_path

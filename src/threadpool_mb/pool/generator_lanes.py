@@ -95,6 +95,7 @@ class GeneratorLane[K, M](CalledHere[K, M]):
     dormant: bool
     end_error: BaseException | None
     gone: bool
+    key: K
     marked: int
     number: int
     predecessor: Incarnation[K, M] | None

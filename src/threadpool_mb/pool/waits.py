@@ -117,8 +117,8 @@ class Suspended(Entry):
     ) -> None:
         """Wait for `wait`, with a message in hand."""
         # `Entry.__init__`, written out; `number` is below 0 from being added on.
-        self.when = 0.0
-        self.number = 0
+        self.when: float = 0.0
+        self.number: int = 0
         self.generator: Any = generator
         self.wait: Final = wait
         self.message: object = message
