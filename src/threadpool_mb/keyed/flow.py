@@ -42,13 +42,16 @@ class FlowFuture[R](KeyedFuture[R]):
         stripe = self.stripe
         if stripe is None:
             return
-        with self._mutex:
-            if self.in_room:
-                # No interrupt comes between the two; see `interrupts`. The queue returns `None`.
-                for self.in_room in map(stripe.put, SLOT):
-                    pass
-        if stripe.wanted:
-            stripe.slots.move(stripe)
+        try:
+            with self._mutex:
+                if self.in_room:
+                    # No interrupt comes between the two; see `interrupts`. The queue returns `None`.
+                    for self.in_room in map(stripe.put, SLOT):
+                        pass
+        finally:
+            # Also behind an interrupt: who waits for this slot would wait for ever.
+            if stripe.wanted:
+                stripe.slots.move(stripe)
 
     @override
     def cancel(self) -> bool:
@@ -66,15 +69,17 @@ class FlowFuture[R](KeyedFuture[R]):
         # `leave`, and what the base does, written out.
         runs = False
         stripe = self.stripe
-        with self._mutex:
-            if self.in_room and stripe is not None:
-                for self.in_room in map(stripe.put, SLOT):
-                    pass
-            if self._state == PENDING:
-                self._state = RUNNING
-                runs = True
-        if stripe is not None and stripe.wanted:
-            stripe.slots.move(stripe)
+        try:
+            with self._mutex:
+                if self.in_room and stripe is not None:
+                    for self.in_room in map(stripe.put, SLOT):
+                        pass
+                if self._state == PENDING:
+                    self._state = RUNNING
+                    runs = True
+        finally:
+            if stripe is not None and stripe.wanted:
+                stripe.slots.move(stripe)
         return runs or super().set_running_or_notify_cancel()
 
 
@@ -166,22 +171,23 @@ class Flow:
             pace.clock.start()
             task.context = Paced(pace, task.context)
         stripe = task.shard.stripe
-        if stripe is not None:
-            future.stripe = stripe
-            empty = at_once
-            if not empty:
-                try:
-                    # No interrupt comes between the two; see `interrupts`.
-                    for future.in_room in map(stripe.get, NOT_TO_WAIT):
-                        pass
-                except queue.Empty:
-                    empty = True
-            if empty:
-                self._enter(future, stripe, at_once=at_once)
         try:
+            if stripe is not None:
+                future.stripe = stripe
+                empty = at_once
+                if not empty:
+                    try:
+                        # No interrupt comes between the two, but one may where the loop ends; see
+                        # `interrupts`.
+                        for future.in_room in map(stripe.get, NOT_TO_WAIT):
+                            pass
+                    except queue.Empty:
+                        empty = True
+                if empty:
+                    self._enter(future, stripe, at_once=at_once)
             self._table.submit(task)
         except BaseException:
-            if not task.shard.has(task):
+            if future.in_room and not task.shard.has(task):
                 future.leave()
             raise
 

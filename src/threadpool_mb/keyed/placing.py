@@ -43,14 +43,17 @@ class Placing:
         for _ in trying(lock):
             try:
                 try:
-                    several.enter()
+                    try:
+                        several.enter()
+                    finally:
+                        if self._left.qsize():
+                            self._enter_left()
                 finally:
-                    if self._left.qsize():
-                        self._enter_left()
+                    lock.release()
             finally:
-                lock.release()
-            if self._left.qsize():
-                self._place_left()
+                # Also where this one was refused, or interrupted: others have left theirs to it.
+                if self._left.qsize():
+                    self._place_left()
             return
         if self._holds_a_shard():
             self._left.put(several)
@@ -58,10 +61,12 @@ class Placing:
             return
         for _ in after(lock.acquire):
             try:
-                self._enter(several)
+                try:
+                    self._enter(several)
+                finally:
+                    lock.release()
             finally:
-                lock.release()
-        self._place_left()
+                self._place_left()
 
     def _enter(self, several: Several) -> None:
         try:
@@ -87,14 +92,17 @@ class Placing:
 
     def _enter_left(self) -> None:
         while self._left.qsize():
-            several = self._left.get()
-            future = several.future
-            try:
-                several.enter()
-            except BaseException as error:
-                # Nobody else is told.
-                _logger.exception("%s: a task of several keys was not run", self._table.name)
-                if future is not None and future.cancel():
-                    future.tell_cancelled()
-                if not isinstance(error, Exception):
-                    raise  # an interrupt
+            # No interrupt comes between the two; see `interrupts`.
+            for several in after(self._left.get):
+                future = None
+                try:
+                    future = several.future
+                    several.enter()
+                except BaseException as error:
+                    # Nobody else is told.
+                    _logger.exception("%s: a task of several keys was not run", self._table.name)
+                    future = several.future if future is None else future
+                    if future is not None and future.cancel():
+                        future.tell_cancelled()
+                    if not isinstance(error, Exception):
+                        raise  # an interrupt
