@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import pytest
 
-from tests.helpers import DEADLINE, Running, until
+from tests.helpers import DEADLINE, Running
 from threadpool_mb.keyed.placing import Placing
 from threadpool_mb.keyed.table import Table
 
@@ -152,7 +152,9 @@ def test_one_that_was_left_and_fails_is_logged_cancelled_and_costs_no_other(
 class OneIn:
     """What is left to another thread: a task comes just after the last look of that thread."""
 
-    def __init__(self, left: "queue.SimpleQueue[Any]", after: int, comes: Callable[[], object]) -> None:
+    def __init__(
+        self, left: "queue.SimpleQueue[Any]", after: int, comes: Callable[[], object]
+    ) -> None:
         self.left, self.looks, self.comes = left, after, comes
         self.put, self.get = left.put, left.get
 
@@ -167,7 +169,11 @@ class OneIn:
 @pytest.mark.parametrize("waits", [False, True], ids=["at once", "after a wait"])
 @pytest.mark.parametrize("error", [None, RuntimeError("closed"), KeyboardInterrupt()], ids=repr)
 def test_what_is_left_to_a_thread_that_fails_is_put_up_as_well(
-    placing: Placing, table: Table, log: Log, error: BaseException | None, waits: bool  # noqa: FBT001 - a parameter
+    placing: Placing,
+    table: Table,
+    log: Log,
+    error: BaseException | None,
+    waits: bool,  # noqa: FBT001 - a parameter
 ) -> None:
     """It comes from a thread with a shard, as the other one has looked, and lets go of the lock."""
     placing_any: Any = placing

@@ -42,16 +42,13 @@ class FlowFuture[R](KeyedFuture[R]):
         stripe = self.stripe
         if stripe is None:
             return
-        try:
-            with self._mutex:
-                if self.in_room:
-                    # No interrupt comes between the two; see `interrupts`. The queue returns `None`.
-                    for self.in_room in map(stripe.put, SLOT):
-                        pass
-        finally:
-            # Also behind an interrupt: who waits for this slot would wait for ever.
-            if stripe.wanted:
-                stripe.slots.move(stripe)
+        with self._mutex:
+            if self.in_room:
+                # No interrupt comes between the two; see `interrupts`. The queue returns `None`.
+                for self.in_room in map(stripe.put, SLOT):
+                    pass
+        if stripe.wanted:
+            stripe.slots.move(stripe)
 
     @override
     def cancel(self) -> bool:
@@ -69,17 +66,15 @@ class FlowFuture[R](KeyedFuture[R]):
         # `leave`, and what the base does, written out.
         runs = False
         stripe = self.stripe
-        try:
-            with self._mutex:
-                if self.in_room and stripe is not None:
-                    for self.in_room in map(stripe.put, SLOT):
-                        pass
-                if self._state == PENDING:
-                    self._state = RUNNING
-                    runs = True
-        finally:
-            if stripe is not None and stripe.wanted:
-                stripe.slots.move(stripe)
+        with self._mutex:
+            if self.in_room and stripe is not None:
+                for self.in_room in map(stripe.put, SLOT):
+                    pass
+            if self._state == PENDING:
+                self._state = RUNNING
+                runs = True
+        if stripe is not None and stripe.wanted:
+            stripe.slots.move(stripe)
         return runs or super().set_running_or_notify_cancel()
 
 
