@@ -68,6 +68,7 @@ def test_one_that_runs_does_not_wait_any_more(gate: Gate) -> None:
         executor.submit_multi(["a", "b", "c"], gate)
         gate.wait_until_reached()
 
+        assert executor._table.tasks == 1
         assert executor._work_queue.qsize() == 0
         assert executor._work_queue.empty()
         assert executor._table.waiting == executor._table.not_begun == 0

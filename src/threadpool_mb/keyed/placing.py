@@ -5,7 +5,8 @@
 **How.** A finalizer, or a signal handler, may submit in the midst of that, on the thread that does
 it; or on a thread that holds a shard's lock, which the other one waits for. Such a task is left to
 the thread that puts up gates just now: it looks for more when it is done, and once again when it
-has let go of the lock, as the other one may have come in between.
+has let go of the lock, as the other one may have come in between. It does so also where its own
+task was refused, or it was interrupted: nobody else may come.
 """
 
 import queue

@@ -15,6 +15,7 @@ from typing import Final, NoReturn, final
 from threadpool_mb.arguments import AT_ONCE, NEVER, Deadline, counted, some_keys
 from threadpool_mb.errors import ThreadRefused
 from threadpool_mb.forking import MADE_BEFORE_FORK, keep, remake
+from threadpool_mb.keyed.standins import StandIn
 from threadpool_mb.keyed.tasks import Shard, Task
 from threadpool_mb.logs import Logger
 from threadpool_mb.threads.clock import Clock
@@ -192,7 +193,9 @@ class Table:
     @property
     def tasks(self) -> int:
         """How many are not done."""
-        return sum(len(list(tasks)) for tasks in self._unfinished())
+        each = (task for tasks in self._unfinished() for task in tasks)
+        # Of a task of several keys there is something in the lane of each.
+        return len({it.context if isinstance(it.context, StandIn) else it for it in each})
 
     @property
     def keys(self) -> int:
