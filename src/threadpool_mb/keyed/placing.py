@@ -6,7 +6,7 @@
 it; or on a thread that holds a shard's lock, which the other one waits for. Such a task is left to
 the thread that puts up gates just now: it looks for more when it is done, and once again when it
 has let go of the lock, as the other one may have come in between. It does so also where its own
-task was refused, or it was interrupted: nobody else may come.
+task was refused, or it was interrupted: no other thread may come.
 """
 
 import queue
@@ -100,7 +100,7 @@ class Placing:
                     future = several.future
                     several.enter()
                 except BaseException as error:
-                    # Nobody else is told.
+                    # No other thread is told.
                     _logger.exception("%s: a task of several keys was not run", self._table.name)
                     future = several.future if future is None else future
                     if future is not None and future.cancel():
