@@ -3,7 +3,9 @@
 A finalizer or a signal handler may submit while its own thread puts up gates, or holds a shard.
 """
 
+import contextlib
 import logging
+import queue
 import threading
 from collections.abc import Callable
 from types import SimpleNamespace
@@ -145,6 +147,61 @@ def test_one_that_was_left_and_fails_is_logged_cancelled_and_costs_no_other(
     assert log == ["first begins", "first ends", "bad begins", "second begins", "second ends"]
     assert "executor: a task of several keys was not run" in caplog.text
     assert future is None or future.told is future.cancellable
+
+
+class OneIn:
+    """What is left to another thread: a task comes just after the last look of that thread."""
+
+    def __init__(
+        self, left: "queue.SimpleQueue[Any]", after: int, comes: Callable[[], object]
+    ) -> None:
+        self.left, self.looks, self.comes = left, after, comes
+        self.put, self.get = left.put, left.get
+
+    def qsize(self) -> int:
+        found = self.left.qsize()
+        self.looks -= 1
+        if not self.looks:
+            self.comes()
+        return found
+
+
+@pytest.mark.parametrize("waits", [False, True], ids=["at once", "after a wait"])
+@pytest.mark.parametrize("error", [None, RuntimeError("closed"), KeyboardInterrupt()], ids=repr)
+def test_what_is_left_to_a_thread_that_fails_is_put_up_as_well(
+    placing: Placing,
+    table: Table,
+    log: Log,
+    error: BaseException | None,
+    waits: bool,  # noqa: FBT001 - a parameter
+) -> None:
+    """It comes from a thread with a shard, as the other one has looked, and lets go of the lock."""
+    placing_any: Any = placing
+    left = placing_any._left
+    second = Task(log, "second")
+    # That thread finds the lock taken, and leaves it there.
+    placing_any._left = OneIn(left, 1, lambda: left.put(second))
+    held, go_on = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with placing_any._lock:
+            held.set()
+            go_on.wait(DEADLINE)
+
+    if waits:
+        holder = Running(hold)
+        assert held.wait(DEADLINE)
+        # Asked once the lock was found taken.
+        shard: Any = table.shards[0]
+        shard.lock = SimpleNamespace(_is_owned=go_on.set)
+        go_on_at = Running(holder.result)
+    first = Task(log, "first", str if error is None else _fail(error))
+    with contextlib.nullcontext() if error is None else pytest.raises(type(error)):
+        placing.place(first)
+    if waits:
+        go_on_at.result()
+
+    assert log[-2:] == ["second begins", "second ends"]
 
 
 def test_an_interrupt_in_one_that_was_left_reaches_the_thread_that_puts_it_up(

@@ -250,12 +250,14 @@ class MoreDoors(LookedAt):
         if keys is None:
             future.of_all = True
         several.call = Task(shard, key, future, fn, args, kwargs or None, several)
-        if flowing is not None:
-            flow.enter(flowing, shard)
+        has_room = False
         try:
+            if flowing is not None:
+                flow.enter(flowing, shard)
+            has_room = True
             self._placing.place(several)
         except BaseException:
-            if not future.cancelled():  # else it was not taken
+            if has_room and not future.cancelled():  # else it was not taken
                 future.cancel()
             if flowing is not None:
                 flowing.leave()

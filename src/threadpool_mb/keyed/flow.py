@@ -169,22 +169,23 @@ class Flow:
             pace.clock.start()
             task.context = Paced(pace, task.context)
         stripe = task.shard.stripe
-        if stripe is not None:
-            future.stripe = stripe
-            empty = at_once
-            if not empty:
-                try:
-                    # No interrupt comes between the two; see `interrupts`.
-                    for future.in_room in map(stripe.get, NOT_TO_WAIT):
-                        pass
-                except queue.Empty:
-                    empty = True
-            if empty:
-                self._enter(future, stripe, at_once=at_once)
         try:
+            if stripe is not None:
+                future.stripe = stripe
+                empty = at_once
+                if not empty:
+                    try:
+                        # No interrupt comes between the two, but one may where the loop ends; see
+                        # `interrupts`.
+                        for future.in_room in map(stripe.get, NOT_TO_WAIT):
+                            pass
+                    except queue.Empty:
+                        empty = True
+                if empty:
+                    self._enter(future, stripe, at_once=at_once)
             self._table.submit(task)
         except BaseException:
-            if not task.shard.has(task):
+            if future.in_room and not task.shard.has(task):
                 future.leave()
             raise
 

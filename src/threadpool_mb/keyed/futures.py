@@ -143,6 +143,10 @@ class KeyedFuture[R](Uncopied, Future[R]):
         """Return whether its task runs."""
         return self._state == RUNNING
 
+    def has_begun(self) -> bool:
+        """Return whether its task runs, or has run."""
+        return self._state in {RUNNING, _FINISHED}
+
     @override
     def done(self) -> bool:
         """Return whether it was cancelled or has a result."""
@@ -293,11 +297,7 @@ class KeyedFuture[R](Uncopied, Future[R]):
             return
         if self._lanes.runs_here(self._key):
             raise RuntimeError(self._why_not)
-        if here.serving is not None and self._lanes.stands_behind_this(self._key):
-            raise RuntimeError(
-                f"a task cannot wait for one of key {describe(self._key)}, which stands behind it:"
-                " behind a task of several keys, or of all, that waits for it"
-            )
+        self._check_stands_not_behind_this()
         if deadline.remaining() == 0:
             raise TimeoutError
         condition = self._condition
@@ -313,6 +313,17 @@ class KeyedFuture[R](Uncopied, Future[R]):
                     if self._state not in _UNDONE:
                         return
                 waiting.go_on()
+                # Again: what it stands behind may have been in another thread's hand just then.
+                self._check_stands_not_behind_this()
+
+    def _check_stands_not_behind_this(self) -> None:
+        if here.serving is not None and self._lanes.stands_behind_this(self._key):
+            if self._state not in _UNDONE:
+                return
+            raise RuntimeError(
+                f"a task cannot wait for one of key {describe(self._key)}, which stands behind it:"
+                " behind a task of several keys, or of all, that waits for it"
+            )
 
 
 class _CanLeaveOut(Protocol):

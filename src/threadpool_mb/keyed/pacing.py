@@ -143,7 +143,12 @@ class Paced(StandIn):
             if when is not None:
                 raise _NotYet(when, self)
         context = self._context
-        return (copy_context() if context is None else context).run(function, task)
+        # The traceback of the task's error refers back to this frame, which must hold neither the
+        # error's future nor the task's context.
+        del self, future
+        left_out = (copy_context() if context is None else context).run(function, task)
+        context = None
+        return left_out
 
 
 @final

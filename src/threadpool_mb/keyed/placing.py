@@ -5,7 +5,8 @@
 **How.** A finalizer, or a signal handler, may submit in the midst of that, on the thread that does
 it; or on a thread that holds a shard's lock, which the other one waits for. Such a task is left to
 the thread that puts up gates just now: it looks for more when it is done, and once again when it
-has let go of the lock, as the other one may have come in between.
+has let go of the lock, as the other one may have come in between. It does so also where its own
+task was refused, or it was interrupted: no other thread may come.
 """
 
 import queue
@@ -43,14 +44,17 @@ class Placing:
         for _ in trying(lock):
             try:
                 try:
-                    several.enter()
+                    try:
+                        several.enter()
+                    finally:
+                        if self._left.qsize():
+                            self._enter_left()
                 finally:
-                    if self._left.qsize():
-                        self._enter_left()
+                    lock.release()
             finally:
-                lock.release()
-            if self._left.qsize():
-                self._place_left()
+                # Also where this one was refused, or interrupted: others have left theirs to it.
+                if self._left.qsize():
+                    self._place_left()
             return
         if self._holds_a_shard():
             self._left.put(several)
@@ -58,10 +62,12 @@ class Placing:
             return
         for _ in after(lock.acquire):
             try:
-                self._enter(several)
+                try:
+                    self._enter(several)
+                finally:
+                    lock.release()
             finally:
-                lock.release()
-        self._place_left()
+                self._place_left()
 
     def _enter(self, several: Several) -> None:
         try:
@@ -87,14 +93,17 @@ class Placing:
 
     def _enter_left(self) -> None:
         while self._left.qsize():
-            several = self._left.get()
-            future = several.future
-            try:
-                several.enter()
-            except BaseException as error:
-                # No other thread is told.
-                _logger.exception("%s: a task of several keys was not run", self._table.name)
-                if future is not None and future.cancel():
-                    future.tell_cancelled()
-                if not isinstance(error, Exception):
-                    raise  # an interrupt
+            # No interrupt comes between the two; see `interrupts`.
+            for several in after(self._left.get):
+                future = None
+                try:
+                    future = several.future
+                    several.enter()
+                except BaseException as error:
+                    # No other thread is told.
+                    _logger.exception("%s: a task of several keys was not run", self._table.name)
+                    future = several.future if future is None else future
+                    if future is not None and future.cancel():
+                        future.tell_cancelled()
+                    if not isinstance(error, Exception):
+                        raise  # an interrupt

@@ -290,6 +290,7 @@ class Several(StandIn):
         except BaseException:
             _logger.exception("%s: a task's end raised", self._shard.table.name)
         self._thread = 0
+        context = None  # the traceback of the task's error refers back to this frame
         return not left_out
 
     def end(self, *, goes_on: bool) -> "Several | None":

@@ -15,6 +15,7 @@ from typing import Final, NoReturn, final
 from threadpool_mb.arguments import AT_ONCE, NEVER, Deadline, counted, some_keys
 from threadpool_mb.errors import ThreadRefused
 from threadpool_mb.forking import MADE_BEFORE_FORK, keep, remake
+from threadpool_mb.keyed.standins import StandIn
 from threadpool_mb.keyed.tasks import Shard, Task
 from threadpool_mb.logs import Logger
 from threadpool_mb.threads.clock import Clock
@@ -192,7 +193,9 @@ class Table:
     @property
     def tasks(self) -> int:
         """How many are not done."""
-        return sum(len(list(tasks)) for tasks in self._unfinished())
+        each = (task for tasks in self._unfinished() for task in tasks)
+        # Of a task of several keys there is something in the lane of each.
+        return len({it.context if isinstance(it.context, StandIn) else it for it in each})
 
     @property
     def keys(self) -> int:
@@ -208,14 +211,17 @@ class Table:
     @property
     def not_begun(self) -> int:
         """How many have not begun; those that were cancelled are left out when their turn comes."""
-        return len({task.future for tasks in self._unfinished() for task in tasks} - {None})
+        futures = {task.future for tasks in self._unfinished() for task in tasks}
+        # One of several keys that has begun has gates still.
+        return sum(each is not None and not each.has_begun() for each in futures)
 
     def pending(self) -> Iterator[Task]:
         """Yield the tasks that have not begun, and were not cancelled."""
         for tasks in self._unfinished():
             for task in tasks:
                 future = task.future
-                if future is not None and not future.done():
+                # Of one of several keys that runs there are gates still.
+                if future is not None and not (future.running() or future.done()):
                     yield task
 
     def close(self) -> None:
@@ -293,7 +299,9 @@ class Table:
             remake(shard.lock)
             shard.tally.forked()
         used = any(shard.lanes() for shard in self.shards)
-        used = used or self.clock.started
+        # Also one of several keys, or of all, that is just being submitted: its thread, which has
+        # the lock of those that put up gates, is not here.
+        used = used or self.clock.started or self.gated
         self.clock.forked()
         usable = self.threads.forked(usable=not (used or needed or self._ended.is_open))
         if usable or self._ended.is_open:

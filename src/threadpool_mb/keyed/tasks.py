@@ -346,7 +346,8 @@ class Shard:
             lane = self.entries.get(key)
             tasks = () if lane is None else (lane, *(lane.behind or ()))
             barriers = tuple(self.barriers)
-        gates = [task.context for task in tasks if task.future is not None]
+        futures = [(task.context, task.future) for task in tasks]
+        gates = [gate for gate, each in futures if not (each is None or each.cancelled())]
         return any(each.runs_here(key) for each in barriers) or any(
             gate.runs_here(key) for gate in gates if isinstance(gate, StandIn)
         )

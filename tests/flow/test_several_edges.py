@@ -1,0 +1,196 @@
+"""Tasks of several keys, or of all: what is rare, and was wrong once."""
+
+import contextlib
+import contextvars
+import gc
+import sys
+import threading
+import weakref
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from types import FrameType, FunctionType
+from typing import Any, Final
+
+import pytest
+
+from tests import forks
+from tests.flow.submissions import OPTIONS, SUBMISSIONS, free, held
+from tests.helpers import DEADLINE, until
+from tests.points import at_each_point, interrupt
+from tests.pool.witness import Gate
+from threadpool_mb import KeyedExecutor, Rate
+from threadpool_mb.keyed.flow import Flow
+from threadpool_mb.keyed.several import Several
+from threadpool_mb.keyed.tasks import Task
+from threadpool_mb.threads import waiting
+
+VARIABLE: Final = contextvars.ContextVar[object]("VARIABLE")
+
+
+class Thing:
+    """Is referred to weakly."""
+
+
+def _fail() -> None:
+    raise ValueError
+
+
+@pytest.mark.parametrize("how", ["several", "all", "throttled"])
+def test_an_error_that_is_kept_keeps_nothing_of_its_tasks_context(how: str) -> None:
+    submit: Callable[[KeyedExecutor], Future[Any]] = {
+        "several": lambda executor: executor.submit_multi(["a", "b"], _fail),
+        "all": lambda executor: executor.submit_exclusive(_fail),
+        "throttled": lambda executor: executor.submit_keyed("a", _fail),
+    }[how]
+    with KeyedExecutor(1, rate=Rate(1e6) if how == "throttled" else None) as executor:
+        thing = Thing()
+        there = weakref.ref(thing)
+        token = VARIABLE.set(thing)
+        future = submit(executor)
+        VARIABLE.reset(token)
+        del thing, token
+        error = future.exception(DEADLINE)
+        executor.submit_keyed("a", int).result(DEADLINE)
+
+    assert there() is None
+    # Nor is there a circle: it is gone when the future is.
+    gone = weakref.ref(future)
+    gc.disable()
+    try:
+        del future, error
+        assert gone() is None
+    finally:
+        gc.enable()
+
+
+def test_one_that_runs_does_not_wait_any_more(gate: Gate) -> None:
+    with KeyedExecutor(1, max_waiting=5) as executor:
+        executor.submit_multi(["a", "b", "c"], gate)
+        gate.wait_until_reached()
+
+        assert executor._table.tasks == 1
+        assert executor._work_queue.qsize() == 0
+        assert executor._work_queue.empty()
+        assert executor._table.waiting == executor._table.not_begun == 0
+        executor.submit_multi(["a", "b"], int)
+        assert executor._table.waiting == executor._table.not_begun == 1
+        gate.open()
+
+
+def test_a_task_is_told_also_where_what_it_stands_behind_was_in_a_threads_hand(
+    monkeypatch: pytest.MonkeyPatch, gate: Gate
+) -> None:
+    """A lane takes a gate, and has it in its hand until it has found that it has to wait."""
+    monkeypatch.setattr(waiting, "_LONGEST_PAUSE", 0.01)
+    in_hand, put_back = threading.Event(), threading.Event()
+    arrive = Several.arrive
+
+    def late(several: Several, lane: Task, task: Task) -> bool:
+        in_hand.set()
+        put_back.wait(DEADLINE)
+        return arrive(several, lane, task)
+
+    monkeypatch.setattr(Several, "arrive", late)
+    with KeyedExecutor(3) as executor:
+        begin = Gate()
+        behind: list[Future[int]] = []
+        waits = executor.submit_keyed("a", lambda: (begin(), behind[0].result(DEADLINE)))
+        begin.wait_until_reached()
+        held(executor, gate, "b")
+        executor.submit_multi(["a", "b"], int)
+        future: Any = executor.submit_keyed("b", int)
+        behind.append(future)
+        gate.open()
+        assert in_hand.wait(DEADLINE)
+        begin.open()
+        until(lambda: future._made is not None)  # it has found nothing to be told of
+        put_back.set()
+
+        with pytest.raises(RuntimeError, match="stands behind it"):
+            waits.result(DEADLINE)
+
+
+@contextlib.contextmanager
+def interrupted_where_a_loop_ends(function: FunctionType) -> Iterator[None]:
+    """Interrupt a function where a loop of it jumps back, which `tests.points` does not stage."""
+
+    def called(frame: FrameType, *_: object) -> Any:  # noqa: ANN401 - a trace function
+        return jumping if frame.f_code is function.__code__ else None
+
+    lines = [0]
+
+    def jumping(frame: FrameType, event: str, _: object) -> object:
+        if event == "line":
+            lines.append(frame.f_lineno)
+            if lines[-1] < lines[-2]:
+                sys.settrace(None)
+                raise KeyboardInterrupt
+        return jumping
+
+    before = sys.gettrace()
+    sys.settrace(called)
+    try:
+        yield
+    finally:
+        sys.settrace(before)
+
+
+@pytest.mark.parametrize(
+    ("submission", "function"),
+    [("keyed", Flow.submit), ("several", Flow.enter), ("all", Flow.enter)],
+)
+def test_an_interrupt_as_a_slot_was_taken_loses_no_slot(
+    submission: str, function: FunctionType
+) -> None:
+    with KeyedExecutor(1, **OPTIONS["bounded"]) as executor:
+        SUBMISSIONS[submission](executor)  # a slot is in the stripe from now on
+        until(lambda: free(executor) == 3 and not executor._table.keys)
+
+        with pytest.raises(KeyboardInterrupt), interrupted_where_a_loop_ends(function):
+            SUBMISSIONS[submission](executor)
+
+        until(lambda: free(executor) == 3)
+        assert executor.stats().cancelled == 0
+
+
+def test_what_a_handler_submits_is_run_although_it_raises_then() -> None:
+    sent: list[Future[int]] = []
+
+    def handle(executor: KeyedExecutor) -> None:
+        sent.append(executor.submit_multi(["b", "a"], int))
+        interrupt()
+
+    def act(executor: KeyedExecutor) -> None:
+        with contextlib.suppress(KeyboardInterrupt):
+            SUBMISSIONS["several"](executor)
+
+    for executor in at_each_point(lambda: KeyedExecutor(1), act, handle):
+        while sent:
+            assert sent.pop().result(DEADLINE) == 0
+        assert executor.submit_multi(["a", "b", "c"], int).result(DEADLINE) == 0
+        executor.shutdown()
+
+
+def test_a_child_is_not_held_up_by_a_thread_that_puts_up_gates_in_the_parent() -> None:
+    assert forks.run(
+        """
+        from threadpool_mb.keyed.several import Several
+
+        executor = mb.KeyedExecutor(1)
+        inside, go_on = threading.Event(), threading.Event()
+        enter = Several.enter
+
+        def late(several):
+            inside.set()
+            go_on.wait(DEADLINE)
+            enter(several)
+
+        Several.enter = late
+        other = Running(lambda: executor.submit_multi(["a", "b"], int).result(DEADLINE))
+        assert inside.wait(DEADLINE)
+        code = in_child(lambda: told(executor.submit_multi, ["c", "d"], int))
+        go_on.set()
+        print(other.result(), code)
+        executor.shutdown()
+        """
+    ) == ["RuntimeError True", "0 0"]
