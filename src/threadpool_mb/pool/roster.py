@@ -68,7 +68,7 @@ class Roster[K, M](RosterTables[K, M]):
                 raise PoolClosed(f"the pool {self.why_closed}: it starts no worker")
             # What re-enters here (a finalizer, a signal handler, the key's own methods) finds the
             # worker among the unfinished from the first, and may close, cancel or remove it.
-            self._unfinished[incarnation] = predecessor = None
+            self._unfinished[incarnation] = predecessor = ending = None
             incarnation.current = True
             self.workers += 1
             try:
@@ -78,6 +78,8 @@ class Roster[K, M](RosterTables[K, M]):
                 while (current := self.routes.setdefault(key, incarnation)) is not incarnation:
                     if current.current:
                         break
+                    if current.state == "running":
+                        ending = current  # see `end`
                     take_out(self.routes, key, current)
                 else:
                     self._entered = number = incarnation.number = self._entered + 1
@@ -96,6 +98,8 @@ class Roster[K, M](RosterTables[K, M]):
             if current is not incarnation:
                 self._not_entered_locked(incarnation)
                 return False
+            if ending is not None and (predecessor is None or predecessor.state == "ended"):
+                predecessor = ending
             while predecessor is not None and predecessor.successor is not None:
                 predecessor = predecessor.successor
             # No call stands between here and the last link.
@@ -254,11 +258,15 @@ class Roster[K, M](RosterTables[K, M]):
            began before is found here (`calls.unanswered`).
         4. The successor begins.
 
+        What re-enters between (1) and the end may enter a worker of this key: that finds this one
+        in the table, and is linked behind it. So it begins with (4), or after the next life that
+        this one gets where it has left messages.
+
         Returns:
             `False` if somebody is to be told. Then (1) is taken back, and (4) is not done.
         """
         with self.lock:
-            current = incarnation.current
+            current, entered = incarnation.current, self._entered
             if quietly:
                 if self.in_child or incarnation.watchers:
                     return False
@@ -290,10 +298,12 @@ class Roster[K, M](RosterTables[K, M]):
                 key, routes = incarnation.key, self.routes
                 try:
                     # `take_out`, written out: a `KeyError` if it has left before. The entry of one
-                    # that was current until now is its own, unless the key has made it another's.
-                    if (current or routes[key] is incarnation) and (
-                        taken := routes.pop(key, incarnation)
-                    ) is not incarnation:
+                    # that was current until now is its own, unless what has re-entered, or the key,
+                    # has made it another's: no sender may miss that one for a moment.
+                    if (
+                        (current and successor is None and self._entered == entered)
+                        or routes[key] is incarnation
+                    ) and (taken := routes.pop(key, incarnation)) is not incarnation:
                         routes.setdefault(key, taken)
                 except Exception:  # noqa: BLE001, S110 - as in `forget`
                     pass
