@@ -68,7 +68,7 @@ class Roster[K, M](RosterTables[K, M]):
                 raise PoolClosed(f"the pool {self.why_closed}: it starts no worker")
             # What re-enters here (a finalizer, a signal handler, the key's own methods) finds the
             # worker among the unfinished from the first, and may close, cancel or remove it.
-            self._unfinished[incarnation] = predecessor = ending = None
+            self._unfinished[incarnation] = predecessor = None
             incarnation.current = True
             self.workers += 1
             try:
@@ -78,8 +78,10 @@ class Roster[K, M](RosterTables[K, M]):
                 while (current := self.routes.setdefault(key, incarnation)) is not incarnation:
                     if current.current:
                         break
-                    if current.state == "running":
-                        ending = current  # see `end`
+                    if current.state == "running" and (
+                        predecessor is None or predecessor.state == "ended"
+                    ):
+                        predecessor = current  # it ends just now; see `end`
                     take_out(self.routes, key, current)
                 else:
                     self._entered = number = incarnation.number = self._entered + 1
@@ -89,6 +91,7 @@ class Roster[K, M](RosterTables[K, M]):
                     if (
                         self._leaving
                         and (entry := self._leaving.get(key)) is not None
+                        and entry.state != "ended"
                         and incarnation.current
                     ):
                         predecessor = entry
@@ -98,8 +101,6 @@ class Roster[K, M](RosterTables[K, M]):
             if current is not incarnation:
                 self._not_entered_locked(incarnation)
                 return False
-            if ending is not None and (predecessor is None or predecessor.state == "ended"):
-                predecessor = ending
             while predecessor is not None and predecessor.successor is not None:
                 predecessor = predecessor.successor
             # No call stands between here and the last link.
