@@ -12,6 +12,7 @@ import pytest
 
 from tests.helpers import DEADLINE, Running, run_together, until
 from tests.insides import roster_of, worker_of
+from tests.pool.doubles import Intercepting
 from tests.pool.witness import Gate
 from threadpool_mb import (
     Blocking,
@@ -22,6 +23,7 @@ from threadpool_mb import (
     DispatchDeadlock,
     Full,
     Mailbox,
+    MailboxConfig,
     Pool,
     Prioritized,
     Rate,
@@ -218,6 +220,36 @@ def test_a_worker_that_is_restarted_stays_paused(log: Log) -> None:
         assert not log.handled["a"]
         pool.resume("a")
     assert log.handled["a"] == [1, 2]
+
+
+@pytest.mark.parametrize(
+    "mailbox", [Unlimited(), Blocking(3), Intercepting()], ids=lambda c: type(c).__name__
+)
+def test_the_pause_of_a_worker_that_returns_ends_with_it(mailbox: MailboxConfig) -> None:
+    handled: list[str] = []
+    begun, go_on = threading.Event(), threading.Event()
+
+    def worker(_key: str) -> Generator[None, str]:
+        while True:
+            handled.append((yield))
+            if handled[-1] == "last":
+                begun.set()
+                assert go_on.wait(DEADLINE)
+                return
+
+    with Pool(worker, mailbox=mailbox, start="on_demand") as pool:
+        pool.dispatch("a", "last")
+        assert begun.wait(DEADLINE)
+        assert pool.pause("a")
+        pool.dispatch("a", "left")
+        go_on.set()
+
+        # The next life is the key's current worker no more: nobody could resume it.
+        until(lambda: "left" in handled)
+        pool.dispatch("a", "next")
+        until(lambda: "next" in handled)
+
+    assert handled == ["last", "left", "next"]
 
 
 def test_which_keys_can_be_paused(log: Log) -> None:

@@ -12,6 +12,7 @@ from tests.helpers import run_together, until
 from tests.insides import dispatcher_of
 from tests.lives.test_on_demand import KINDS, Kind, worker_of
 from threadpool_mb import (
+    MISSING,
     Blocking,
     DeadLetter,
     MailboxConfig,
@@ -37,6 +38,28 @@ def test_a_message_comes_at_its_time_after_those_of_earlier_times(kind: Kind) ->
     assert handled == [("a", delay) for _, delay in times]
     assert all(timer.cancelled for timer in timers)
     assert not any(timer.cancel() for timer in timers)
+
+
+@pytest.mark.parametrize("message", [MISSING, None, (), ...], ids=repr)
+def test_any_object_comes_at_its_time_or_is_dead_or_is_cancelled(message: object) -> None:
+    handled = list[object]()
+    letters = list[DeadLetter[str, object]]()
+
+    with Pool(
+        worker_of("generator", lambda _, message: handled.append(message)),
+        start="on_demand",
+        on_dead_letter=letters.append,
+    ) as pool:
+        pool.dispatch_later(0, "a", message)
+        until(lambda: handled)
+        timer = pool.dispatch_later(60, "a", message)
+        assert not timer.cancelled
+        assert timer.cancel()
+        assert not timer.cancel()
+        pool.dispatch_later(60, "a", message)
+
+    assert handled == [message]
+    assert [(each.message, each.reason) for each in letters] == [(message, "not due yet")]
 
 
 def test_a_key_is_looked_up_when_the_time_has_come() -> None:

@@ -18,6 +18,7 @@ from threadpool_mb import (
     KeyInput,
     Pool,
     Reply,
+    Restart,
     WorkerExit,
     WorkerGone,
     ask,
@@ -358,3 +359,23 @@ def test_pinned_workers_wait_and_come_back_to_their_thread() -> None:
                 pool.dispatch(key, 0)
 
     assert {len(each) for each in threads.values()} == {1}
+
+
+def test_a_message_that_is_tried_again_counts_again_where_the_set_up_waits() -> None:
+    tried = list[int]()
+
+    def worker(_key: str) -> Generator[Any, int]:
+        yield from sleep(0)
+        while True:
+            tried.append((yield))
+            if len(tried) == 1:
+                raise KeyError("its own")
+
+    restart = Restart(delay=0, in_hand="retry")
+    with Pool(worker, start="on_demand", restart=restart) as pool:
+        pool.dispatch("a", 1)
+        pool.dispatch("a", 2)
+        until(lambda: len(tried) == 3)
+
+    assert tried == [1, 1, 2]
+    assert pool.stats().handled == 3

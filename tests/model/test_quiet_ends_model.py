@@ -1,8 +1,9 @@
 """The end of a worker of which no caller is to be told: `Roster.end`, every interleaving.
 
 Beside it a sender that has found the worker in the table, a caller that begins to watch the worker,
-a removal that has taken it out of the table and now closes its mailbox, and a thread that starts
-the next worker of the key. None of the first three takes the roster's lock.
+a removal that has taken it out of the table and now closes its mailbox, a thread that starts the
+next worker of the key, and a finalizer that does so in the midst of the end, on its thread. None of
+the first three takes the roster's lock.
 """
 
 from collections.abc import Callable
@@ -162,6 +163,22 @@ def starter() -> Process[Memory]:
     return Process("starter", {"enter": enter, "begin": begin})
 
 
+def finalizer(*bugs: str) -> Process[Memory]:
+    """Return what runs on the ender's thread, under the lock, and starts the next worker."""
+
+    def enter(m: Memory) -> Outcomes[Memory]:
+        if not m.locked or m.current:
+            return [(m, END)]
+        # It is in the table, and not current: the next one stands behind it.
+        began = "it stands behind nobody" in bugs
+        return [(replace(m, next_began=began), END if began else "begin")]
+
+    def begin(m: Memory) -> Outcomes[Memory]:
+        return [(replace(m, next_began=True), END)] if m.ended else []
+
+    return Process("finalizer", {"enter": enter, "begin": begin})
+
+
 def one_after_the_other(m: Memory) -> str | None:
     """The next worker begins when all is accounted for that this one was sent before."""
     if m.next_began and not m.ended:
@@ -181,7 +198,7 @@ def all_accounted_for(m: Memory) -> str | None:
 def run(*bugs: str) -> Explored[Memory]:
     return explore(
         Memory(),
-        [ender(*bugs), sender(), closer(), caller(), starter()],
+        [ender(*bugs), sender(), closer(), caller(), starter(), finalizer(*bugs)],
         always=one_after_the_other,
         finally_=all_accounted_for,
     )
@@ -201,6 +218,7 @@ def test_no_message_and_no_caller_is_forgotten() -> None:
         ("it looks before it is done", "lost or doubled"),
         ("the size before the marker", "lost or doubled"),
         ("no second look", "a caller waits for ever"),
+        ("it stands behind nobody", "two workers of one key"),
     ],
 )
 def test_a_step_that_is_left_out_is_missed(bug: str, claim: str) -> None:

@@ -1,6 +1,8 @@
 """Keys, finalizers and signal handlers that use the pool in the middle of what it does."""
 
 import contextlib
+import itertools
+import sys
 import types
 from collections.abc import Callable
 from typing import Any
@@ -8,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.helpers import DEADLINE, until
-from tests.points import at_each_point
+from tests.points import Point, at_each_point
 from tests.pool.doubles import new_incarnation
 from threadpool_mb import Pool, PoolClosed, WorkerExit
 from threadpool_mb.dead_letters import DeadLetterOffice, DeadLetterReason
@@ -255,6 +257,94 @@ def test_a_key_that_is_interrupted_as_its_worker_ends_does_not_keep_the_pool_fro
         line.roster.end(line.entered[0], "returned")
 
     assert line.told[1:] == [None]
+
+
+def test_what_is_started_in_the_midst_of_an_end_runs_behind_what_the_ended_one_has_left(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A finalizer sends to the key whose worker has returned, and left a message behind it."""
+    for number in itertools.count(1):
+        with monkeypatch.context() as patch:
+            scene = Left(patch, number)
+            with scene.pool:
+                scene.pool.dispatch("key", "end")
+                until(lambda scene=scene: "late" in scene.lives)
+                until(lambda scene=scene: "new" in scene.lives or not scene.point.reached)
+
+        assert scene.lives in (
+            ["begins", "end", "ends", "begins", "late", "new", "ends"],
+            ["begins", "end", "ends", "begins", "late", "ends", "begins", "new", "ends"],
+            ["begins", "end", "ends", "begins", "late", "ends"],  # the finalizer did not run
+        )
+        if not scene.point.reached:
+            return
+
+
+class Left:
+    """A pool whose keys start on demand; a worker returns at "end".
+
+    As it does, "late" comes, and at a point of `Roster.end` a finalizer sends "new".
+    """
+
+    def __init__(self, patch: pytest.MonkeyPatch, number: int) -> None:
+        self.lives: list[str] = []
+        self.point = Point(number, lambda: self.pool.dispatch("key", "new"))
+        self.pool: Pool[str, str] = Pool(self.work, start="on_demand", max_threads=1)
+        real: Callable[..., Any] = Roster.end
+        ends: list[object] = []
+
+        def end(*arguments: object, **options: object) -> object:
+            ends.append(arguments)
+            if len(ends) > 1:
+                return real(*arguments, **options)
+            self.pool.dispatch("key", "late")
+            return self.point.run(lambda: real(*arguments, **options))
+
+        patch.setattr(Roster, "end", end)
+
+    def work(self, key: str) -> Any:  # noqa: ANN401 - a generator
+        """Write down what comes."""
+        self.lives.append("begins")
+        try:
+            while True:
+                message = yield
+                self.lives.append(message)
+                if message == "end":
+                    return
+        finally:
+            self.lives.append("ends")
+
+
+class Watched(dict[Any, Any]):
+    """A routing table that knows which current workers it was without for a moment."""
+
+    def __init__(self) -> None:
+        self.missed: list[Incarnation[Any, Any]] = []
+
+    def pop(self, key: object, *default: Any) -> Any:  # noqa: ANN401 - as there
+        """Take a worker out."""
+        taken = super().pop(key, *default)
+        if taken.current:
+            self.missed.append(taken)
+        return taken
+
+
+def test_a_worker_that_is_started_in_the_midst_of_an_end_is_always_in_the_table() -> None:
+    def prepare() -> Line:
+        line = Line()
+        line.roster.routes = Watched()  # type: ignore[misc]
+        line.run()
+        return line
+
+    def enter(line: Line) -> None:
+        if sys._getframe(2).f_code.co_name != "pop":  # there it is what the key itself does
+            line.enter()
+
+    for line in at_each_point(
+        prepare, lambda line: line.roster.end(line.entered[0], "failed"), enter
+    ):
+        assert line.roster.routes.missed == []  # type: ignore[attr-defined]
+        line.check()
 
 
 def interrupted() -> None:

@@ -223,9 +223,9 @@ class Answer[R](Uncopied):
         move = self.move
         return move is not None and (move.room is None or move.room.answered)
 
-    def hand_on(self, move: Move) -> None:
+    def hand_on(self, move: Move, *, times: int = 1) -> None:
         """Take note that the call is on its way to another: nobody's end concerns it now."""
-        self.times_handed_on += 1
+        self.times_handed_on += times
         with watching:
             self.move = move
 

@@ -355,6 +355,7 @@ class GeneratorLane[K, M](CalledHere[K, M]):
             value: object = next(generator) if error is None else generator.throw(error)
             if value is None and waits.sets_up and message is not MISSING:
                 waits.sets_up = False
+                self.counted += 1
                 value = generator.send(cast("M", message))
             if value is not None:
                 self._generator = suspended(generator, value, message, sets_up=waits.sets_up)

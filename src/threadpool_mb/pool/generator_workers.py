@@ -120,7 +120,7 @@ class ForeignLane[K, M](GeneratorLane[K, M]):
 
     @override
     def ends_for_good(self, lock: AbstractContextManager[object]) -> bool:
-        self.shut()
+        self.close()
         # A user's mailbox must not be asked under the lock. What comes late is a dead letter.
         return not self._mailbox.stats().messages
 

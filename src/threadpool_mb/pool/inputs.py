@@ -12,6 +12,7 @@ from typing import Any, Final, Protocol, final, override
 from threadpool_mb.arguments import AT_ONCE, NEVER, Deadline, describe, shortest
 from threadpool_mb.calls.answer import Answer
 from threadpool_mb.calls.calling import CallTarget, settle_refused
+from threadpool_mb.calls.unanswered import Move
 from threadpool_mb.errors import MailboxClosed
 from threadpool_mb.line.askers import Room
 from threadpool_mb.line.slots import Slots
@@ -194,18 +195,33 @@ class _KeepingCalls[K, M](Calls[K, M]):
     """Calls to workers that may end as idle: one whose answer is still to come keeps its worker.
 
     A `call` comes to that by itself, within a millisecond: a thread waits for it. The reply of an
-    `ask` may be looked at much later.
+    `ask` may be looked at much later. So its answer watches the worker before that can have the
+    call: the worker could be idle, and be evicted, right after it has taken the call. As long as
+    the call is on its way, the end of a worker is no answer: the next one may get it.
     """
 
     __slots__ = ()
 
     @override
     def deliver(self, key: K, call: M, answer: Answer[Any], *, inline: bool) -> bool:
-        taken = super().deliver(key, call, answer, inline=inline)
-        # Not before it is delivered: the end of a worker that has not taken it is no answer.
-        if taken and not inline and answer.deadline is NEVER:
-            answer.watch()
+        if inline or answer.deadline is not NEVER or answer.move is not None:
+            return super().deliver(key, call, answer, inline=inline)
+        move = Move()
+        try:
+            answer.hand_on(move, times=0)
+            taken = super().deliver(key, call, answer, inline=False)
+        except BaseException:
+            answer.holder = None  # nobody will ask for the answer: it is to keep no worker
+            answer.handed_on(move)
+            raise
+        answer.handed_on(move)
         return taken
+
+    @override
+    def _put(self, incarnation: Incarnation[K, M], call: M, answer: Answer[Any]) -> bool:
+        if answer.move is not None:
+            answer.watch()
+        return super()._put(incarnation, call, answer)
 
 
 def calls_of[K, M](

@@ -177,7 +177,7 @@ class LivedLane[K, M](Lane[M], Incarnation[K, M]):
 
     @override
     def ends_for_good(self, lock: AbstractContextManager[object]) -> bool:
-        self.shut()
+        self.close()  # a pause ends with the worker: nobody could resume the next life
         with lock:
             return self._is_over()
 

@@ -25,13 +25,20 @@ from threadpool_mb.line.slots import Slots
 from threadpool_mb.logs import Logger
 from threadpool_mb.pool.roster import Roster
 from threadpool_mb.threads.timers import Entry, Timers
-from threadpool_mb.values import MISSING, Uncopied
+from threadpool_mb.values import Uncopied
 
 __all__ = ["Later", "Timer"]
 
 _logger = Logger(__name__)
 
 _claiming: Final = remade_in_children(threading.RLock())
+
+
+class _Taken:
+    """In the place of a message that was taken out of its timer; the class itself.
+
+    Not `MISSING`: users have that, in `WorkerExit.message` say, and may send it on.
+    """
 
 
 class _Offer[K, M](Protocol):
@@ -72,7 +79,7 @@ class Timer(Uncopied, Entry):
             `False` if nothing was left to cancel: it was dispatched, was a dead letter, or was
             cancelled before.
         """
-        if self._take() is MISSING:
+        if self._take() is _Taken:
             return False
         self._later.timers.cancelled()
         return True
@@ -81,7 +88,7 @@ class Timer(Uncopied, Entry):
     @override
     def cancelled(self) -> bool:
         """Whether nothing will be dispatched any more."""
-        return self._message is MISSING
+        return self._message is _Taken
 
     @override
     def fire(self) -> None:
@@ -90,7 +97,7 @@ class Timer(Uncopied, Entry):
             self.drop()
             return
         message = self._take() if self._interval is None else self._message
-        if message is MISSING:
+        if message is _Taken:
             return
         if self._interval is not None:
             # Times that have passed meanwhile are left out.
@@ -103,12 +110,12 @@ class Timer(Uncopied, Entry):
     def drop(self) -> None:
         """Make a dead letter of the message; not for users."""
         message = self._take()
-        if message is not MISSING:
+        if message is not _Taken:
             self._later.office.take(self._key, message, DeadLetterReason.NOT_DUE)
 
     def _take(self) -> object:
         with _claiming:
-            message, self._message = self._message, MISSING
+            message, self._message = self._message, _Taken
         return message
 
     def __repr__(self) -> str:

@@ -78,6 +78,10 @@ class Roster[K, M](RosterTables[K, M]):
                 while (current := self.routes.setdefault(key, incarnation)) is not incarnation:
                     if current.current:
                         break
+                    if current.state == "running" and (
+                        predecessor is None or predecessor.state == "ended"
+                    ):
+                        predecessor = current  # it ends just now; see `end`
                     take_out(self.routes, key, current)
                 else:
                     self._entered = number = incarnation.number = self._entered + 1
@@ -87,6 +91,7 @@ class Roster[K, M](RosterTables[K, M]):
                     if (
                         self._leaving
                         and (entry := self._leaving.get(key)) is not None
+                        and entry.state != "ended"
                         and incarnation.current
                     ):
                         predecessor = entry
@@ -254,12 +259,16 @@ class Roster[K, M](RosterTables[K, M]):
            began before is found here (`calls.unanswered`).
         4. The successor begins.
 
+        What re-enters between (1) and the end may enter a worker of this key: that finds this one
+        in the table, and is linked behind it. So it begins with (4), or after the next life that
+        this one gets where it has left messages.
+
         Returns:
             `False` if a caller is to be told, or a message has come: only if `quietly`. Then (1) is
             taken back, and (4) is not done.
         """
         with self.lock:
-            current = incarnation.current
+            current, entered = incarnation.current, self._entered
             if quietly:
                 if self.in_child or incarnation.watchers:
                     return False
@@ -291,10 +300,12 @@ class Roster[K, M](RosterTables[K, M]):
                 key, routes = incarnation.key, self.routes
                 try:
                     # `take_out`, written out: a `KeyError` if it has left before. The entry of one
-                    # that was current until now is its own, unless the key has made it another's.
-                    if (current or routes[key] is incarnation) and (
-                        taken := routes.pop(key, incarnation)
-                    ) is not incarnation:
+                    # that was current until now is its own, unless what has re-entered, or the key,
+                    # has made it another's: no sender may miss that one for a moment.
+                    if (
+                        (current and successor is None and self._entered == entered)
+                        or routes[key] is incarnation
+                    ) and (taken := routes.pop(key, incarnation)) is not incarnation:
                         routes.setdefault(key, taken)
                 except Exception:  # noqa: BLE001, S110 - as in `forget`
                     pass

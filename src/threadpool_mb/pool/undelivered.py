@@ -151,6 +151,8 @@ class Undelivered[K, M]:
             incarnation = self._dispatcher.new_incarnation(key)
             if answer is not None:
                 answer.holder = incarnation
+                if answer.move is not None:
+                    answer.watch()  # see `inputs`
             if incarnation.first_may_wait:
                 try:
                     if (taken := deliver(incarnation)) is not True:
