@@ -136,3 +136,31 @@ def test_a_handler_may_cancel_and_submit_in_the_midst_of_a_submission(
 
     for executor in at_each_point(prepare, SUBMISSIONS[submission], handle):
         check_that_it_works(executor)
+
+
+@pytest.mark.parametrize("handler", ["keyed", "cancel", "all", "several"])
+def test_a_handler_may_cancel_and_submit_as_a_task_is_put_behind_others(handler: str) -> None:
+    gates: list[Gate] = []
+    futures: list[Any] = []
+
+    def handle(executor: KeyedExecutor) -> None:
+        if handler == "cancel":
+            executor.cancel_key("a")
+        else:
+            futures.append(SUBMISSIONS[handler](executor))
+
+    def prepare() -> KeyedExecutor:
+        executor = KeyedExecutor(2)
+        gates.append(Gate())
+        held(executor, gates[-1], "a")
+        futures.append(executor.submit_keyed("a", int))
+        return executor
+
+    def submit(executor: KeyedExecutor) -> None:
+        futures.append(SUBMISSIONS["several"](executor))
+
+    for executor in at_each_point(prepare, submit, handle):
+        gates[-1].open()
+        assert not wait(futures, DEADLINE).not_done
+        futures.clear()
+        check_that_it_works(executor)

@@ -110,6 +110,41 @@ def test_a_task_is_told_also_where_what_it_stands_behind_was_in_a_threads_hand(
             waits.result(DEADLINE)
 
 
+def test_a_key_is_cancelled_also_where_its_task_of_several_is_in_a_threads_hand(
+    monkeypatch: pytest.MonkeyPatch, gate: Gate
+) -> None:
+    """A lane takes a gate, and has it in its hand until it has found that it has to wait."""
+    in_hand, goes_on = threading.Event(), threading.Event()
+    arrive = Several.arrive
+
+    def late(several: Several, lane: Task, task: Task) -> bool:
+        in_hand.set()
+        goes_on.wait(DEADLINE)
+        return arrive(several, lane, task)
+
+    monkeypatch.setattr(Several, "arrive", late)
+    with KeyedExecutor(3) as executor:
+        other = Gate()
+        held(executor, other, "a")
+        held(executor, gate, "b")
+        future = executor.submit_multi(["a", "b"], int)
+        last = executor.submit_keyed("c", int)
+        gate.open()
+        assert in_hand.wait(DEADLINE)
+
+        cancelled = executor.cancel_key("b")
+        waiting = executor.worker("b")
+        behind = executor.submit_keyed("b", int)
+        goes_on.set()
+
+        assert cancelled == 1
+        assert future.cancelled()
+        assert waiting is not None
+        assert waiting.messages == 0
+        assert behind.result(DEADLINE) == last.result(DEADLINE) == 0
+        other.open()
+
+
 @contextlib.contextmanager
 def interrupted_where_a_loop_ends(function: FunctionType) -> Iterator[None]:
     """Interrupt a function where a loop of it jumps back, which `tests.points` does not stage."""

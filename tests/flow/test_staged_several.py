@@ -136,6 +136,25 @@ def test_wherever_a_lane_comes_to_a_gate_its_task_may_be_cancelled(
     race(lambda: Scene((1,), *behind, (2,)), Scene.turn, OTHERS["cancels"])
 
 
+@pytest.mark.parametrize("before", [[(1,)], [(1,), (1,)], [(1, 0)]], ids=str)
+def test_wherever_a_lane_comes_to_a_gate_its_task_is_among_those_that_are_cancelled(
+    before: list[tuple[int, ...]],
+) -> None:
+    counts: list[tuple[int, list[bool]]] = []
+
+    def cancel(scene: Scene) -> None:
+        cancelled = scene.table.shard(1).cancel_waiting(1)
+        counts.append((cancelled, [each.cancelled() for each in scene.futures.values()]))
+        scene.finish()
+
+    # The turn has the task of the keys 1 and 2 scheduled, but does not run it.
+    race(lambda: Scene(*before, (2,), (1, 2), (2,)), Scene.turn, cancel)
+
+    where = len(before) + 1
+    assert all(each[where] and cancelled == sum(each) for cancelled, each in counts)
+    assert {cancelled for cancelled, _ in counts} >= {1, len(before)}
+
+
 @pytest.mark.parametrize("cancelled", [(1, 2), ()], ids=["several", "all"])
 @pytest.mark.parametrize("other", ["runs what is scheduled", "submits"])
 def test_wherever_one_is_cancelled_in_the_midst_of_its_lines_they_go_on(

@@ -1,21 +1,74 @@
-"""Lanes that have waited for a task of several keys, or of all, and go on.
+"""Gates in their lanes; and lanes that have waited for a task of several keys, and go on.
 
 **Guarantees.** Each lane goes on once, on whatever thread, whatever interrupt comes: one that was
-taken out, and could not go on, is put back (`interrupts`).
+taken out, and could not go on, is put back (`interrupts`). A thread that looks at a lane, under its
+shard's lock, finds the gates of all tasks of several keys that are not over.
+
+**How gates are found.** A thread that takes what is next from a lane has it in hand before it sees
+that it is a gate. Another one, that cancels what waits for the key, must not miss it then. So a
+lane that a gate was put behind has a line that leaves gates in their places, where all look.
+Putting up a gate with its line, taking, and taking away are steps under that lock, and a gate is
+taken away once its task is over: run, or cancelled. Lanes without gates have a plain `deque`, and
+pay nothing. Not so the gates of tasks of all keys, which belong to no single key.
 """
 
 import contextlib
+from collections import deque
 from collections.abc import Callable, Iterator
+from typing import Final, final, override
 
 from threadpool_mb.errors import ThreadRefused
 from threadpool_mb.interrupts import after
-from threadpool_mb.keyed.standins import RunsTasks
+from threadpool_mb.keyed.standins import RunsTasks, StandIn
 from threadpool_mb.keyed.tasks import Task
 from threadpool_mb.logs import Logger
 
-__all__ = ["log_lost", "pass_gate", "schedule", "take_out"]
+__all__ = ["leave_in_place", "log_lost", "pass_gate", "schedule", "take_away", "take_out"]
 
 _logger = Logger(__name__)
+
+_take_first: Final[Callable[[deque[Task]], Task]] = deque[Task].popleft
+"""Takes a gate, too."""
+
+
+@final
+class _Line(deque[Task]):
+    """What is behind a lane; a gate that is taken stays, and is the first one still."""
+
+    __slots__ = ()
+
+    @override
+    def popleft(self) -> Task:
+        first = self[0]
+        context = first.context
+        if isinstance(context, StandIn) and context.is_gate:
+            return first
+        return super().popleft()
+
+
+def leave_in_place(gate: Task) -> bool:
+    """Have a gate that was just added to a lane stay in it until it is passed; under the lock.
+
+    Returns:
+        `False`: its lane is not to be scheduled.
+    """
+    # The gate itself may be the lane, which is held back.
+    lane = gate.shard.entries.get(gate.key, gate)
+    line = lane.behind
+    if line is not None and line.__class__ is not _Line:
+        # Nothing comes between the two: what a signal handler adds is copied, or comes after that;
+        # see `interrupts`. None puts up another gate meanwhile (`keyed.placing`).
+        for lane.behind in map(_Line, (line,)):
+            pass
+    return False
+
+
+def take_away(lane: Task, gate: Task) -> None:
+    """Take away a gate that a lane has come to, which goes on in its own turn."""
+    with lane.shard.lock:
+        behind = lane.behind
+        if behind and behind[0] is gate:
+            _take_first(behind)
 
 
 def pass_gate(lane: Task, several: RunsTasks) -> Task | None:
@@ -39,7 +92,7 @@ def pass_gate(lane: Task, several: RunsTasks) -> Task | None:
         if lane.context is several:
             gate = lane
         elif behind[0].context is several:
-            gate = behind.popleft()
+            gate = _take_first(behind)
             if not behind:
                 lane.ended = True
                 del shard.entries[lane.key]

@@ -52,7 +52,14 @@ from typing import Any, Final, cast, override
 
 from threadpool_mb.interrupts import after
 from threadpool_mb.keyed.futures import KeyedFuture
-from threadpool_mb.keyed.released import log_lost, pass_gate, schedule, take_out
+from threadpool_mb.keyed.released import (
+    leave_in_place,
+    log_lost,
+    pass_gate,
+    schedule,
+    take_away,
+    take_out,
+)
 from threadpool_mb.keyed.standins import Held, RunsTasks, StandIn
 from threadpool_mb.keyed.table import Table
 from threadpool_mb.keyed.tally import Tally
@@ -101,6 +108,7 @@ class Several(StandIn):
         "_waiting",
         "call",
     )
+    is_gate = True
 
     def __init__(
         self, shard: Shard, keys: tuple[object, ...], context: RunsTasks | None, /
@@ -233,7 +241,7 @@ class Several(StandIn):
         if self._missing is None:
             # Before a thread can come to the gate. Those that came first wait.
             self._missing = [True, *[False] * (len(self._keys) - len(self._waiting))]
-        return self._table.add(gate.shard, gate)
+        return self._table.add(gate.shard, gate) or leave_in_place(gate)
 
     def _put_as_a_lane(self, gate: Task) -> None:
         """See to the gate that was just being put up when an interrupt came."""
@@ -252,7 +260,7 @@ class Several(StandIn):
         shard = lane.shard
         gate.context = self  # which the turn has taken
         if gate is not lane:
-            # It stays in its place until it is passed: a thread that cancels what waits finds it.
+            # Where it has not stayed in its place (`keyed.released`): one of all keys.
             shard.put_back(lane, gate)
         can_run = self.comes_to(lane)
         if can_run:
@@ -260,7 +268,7 @@ class Several(StandIn):
         if can_run is not None:
             return True
         if gate is not lane:
-            shard.next(lane, take=True)
+            take_away(lane, gate)
         gate.forget()
         return False
 

@@ -26,6 +26,9 @@ class StandIn:
 
     __slots__ = ()
 
+    is_gate: bool = False
+    """Whether what it stands in is a gate: see `keyed.several`."""
+
     def run(self, function: Callable[[Any], object], task: Any, /) -> object:  # noqa: ANN401 - a task
         """Call `function(task)`, or raise `Held`."""
         raise NotImplementedError

@@ -309,11 +309,12 @@ class Shard:
             return any(each is task for each in self.unfinished())
 
     def put_back(self, lane: Task, task: Task) -> None:
-        """Have a task that was taken come first of the lane's again."""
+        """Have a task that was taken come first of the lane's again, if it does not."""
         with self.lock:
             if lane.behind is None:
                 lane.behind = collections.deque()
-            lane.behind.appendleft(task)
+            if not lane.behind or lane.behind[0] is not task:
+                lane.behind.appendleft(task)
 
     def cancel_waiting(self, key: object, *, but: KeyedFuture[Any] | None = None) -> int:
         """Cancel the tasks of a key that do not run yet; return how many that were.
