@@ -2,8 +2,10 @@
 
 As `keyed.several` has it. Where no thread puts up gates, the placer's entry is left out. A lane
 comes to a gate in its own turn, or at the end of a task that stood before: the steps are the same.
+The canceller has the future; or one of the keys, and looks for gates in its lane.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import pytest
@@ -25,6 +27,8 @@ class Memory:
     scheduled: int = 0
     running: bool = False
     gone_on: tuple[str, ...] = ()
+    in_place: frozenset[str] = frozenset(LANES)  # gates that one who looks at their lanes finds
+    missed: bool = False
 
 
 def counted(m: Memory) -> Memory:
@@ -62,9 +66,11 @@ def lane(me: str, *bugs: str) -> Process[Memory]:
         return [(replace(m, waiting=m.waiting - {me}), "go on")]
 
     def go_on(m: Memory) -> Outcomes[Memory]:
-        return [(replace(m, gone_on=(*m.gone_on, me)), END)]
+        return [(gone_on(m, me), END)]
 
     steps = {
+        "take": taking(me, *bugs),
+        "put back": lambda m: [(replace(m, in_place=m.in_place | {me}), "add")],
         "add": add,
         "look": look,
         "add late": add_late,
@@ -77,12 +83,29 @@ def lane(me: str, *bugs: str) -> Process[Memory]:
     return Process(me, steps)
 
 
+def taking(me: str, *bugs: str) -> Callable[[Memory], Outcomes[Memory]]:
+    """Return the step with which a lane has the gate in its hand."""
+    taken = {me} if "takes gates" in bugs else frozenset[str]()
+
+    def take(m: Memory) -> Outcomes[Memory]:
+        if me not in m.put:
+            return []
+        return [(replace(m, in_place=m.in_place - taken), "put back")]
+
+    return take
+
+
+def gone_on(m: Memory, lane: str) -> Memory:
+    """Take the gate away from its lane, which goes on."""
+    return replace(m, gone_on=(*m.gone_on, lane), in_place=m.in_place - {lane})
+
+
 def ending(name: str, *bugs: str) -> Process[Memory]:
     """Return who lets the lanes go on: `runner`, once all of them wait; or `canceller`."""
 
     def begin(m: Memory) -> Outcomes[Memory]:
         if name == "canceller":
-            return [(m, "claim"), (m, END)]
+            return [(m, "claim"), (m, "cancel key"), (m, END)]
         if m.scheduled:
             return [(replace(m, scheduled=m.scheduled - 1), "claim")]
         return [(m, END)] if len(m.gone_on) == len(LANES) else []
@@ -101,8 +124,16 @@ def ending(name: str, *bugs: str) -> Process[Memory]:
     def over(m: Memory) -> Outcomes[Memory]:
         return [(replace(m, over=True), "drain")]
 
-    steps = {"begin": begin, "claim": claim, "run": run, "has run": has_run}
+    steps = {"begin": begin, "cancel key": cancel_key, "claim": claim}
+    steps |= {"run": run, "has run": has_run}
     return Process(name, {**steps, "over": over, "drain": draining})
+
+
+def cancel_key(m: Memory) -> Outcomes[Memory]:
+    """Look for the gate of a key."""
+    if "b" in m.in_place & m.put:
+        return [(m, "claim")]
+    return [(replace(m, missed="b" in m.put and not m.over), END)]
 
 
 def draining(m: Memory) -> Outcomes[Memory]:
@@ -110,8 +141,7 @@ def draining(m: Memory) -> Outcomes[Memory]:
     if not m.waiting:
         return [(m, END)]
     first = min(m.waiting)
-    after = replace(m, waiting=m.waiting - {first}, gone_on=(*m.gone_on, first))
-    return [(after, "drain")]
+    return [(gone_on(replace(m, waiting=m.waiting - {first}), first), "drain")]
 
 
 def placer(*bugs: str) -> Process[Memory]:
@@ -157,7 +187,9 @@ def placer(*bugs: str) -> Process[Memory]:
 
 
 def each_once(m: Memory) -> str | None:
-    """No lane goes on twice, or beside the task."""
+    """No lane goes on twice, or beside the task, which is found as long as it is not over."""
+    if m.missed:
+        return "a task that waits was not found in its lane"
     if len(set(m.gone_on)) < len(m.gone_on):
         return "a lane has gone on twice"
     return "the task runs beside a lane" if m.running and m.gone_on else None
@@ -212,6 +244,7 @@ def test_each_step_of_putting_up_gates_is_needed(bug: str, claim: str) -> None:
     [
         ("looks first", "", "deadlock"),
         ("", "takes no claim", "the task runs beside a lane"),
+        ("takes gates", "", "a task that waits was not found in its lane"),
     ],
 )
 def test_each_step_is_needed(of_lane: str, of_canceller: str, claim: str) -> None:

@@ -91,6 +91,26 @@ def test_tasks_of_one_several_and_all_keys_run_once_alone_and_in_their_senders_o
         assert free - slots.closed + slots._unissued == room.limit
 
 
+def test_of_a_key_that_is_cancelled_no_task_of_several_keys_waits_after_that() -> None:
+    left: list[Future[object]] = []
+
+    with KeyedExecutor(3) as executor:
+
+        def send(sender: int) -> None:
+            for number in range(EACH * 3):
+                executor.submit_keyed("busy", int)
+                executor.submit_keyed("one", int)
+                # Of the first key, the task that is about to run is not to be told from it.
+                future = executor.submit_multi([(sender, number), "one", "busy"], int)
+                executor.cancel_key("one")
+                if not (future.running() or future.done()):
+                    left.append(future)
+
+        run_together(*(lambda sender=sender: send(sender) for sender in range(SENDERS)))  # type: ignore[misc]
+
+    assert not left
+
+
 def test_a_rate_holds_while_senders_race() -> None:
     began: list[float] = []
     lock = threading.Lock()
