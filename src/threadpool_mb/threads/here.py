@@ -271,8 +271,12 @@ def _loop_runs(module: str, look: str) -> bool:
     Neither asyncio nor trio is imported from here. The function of asyncio is the one that its
     documentation has for event loops: `get_running_loop` would raise where none runs.
     """
-    # Another thread may import the module, or forget it, at this moment.
-    find: Callable[[], object] | None = getattr(_modules.get(module), look, None)
+    try:
+        # Not `get`, which waits for itself on 3.13t, each time (`pool.routes`): it was more than
+        # half of a call.
+        find: Callable[[], object] | None = getattr(_modules[module], look, None)
+    except KeyError:
+        return False  # another thread has made the interpreter forget the module
     found = None if find is None else find()
     # Not by its truth: a user's own loop may be false.
     return found is not None and found is not False
