@@ -77,20 +77,29 @@ def test_one_that_runs_does_not_wait_any_more(gate: Gate) -> None:
         gate.open()
 
 
-def test_a_task_is_told_also_where_what_it_stands_behind_was_in_a_threads_hand(
-    monkeypatch: pytest.MonkeyPatch, gate: Gate
-) -> None:
-    """A lane takes a gate, and has it in its hand until it has found that it has to wait."""
-    monkeypatch.setattr(waiting, "_LONGEST_PAUSE", 0.01)
-    in_hand, put_back = threading.Event(), threading.Event()
+def arriving_late(monkeypatch: pytest.MonkeyPatch) -> tuple[threading.Event, threading.Event]:
+    """Stop lanes that take a gate, which have it in hand until they find that they have to wait.
+
+    Returns:
+        What tells that one has a gate in hand; and what lets them go on.
+    """
+    in_hand, goes_on = threading.Event(), threading.Event()
     arrive = Several.arrive
 
     def late(several: Several, lane: Task, task: Task) -> bool:
         in_hand.set()
-        put_back.wait(DEADLINE)
+        goes_on.wait(DEADLINE)
         return arrive(several, lane, task)
 
     monkeypatch.setattr(Several, "arrive", late)
+    return in_hand, goes_on
+
+
+def test_a_task_is_told_also_where_what_it_stands_behind_was_in_a_threads_hand(
+    monkeypatch: pytest.MonkeyPatch, gate: Gate
+) -> None:
+    monkeypatch.setattr(waiting, "_LONGEST_PAUSE", 0.01)
+    in_hand, put_back = arriving_late(monkeypatch)
     with KeyedExecutor(3) as executor:
         begin = Gate()
         behind: list[Future[int]] = []
@@ -113,16 +122,7 @@ def test_a_task_is_told_also_where_what_it_stands_behind_was_in_a_threads_hand(
 def test_a_key_is_cancelled_also_where_its_task_of_several_is_in_a_threads_hand(
     monkeypatch: pytest.MonkeyPatch, gate: Gate
 ) -> None:
-    """A lane takes a gate, and has it in its hand until it has found that it has to wait."""
-    in_hand, goes_on = threading.Event(), threading.Event()
-    arrive = Several.arrive
-
-    def late(several: Several, lane: Task, task: Task) -> bool:
-        in_hand.set()
-        goes_on.wait(DEADLINE)
-        return arrive(several, lane, task)
-
-    monkeypatch.setattr(Several, "arrive", late)
+    in_hand, goes_on = arriving_late(monkeypatch)
     with KeyedExecutor(3) as executor:
         other = Gate()
         held(executor, other, "a")
