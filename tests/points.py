@@ -6,6 +6,7 @@ thread for another one; this runs a handler on the same thread, in the middle of
 """
 
 import contextlib
+import dis
 import functools
 import itertools
 import pathlib
@@ -31,6 +32,15 @@ def _in_finalizer(frame: FrameType | None) -> bool:
             return True
         frame = frame.f_back
     return False
+
+
+def _maybe_closed(frame: FrameType) -> bool:
+    # `any` drops a generator expression at a `yield`. 3.14 tells of its close as of a call of it;
+    # no signal is handled there, and what a handler raises there is printed and dropped.
+    return frame.f_code.co_name == "<genexpr>" and any(
+        each.opname == "YIELD_VALUE" and each.offset < frame.f_lasti
+        for each in dis.get_instructions(frame.f_code)
+    )
 
 
 def _ours(frame: FrameType | None) -> bool:
@@ -68,7 +78,7 @@ class Point:
         returns = event == "c_return" and _ours(frame)
         # Not as a lock is entered: on 3.14 an interrupt there leaves it held (gh-148874).
         here = begins or (returns and getattr(arg, "__name__", "") != "__enter__")
-        if here and not _in_finalizer(frame):
+        if here and not _in_finalizer(frame) and not _maybe_closed(frame):
             self._left -= 1
             if self._left == 0:
                 self._handler()
