@@ -63,6 +63,8 @@ class Signal:
             `False` if the loop is closed: its tasks are gone.
         """
         if not self.told:
+            if self._loop.is_closed():  # not every loop raises then, as asyncio's does
+                return False
             self.told = True
             try:
                 self._loop.call_soon_threadsafe(self._event.set)
@@ -121,7 +123,9 @@ class Pulse:
     def wake(self, loop: asyncio.AbstractEventLoop, future: "asyncio.Future[None]") -> None:
         """Fill a future of the loop; on any thread. Nothing happens where the loop is closed."""
         self._woken.append(future)
-        if not self._told:
+        if loop.is_closed():  # not every loop raises then, as asyncio's does
+            self._woken.clear()
+        elif not self._told:
             self._told = True
             try:
                 loop.call_soon_threadsafe(self._fill)
