@@ -1,7 +1,8 @@
 """What bounds, rates and tasks over several keys cost, and whether they hold: `benchmarks.flow`.
 
 `bound`: sixteen producers, at most 1,000 tasks that wait, beside a `queue.Queue` of that size with
-as many threads, and a `ThreadPoolExecutor` behind a semaphore. `memory`: what is resident after
+as many threads, and a `ThreadPoolExecutor` behind a semaphore; and what a pool and a `SimpleQueue`
+take without a bound, which bounds that. `memory`: what is resident after
 each tenth of 10,000,000 that four producers send under such a bound. `rate`: 1,000 keys that may
 begin 100, and 20, times a second, on two threads; 50 keys of which each task is submitted as the
 one before it is done; and what it costs while all wait. `several`: tasks over random pairs of keys,
@@ -96,8 +97,19 @@ def _bounded_pool(count: int, looks: list[int]) -> float:
             watcher.join()
 
 
-def _by_queue(count: int) -> float:
-    waiting: queue.Queue[Callable[[], object] | None] = queue.Queue(BOUND)
+def _unbounded_pool(count: int) -> float:
+    """Return what a message's way costs without a bound; more wait then, as nobody is held up."""
+
+    def worker(_key: object) -> Generator[None, Any]:
+        while True:
+            yield
+
+    with mb.Pool(worker, start="on_demand", max_threads=THREADS) as pool:
+        return _produce(count, lambda p, n: pool.dispatch((p, n % 50), n))
+
+
+def _by_queue(count: int, kind: Callable[[], Any] = lambda: queue.Queue(BOUND)) -> float:
+    waiting = kind()
 
     def consume() -> None:
         while (function := waiting.get()) is not None:
@@ -138,6 +150,8 @@ def bound(count: int) -> list[str]:
         rows["KeyedExecutor(max_waiting=1000)"].append(_bounded(count, looks))
         rows["Pool(max_waiting=1000)"].append(_bounded_pool(count, looks))
         rows["queue.Queue(1000)"].append(_by_queue(count))
+        rows["Pool, no bound"].append(_unbounded_pool(count))
+        rows["SimpleQueue, no bound, no keys"].append(_by_queue(count, queue.SimpleQueue))
         rows["ThreadPoolExecutor, a semaphore"].append(_by_semaphore(count))
     print(f"bound: {PRODUCERS} producers, {count:,} tasks, three times")
     for name, rates in rows.items():
