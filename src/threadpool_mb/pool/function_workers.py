@@ -158,7 +158,7 @@ class FunctionWorker[K, M](Incarnation[K, M]):
         return tick if tick and type(tick) is int and not len(own) else None
 
     @override
-    def not_entered(self, message: object) -> None:
+    def bury_others(self, message: object) -> None:
         self._leftovers.left_out = [message]
         self.bury()
 

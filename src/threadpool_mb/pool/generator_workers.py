@@ -112,7 +112,7 @@ class ForeignLane[K, M](GeneratorLane[K, M]):
         return False  # the user's mailbox has to be told
 
     @override
-    def not_entered(self, message: object) -> None:
+    def bury_others(self, message: object) -> None:
         self._leftovers.left_out = [message]
         self.abandon()
 

@@ -77,7 +77,7 @@ class Leftovers[K, M](TakesDisplaced):
         self.in_use: bool = False
         """Whether the worker runs, and what is left may still be for it; see `pool.keeping`."""
         self.left_out: list[object] = _NONE
-        """The message of which no dead letter is made, once; see `Incarnation.not_entered`."""
+        """The message of which no dead letter is made, once; see `Incarnation.bury_others`."""
 
     def __call__(self, message: M) -> None:
         """Make a dead letter of `message`."""
@@ -178,9 +178,16 @@ class Incarnation[K, M]:
     def not_entered(self, message: object) -> None:
         """Take note that entering it has raised: an interrupt, or its key.
 
-        It may have been in the table for a moment: what others have sent is dead letters. `message`
-        is its first one, whose sender is told by what was raised.
+        It may have entered all the same. Otherwise it may have been in the table for a moment: what
+        others have sent is dead letters. `message` is its first one, whose sender is told by what
+        was raised.
         """
+        # Not of one that lives. Of one that has ended, nothing is left.
+        if self.state == "ended":
+            self.bury_others(message)
+
+    def bury_others(self, message: object) -> None:
+        """Make dead letters of what is in its mailbox, but of `message`; nobody will receive it."""
         raise NotImplementedError
 
     def handle_here(self, message: M, *, inline_calls: bool | None, on_loop: bool = False) -> bool:

@@ -178,7 +178,7 @@ class LivedLane[K, M](Lane[M], Incarnation[K, M]):
         return True
 
     @override
-    def not_entered(self, message: object) -> None:
+    def bury_others(self, message: object) -> None:
         own = [message]
 
         def bury(each: M) -> None:
