@@ -9,7 +9,8 @@ import pytest
 from tests.helpers import DEADLINE, until
 from tests.insides import dispatcher_of, worker_of
 from tests.pool.doubles import Boom, EvilKey
-from threadpool_mb import DeadLetter, Full, Pool, Rate
+from threadpool_mb import DeadLetter, Full, KeyedExecutor, Pool, Rate
+from threadpool_mb.keyed import pacing
 from threadpool_mb.pool.flows import PoolFlow
 from threadpool_mb.pool.pausing import pause, resume
 
@@ -136,3 +137,21 @@ def test_nor_does_a_late_message_keep_its_room(monkeypatch: pytest.MonkeyPatch) 
             pool.dispatch(other, int)
         with pytest.raises(Full):
             pool.dispatch(other, int)
+
+
+def test_nor_of_an_executor_with_a_rate() -> None:
+    evil, handled = EvilKey("evil", number=16), list[int]()
+
+    with KeyedExecutor(rate=Rate(1e6)) as executor:
+        executor.submit_keyed(evil, int).result(DEADLINE)
+        pace: Any = executor._flow._pace
+        stripe = 16 % pacing._STRIPES
+        pace._due[stripe][evil] = 0.0
+        evil.hash_raises = True
+        for number in range(1, 5 * pacing._FEW):
+            pace._due[stripe][number * pacing._STRIPES] = 0.0
+        executor.submit_keyed(0, handled.append, 1).result(DEADLINE)
+
+        assert handled == [1]
+        assert len(pace._due[stripe]) <= 2
+        evil.hash_raises = False
