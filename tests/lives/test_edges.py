@@ -2,6 +2,7 @@
 
 import collections
 import gc
+import sys
 import threading
 import weakref
 from collections.abc import Generator
@@ -11,6 +12,7 @@ import pytest
 
 from tests.helpers import Running, in_thread, run_together, until
 from tests.insides import dispatcher_of
+from tests.insides import worker_of as inside_worker_of
 from tests.lives.test_on_demand import KINDS, Get, Kind, worker_of
 from tests.pool.doubles import Intercepting
 from threadpool_mb import (
@@ -21,6 +23,7 @@ from threadpool_mb import (
     MailboxConfig,
     Pool,
     Restart,
+    Sliding,
     Unlimited,
     Waiting,
     WorkerExit,
@@ -447,3 +450,86 @@ def test_a_worker_that_works_after_a_sleep_is_busy() -> None:
         inside.wait(15)
         assert [each.state for each in pool.workers()] == ["busy"]
         free.set()
+
+
+@both_kinds
+def test_what_a_late_message_displaces_is_told_with_no_lock_held(kind: Kind) -> None:
+    handled, dead, seen = list[str](), list[str](), list[bool]()
+    inside, free = threading.Event(), threading.Event()
+    exits = list[WorkerExit[str]]()
+
+    def handle(_key: str, message: str) -> None:
+        handled.append(message)
+        if message == "busy":
+            inside.set()
+            free.wait(15)
+
+    def hook(letter: DeadLetter[str, str]) -> None:
+        dead.append(f"{letter.message}: {letter.reason}")
+        # Another thread uses the pool meanwhile.
+        with in_thread(pool.keys) as looking:
+            pass
+        seen.append(not looking.running)
+
+    with Pool(
+        worker_of(kind, handle),
+        start="on_demand",
+        mailbox=Sliding(1),
+        on_dead_letter=hook,
+        on_worker_exit=exits.append,
+    ) as pool:
+        pool.dispatch("a", "first")
+        assert pool.flush(timeout=15)
+        ended = inside_worker_of(pool, "a")
+        assert ended is not None
+        pool.remove("a", drain=True)
+        until(lambda: exits)
+        pool.dispatch("a", "busy")
+        inside.wait(15)
+        pool.dispatch("a", "waits")
+        # A sender that has found the first worker open puts its message only now.
+        ended.inlet.put("late")
+        assert ended.inlet.unattended
+        ended.inlet.attend()
+        free.set()
+
+    assert (handled, dead, seen) == (["first", "busy", "late"], ["waits: displaced"], [True])
+
+
+def test_a_line_whose_key_raises_as_it_is_over_holds_up_no_later_message() -> None:
+    raising = list[object]()
+
+    class Once:
+        """A key that raises once, where its line is to be taken out."""
+
+        def __hash__(self) -> int:
+            """Return a number, or raise."""
+            if raising and sys._getframe(1).f_code.co_name == "leave":
+                raising.pop()
+                raise ValueError("the key's")
+            return 1
+
+    key, free, handled = Once(), threading.Semaphore(0), list[int]()
+
+    def worker(_key: Once) -> Generator[None, int]:
+        while True:
+            message = yield
+            free.acquire(timeout=15)
+            handled.append(message)
+
+    with Pool(worker, mailbox=Blocking(1)) as pool:
+        pool.initialize(key, 1)
+        until(lambda: pool.stats().waiting == 0)
+        pool.dispatch(key, 2)
+        raising.append(None)
+        pool.dispatch_later(0, key, 3)
+        until(lambda: dispatcher_of(pool)._later)
+        later = dispatcher_of(pool)._later
+        assert later is not None
+        until(lambda: later._waiting)
+        free.release()
+        until(lambda: not raising)
+        for _ in range(5):
+            free.release()
+        pool.dispatch_later(0, key, 4)
+        until(lambda: handled == [1, 2, 3, 4])

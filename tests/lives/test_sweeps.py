@@ -1,11 +1,13 @@
 """What ends idle workers: in slices where there are many, and beside a limit of keys."""
 
+import threading
 from collections.abc import Generator
 
 import pytest
 
+from tests.helpers import DEADLINE, in_thread, until
 from tests.insides import dispatcher_of
-from threadpool_mb import WorkerExit
+from threadpool_mb import Pool, WorkerExit
 from threadpool_mb.pool import keeping
 from threadpool_mb.testing import SeededPool
 
@@ -84,3 +86,51 @@ def test_where_looking_for_the_idlest_takes_long_it_is_done_seldom(
         assert len(pool.keys()) == 4
         pool.advance(2)
         assert len(pool.keys()) == 1
+
+
+class Key:
+    """A key whose hash can be made to raise."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.raises = False
+
+    def __hash__(self) -> int:
+        """Return a number, or raise."""
+        if self.raises:
+            raise ValueError("the key's")
+        return hash(self.name)
+
+
+def test_a_worker_whose_key_raises_is_not_evicted_again_and_again(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    inside, free = threading.Event(), threading.Event()
+
+    def busy_or_idle(key: Key) -> Generator[None, str]:
+        while True:
+            yield
+            if key.name == "busy":
+                inside.set()
+                free.wait(DEADLINE)
+
+    evil, busy = Key("evil"), Key("busy")
+    with Pool(busy_or_idle, start="on_demand", max_keys=1) as pool:
+        pool.dispatch(evil, "hello")
+        assert pool.flush(timeout=DEADLINE)
+        evil.raises = True
+
+        with in_thread(lambda: pool.dispatch(busy, "hello")) as sending:
+            inside.wait(DEADLINE)
+            until(lambda: not sending.running)  # it waits for no other worker to be idle
+        kept = dispatcher_of(pool).keeping
+        assert kept is not None
+        kept._trim()
+        assert [each.levelname for each in caplog.records] == ["ERROR"]
+
+        # After its next turn it may be evicted.
+        evil.raises = False
+        pool.dispatch(evil, "hello")
+        until(lambda: pool.keys() == [busy])
+        free.set()
+    assert not kept._raised

@@ -12,6 +12,7 @@ from typing import Any, Final
 import pytest
 
 from tests.helpers import run_together, until
+from tests.insides import worker_of as worker_in
 from tests.observing.recording import KINDS, Kind, Recording, Twice, whole, worker_of
 from tests.pool.doubles import Intercepting
 from threadpool_mb import (
@@ -186,6 +187,46 @@ def test_a_message_whose_priority_raises_was_not_sent(kind: Kind) -> None:
             pool.ref("a").deliver(7)
 
     assert observer.of("sent", "begun", "done") == []
+
+
+@pytest.mark.parametrize(
+    "mailbox",
+    [
+        Prioritized(Unlimited(), lambda number: number),
+        Prioritized(Blocking(3), lambda number: number),
+        CatchAll(Prioritized(Unlimited(), lambda number: number)),
+    ],
+    ids=mailbox_name,
+)
+def test_a_late_message_is_told_as_sent_once_and_keeps_its_priority(mailbox: MailboxConfig) -> None:
+    observer = Recording()
+    handled, busy, go_on = list[int](), threading.Event(), threading.Event()
+
+    def worker(_key: object) -> Generator[None, int]:
+        while True:
+            number = yield
+            handled.append(number)
+            if number == 0:
+                busy.set()
+                go_on.wait(15)
+
+    with Pool(worker, start="on_demand", observe=observer, mailbox=mailbox) as pool:
+        pool.dispatch("a", 1)
+        assert pool.flush(timeout=15)
+        ended: Any = worker_in(pool, "a")
+        pool.remove("a", drain=True)
+        until(lambda: ended.gone)
+        pool.dispatch("a", 0)
+        busy.wait(15)
+        pool.dispatch("a", 4)
+        # A sender that has found the first worker open puts its message only now.
+        ended.put(3)
+        assert ended.unattended
+        ended.attend()
+        go_on.set()
+
+    assert handled == [1, 0, 3, 4]
+    assert sorted(entry[2] for entry in observer.of("sent")) == [0, 1, 3, 4]
 
 
 @both_kinds

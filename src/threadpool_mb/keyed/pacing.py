@@ -4,6 +4,7 @@
 wait for its time holds no thread. One that is cancelled before its time is left out at once.
 """
 
+import contextlib
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -202,5 +203,6 @@ class Pace:
         """Forget the times that are over: such a key may begin as one that was never seen."""
         due = self._due[stripe]
         for each in [each for each, its_due in due.items() if its_due < before]:
-            del due[each]
+            with contextlib.suppress(Exception):  # one that raises stays
+                due.pop(each, None)
         self._looked[stripe] = max(_FEW, 2 * len(due))

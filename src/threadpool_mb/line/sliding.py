@@ -36,7 +36,7 @@ from typing import Any, Final, final, override
 from threadpool_mb.forking import remake
 from threadpool_mb.interrupts import after
 from threadpool_mb.line.inlet import Marker
-from threadpool_mb.line.stores import NOTHING, Store, Stored, get_from, put_into
+from threadpool_mb.line.stores import NOTHING, Store, Stored, displacing, get_from, put_into
 
 __all__ = ["SlidingStore"]
 
@@ -81,7 +81,7 @@ class SlidingStore(Store):
         finally:
             # Not under the lock: dead letters have hooks.
             for each in dropped:
-                into.displaced(each)
+                displacing(each, into)
 
     @override
     def get(self, out_of: Stored[Any], block: bool, timeout: float | None) -> Any:
@@ -111,7 +111,7 @@ class SlidingStore(Store):
             if back:
                 self._messages.appendleft(message)
         if not back:
-            into.displaced(message)
+            displacing(message, into)
 
     @override
     def forked(self) -> None:

@@ -8,8 +8,10 @@ queue is; what it holds, and what comes next, the store knows. So the arguments 
 was put before it. Which message comes next, and which is dropped, each store says.
 """
 
+import contextlib
 import queue
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Generator
 from typing import Any, Final, final, override
 
 __all__ = [
@@ -18,6 +20,8 @@ __all__ = [
     "Store",
     "Stored",
     "StoredQueue",
+    "displaced_later",
+    "displacing",
     "get_from",
     "put_into",
     "qsize_of",
@@ -45,6 +49,38 @@ class Ranked:
         """Have the message wait as one of this priority."""
         self.message: Final[Any] = message
         self.priority: Final = priority
+
+
+_later: Final[dict[int, list[tuple["Stored[Any]", Any]]]] = {}
+"""What threads have displaced that hold a lock, by their idents; see `displaced_later`."""
+
+
+@contextlib.contextmanager
+def displaced_later() -> Generator[None]:
+    """Have what this thread displaces told of at the end: before that, it holds a lock.
+
+    Dead letters have hooks. In `with displaced_later(), lock:` they are told of with no lock held.
+    """
+    me = threading.get_ident()
+    if me in _later:
+        yield  # within another one, at whose end it is told
+        return
+    displaced = _later[me] = []
+    try:
+        yield
+    finally:
+        del _later[me]
+        with contextlib.ExitStack() as told:  # each, whatever the one before it raises
+            for into, message in reversed(displaced):
+                told.callback(into.displaced, message)
+
+
+def displacing(message: object, into: "Stored[Any]") -> None:
+    """Tell that a message was displaced; now, or once this thread holds no lock any more."""
+    if _later and (later := _later.get(threading.get_ident())) is not None:
+        later.append((into, message))
+    else:
+        into.displaced(message)
 
 
 def unranked[M](message: M) -> M:

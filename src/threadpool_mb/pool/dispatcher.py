@@ -187,12 +187,15 @@ class Dispatcher[K, M](Looking[K, M]):
             raise
         return left
 
-    def _retire(self, incarnation: Incarnation[K, M], reason: DeadLetterReason) -> None:
-        """End a worker that is idle; whatever its key or its mailbox raises."""
-        self._ended.tell(
-            functools.partial(self.remove, incarnation, drain=True, reason=reason, only_idle=True),
-            "an idle end",
-        )
+    def _retire(self, incarnation: Incarnation[K, M], reason: DeadLetterReason) -> bool:
+        """End a worker that is idle; `False` if its key or its mailbox raises."""
+        removed: list[bool] = []
+
+        def retire() -> None:
+            removed.append(self.remove(incarnation, drain=True, reason=reason, only_idle=True))
+
+        self._ended.tell(retire, "an idle end")
+        return bool(removed)
 
     def _drop_pending(self, incarnation: Incarnation[K, M]) -> None:
         """End a worker that waits to begin anew, and has nothing to do."""

@@ -9,14 +9,16 @@ it matters.
 (`pool.flowing`); here is what is done where there is none.
 """
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable
 from typing import Final, final
 
-from threadpool_mb.arguments import AT_ONCE, NEVER, Deadline, check_seconds
+from threadpool_mb.arguments import AT_ONCE, NEVER, Deadline, check_seconds, describe
 from threadpool_mb.errors import Full, MailboxClosed, PoolClosed
 from threadpool_mb.line.striped import Stripe, StripedSlots
+from threadpool_mb.logs import Logger
 from threadpool_mb.pool.pausing import any_held
 from threadpool_mb.rates import MAKES_UP, Limits, Rate, Spacing, WhenFull
 from threadpool_mb.threads.here import here
@@ -25,8 +27,12 @@ from threadpool_mb.threads.waiting import parked
 
 __all__ = ["PoolFlow", "check_flow"]
 
+_logger = Logger(__name__)
+
 _FEW: Final = 1024
 """How many keys' times are no reason to look for those that are over."""
+
+_NOT_KEPT: Final = "%s: the time of the next message of key %s cannot be kept"
 
 _PAUSE: Final = 0.05
 """Seconds until a worker that waits for room looks whether anything else can go on."""
@@ -142,18 +148,32 @@ class PoolFlow:
         return threads.stuck and len(self._waiting) >= len(threads)
 
     def due_before(self, key: object) -> float | None:
-        """Return when the next message of a key is due, as an earlier worker has left it."""
-        with self._lock:
-            return self._due.get(key)
+        """Return when the next message of a key is due, as an earlier worker has left it.
+
+        `None` if that is not known, or if the key raises; it is not for its worker to fail by that.
+        """
+        try:
+            with self._lock:
+                return self._due.get(key)
+        except BaseException:
+            _logger.exception(_NOT_KEPT, self.name, describe(key))
+            return None
 
     def remember(self, key: object, due: float, now: float) -> None:
-        """Take note of when the next message of a key is due."""
-        with self._lock:
-            self._due[key] = due
-            if len(self._due) > self._looked:
-                for each in [each for each, its in self._due.items() if its < now - MAKES_UP]:
-                    del self._due[each]
-                self._looked = max(_FEW, 2 * len(self._due))
+        """Take note of when the next message of a key is due. It does not raise.
+
+        The worker has that message in hand; and the keys whose times are over are others' keys.
+        """
+        try:
+            with self._lock:
+                self._due[key] = due
+                if len(self._due) > self._looked:
+                    for each in [each for each, its in self._due.items() if its < now - MAKES_UP]:
+                        with contextlib.suppress(Exception):  # one that raises stays
+                            self._due.pop(each, None)
+                    self._looked = max(_FEW, 2 * len(self._due))
+        except BaseException:
+            _logger.exception(_NOT_KEPT, self.name, describe(key))
 
     def shut(self) -> None:
         """Wake all that wait for room: the pool is closed."""

@@ -158,6 +158,11 @@ class FunctionWorker[K, M](Incarnation[K, M]):
         return tick if tick and type(tick) is int and not len(own) else None
 
     @override
+    def bury_others(self, message: object) -> None:
+        self._leftovers.left_out = [message]
+        self.bury()
+
+    @override
     def force(self, message: M) -> bool | None:
         own = own_mailbox(self._mailbox)
         return None if own is None else own.inlet.force(message)

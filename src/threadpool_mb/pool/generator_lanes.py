@@ -53,8 +53,8 @@ it was stopped in the midst of that message."""
 
 type _WellEnded = Literal["returned", "drained", "stopped"]
 
-type _Outcome = _Failure | _WellEnded | Literal["suspended"]
-"""How a worker has ended; or that it waits in the midst of a message."""
+type _Outcome = _Failure | _WellEnded | Retry | Literal["suspended"]
+"""How a worker has ended, a `Retry` where that is left; or that it waits in the midst of one."""
 
 type _Over[M] = tuple[_Failure | Literal["returned"], WorkerGenerator[M]]
 """A generator that ended, or was interrupted, in a call on its caller's thread, behind its outcome;
@@ -207,8 +207,8 @@ class GeneratorLane[K, M](CalledHere[K, M]):
             return outcome
         if outcome == "suspended":
             return 0
-        if isinstance(outcome, str):
-            self._end(cast("_WellEnded", outcome))
+        if isinstance(outcome, str | Retry):
+            self._end(cast("_WellEnded | Retry", outcome))
         else:
             # Held by nothing else: the traceback of what was raised holds the worker's frames, and
             # what these hold ends with them, before the successor starts.
@@ -217,9 +217,11 @@ class GeneratorLane[K, M](CalledHere[K, M]):
             self._end_with(handed)
         return -1  # what was handled is `counted`
 
-    def _end(self, outcome: _WellEnded) -> None:
-        """Report that the worker has ended well, with no message in hand."""
+    def _end(self, outcome: _WellEnded | Retry) -> None:
+        """Report that it has ended well; a `Retry`: before it was given that, which is left."""
         self._generator, self.direct = _ENDED, None
+        if isinstance(outcome, Retry):
+            self._generator, outcome = outcome, "returned"
         self.common.ended(self, None, self._cause(outcome), MISSING)
 
     def _cause(self, outcome: _WellEnded) -> ExitCause:
@@ -281,9 +283,11 @@ class GeneratorLane[K, M](CalledHere[K, M]):
                 if first is not Marker:
                     if self.cancelled:
                         self._bury(first)
+                        first = Marker
                     else:
                         self.counted += 1
-                        if (value := generator.send(first)) is not None:
+                        first = Marker  # the worker has had it
+                        if (value := generator.send(message)) is not None:
                             self._generator = suspended(generator, value, message)
                             return "suspended"
                     message = Marker
@@ -331,6 +335,8 @@ class GeneratorLane[K, M](CalledHere[K, M]):
                 self.counted += throughput - left - others - 1 - length_hint(turns)
                 return outcome
         except StopIteration:
+            if first is not Marker:
+                return Retry(first)  # it has returned before it was given that
             return left + others + length_hint(turns) - throughput
         except BaseException as error:  # noqa: BLE001 - reported, whatever it is
             # It still waits for a message if it was a user's mailbox that has raised.
@@ -361,7 +367,7 @@ class GeneratorLane[K, M](CalledHere[K, M]):
                 self._generator = suspended(generator, value, message, sets_up=waits.sets_up)
                 return "suspended"
         except StopIteration:
-            return "returned"
+            return Retry(message) if waits.sets_up and message is not MISSING else "returned"
         except BaseException as raised:  # noqa: BLE001 - reported, whatever it is
             close_failed(generator, self.owner, self.key)
             return (raised, message)

@@ -22,6 +22,7 @@ from threadpool_mb.pool.generator_lanes import GeneratorLane
 from threadpool_mb.pool.generators import GeneratorFunction
 from threadpool_mb.pool.incarnation import HasReason, Incarnation, Leftovers
 from threadpool_mb.pool.keeping import Keeping
+from threadpool_mb.pool.lane_lives import Retry
 from threadpool_mb.pool.reports import WorkerState
 from threadpool_mb.pool.stored_lanes import StoredLane
 from threadpool_mb.pool.workers import Ended, EndsQuietly, Threads, ended_well
@@ -36,7 +37,8 @@ __all__ = ["ForeignLane", "GeneratorWorkers"]
 class ForeignLane[K, M](GeneratorLane[K, M]):
     """The lane of a worker whose messages wait in a user's own kind of mailbox.
 
-    The queue holds a token for each. That mailbox makes the dead letters; `_bury` is not used.
+    The queue holds a token for each. That mailbox makes the dead letters, but for a message that
+    the worker was to be given again.
     """
 
     __slots__ = ("_input", "_leftovers", "_mailbox")
@@ -110,6 +112,11 @@ class ForeignLane[K, M](GeneratorLane[K, M]):
         return False  # the user's mailbox has to be told
 
     @override
+    def bury_others(self, message: object) -> None:
+        self._leftovers.left_out = [message]
+        self.abandon()
+
+    @override
     def force(self, message: M) -> None:
         return None  # it may block
 
@@ -122,12 +129,16 @@ class ForeignLane[K, M](GeneratorLane[K, M]):
     def ends_for_good(self, lock: AbstractContextManager[object]) -> bool:
         self.close()
         # A user's mailbox must not be asked under the lock. What comes late is a dead letter.
-        return not self._mailbox.stats().messages
+        return type(self._generator) is not Retry and not self._mailbox.stats().messages
 
     @property
     @override
     def has_nothing_to_come(self) -> bool:
-        return self._stats_say_over()
+        return type(self._generator) is not Retry and self._stats_say_over()
+
+    @override
+    def _bury(self, message: M, /) -> None:
+        self._leftovers(message)  # which know why
 
     @override
     def sweep(self, bury: Callable[[M], object] | None = None) -> None:

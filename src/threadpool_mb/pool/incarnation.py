@@ -5,6 +5,7 @@ from typing import Any, Final, Literal, Protocol, override
 
 from threadpool_mb.arguments import describe
 from threadpool_mb.dead_letters import DeadLetterOffice, DeadLetterReason, TakesDisplaced
+from threadpool_mb.envelopes import plain
 from threadpool_mb.line.adapting import OwnInput
 from threadpool_mb.line.inlet import Inlet
 from threadpool_mb.protocols import MailboxStats
@@ -12,6 +13,7 @@ from threadpool_mb.threads.here import Awaited, Home
 
 __all__ = ["HasReason", "Incarnation", "Leftovers", "State", "WorkerMailbox"]
 
+_NONE: Final[list[object]] = []
 _IN_KINDS: Final[tuple[str, ...]] = ()
 """No slots, by a name; see `line.inlet`."""
 
@@ -66,7 +68,7 @@ class Leftovers[K, M](TakesDisplaced):
     keep both until the next garbage collection.
     """
 
-    __slots__ = ("in_use", "key", "office", "reason")
+    __slots__ = ("in_use", "key", "left_out", "office", "reason")
 
     def __init__(self, key: K, office: DeadLetterOffice[K, M]) -> None:
         self.key: Final = key
@@ -74,9 +76,14 @@ class Leftovers[K, M](TakesDisplaced):
         self.reason: DeadLetterReason | None = None
         self.in_use: bool = False
         """Whether the worker runs, and what is left may still be for it; see `pool.keeping`."""
+        self.left_out: list[object] = _NONE
+        """The message of which no dead letter is made, once; see `Incarnation.bury_others`."""
 
     def __call__(self, message: M) -> None:
         """Make a dead letter of `message`."""
+        if self.left_out and plain(message) is self.left_out[0]:
+            self.left_out.clear()
+            return
         # Not `why_left`: an interrupt in it would lose the message.
         self.office.take(self.key, message, self.reason or DeadLetterReason.WORKER_ENDED)
 
@@ -167,6 +174,21 @@ class Incarnation[K, M]:
 
     def unseen(self) -> None:
         """Take note that it was not entered, and that nobody has seen it, nor its message."""
+
+    def not_entered(self, message: object) -> None:
+        """Take note that entering it has raised: an interrupt, or its key.
+
+        It may have entered all the same. Otherwise it may have been in the table for a moment: what
+        others have sent is dead letters. `message` is its first one, whose sender is told by what
+        was raised.
+        """
+        # Not of one that lives. Of one that has ended, nothing is left.
+        if self.state == "ended":
+            self.bury_others(message)
+
+    def bury_others(self, message: object) -> None:
+        """Make dead letters of what is in its mailbox, but of `message`; nobody will receive it."""
+        raise NotImplementedError
 
     def handle_here(self, message: M, *, inline_calls: bool | None, on_loop: bool = False) -> bool:
         """Have a message handled on the caller's thread, if the worker is idle and can do that.

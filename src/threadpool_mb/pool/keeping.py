@@ -31,10 +31,11 @@ that grows. Where `max_keys` asks which one is idle longest, each tick is a new 
 the dispatcher makes a new one with each of its sweeps, and all workers share it.
 """
 
+import functools
 import itertools
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final, cast, final, override
+from typing import TYPE_CHECKING, Any, Final, cast, final, override
 
 from threadpool_mb.arguments import describe
 from threadpool_mb.calls.calling import rehold
@@ -82,6 +83,7 @@ class Keeping[K, M]:
         "_marks",
         "_not_before",
         "_office",
+        "_raised",
         "_restarts",
         "_spent",
         "_ticks",
@@ -102,8 +104,8 @@ class Keeping[K, M]:
     """The pool's; this and the five below are set once, before a worker starts."""
     start: Callable[[Incarnation[K, M]], object]
     """Has the dispatcher start a worker that is pending."""
-    remove: Callable[[Incarnation[K, M], DeadLetterReason], object]
-    """Has a worker end once it has handled its backlog."""
+    remove: Callable[[Incarnation[K, M], DeadLetterReason], bool]
+    """Has a worker end once it has handled its backlog; `False` if its key or mailbox raised."""
     new_incarnation: Callable[[K], Incarnation[K, M]]
     drop: Callable[[Incarnation[K, M]], object]
     """Ends a worker that waits to begin."""
@@ -120,7 +122,7 @@ class Keeping[K, M]:
         self._ticks: Final = itertools.count(1)
         self.next_tick: Callable[[], int] = self._ticks.__next__
         """Returns the tick that a turn writes at its end; in C."""
-        # When each of the last sweeps was, and from which tick on workers had a turn after it.
+        # When the last sweeps were, and from which ticks on workers had a turn after them.
         self._marks: Final[list[tuple[float, int]]] = []
         # Whether nobody sweeps, as there is no worker.
         self._asleep = True
@@ -131,6 +133,8 @@ class Keeping[K, M]:
         # The idle workers at the last look, the one that was idle longest comes last.
         self._candidates: list[tuple[int, Incarnation[K, M]]] = []
         self._not_before = 0.0
+        # Those whose keys have raised as they were to be evicted, until their next turns: ticks.
+        self._raised: Final[dict[Incarnation[K, M], int | None]] = {}
         # Whether the dispatcher will look again for workers that are idle.
         self._trims = False
         # When the workers that have failed were restarted.
@@ -204,22 +208,23 @@ class Keeping[K, M]:
         Where none is idle, the dispatcher tries again soon.
         """
         while self.roster.workers > limit:
-            worker = self._idle_longest()
-            if worker is None:
+            if (idlest := self._idle_longest()) is None:
                 if not self._trims:
                     self._trims = True
                     again = max(self._timers.now() + _TRIM_SECONDS, self._not_before)
                     self._timers.add(_Call(again, self._trim))
                 return
-            self.remove(worker, DeadLetterReason.WORKER_EVICTED)
+            since, worker = idlest
+            if not self.remove(worker, DeadLetterReason.WORKER_EVICTED) and worker.current:
+                self._raised[worker] = since
 
     def _trim(self) -> None:
         self._trims = False
         if self.lives.max_keys is not None:
             self._make_room(self.lives.max_keys)
 
-    def _idle_longest(self) -> Incarnation[K, M] | None:
-        """Return the worker that is idle longest, `None` if none is.
+    def _idle_longest(self) -> tuple[int, Incarnation[K, M]] | None:
+        """Return the worker that is idle longest and may be ended, behind its tick, or `None`.
 
         All that were idle at the last look and have had no turn since come before all others.
         """
@@ -227,8 +232,9 @@ class Keeping[K, M]:
             try:
                 while True:
                     since, worker = self._candidates.pop()
-                    if worker.current and worker.idle_since == since:
-                        return worker
+                    kept = found(self._raised, worker, None) == since
+                    if worker.current and worker.idle_since == since and not kept:
+                        return since, worker
             except IndexError:
                 pass
             if looked:
@@ -271,7 +277,8 @@ class Keeping[K, M]:
         self._restarts[worker] = still_counted(policy, found(self._restarts, worker, ()), now)
         if not roster.again(worker, message, "failed"):
             return False
-        self._timers.add(_Start(now + delay, worker, self.start))
+        start = functools.partial(self.start, worker)
+        self._timers.add(_Call(now + delay, start, worker))
         # Read after that: a thread that closes the pool writes it, then has the dispatcher look.
         if roster.closed:
             self.look_at_restarts()
@@ -298,6 +305,7 @@ class Keeping[K, M]:
 
     def forget(self, worker: Incarnation[K, M]) -> None:
         """Take note that a worker has ended, or was dropped."""
+        self._raised.pop(worker, None)
         if self._restarts.pop(worker, None) is not None:
             self._timers.cancelled()
 
@@ -312,7 +320,8 @@ class Keeping[K, M]:
     def redeliver(self, key: K, message: M) -> bool:
         """Hand a late message to the next worker, and start it if need be; under the roster's lock.
 
-        Neither blocks nor runs user code, but for the key's own methods, and a mailbox's `create`.
+        Neither blocks nor runs user code, but for the key's own methods, and a mailbox's `create`;
+        of what it displaces the caller tells, by `displaced_later`.
 
         Returns:
             `False` if that cannot be done: the pool is closed, say.
@@ -346,50 +355,41 @@ class Keeping[K, M]:
             taken = worker.force(message)
             if taken is None:
                 return False  # its mailbox may block
-            if taken and (worker.current or roster.enter(worker)):
-                self.entered()
-                return True
             if not taken:
                 # It has closed its own mailbox.
                 roster.leave(worker, may_start=True)
+                continue
+            try:
+                entered = worker.current or roster.enter(worker)
+            except BaseException:
+                worker.not_entered(plain(unranked(message)))
+                raise
+            if entered:
+                self.entered()
+                return True
+            worker.unseen()  # what re-entered has entered another one
         return False
 
 
 @final
-class _Start[K, M](Entry):
-    __slots__ = ("_start", "_worker")
+class _Call(Entry):
+    __slots__ = ("_for", "_function")
 
     def __init__(
         self,
         when: float,
-        worker: Incarnation[K, M],
-        start: Callable[[Incarnation[K, M]], object],
+        function: Callable[[], object],
+        pending: Incarnation[Any, Any] | None = None,
     ) -> None:
         super().__init__(when)
-        self._worker: Final = worker
-        self._start: Final = start
+        self._function: Final = function
+        # The worker that it is for, as long as that waits to begin.
+        self._for: Final = pending
 
     @property
     @override
     def cancelled(self) -> bool:
-        return self._worker.state != "pending"
-
-    @override
-    def fire(self) -> None:
-        self._start(self._worker)
-
-    @override
-    def drop(self) -> None:
-        """Do nothing: it has ended."""
-
-
-@final
-class _Call(Entry):
-    __slots__ = ("_function",)
-
-    def __init__(self, when: float, function: Callable[[], object]) -> None:
-        super().__init__(when)
-        self._function: Final = function
+        return self._for is not None and self._for.state != "pending"
 
     @override
     def fire(self) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Final, final
 
 from threadpool_mb.dead_letters import DeadLetterOffice
+from threadpool_mb.line.stores import displaced_later
 from threadpool_mb.pool.incarnation import Leftovers, why_left
 from threadpool_mb.pool.keeping import Keeping
 
@@ -31,10 +32,10 @@ class KeptLeftovers[K, M](Leftovers[K, M]):
         """Have the mailbox swept, unless a new life is to find what is there."""
         keeping = self._keeping
         dead: list[M] = []
-        with keeping.roster.lock:
+        with displaced_later(), keeping.roster.lock:
             if self.in_use:
                 return
-            has_next = keeping.has_next(why_left(self))
+            has_next = not self.left_out and keeping.has_next(why_left(self))
             if has_next:
                 sweep(keeping.handing_on(self.key, dead))
         # Not under the lock: dead letters have hooks.

@@ -10,10 +10,12 @@ from contextlib import AbstractContextManager
 from typing import Any, ClassVar, Final, Self, final, override
 
 from threadpool_mb.dead_letters import DeadLetterReason
+from threadpool_mb.envelopes import plain
 from threadpool_mb.line.flushing import holds_only_markers, open_all, waiting_at
 from threadpool_mb.line.inlet import DONE, IDLE, PUT, Inlet, ending
 from threadpool_mb.line.lane import Lane
 from threadpool_mb.line.slots import Slots
+from threadpool_mb.line.stores import displaced_later, unranked
 from threadpool_mb.pool.common import Common
 from threadpool_mb.pool.incarnation import HasReason, Incarnation, why_left
 from threadpool_mb.threads.here import Home
@@ -176,6 +178,20 @@ class LivedLane[K, M](Lane[M], Incarnation[K, M]):
         return True
 
     @override
+    def bury_others(self, message: object) -> None:
+        own = [message]
+
+        def bury(each: M) -> None:
+            if own and plain(unranked(each)) is own[0]:
+                own.clear()
+            else:
+                self._bury(each)
+
+        self.shut()
+        self.finish()
+        super().sweep(bury)
+
+    @override
     def ends_for_good(self, lock: AbstractContextManager[object]) -> bool:
         self.close()  # a pause ends with the worker: nobody could resume the next life
         with lock:
@@ -190,8 +206,8 @@ class LivedLane[K, M](Lane[M], Incarnation[K, M]):
         message that was put before is found by the look here; the sender of one that is put after
         that look finds `DONE`, which was written before it.
         """
-        if self.slots is not None:
-            return False  # senders may wait for them
+        if self.slots is not None or type(self._generator) is Retry:
+            return False  # senders may wait for them; and a message is left beside the queue
         self.closed = True
         # The first half of `_is_over`, written out: mostly nothing is left.
         self.unattended = DONE
@@ -200,6 +216,8 @@ class LivedLane[K, M](Lane[M], Incarnation[K, M]):
 
     def _is_over(self) -> bool:
         """Say that nothing more is taken; take that back if there is something."""
+        if type(self._generator) is Retry:
+            return False
         self.unattended = DONE
         # Read before the queue's size: the thread that closes it puts the marker, then writes
         # `marked`. The other way round, a marker that comes in the middle would hide a message: it
@@ -216,7 +234,10 @@ class LivedLane[K, M](Lane[M], Incarnation[K, M]):
 
     @override
     def renew(self, message: object) -> None:
-        self._generator = None if message is MISSING else Retry(message)
+        if message is not MISSING:
+            self._generator = Retry(message)
+        elif type(self._generator) is not Retry:  # which the life before this one has left
+            self._generator = None
         self._context = self.end_error = None
         self.direct = self if self.slots is None else None
 
@@ -227,7 +248,7 @@ class LivedLane[K, M](Lane[M], Incarnation[K, M]):
             super().sweep(bury)
             return
         dead: list[M] = []
-        with keeping.roster.lock:
+        with displaced_later(), keeping.roster.lock:
             # Not while a new life is to find them.
             if self.unattended == DONE:
                 super().sweep(keeping.handing_on(self.key, dead))

@@ -168,7 +168,7 @@ class Later[K, M]:
             # One that comes again and again is the same message; each time in an envelope.
             message = again(message)
             line = self._waiting.get(key) if self._waiting else None
-            if line is not None:
+            if line is not None and line.places:  # one that is over stays where its key raises
                 line.places.append([message])
                 return
             if self._send(key, message):

@@ -241,7 +241,12 @@ class Pool[K, M](PoolLife[K, M], Uncopied):
         if not taken:
             incarnation = self._new_incarnation(key)
             refused = message is not MISSING and not incarnation.deliver_first(message)
-            if roster.enter(incarnation):
+            try:
+                entered = roster.enter(incarnation)
+            except BaseException:
+                incarnation.not_entered(message)
+                raise
+            if entered:
                 if (keeping := self._dispatcher.keeping) is not None:
                     keeping.entered()
                 if refused and message is not MISSING:

@@ -128,6 +128,7 @@ class Roster[K, M](RosterTables[K, M]):
 
     def _not_entered_locked(self, incarnation: Incarnation[K, M]) -> None:
         """Undo what `enter` has done of a worker that does not enter."""
+        incarnation.state = "ended"
         self._unfinished.pop(incarnation, None)
         self._dropped += incarnation.number > 0
         self._not_current_locked(incarnation)

@@ -161,7 +161,12 @@ class Undelivered[K, M]:
                     continue  # it has waited for room of the pool, which was closed
             elif not incarnation.deliver_first(message):
                 return self.refused(incarnation, message)
-            if roster.enter(incarnation):
+            try:
+                entered = roster.enter(incarnation)
+            except BaseException:
+                incarnation.not_entered(message)
+                raise
+            if entered:
                 keeping.entered()
                 return True
             incarnation.unseen()
