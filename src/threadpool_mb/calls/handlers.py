@@ -6,7 +6,15 @@ from typing import Any, Final, Protocol, cast, overload
 from threadpool_mb.arguments import check_callable, describe
 from threadpool_mb.calls.messages import Call, Command, Notice
 
-__all__ = ["Handler", "Handlers", "MethodTable", "find_handler", "handles", "handles_call"]
+__all__ = [
+    "Handler",
+    "Handlers",
+    "MethodTable",
+    "find_handler",
+    "handles",
+    "handles_call",
+    "has_handlers",
+]
 
 type Handlers = Mapping[type[Any], Callable[[Any], object]] | Callable[[Any], object] | object
 """A table of functions by type of command; or one function for all; or an object whose methods say
@@ -106,6 +114,11 @@ def _methods(kind: type) -> MethodTable:
             for command_type, takes_call in marks:
                 table[command_type] = (name, takes_call)
     return table
+
+
+def has_handlers(kind: type) -> bool:
+    """Return whether a class has methods that are marked."""
+    return bool(_methods(kind))
 
 
 def find_handler(
