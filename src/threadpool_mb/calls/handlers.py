@@ -151,6 +151,11 @@ def find_handler(
                 for command_type, (name, takes_call) in methods.items()
             }
         else:
+            if not callable(handlers):
+                raise TypeError(
+                    "handlers must be an object with methods that mb.handles marks, a table of"
+                    f" functions, or a function of a command, not {describe(handlers)}"
+                )
             check_callable(handlers, "handlers", "command", instead=_INSTEAD)
             by_type = {object: (cast("Callable[[Any], object]", handlers), False)}
 
