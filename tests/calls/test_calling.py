@@ -299,6 +299,17 @@ def test_what_is_no_notice_is_named_and_not_delivered(wrong: object) -> None:
     assert len(mailbox) == 0
 
 
+def test_who_sends_a_notice_as_a_command_or_a_command_as_a_notice_is_told_what_sends_it() -> None:
+    mailbox = Unlimited().create()
+    command: Any = Tell(1)
+    notice: Any = Echo("1")
+
+    with pytest.raises(TypeError, match=r"not .*: mb\.cast sends a notice$"):
+        call(mailbox.new_input(), command)
+    with pytest.raises(TypeError, match=r"not .*: mb\.call and mb\.ask send a command$"):
+        cast(mailbox.new_input(), notice)
+
+
 def pool_without_workers() -> Pool[Any, Any]:
     """Return a pool that takes nothing any more."""
     with Pool(lambda key, mailbox: None) as pool:

@@ -1,11 +1,13 @@
 """What callers are told when there is no reply."""
 
 import pickle
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from typing import Any
 
 import pytest
 
 from tests.calls.doubles import ENDED, Boom, Do, Echo, Place, asked, end, error_of, fail
+from tests.helpers import DEADLINE
 from threadpool_mb import (
     MISSING,
     CallDeadlock,
@@ -16,6 +18,7 @@ from threadpool_mb import (
     CallTimedOut,
     DeadLetterReason,
     DuplicateReply,
+    Pool,
     Unlimited,
     WorkerGone,
     ask,
@@ -167,3 +170,20 @@ def test_the_cause_of_a_failed_call_is_what_was_raised() -> None:
     assert type(error) is CallFailed
     assert error.__cause__ is boom
     assert error.reason == "failed"
+
+
+def test_an_error_of_a_call_to_a_key_names_the_key_in_its_text() -> None:
+    kept = list[object]()
+
+    def worker(key: str) -> Generator[None, Any]:
+        (yield).reply_box.fail(Boom("why"))
+        while True:
+            kept.append((yield))
+
+    with Pool(worker, start="on_demand") as pool:
+        failed = error_of(lambda: call(pool.ref("a"), Echo("1"), timeout=DEADLINE))
+        timed_out = error_of(lambda: call(pool.ref("a"), Echo("2"), timeout=0))
+
+    assert str(failed) == f"the call {failed.call_id} to key 'a' failed: Boom: why"
+    expected = f"no reply to the call {timed_out.call_id} to key 'a' came within the timeout"
+    assert str(timed_out) == expected

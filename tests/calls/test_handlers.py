@@ -210,9 +210,9 @@ def test_a_marked_method_is_returned_as_it_was() -> None:
 
 
 NO_HANDLERS: list[tuple[object, str]] = [
-    (None, "handlers must be callable"),
-    (object(), "handlers must be callable"),
-    ("text", "handlers must be callable"),
+    (None, "handlers must be an object with methods that mb.handles marks"),
+    (object(), "handlers must be an object with methods that mb.handles marks"),
+    ("text", "handlers must be an object with methods that mb.handles marks"),
     (lambda: None, "handlers must take"),
     ({"Echo": first}, "handlers are for types, not for 'Echo'"),
     ({Echo: None}, "the handler of Echo must be callable"),

@@ -228,7 +228,7 @@ def test_a_server_whose_handlers_cannot_be_made_fails(place: Place) -> None:
 
     assert type(error) in {WorkerGone, CallNotDelivered}
     until(lambda: exits)
-    assert "handlers must be callable" in str(exits[0].error)
+    assert "handlers must be an object with methods that mb.handles marks" in str(exits[0].error)
 
 
 @pytest.mark.parametrize("inline_calls", [True, False])

@@ -30,6 +30,7 @@ from tests.calls.doubles import (
 )
 from tests.helpers import DEADLINE, Running, until
 from threadpool_mb import (
+    MISSING,
     Call,
     CallFailed,
     CallTimedOut,
@@ -75,7 +76,8 @@ def test_what_a_handler_raises_fails_its_call_and_the_server_goes_on(
 
     assert type(error) is CallFailed
     assert isinstance(error.__cause__, Boom)
-    assert str(error) == f"the call {error.call_id} failed: Boom: withdraw"
+    to = "" if error.key is MISSING else " to key 'a'"
+    assert str(error) == f"the call {error.call_id}{to} failed: Boom: withdraw"
     assert call(target, Balance(), timeout=DEADLINE) == 0
     assert list(logged(caplog)) == []
 
@@ -153,6 +155,29 @@ def test_what_is_neither_a_call_nor_a_cast_is_logged_and_the_server_goes_on(
     assert call(target, Balance(), timeout=DEADLINE) == 0
     assert str(caplog.records[0].exc_info[1]) == "a server takes calls and casts, not 'neither'"
     assert list(logged(caplog)) == [f"{whose(target)}handling 'neither' raised"]
+
+
+@pytest.mark.parametrize(
+    ("bare", "hint"),
+    [
+        (Deposit(1), ": mb.cast sends a notice, or mb.Cast(notice) is the message"),
+        (Balance(), ": mb.call and mb.ask send a command"),
+    ],
+)
+def test_a_notice_or_a_command_without_its_envelope_is_logged_with_what_sends_it(
+    bare: object,
+    hint: str,
+    place: Place,
+    make: Callable[..., Input[Any]],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    target = make(place)
+
+    target.deliver(bare)
+
+    assert call(target, Balance(), timeout=DEADLINE) == 0
+    expected = f"a server takes calls and casts, not {bare!r}{hint}"
+    assert str(caplog.records[0].exc_info[1]) == expected
 
 
 def test_a_handler_that_takes_the_call_may_answer_later(

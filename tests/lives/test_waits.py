@@ -2,9 +2,11 @@
 
 import concurrent.futures
 import math
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Generator
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -318,7 +320,7 @@ def test_a_worker_that_fails_after_a_wait_has_its_message_in_hand() -> None:
 
 @pytest.mark.parametrize("seconds", [-1, math.nan, math.inf, "1", None, True])
 def test_a_time_that_is_none_is_refused_at_once(seconds: Any) -> None:  # noqa: ANN401
-    with pytest.raises(ValueError, match=r"seconds must be seconds"):
+    with pytest.raises(ValueError, match=r"the time to sleep must be seconds, at least 0, not "):
         sleep(seconds)
 
 
@@ -326,6 +328,71 @@ def test_a_time_that_is_none_is_refused_at_once(seconds: Any) -> None:  # noqa: 
 def test_what_cannot_be_waited_for_is_refused_at_once(source: Any) -> None:  # noqa: ANN401
     with pytest.raises(TypeError, match="a worker can wait for a Reply or a concurrent"):
         wait(source)
+
+
+async def coroutine() -> None:
+    """Do nothing."""
+
+
+def test_who_waits_for_a_coroutine_is_told_what_makes_a_future_of_it() -> None:
+    made = coroutine()
+
+    with pytest.raises(
+        TypeError, match=r"Future, not <coroutine .*; asyncio\.run_coroutine_thread"
+    ):
+        wait(cast("Any", made))
+
+    made.close()
+
+
+DROPPED_WAITS = """
+import warnings
+from concurrent.futures import Future
+
+import threadpool_mb as mb
+
+warnings.simplefilter("always")
+done = Future()
+done.set_result("the result")
+
+
+def worker(key):
+    while True:
+        message = yield
+        mb.sleep(60)  # line 15
+        dropped = mb.wait(done)
+        del dropped  # line 17
+        kept = mb.sleep(0)
+        yield from kept
+        print(message, (yield from mb.wait(done)))
+
+
+with mb.Pool(worker, start="on_demand") as pool:
+    pool.dispatch("a", "message")
+"""
+
+
+def run(program: str, *options: str) -> list[str]:
+    """Run a program; return the lines that it has printed, and those of its warnings."""
+    command = [sys.executable, *options, "-c", program]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)  # noqa: S603 - ours
+    warned = [line for line in done.stderr.splitlines() if "Warning" in line]
+    return [*done.stdout.splitlines(), *warned]
+
+
+def test_development_mode_warns_of_a_wait_that_nobody_waits_for_where_it_is_dropped() -> None:
+    said = run(DROPPED_WAITS, "-X", "dev")
+
+    warned = "RuntimeWarning: nothing has waited for mb."
+    assert said == [
+        "message the result",
+        f"<string>:15: {warned}sleep(…): write `yield from mb.sleep(…)`",
+        f"<string>:17: {warned}wait(…): write `yield from mb.wait(…)`",
+    ]
+
+
+def test_without_development_mode_a_wait_that_is_dropped_is_not_noticed() -> None:
+    assert run(DROPPED_WAITS) == ["message the result"]
 
 
 def test_what_else_is_yielded_is_refused_with_a_hint() -> None:

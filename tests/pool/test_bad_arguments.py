@@ -2,16 +2,29 @@
 
 import functools
 import operator
+import re
 import threading
 from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from typing import Any
 
 import pytest
 
-from tests.helpers import in_thread, until
+from tests.helpers import DEADLINE, in_thread, until
 from tests.pool.doubles import Boom, Intercepting, raising
 from tests.pool.witness import Witness, finish, named
-from threadpool_mb import CatchAll, NonBlocking, Pool, Unlimited, Waiting, WorkerExit
+from threadpool_mb import (
+    CatchAll,
+    Command,
+    Mailbox,
+    NonBlocking,
+    Pool,
+    Unlimited,
+    Waiting,
+    WorkerExit,
+    call,
+    handles,
+    serve,
+)
 from threadpool_mb.arguments import describe
 
 
@@ -92,6 +105,67 @@ def test_a_worker_that_cannot_be_called_is_refused(worker: Any) -> None:  # noqa
 def test_a_worker_that_takes_other_arguments_is_refused(worker: Any) -> None:  # noqa: ANN401
     with pytest.raises(TypeError, match=r"worker must take \(key, mailbox\), but .* takes "):
         Pool(worker, name="refused")
+
+
+@pytest.mark.parametrize("worker", [one, lambda key: None, OneArgument(1).method])
+def test_a_worker_of_a_key_alone_without_a_yield_is_told_what_is_missing(
+    worker: Any,  # noqa: ANN401
+) -> None:
+    with pytest.raises(TypeError, match=r"; a worker of a key alone has a `yield`, which takes"):
+        Pool(worker, name="refused")
+
+
+class Ask(Command[int]):
+    """Asks for a number."""
+
+
+class Handling:
+    """Handles commands, for `mb.server`."""
+
+    def __init__(self, key: object, more: object = None) -> None:
+        """Be the handlers of a key."""
+
+    @handles(Ask)
+    def ask(self, command: Ask) -> int:
+        """Return a number."""
+        return 1
+
+
+class HandlingAndServing(Handling):
+    """Handles commands, and is a function worker."""
+
+    def __call__(self, key: object, mailbox: Mailbox[Any]) -> None:
+        """Be a worker."""
+        serve(mailbox, self)
+
+
+class ServingItself(Handling):
+    """A function worker that is a class."""
+
+    def __init__(self, key: object, mailbox: Mailbox[Any]) -> None:
+        """Be a worker."""
+        super().__init__(key)
+        serve(mailbox, self)
+
+
+@pytest.mark.parametrize("worker", [Handling, HandlingAndServing, Handling("key")])
+def test_handlers_are_no_worker_and_the_error_names_what_makes_one_of_them(
+    worker: Any,  # noqa: ANN401
+) -> None:
+    expected = ", whose methods handle commands: mb.server makes a worker of such a class"
+
+    with pytest.raises(
+        TypeError, match=f"^worker must be .*{re.escape(describe(worker) + expected)}$"
+    ):
+        Pool(worker, name="refused")
+
+
+@pytest.mark.parametrize("worker", [HandlingAndServing("all keys"), ServingItself])
+def test_what_handles_commands_may_be_a_function_worker_as_well(
+    worker: Any,  # noqa: ANN401
+) -> None:
+    with Pool[str, Any](worker, start="on_demand") as pool:
+        assert call(pool.ref("a"), Ask(), timeout=DEADLINE) == 1
 
 
 @functools.wraps(three)

@@ -38,7 +38,7 @@ def test_it_stands_still_until_it_is_told(log: Log) -> None:
 def test_advance_takes_a_number_of_seconds(seconds: Any) -> None:  # noqa: ANN401
     with (
         SeededPool(Log().worker) as pool,
-        pytest.raises(ValueError, match="seconds must be seconds, at least 0"),
+        pytest.raises(ValueError, match="the time to advance must be seconds, at least 0"),
     ):
         pool.advance(seconds)
 

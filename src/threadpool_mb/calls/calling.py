@@ -113,7 +113,8 @@ def cast(target: Input[Cast], notice: Notice, /) -> bool:
     From the original's `cast`.
     """
     if not isinstance(notice, Notice):  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise TypeError(f"a notice must be a Notice, not {describe(notice)}")
+        hint = ": mb.call and mb.ask send a command" if isinstance(notice, Command) else ""
+        raise TypeError(f"a notice must be a Notice, not {describe(notice)}{hint}")
     try:
         return target.deliver(Cast(notice))
     except AttributeError:
@@ -225,7 +226,8 @@ def delegate[R](
 
 
 def _refuse_command(command: object) -> Never:
-    raise TypeError(f"a command must be a Command, not {describe(command)}")
+    hint = ": mb.cast sends a notice" if isinstance(command, Notice) else ""
+    raise TypeError(f"a command must be a Command, not {describe(command)}{hint}")
 
 
 def begin_call[R](

@@ -6,7 +6,15 @@ from typing import Any, Final, Protocol, cast, overload
 from threadpool_mb.arguments import check_callable, describe
 from threadpool_mb.calls.messages import Call, Command, Notice
 
-__all__ = ["Handler", "Handlers", "MethodTable", "find_handler", "handles", "handles_call"]
+__all__ = [
+    "Handler",
+    "Handlers",
+    "MethodTable",
+    "find_handler",
+    "handles",
+    "handles_call",
+    "has_handlers",
+]
 
 type Handlers = Mapping[type[Any], Callable[[Any], object]] | Callable[[Any], object] | object
 """A table of functions by type of command; or one function for all; or an object whose methods say
@@ -108,6 +116,11 @@ def _methods(kind: type) -> MethodTable:
     return table
 
 
+def has_handlers(kind: type) -> bool:
+    """Return whether a class has methods that are marked."""
+    return bool(_methods(kind))
+
+
 def find_handler(
     handlers: Handlers, tables: dict[type, MethodTable]
 ) -> Callable[[type], Handler | None]:
@@ -138,6 +151,11 @@ def find_handler(
                 for command_type, (name, takes_call) in methods.items()
             }
         else:
+            if not callable(handlers):
+                raise TypeError(
+                    "handlers must be an object with methods that mb.handles marks, a table of"
+                    f" functions, or a function of a command, not {describe(handlers)}"
+                )
             check_callable(handlers, "handlers", "command", instead=_INSTEAD)
             by_type = {object: (cast("Callable[[Any], object]", handlers), False)}
 

@@ -11,7 +11,7 @@ from typing import Any, Final, Literal, Never, cast, final
 
 from threadpool_mb.arguments import check_callable, describe
 from threadpool_mb.calls.handlers import Handler, Handlers, MethodTable, find_handler
-from threadpool_mb.calls.messages import Call, Cast, Request, answer_of
+from threadpool_mb.calls.messages import Call, Cast, Command, Notice, Request, answer_of
 from threadpool_mb.errors import DuplicateReply
 from threadpool_mb.logs import Logger
 from threadpool_mb.protocols import Mailbox
@@ -172,7 +172,12 @@ def _whose() -> str:
 
 
 def _refuse(request: object) -> Never:
-    raise TypeError(f"a server takes calls and casts, not {describe(request)}")
+    hint, text = "", describe(request)
+    if isinstance(request, Notice):
+        hint = ": mb.cast sends a notice, or mb.Cast(notice) is the message"
+    elif isinstance(request, Command):
+        hint = ": mb.call and mb.ask send a command"
+    raise TypeError(f"a server takes calls and casts, not {text}{hint}")
 
 
 def _times_handed_on(request: Request) -> int:

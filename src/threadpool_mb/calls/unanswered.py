@@ -66,11 +66,16 @@ _NOT_TAKEN: Final = {
 """Of what became a dead letter for these reasons, no worker has seen anything."""
 
 
+def _to(call_id: CallId, key: object) -> str:
+    """Return which call it is, in words."""
+    return f"the call {call_id}{'' if key is MISSING else f' to key {describe(key)}'}"
+
+
 def not_handled(
     call_id: CallId, key: object, reason: str, *, started: bool, error: BaseException | None
 ) -> CallError:
     """Nobody will handle the call, or answer it any more, since `error` was raised, if any was."""
-    text = f"the call {call_id}{'' if key is MISSING else f' to key {describe(key)}'}"
+    text = _to(call_id, key)
     told: CallError
     if reason in _NOT_TAKEN:
         text = f"{text} was not delivered: {reason}"
@@ -91,7 +96,7 @@ def not_delivered(call_id: CallId, key: object, error: Exception) -> CallNotDeli
 
 def not_delivered_in_time(call_id: CallId, key: object) -> CallTimedOut:
     """The deadline came before there was room for the call."""
-    text = f"the call {call_id} was not delivered within the timeout"
+    text = f"{_to(call_id, key)} was not delivered within the timeout"
     return CallTimedOut(text, call_id, key=key, reason="not delivered in time")
 
 
@@ -103,7 +108,7 @@ def deadlock(call_id: CallId, chain: str, key: object) -> CallDeadlock:
 
 def no_reply_in_time(call_id: CallId, key: object) -> CallTimedOut:
     """The deadline came before the reply."""
-    text = f"no reply to the call {call_id} came within the timeout"
+    text = f"no reply to {_to(call_id, key)} came within the timeout"
     return CallTimedOut(text, call_id, key=key, reason="no reply in time")
 
 
@@ -117,7 +122,7 @@ def fresh(call_id: CallId, key: object, error: BaseException, *, from_box: bool)
     """Return an exception of one's own to raise: each raise adds to its traceback."""
     if not from_box:
         return _again(cast("CallError", error))
-    text = f"the call {call_id} failed: {type(error).__name__}: {_text(error)}"
+    text = f"{_to(call_id, key)} failed: {type(error).__name__}: {_text(error)}"
     failed = CallFailed(text, call_id, key=key, reason="failed")
     failed.__cause__ = error
     return failed

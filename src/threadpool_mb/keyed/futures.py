@@ -341,7 +341,7 @@ class SeveralFuture[R](KeyedFuture[R]):
     @override
     def _why_not(self) -> str:
         which = "all keys" if self.of_all else f"the keys {describe(self._key)}"
-        return f"a task cannot wait for one of {which} that waits for it"
+        return f"a task cannot wait for a task of {which}, which runs only after it"
 
     @override
     def cancel(self) -> bool:

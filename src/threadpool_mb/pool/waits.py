@@ -32,6 +32,7 @@ as suspended: a thread that stops its worker finds nothing to wake, and the lane
 import operator
 import sys
 import threading
+import warnings
 from collections.abc import Callable, Generator
 from typing import Any, ClassVar, Final, Protocol, cast, final, override
 
@@ -277,11 +278,60 @@ class _ForFuture(Wait):
         """Not called: no time was given."""
 
 
+@final
+class _Watched[R](Generator[Any, Any, R]):
+    """A wait in Python's development mode: warns if it is dropped, and nobody has waited for it."""
+
+    __slots__ = ("_begun", "_call", "_generator")
+
+    def __init__(self, generator: Generator[Any, Any, R], call: str) -> None:
+        self._begun = False
+        self._call: Final = call
+        self._generator: Final = generator
+
+    @override
+    def __iter__(self) -> Generator[Any, Any, R]:
+        self._begun = True
+        return self._generator
+
+    @override
+    def send(self, value: Any, /) -> Any:
+        return iter(self).send(value)
+
+    @override
+    def throw(self, *error: Any) -> Any:
+        return iter(self).throw(*error)
+
+    @override
+    def __repr__(self) -> str:
+        return repr(self._generator)
+
+    def __del__(self) -> None:
+        if not self._begun:
+            # Where it is dropped, which is where it was called.
+            warnings.warn(
+                f"nothing has waited for mb.{self._call}: write `yield from mb.{self._call}`",
+                RuntimeWarning,
+                stacklevel=2,
+            )
+
+
+def _watched[W: Callable[..., Any]](call: str) -> Callable[[W], W]:
+    """Have Python's development mode, `-X dev`, warn of waits that nobody waits for."""
+
+    def watch(wait: W) -> W:
+        watched = cast("W", lambda *given: _Watched(wait(*given), call))  # pyright: ignore[reportUnknownLambdaType]
+        return watched if sys.flags.dev_mode else wait
+
+    return watch
+
+
 def sleep(seconds: float, /) -> Generator[Any, Any]:
     """Wait in a generator worker without holding its thread: `yield from mb.sleep(0.5)`.
 
     The worker's messages wait meanwhile, so that it handles them in their order, one at a time;
-    other workers have the thread. `sleep(0)` lets the others have their turn.
+    other workers have the thread. `sleep(0)` lets the others have their turn. Without `yield from`
+    it does nothing; Python's development mode (`-X dev`) warns of that.
 
     Blocks: never the thread; the worker for that many seconds, and until a thread is free.
 
@@ -291,9 +341,10 @@ def sleep(seconds: float, /) -> Generator[Any, Any]:
     """
     # What is mostly given is not checked by three calls.
     usual = type(seconds) is float and 0.0 <= seconds < _LONGEST
-    return _sleeping(seconds if usual else check_seconds(seconds, "seconds"))
+    return _sleeping(seconds if usual else check_seconds(seconds, "the time to sleep"))
 
 
+@_watched("sleep(…)")
 def _sleeping(seconds: float) -> Generator[Any, Any]:
     yield _Sleep(seconds)
 
@@ -323,15 +374,19 @@ def wait[R](source: _Result[R], /) -> Generator[Any, Any, R]:
         # The program that has made a future has imported it.
         module = sys.modules.get("concurrent.futures")
         if module is None or not isinstance(source, module.Future):
+            hint = ""
+            if hasattr(source, "__await__"):
+                hint = "; asyncio.run_coroutine_threadsafe(coroutine, loop) returns such a future"
             raise TypeError(
                 "a worker can wait for a Reply or a concurrent.futures.Future, not"
-                f" {describe(source)}"
+                f" {describe(source)}{hint}"
             )
         answer = getattr(source, "answer", None)  # of a reply's future
     wait_for = _ForAnswer(answer) if isinstance(answer, Answer) else None  # pyright: ignore[reportUnknownArgumentType]
     return _waiting(source, wait_for)
 
 
+@_watched("wait(…)")
 def _waiting[R](source: _Result[R], wait_for: Wait | None) -> Generator[Any, Any, R]:
     if not source.done():
         yield wait_for or _ForFuture(cast("_Future", source))

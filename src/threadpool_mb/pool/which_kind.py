@@ -1,7 +1,7 @@
 """How you write the worker says how it runs: a generator in turns, a function on a thread."""
 
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Any, Final, cast
 
 from threadpool_mb.arguments import (
     check_callable,
@@ -10,6 +10,7 @@ from threadpool_mb.arguments import (
     describe,
     is_generator_function,
 )
+from threadpool_mb.calls.handlers import has_handlers
 from threadpool_mb.dead_letters import DeadLetterOffice
 from threadpool_mb.mailbox.kinds import Unlimited, is_own_kind, slots_maker, store_maker
 from threadpool_mb.mailbox.observed import ObservedConfig, observed_priorities
@@ -81,7 +82,7 @@ def worker_kind[K, M](  # noqa: PLR0917 - what a user gives a pool
         check_limit(number, name)
     check_flag(pinned, "pinned")
     if not is_generator_function(worker):
-        check_callable(worker, "worker", "key", "mailbox")
+        _check_function(worker)
         _check_for_function(given, pinned=pinned, flow=flow)
         _check_function_lives(config, lives)
         function = cast("Callable[[K, Mailbox[M]], object]", worker)
@@ -132,6 +133,36 @@ def worker_kind[K, M](  # noqa: PLR0917 - what a user gives a pool
         throughput=throughput or _THROUGHPUT,
         ended=ended,
     )
+
+
+def _check_function(worker: object) -> None:
+    """Check that a worker that is no generator function is a function of a key and a mailbox.
+
+    Raises:
+        TypeError: if it is none; what was probably meant is in the text.
+    """
+    if isinstance(worker, type) and has_handlers(worker) and _takes_a_key(worker):
+        # It may take a second argument, too, and would handle nothing as a worker.
+        raise TypeError(f"worker must be a function, not {describe(worker)}{_SERVER}")
+    try:
+        check_callable(worker, "worker", "key", "mailbox")
+    except TypeError as error:
+        hint = _SERVER if has_handlers(type(worker)) else ""
+        if not hint and _takes_a_key(worker):
+            hint = "; a worker of a key alone has a `yield`, which takes its messages"
+        raise TypeError(f"{error}{hint}") from None
+
+
+_SERVER: Final = ", whose methods handle commands: mb.server makes a worker of such a class"
+
+
+def _takes_a_key(worker: object) -> bool:
+    """Return whether a worker can be called with a key alone."""
+    try:
+        check_callable(worker, "worker", "key")
+    except TypeError:
+        return False
+    return True
 
 
 def _observed[K, M](

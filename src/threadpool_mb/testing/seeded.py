@@ -156,7 +156,9 @@ class SeededPool[K, M](Pool[K, M]):  # type: ignore[misc]  # pyright: ignore[rep
             Stuck: if the time is not over after `max_turns`.
             RuntimeError: in a worker, or on another thread.
         """
-        return self._world.run_until(_never, check_seconds(seconds, "seconds"), max_turns)
+        return self._world.run_until(
+            _never, check_seconds(seconds, "the time to advance"), max_turns
+        )
 
     @property
     def now(self) -> float:
