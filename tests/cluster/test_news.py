@@ -9,6 +9,7 @@ import pytest
 from tests.cluster.workers import collecting
 from tests.helpers import in_thread, until
 from threadpool_mb.arguments import NEVER as NO_DEADLINE
+from threadpool_mb.cluster import link as link_module
 from threadpool_mb.cluster.entries import Entry
 from threadpool_mb.cluster.flushes import Flushes
 from threadpool_mb.cluster.link import Link
@@ -176,7 +177,8 @@ class Client:
     threads = OwnThreads("orders")
 
     def __init__(self) -> None:
-        self.asked: list[str] = []
+        self.asked: list[tuple[object, ...]] = []
+        self.in_haste = False
         owner: Any = self
         actor: Any = self
         self.link = Link(
@@ -186,9 +188,13 @@ class Client:
         self.router.deal({self.link.address: self.link})
         self.flushes = Flushes(self.router, lambda: [self.link])
 
-    def begin(self, method: str, *_: object) -> None:
+    def begin(self, *call: object) -> None:
         """Call a method of the actor."""
-        self.asked.append(method)
+        self.asked.append(call)
+
+    def suspect(self, link: Link) -> None:
+        """Take note that it has not answered."""
+        link.outbox.stop()
 
     def flush(self, key: str | None) -> bool:
         """Wait for a key, or for all."""
@@ -213,7 +219,7 @@ def test_a_flush_of_a_key_has_nodes_tell_what_they_have_handled_and_one_of_all_d
 
     assert flushing.result()
     assert not client.flushes.of_a_key
-    assert client.asked == ([] if key is None else ["hasten"])
+    assert client.asked == ([] if key is None else [("hasten",)])
 
 
 def test_a_key_of_which_nothing_is_on_its_way_is_flushed_at_once() -> None:
@@ -222,3 +228,16 @@ def test_a_key_of_which_nothing_is_on_its_way_is_flushed_at_once() -> None:
     assert client.flush("key")
     assert client.asked == []
     assert not client.flushes.of_a_key
+
+
+def test_a_node_is_asked_with_less_patience_while_a_flush_of_a_key_waits() -> None:
+    patience: dict[bool, object] = {}
+    for in_haste in (False, True):
+        client = Client()
+        client.in_haste = in_haste
+        client.link._gather()
+        ((method, known, _, patience[in_haste]),) = client.asked
+        assert (method, known) == ("gather", 0)
+
+    assert patience[True] == 0
+    assert patience[False] == link_module._PATIENCE > 0

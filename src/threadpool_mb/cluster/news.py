@@ -7,15 +7,21 @@ at the latest after the time that the client has said; of a node that is done wi
 The race of a thread that puts something, and the loop that waits:
 
 1. The thread puts it.
-2. It takes the event, if there is one, and has the loop set it.
-a. The loop makes the event.
+2. It takes the waiter, if there is one, and has the loop set its event.
+a. The loop puts a waiter.
 b. It looks whether there is something, and waits only if there is not.
 
-If (2) finds no event, it comes before (a), and so (1) before (b): the loop sees it.
+If (2) finds no waiter that another thread has not taken before, which sets it, it comes before (a),
+and so (1) before (b): the loop sees it. A waiter is taken by one `popleft`: one that was read, and
+then replaced by `None`, might be the next one by then, whose event nobody would set.
+`tests/model/test_news_model.py` runs through the interleavings.
+
+**Assumes.** `append` and `popleft` are atomic (`tests/test_assumptions.py`).
 """
 
 import asyncio
 import contextlib
+from collections import deque
 from typing import Final, Protocol, final
 
 __all__ = ["News", "Reporter"]
@@ -53,34 +59,31 @@ class News:
 
     def __init__(self) -> None:
         """Nobody waits."""
-        # What the loop waits for: anything, and what is not to wait for more.
-        self._any: _Waiter | None = None
-        self._hasty: _Waiter | None = None
+        # What the loop waits for: anything, and what is not to wait for more. One, or none.
+        self._any: Final[deque[_Waiter]] = deque()
+        self._hasty: Final[deque[_Waiter]] = deque()
 
     def tell(self) -> None:
         """Have the client told, soon."""
-        waiter = self._any
-        if waiter is not None:
-            self._any = None
-            _set(*waiter)
+        _wake(self._any)
 
     def tell_at_once(self) -> None:
         """Have the client told without waiting for more."""
-        self.tell()
-        waiter = self._hasty
-        if waiter is not None:
-            self._hasty = None
-            _set(*waiter)
+        _wake(self._any)
+        _wake(self._hasty)
 
     async def wait(self, reporter: Reporter, seconds: float, patience: float) -> None:
         """Wait for something to tell, for so long; then for more, for as long as `patience`."""
         loop = asyncio.get_running_loop()
         news, haste = asyncio.Event(), asyncio.Event()
-        self._any, self._hasty = (loop, news), (loop, haste)
+        # Those of a call that was given up are still there.
+        for waiters, waiter in ((self._any, (loop, news)), (self._hasty, (loop, haste))):
+            waiters.clear()
+            waiters.append(waiter)
         if not reporter.has_news:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(news.wait(), seconds)
-        self._any = None
+        self._any.clear()
         if not reporter.has_hasty_news:
             latest = loop.time() + patience
 
@@ -93,9 +96,12 @@ class News:
 
             loop.call_later(_SOON, look)
             await haste.wait()
-        self._hasty = None
+        self._hasty.clear()
 
 
-def _set(loop: asyncio.AbstractEventLoop, event: asyncio.Event) -> None:
-    with contextlib.suppress(RuntimeError):  # the loop is closed: the Dask worker ends
+def _wake(waiters: deque[_Waiter]) -> None:
+    if not waiters:
+        return  # mostly
+    with contextlib.suppress(IndexError, RuntimeError):  # the loop is closed: the Dask worker ends
+        loop, event = waiters.popleft()
         loop.call_soon_threadsafe(event.set)
