@@ -63,8 +63,8 @@ def thread(me: int, things: int, *bugs: str) -> Process[Memory]:
 
 def _hasty(me: int) -> Process[Memory]:
     def take(m: Memory) -> Outcomes[Memory]:
-        woken = m.set | ({m.waiter} if m.waiter else set())
-        return [(replace(m, waiter=0, set=frozenset(woken)), "put")]
+        woken = m.set | frozenset((m.waiter,) if m.waiter else ())
+        return [(replace(m, waiter=0, set=woken), "put")]
 
     def put(m: Memory) -> Outcomes[Memory]:
         return [(replace(m, put=m.put + 1), END)]
