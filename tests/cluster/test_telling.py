@@ -21,7 +21,7 @@ def _node() -> NodeActor:
 
 
 def _gathered(node: NodeActor, known: int) -> tuple[int, Events]:
-    number, events = loaded(asyncio.run(node.gather(known, 0.01)))
+    number, events = loaded(asyncio.run(node.gather(known, 0.01, 0.01)))
     return number, events
 
 

@@ -16,6 +16,7 @@ from threadpool_mb.arguments import Deadline, counted, describe
 from threadpool_mb.cluster.asks import Asks
 from threadpool_mb.cluster.entries import Entry
 from threadpool_mb.cluster.figures import summed
+from threadpool_mb.cluster.flushes import Flushes
 from threadpool_mb.cluster.link import Link
 from threadpool_mb.cluster.membership import Membership
 from threadpool_mb.cluster.own_threads import OwnThreads
@@ -67,15 +68,13 @@ class Control:
         self.threads: Final = OwnThreads(name)
         self.check_not_own_thread: Final = self.threads.check_not_own
         self.router: Final = Router(credits, self.threads)
+        self._flushes: Final = Flushes(self.router, self.links)
         self.asks: Final = Asks()
         self._teller: Final = Teller(name, office, on_worker_exit, self.asks)
         self.ending: Final = Ending()
         # Guards what follows.
         self._lock = threading.Lock()
-        # Notified when messages were settled, and at the end.
-        self._progress = threading.Condition(self._lock)
         self.state: _State = "running"
-        self._flushes = 0
         # What nodes that are gone have told last of their pools, summed.
         self._past: list[PoolStats] = []
         self._woken: Final = threading.Event()
@@ -118,14 +117,13 @@ class Control:
             past = [*self._past, link.figures]
             self._past = [summed([], past, name="", state="", here=0, threads=0, dead_letters={})]
         self.membership.forget(link)
-        with self._lock:
-            self._progress.notify_all()
+        self._flushes.look()
 
     # What senders ask.
 
     def epoch(self) -> int:
         """Return how many flushes were begun."""
-        return self._flushes
+        return self._flushes.begun
 
     def closed_error(self) -> PoolClosed:
         """Return what a sender gets once the pool is closed."""
@@ -135,20 +133,10 @@ class Control:
     def flush(self, key: object, deadline: Deadline, *, of_all: bool) -> bool:
         """Wait until all is settled that was sent before; see `ClusterPool.flush`."""
         self.threads.check_not_own("flushed")
-        with self._lock:
-            epoch = self._flushes
-            self._flushes += 1
-        while True:
-            for link in self.links():
-                link.outbox.hurry()
-            with self._lock:
-                left = self.router.left(self.links, epoch, key, of_all=of_all)
-                if not left or self.state == "ended":
-                    return not left
-                remaining = deadline.remaining()
-                if remaining == 0:
-                    return False
-                self._progress.wait(remaining)
+        return self._flushes.flush(key, deadline, self._has_ended, of_all=of_all)
+
+    def _has_ended(self) -> bool:
+        return self.state == "ended"
 
     def links(self) -> list[Link]:
         """Return the nodes that are not lost."""
@@ -158,13 +146,9 @@ class Control:
         """Have a node get no more keys, and wait until it has gone; see `ClusterPool.vacate`."""
         link = self.membership.vacate(address)
         self._woken.set()
-        with self._lock:
-            while link is not None and link in self.links() and self.state != "ended":
-                left = deadline.remaining()
-                if left == 0:
-                    return False
-                self._progress.wait(left)
-        return True
+        return self._flushes.wait_until(
+            lambda: link is None or link not in self.links() or self._has_ended(), deadline
+        )
 
     # What links tell; see `LinkOwner`.
 
@@ -190,8 +174,7 @@ class Control:
 
     def settled(self) -> None:
         """Take note that messages were settled."""
-        with self._lock:
-            self._progress.notify_all()
+        self._flushes.look()
         if self.state != "running":
             self._woken.set()
 
@@ -200,6 +183,11 @@ class Control:
         for entry in entries:
             self._teller.bury(entry, DeadLetterReason.UNREADABLE)
         self.settled()
+
+    @property
+    def in_haste(self) -> bool:
+        """Whether a part of what nodes are to handle is waited for."""
+        return self._flushes.of_a_key
 
     def suspect(self, link: Link) -> None:
         """Look soon whether a node is lost."""
@@ -345,8 +333,7 @@ class Control:
         self.membership.give_up()
         self.asks.answer_all()
         self.office.flush()
-        with self._lock:
-            self._progress.notify_all()
+        self._flushes.look()
         self.ending.reach()
 
     def report(self, *, finished: bool) -> DrainReport[Any]:
@@ -383,8 +370,8 @@ class Control:
         self.router.forked(self.closed_error)
         self.membership.forked()
         self.office.forked()
+        self._flushes.forked()
         self._lock = threading.Lock()
-        self._progress = threading.Condition(self._lock)
         return False
 
     def __repr__(self) -> str:

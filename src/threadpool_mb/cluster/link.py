@@ -30,6 +30,9 @@ _WINDOW: Final = 4
 """Batches that are on their way to the actor at a time."""
 _WAIT: Final = 1.0
 """Seconds that the node waits for something to tell."""
+_PATIENCE: Final = 0.1
+"""Seconds that it may take until a node that has more to do tells what was handled: of what it
+costs to ask for that, see `news`."""
 _LOOK: Final = 0.5
 """Seconds between two looks whether the node is lost, while an answer is waited for."""
 _PAUSE: Final = 0.2
@@ -58,6 +61,11 @@ class LinkOwner(Protocol):
     @property
     def threads(self) -> OwnThreads:
         """The threads of the pool."""
+        ...
+
+    @property
+    def in_haste(self) -> bool:
+        """Whether somebody waits for a part of what a node is to handle."""
         ...
 
     def unwritten(self, entries: list[Entry]) -> None:
@@ -122,6 +130,12 @@ class Link:
         """Return what the node tells of its pool in time, or has told last."""
         now: PoolStats | None = self.ask(timeout, "stats") if timeout else None
         return self.figures if now is None else now
+
+    def hasten(self) -> None:
+        """Send what there is, and have the node tell what it has handled."""
+        self.outbox.hurry()
+        if self.outbox.outstanding:
+            self._begin("haste", "hasten")
 
     # The sender's thread.
 
@@ -218,7 +232,8 @@ class Link:
         """Ask for what the node has to tell, until its pool has ended or the link is stopped."""
         known = 0
         while not self.outbox.stopped:
-            future = self._begin("what it tells", "gather", known, _WAIT)
+            patience = 0.0 if self._owner.in_haste else _PATIENCE
+            future = self._begin("what it tells", "gather", known, _WAIT, patience)
             result = None if future is None else self._result(future, "what it tells")
             del future
             if result is None:

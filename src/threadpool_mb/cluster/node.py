@@ -8,8 +8,6 @@ waits: no mailbox of a node has senders that wait.
 says that it has it, so that an answer that is lost on the way is given again.
 """
 
-import asyncio
-import contextlib
 import functools
 import itertools
 import pickle
@@ -22,8 +20,8 @@ from threadpool_mb.calls import unanswered
 from threadpool_mb.calls.answer import Answer
 from threadpool_mb.calls.calling import begin_call
 from threadpool_mb.cluster.moving import Leaving
+from threadpool_mb.cluster.news import News
 from threadpool_mb.cluster.tickets import (
-    NodeBatch,
     NodeObserver,
     RetryingObserver,
     Ticket,
@@ -57,9 +55,6 @@ __all__ = ["NodeActor", "VersionMismatch"]
 
 _logger = Logger(__name__)
 
-_GATHER: Final = 0.01
-"""Seconds that it may take until the client is told what was handled. An answer of the actor costs
-as much as some hundred messages."""
 _FIGURES: Final = 1.0
 """Seconds after which the client is told the pool's statistics again."""
 
@@ -90,13 +85,19 @@ class NodeActor:
         """Take a batch."""
         self._node.queue.put((number, batch))
 
-    async def gather(self, known: int, wait: float) -> bytes:
+    async def gather(self, known: int, wait: float, patience: float) -> bytes:
         """Return what there is to tell, and its number, pickled; wait for something for a time.
 
-        `known` is the number of the last answer that the client has.
+        `known` is the number of the last answer that the client has; `patience`, how long it may
+        take until it is told what was handled, while there is more to handle.
         """
         # As bytes: Dask looks into collections, element by element.
-        return pickle.dumps(await self._node.gather(known, wait), pickle.HIGHEST_PROTOCOL)
+        gathered = await self._node.gather(known, wait, patience)
+        return pickle.dumps(gathered, pickle.HIGHEST_PROTOCOL)
+
+    async def hasten(self) -> None:
+        """Have the client told what was handled by now: it waits for a part of it."""
+        self._node.news.tell_at_once()
 
     async def end(self, how: Literal["close", "cancel"]) -> None:
         """Have the pool end: once it has handled all, or at once."""
@@ -124,7 +125,8 @@ class _Node:
     def __init__(self, setup: Setup) -> None:
         options: Options = loaded(setup.options)
         self._address: Final = setup.node
-        self._tray: Final = Tray(self._wake)
+        self.news: Final = News()
+        self._tray: Final = Tray(self.news.tell)
         retries = options.restart is not None and options.restart.in_hand == "retry"
         self._tells_workers: Final = options.tells_workers
         kind = RetryingObserver if retries else NodeObserver
@@ -149,9 +151,6 @@ class _Node:
         self._early: Final[dict[int, bytes]] = {}
         self._next = 1
         self._how: Literal["close", "cancel"] | None = None
-        # What the loop waits for: anything, and what is not to wait for more.
-        self._waiter: tuple[asyncio.AbstractEventLoop, asyncio.Event] | None = None
-        self._hasty: tuple[asyncio.AbstractEventLoop, asyncio.Event] | None = None
         self._last: tuple[int, Events] | None = None
         self._ended: bytes | None = None
         self._ended_told = False
@@ -170,7 +169,7 @@ class _Node:
             if item is not None:
                 self._take(*item)
             if self._leaving.look():
-                self._wake_at_once()
+                self.news.tell_at_once()
         self._take_rest()
         if self._how == "cancel":
             self._pool.cancel()
@@ -181,7 +180,7 @@ class _Node:
             if self._how == "cancel":
                 self._pool.cancel()
         self._ended = dumped(report)
-        self._wake_at_once()
+        self.news.tell_at_once()
 
     def _take_rest(self) -> None:
         while True:
@@ -202,7 +201,7 @@ class _Node:
 
     def _dispatch(self, number: int, data: bytes) -> None:
         keys, plain, bodies, kinds, asked = loaded(data)
-        batch = NodeBatch(number, len(keys))
+        batch = self._tray.batch(number, len(keys))
         known: dict[bytes, Any] = {}
         pool_dispatch, tray = self._pool.dispatch, self._tray
         for index, (sent, body, kind) in enumerate(zip(keys, bodies, kinds, strict=True)):
@@ -237,7 +236,7 @@ class _Node:
             removed = self._pool.remove(key, drain=asked.drain)
             self._tray.replies.append((asked.number, True, dumped(removed)))
             ticket.done()
-            self._wake_at_once()
+            self.news.tell_at_once()
         elif kind == MOVE:
             self._leaving.begin(*body)
             ticket.done()
@@ -247,7 +246,7 @@ class _Node:
             command = loaded(body)
         except Exception as error:
             self._tray.replies.append((asked.number, False, sendable_error(error, self._address)))
-            self._wake_at_once()
+            self.news.tell_at_once()
             raise
         target: Any = self._pool.ref(key)
         deadline = NEVER if asked.seconds is None else Deadline(asked.seconds)
@@ -287,11 +286,11 @@ class _Node:
             kind = type(error).__name__
             reply = (number, False, (kind, error.reason, started, sent))
         self._tray.replies.append(reply)
-        self._wake_at_once()
+        self.news.tell_at_once()
 
     def _started(self, key: object, number: int) -> None:
         self._tray.starts.append((dumped(key), number))
-        self._wake()
+        self.news.tell()
 
     def _dead(self, letter: DeadLetter[Any, Any]) -> None:
         self._observer.dead(letter.key, letter.reason)
@@ -299,50 +298,34 @@ class _Node:
     def _exited(self, ended: WorkerExit[Any]) -> None:
         if self._tells_workers or ended.error is not None:
             self._tray.exits.append(_sendable_exit(ended, self._address))
-            self._wake()
+            self.news.tell()
 
     # What the client asks, on the loop.
 
-    def _wake(self) -> None:
-        waiter = self._waiter
-        if waiter is not None:
-            self._waiter = None
-            _set(*waiter)
-
-    def _wake_at_once(self) -> None:
-        """Have the client told without waiting for more."""
-        self._wake()
-        waiter = self._hasty
-        if waiter is not None:
-            self._hasty = None
-            _set(*waiter)
-
     @property
-    def _has_news(self) -> bool:
+    def has_news(self) -> bool:
+        """Whether there is anything to tell."""
         return not (
             self._tray.empty and self._leaving.quiet and (self._ended is None or self._ended_told)
         )
 
     @property
-    def _has_hasty_news(self) -> bool:
+    def has_hasty_news(self) -> bool:
+        """Whether there is anything for which somebody may wait."""
         return not (self._tray.empty_of_haste and self._leaving.quiet and self._ended is None)
 
-    async def gather(self, known: int, wait: float) -> tuple[int, Events]:
+    @property
+    def is_worth_it(self) -> bool:
+        """Whether what was handled is worth an answer."""
+        return self._tray.is_worth_it
+
+    async def gather(self, known: int, wait: float, patience: float) -> tuple[int, Events]:
         """Return what is new, once something is; see `NodeActor.gather`."""
         last = self._last
         if last is not None and last[0] > known:
             return last
-        tray, loop = self._tray, asyncio.get_running_loop()
-        news, haste = asyncio.Event(), asyncio.Event()
-        self._waiter, self._hasty = (loop, news), (loop, haste)
-        if not self._has_news:
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(news.wait(), wait)
-        self._waiter = None
-        if not self._has_hasty_news:
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(haste.wait(), _GATHER)
-        self._hasty = None
+        tray = self._tray
+        await self.news.wait(self, wait, patience)
         # Before anything else is gathered: all that the pool tells was told before. So it is with
         # keys that have moved: what their workers have handled is told by then.
         ended = self._ended
@@ -380,11 +363,6 @@ class _Node:
             return None
         self._figures_at = now + _FIGURES
         return dumped(self._pool.stats())
-
-
-def _set(loop: asyncio.AbstractEventLoop, event: asyncio.Event) -> None:
-    with contextlib.suppress(RuntimeError):  # the loop is closed: the Dask worker ends
-        loop.call_soon_threadsafe(event.set)
 
 
 def _sendable_exit(ended: WorkerExit[Any], address: str) -> bytes:

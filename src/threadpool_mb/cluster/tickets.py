@@ -54,6 +54,11 @@ class NodeBatch:
         self.touched: bool = False
         """Whether the batch is among those that have something to tell."""
 
+    @property
+    def untold(self) -> int:
+        """How many are done and were not told."""
+        return len(self.done) - self.told
+
     def gather(self) -> tuple[int, list[int] | None]:
         """Return its number and what is new; `None` once all is done."""
         self.touched = False
@@ -67,7 +72,7 @@ class NodeBatch:
 class Tray:
     """Where what a node has to tell is put. Threads: any may put, one gathers."""
 
-    __slots__ = ("dead", "exits", "on_news", "replies", "starts", "touched")
+    __slots__ = ("_told", "_took", "dead", "exits", "on_news", "replies", "starts", "touched")
 
     def __init__(self, on_news: Callable[[], object]) -> None:
         """Call `on_news()` after each thing that is put here."""
@@ -77,6 +82,21 @@ class Tray:
         self.replies: Final[deque[tuple[int, bool, Any]]] = deque()
         self.starts: Final[deque[tuple[bytes, int]]] = deque()
         self.exits: Final[deque[bytes]] = deque()
+        # How many messages came, written by the feeder; and were told as done, by what gathers.
+        self._took = self._told = 0
+
+    def batch(self, number: int, size: int) -> NodeBatch:
+        """Return a batch that has come. For the feeder."""
+        self._took += size
+        return NodeBatch(number, size)
+
+    @property
+    def is_worth_it(self) -> bool:
+        """Whether half of what the client waits for is done; so it is if nothing is left to do.
+
+        For the thread that gathers. What is done meanwhile may count or not, or twice.
+        """
+        return 2 * sum(each.untold for each in self.touched.copy()) >= self._took - self._told
 
     @property
     def empty(self) -> bool:
@@ -90,7 +110,12 @@ class Tray:
 
     def gather(self) -> list[tuple[int, list[int] | None]]:
         """Return what was done. The dead are to be taken after that: each was there before."""
-        return [each.gather() for each in taken(self.touched)]
+        gathered: list[tuple[int, list[int] | None]] = []
+        for each in taken(self.touched):  # one may be there twice
+            before = each.told
+            gathered.append(each.gather())
+            self._told += each.told - before
+        return gathered
 
 
 def taken[T](things: "deque[T]") -> list[T]:
