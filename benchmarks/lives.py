@@ -83,25 +83,23 @@ def zipf(messages: int, keys: int, max_keys: int, kind: str) -> list[str]:
         on_dead_letter=letters.append,
     )
 
+    progress = [0] * SENDERS
+
     def send(sender: int) -> None:
         mine = sent[sender]
         for key in by_zipf(keys, sender, messages // SENDERS):
             number = mine[key] + 1 if key in mine else 0
             mine[key] = number
+            progress[sender] += 1
             if not pool.dispatch(key, (sender, number)):
                 letters.append((key, number))
 
     start, used = time.perf_counter(), time.process_time()
-    looks: list[tuple[int, int, int]] = []
     with pool:
         threads = [threading.Thread(target=send, args=(sender,)) for sender in range(SENDERS)]
         for thread in threads:
             thread.start()
-        while any(thread.is_alive() for thread in threads):
-            threads[0].join(1.0)
-            for thread in threads[1:]:
-                thread.join(0.05)
-            looks.append((threading.active_count(), len(pool), _rss()))
+        looks = _looks(threads, pool, lambda: sum(progress) * 10 // messages)
         flushed = pool.flush(timeout=PATIENCE)
     seconds, cpu = time.perf_counter() - start, time.process_time() - used
     stats = pool.stats()
@@ -126,6 +124,25 @@ def zipf(messages: int, keys: int, max_keys: int, kind: str) -> list[str]:
     if wanted != seen.last:
         faults.append("not all that was sent was handled")
     return faults
+
+
+def _looks(
+    threads: list[threading.Thread], pool: mb.Pool[int, Message], tenths: Callable[[], int]
+) -> list[tuple[int, int, int]]:
+    """Look until all threads have ended; return how many threads, keys and MiB there were."""
+    start, said = time.perf_counter(), 0
+    looks: list[tuple[int, int, int]] = []
+    while any(thread.is_alive() for thread in threads):
+        for thread in threads:
+            thread.join(0.1)
+        looks.append((threading.active_count(), len(pool), _rss()))
+        if tenths() > said:
+            said, seconds = tenths(), time.perf_counter() - start
+            print(
+                f"  {said * 10} % sent after {seconds:.1f} s; threads, keys, MiB: {looks[-1]}",
+                flush=True,
+            )
+    return looks
 
 
 class Planned(Exception):
@@ -320,13 +337,22 @@ def main(words: list[str]) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("what", nargs="*", help="zipf, storm, sleep, waits, timers")
+    parser.add_argument(
+        "--functions",
+        type=float,
+        default=1e5,
+        help="of zipf, the messages to function workers, over a tenth as many keys (1e5)",
+    )
     parser.add_argument("--scale", type=float, default=1.0, help="more or less work (1.0)")
     arguments = parser.parse_args(words)
     scale: float = arguments.scale
+    functions: float = max(1e3, arguments.functions * scale)
     things: dict[str, Callable[[], list[str]]] = {
         "zipf": lambda: (
             zipf(int(1e7 * scale), int(1e6 * scale), 1000, "generator")
-            + zipf(int(1e5 * scale), int(1e4 * scale), 100, "function")
+            + zipf(
+                int(functions), int(functions / 10), min(1000, int(functions / 1000)), "function"
+            )
         ),
         "storm": lambda: storm(int(1e6 * scale), max(1, int(1000 * scale))),
         "sleep": lambda: (

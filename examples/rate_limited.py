@@ -15,7 +15,7 @@ Read: `Allowance`, which counts; `Client`, above all `_tenant`, the worker.
 """
 
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from typing import Any, Final, Self
 
@@ -36,7 +36,7 @@ class Clock:
         """Return the time in seconds."""
         return time.monotonic()
 
-    def sleep(self, _tenant: str, seconds: float) -> Generator[Any, Any]:
+    def sleep(self, _tenant: str, seconds: float) -> Iterator[Any]:
         """Wait in a worker."""
         return mb.sleep(seconds)
 

@@ -32,7 +32,8 @@ from threadpool_mb import (
     sleep,
 )
 from threadpool_mb.pool.keeping import Keeping
-from threadpool_mb.threads.timers import Entry, Timers
+from threadpool_mb.threads.entries import Entry
+from threadpool_mb.threads.timers import Timers
 
 both_kinds = pytest.mark.parametrize("kind", KINDS)
 

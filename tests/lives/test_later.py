@@ -302,7 +302,8 @@ def test_messages_that_stand_in_the_line_when_the_pool_is_cancelled_are_dead() -
     pool.dispatch("a", 1)
     for number in (2, 3):
         pool.dispatch_later(0, "a", number)
-    until(lambda: not pool.stats().timers)
+    waiting: Any = dispatcher_of(pool)._later._waiting  # type: ignore[union-attr]
+    until(lambda: "a" in waiting and len(waiting["a"].places) == 2)
     pool.cancel()
     free.set()
 

@@ -1,6 +1,7 @@
 """Generator workers that wait in the midst of a message, and hold no thread."""
 
 import concurrent.futures
+import gc
 import math
 import subprocess
 import sys
@@ -446,3 +447,56 @@ def test_a_message_that_is_tried_again_counts_again_where_the_set_up_waits() -> 
 
     assert tried == [1, 1, 2]
     assert pool.stats().handled == 3
+
+
+def test_a_worker_that_a_test_runs_by_hand_yields_its_sleep_once() -> None:
+    def worker() -> Generator[Any, Any, str]:
+        yield from sleep(5)
+        return "woke"
+
+    by_hand = worker()
+    assert next(by_hand) is not None
+    with pytest.raises(StopIteration, match="woke"):
+        next(by_hand)
+
+
+def test_a_sleep_that_is_over_is_none_any_more() -> None:
+    log = list[object]()
+
+    def worker(_key: str) -> Generator[Any, Any]:
+        asleep = sleep(0.001)
+        once = next(asleep)
+        message = yield
+        yield from asleep
+        log.append(message)
+        yield once
+        log.append("slept")
+        yield once
+
+    exits = list[WorkerExit[str]]()
+    with Pool(worker, start="on_demand", on_worker_exit=exits.append) as pool:
+        pool.dispatch("once", 1)
+
+    assert log == [1, "slept"]
+    assert isinstance(exits[0].error, TypeError)
+
+
+def test_a_worker_that_sleeps_has_one_object_more_that_the_garbage_collector_counts() -> None:
+    def worker(_key: int) -> Worker:
+        while True:
+            yield
+            yield from sleep(3600)
+
+    with Pool(worker, start="on_demand", max_threads=1) as pool:
+        for key in range(500):
+            pool.initialize(key)
+        pool.flush()
+        gc.collect()
+        before = len(gc.get_objects())
+        for key in range(500):
+            pool.dispatch(key, None)
+        until(lambda: pool.stats().waiting == 500)
+        more = len(gc.get_objects()) - before
+        pool.cancel()
+
+    assert more < 600

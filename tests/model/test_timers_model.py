@@ -17,6 +17,7 @@ class Memory:
     heap: int = 0
     sleeps_until: str = "earlier"  # than the entry: the time of one that was fired just now
     woken: bool = False
+    leave: bool = True
     over: bool = False
     dropped: int = 0
 
@@ -26,27 +27,34 @@ def step(goto: str, **changes: Callable[[Memory], Any]) -> Step[Memory]:
     return lambda m: [(replace(m, **{name: of(m) for name, of in changes.items()}), goto)]
 
 
-def adder(*bugs: str) -> Process[Memory]:
+def adder(*bugs: str, name: str = "adder") -> Process[Memory]:
     """Return a thread that adds an entry that comes before all others."""
 
-    def wake(m: Memory) -> Outcomes[Memory]:
-        # What was read: whether the thread sleeps for longer.
-        return [(replace(m, woken=m.woken or m.sleeps_until == "ever"), "over?")]
+    def read(m: Memory) -> Outcomes[Memory]:
+        # Whether the thread sleeps for longer.
+        return [(m, "take leave" if m.sleeps_until == "ever" else "over?")]
+
+    def take_leave(m: Memory) -> Outcomes[Memory]:
+        return [(replace(m, leave=False), "wake" if m.leave else "over?")]
 
     def look(m: Memory) -> Outcomes[Memory]:
         return [(m, "drop" if m.over and "no look at the end" not in bugs else END)]
 
-    first = {
-        "put": step("wake", new=lambda m: m.new + 1),
-        "wake": wake,
+    first: dict[str, Step[Memory]] = {
+        "put": step("read", new=lambda m: m.new + 1),
+        "read": read,
     }
     if "it wakes before it puts" in bugs:
         first = {
-            "wake": lambda m: [(replace(m, woken=m.woken or m.sleeps_until == "ever"), "put")],
+            "read": lambda m: [(m, "take leave" if m.sleeps_until == "ever" else "put")],
             "put": step("over?", new=lambda m: m.new + 1),
         }
+    first |= {
+        "take leave": take_leave,
+        "wake": step("put" if next(iter(first)) == "read" else "over?", woken=lambda _: True),
+    }
     return Process(
-        "adder",
+        name,
         {
             **first,
             "over?": look,
@@ -55,27 +63,31 @@ def adder(*bugs: str) -> Process[Memory]:
     )
 
 
-def sleeper(*bugs: str) -> Process[Memory]:
-    """Return the thread that has the heap, and goes to sleep."""
+def sleeper(*bugs: str, of: int = 1) -> Process[Memory]:
+    """Return the thread that has the heap, and goes to sleep; at its end there are `of` entries."""
 
     def look(m: Memory) -> Outcomes[Memory]:
-        return [(m, "sort in" if m.new and "no second look" not in bugs else "sleep")]
+        return [(m, again if m.new and "no second look" not in bugs else "sleep")]
 
     def sleep(m: Memory) -> Outcomes[Memory]:
         # It wakes at the first time in its heap. A wake-up is an entry of the inbox, and stays.
-        if m.heap:
+        if m.heap == of:
             return [(m, END)]
-        return [(replace(m, woken=False), "sort in")] if m.woken else []
+        return [(replace(m, woken=False), again)] if m.woken else []
 
-    return Process(
-        "sleeper",
-        {
-            "sort in": step("write", heap=lambda m: m.heap + m.new, new=lambda _: 0),
-            "write": step("look again", sleeps_until=lambda m: "entry" if m.heap else "ever"),
-            "look again": look,
-            "sleep": sleep,
-        },
-    )
+    again = "sort in" if "the leave is given once" in bugs else "give leave"
+    steps = {
+        "give leave": step("sort in", leave=lambda _: True),
+        "sort in": step("write", heap=lambda m: m.heap + m.new, new=lambda _: 0),
+        "write": step("look again", sleeps_until=lambda m: "entry" if m.heap == of else "ever"),
+        "look again": look,
+        "sleep": sleep,
+    }
+    if "the leave is given last" in bugs:
+        again = "sort in"
+        steps["look again"] = lambda m: [(m, "sort in" if m.new else "give leave")]
+        steps["give leave"] = step("sleep", leave=lambda _: True)
+    return Process("sleeper", steps)
 
 
 def ender(*bugs: str) -> Process[Memory]:
@@ -94,7 +106,8 @@ def ender(*bugs: str) -> Process[Memory]:
 
 def sleeping(*bugs: str) -> Explored[Memory]:
     """Explore an entry that is added as the thread goes to sleep; it must not sleep for ever."""
-    return explore(Memory(), [adder(*bugs), sleeper(*bugs)])
+    adders = [adder(*bugs, name=f"adder {number}") for number in range(2)]
+    return explore(Memory(), [*adders, sleeper(*bugs, of=2)])
 
 
 def ending(*bugs: str) -> Explored[Memory]:
@@ -111,7 +124,15 @@ def test_no_entry_is_slept_through() -> None:
     assert sleeping().states > 10
 
 
-@pytest.mark.parametrize("bug", ["no second look", "it wakes before it puts"])
+@pytest.mark.parametrize(
+    "bug",
+    [
+        "no second look",
+        "it wakes before it puts",
+        "the leave is given once",
+        "the leave is given last",
+    ],
+)
 def test_the_model_finds_an_entry_that_is_slept_through(bug: str) -> None:
     assert sleeping(bug).counter_example is not None
 

@@ -240,7 +240,7 @@ def race(
         lock = roster_of(scene.pool).lock
         beside = Running(lambda: other(scene))  # noqa: B023 - joined in this round
         # Nor may it wait for the locks that are held for a moment.
-        if not held(lock) and not held(ending):
+        if not any(map(held, (lock, ending, waits._claiming))):
             until(lambda: not beside.running)  # noqa: B023
         stepped.result()
         beside.result()

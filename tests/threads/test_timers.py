@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from threadpool_mb.threads.timers import Entry, Timers
+from threadpool_mb.threads.entries import Entry
+from threadpool_mb.threads.timers import Timers
 from threadpool_mb.threads.turns import NUDGE, Turn
 
 
@@ -169,7 +170,8 @@ def test_turns_that_are_due_are_scheduled_together_and_wait_for_nothing_slow(
 
     assert scene.timers.until_next() is None
     steps = [name for what, name in scene.log if what == "scheduled" or isinstance(name, str)]
-    assert steps == ["a", "b", 2, "slow", 32, 32, 3]
+    # 64 entries at a time.
+    assert steps == ["a", "b", 2, "slow", 31, 32, 4]
 
 
 @given(
@@ -304,3 +306,107 @@ def test_an_entry_may_add_others_as_it_is_fired() -> None:
 
     assert scene.timers.until_next() == 7
     assert scene.log == [("fired", "first"), ("fired", "at once")]
+
+
+def test_however_many_come_before_all_others_the_thread_is_woken_once() -> None:
+    scene = Scene()
+    for when in range(100, 0, -1):
+        scene.add(when)
+    assert scene.woken == 1
+
+    assert scene.timers.until_next() == 1
+    scene.add(0.5)
+    scene.add(0.25)
+    assert scene.woken == 2
+
+
+def test_where_waking_the_thread_fails_the_next_one_wakes_it() -> None:
+    woken = list[object]()
+
+    def wake() -> None:
+        woken.append(None)
+        if len(woken) == 1:
+            raise MemoryError
+
+    timers = Timers(wake, now=Clock())
+    with pytest.raises(MemoryError):
+        timers.add(Note(1, 1, []))
+    timers.add(Note(1, 2, []))
+    timers.add(Note(1, 3, []))
+
+    assert len(woken) == 2
+
+
+def test_many_that_come_due_shortly_after_each_other_are_waited_for_together() -> None:
+    scene = Scene()
+    for number in range(3):
+        scene.add(1 + number / 1e6)
+    scene.clock.now = 0.9999
+    alone = scene.timers.until_next()
+    for number in range(3, 100):
+        scene.add(1 + number / 1e6)
+
+    assert alone is not None
+    assert alone < 0.0002
+    assert scene.timers.until_next() == 0.0005
+    # It sleeps no longer where they are not due soon, nor where much was due just now.
+    scene.clock.now = 0.9
+    assert scene.timers.until_next() == pytest.approx(0.1)
+    scene.clock.now = 1.00009
+    left = scene.timers.until_next()
+    assert left is not None
+    assert left < 0.0001
+    assert len(scene.log) == 91
+
+
+@given(st.lists(st.tuples(st.integers(0, 3), st.booleans()), max_size=300))
+def test_of_very_many_that_are_due_each_is_fired_in_order_though_they_add_others(
+    adds: list[tuple[int, bool]],
+) -> None:
+    scene = Scene()
+
+    class Adding(Note):
+        __slots__ = ()
+
+        def fire(self) -> None:
+            super().fire()
+            scene.add(self.when, (self.when, 1000 + self.name[1]))
+
+    for number, (when, more) in enumerate(adds):
+        scene.add(when, (when, number), Adding if more else Note)
+    scene.clock.now = 3
+    while scene.timers.until_next() == 0:
+        pass
+
+    fired = [name for _, name in scene.log]
+    every = [(when, number) for number, (when, _) in enumerate(adds)]
+    every += [(when, 1000 + number) for number, (when, more) in enumerate(adds) if more]
+    assert sorted(fired) == sorted(every)  # type: ignore[type-var]
+    # Of those that were added by others each comes where it is due.
+    assert [name[0] for name in fired] == sorted(name[0] for name in every)  # type: ignore[index]
+
+
+@given(st.lists(st.integers(1, 5), min_size=1, max_size=80), st.integers(1, 5))
+def test_what_comes_again_takes_its_place_among_all_others(
+    others: list[int], interval: int
+) -> None:
+    scene = Scene()
+
+    class Again(Note):
+        __slots__ = ()
+
+        def fire(self) -> None:
+            scene.log.append(("fired", self.when))
+            self.when += interval
+            scene.timers.again(self)
+
+    scene.timers.add(Again(interval, "again", scene.log))
+    for when in others:
+        scene.add(when)
+    for now in range(1, 6):
+        scene.clock.now = now
+        scene.timers.until_next()
+
+    fired = [name for _, name in scene.log]
+    assert fired == sorted([*others, *range(interval, 6, interval)])  # type: ignore[type-var]
+    assert len(scene.timers) == 1

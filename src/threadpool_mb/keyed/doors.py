@@ -19,7 +19,7 @@ from threadpool_mb.keyed.placing import Placing
 from threadpool_mb.keyed.several import Several
 from threadpool_mb.keyed.table import Table
 from threadpool_mb.keyed.tasks import Shard, Task
-from threadpool_mb.threads.timers import Entry
+from threadpool_mb.threads.entries import Entry
 from threadpool_mb.values import MISSING
 
 __all__ = ["MoreDoors", "at_close"]

@@ -17,7 +17,8 @@ from threadpool_mb.keyed.tasks import Task
 from threadpool_mb.logs import Logger
 from threadpool_mb.rates import MAKES_UP, Rate, Spacing
 from threadpool_mb.threads.clock import Clock
-from threadpool_mb.threads.timers import Entry, Timers
+from threadpool_mb.threads.entries import Entry
+from threadpool_mb.threads.timers import Timers
 
 __all__ = ["Due", "Pace", "Paced"]
 

@@ -23,10 +23,11 @@ import collections
 import queue
 import threading
 from collections.abc import Callable
-from typing import Any, Final, final
+from typing import Any, Final, cast, final
 
 from threadpool_mb.arguments import Deadline
 from threadpool_mb.forking import remade_in_children
+from threadpool_mb.interrupts import after
 from threadpool_mb.threads.waiting import parked
 
 __all__ = ["Flush", "holds_only_markers", "open_all", "open_next", "waiting_at"]
@@ -34,47 +35,62 @@ __all__ = ["Flush", "holds_only_markers", "open_all", "open_next", "waiting_at"]
 _lock: Final = remade_in_children(threading.RLock())
 """Guards the table. No thread waits under it."""
 
-_flushes: Final[dict[object, collections.deque["Flush"]]] = {}
-"""What the receivers of inlets are to open, by inlets; only those for which there is any."""
+_flushes: Final[dict[object, "Flush | collections.deque[Flush]"]] = {}
+"""What the receivers of inlets are to open, by inlets: mostly one flush, else several in order;
+only those for which there is any."""
 
 
 @final
 class Flush:
-    """Waits until several receivers have come to a place in their queues."""
+    """Waits until several receivers have come to a place in their queues.
 
-    __slots__ = ("_opened", "_receivers")
+    Only the last one of them wakes the thread that waits. A list has one entry for each receiver
+    that is not there yet, and below these one for that thread, which takes one out when it has
+    entered all. Whoever takes the lowest one is the last.
+    """
+
+    __slots__ = ("_left", "_opened")
 
     def __init__(self) -> None:
         """Wait for none yet."""
+        self._left: Final = [True]
         self._opened: Final[queue.SimpleQueue[None]] = queue.SimpleQueue()
-        self._receivers = 0
 
     def enter(self, inlet: object, put_marker: Callable[[], object]) -> None:
         """Wait for the receiver of `inlet`, too; the caller wakes it after this."""
-        self._receivers += 1
         with _lock:
-            _flushes.setdefault(inlet, collections.deque()).append(self)
+            self._left.append(False)
+            if inlet in _flushes:
+                earlier = _flushes[inlet]
+                if type(earlier) is not collections.deque:
+                    earlier = _flushes[inlet] = collections.deque((cast("Flush", earlier),))
+                earlier.append(self)
+            else:
+                _flushes[inlet] = self
             put_marker()
 
     def open(self) -> None:
         """Take note that one of the receivers is there."""
-        self._opened.put(None)
+        # No interrupt comes between the two calls; see `interrupts`.
+        for last in after(self._left.pop):
+            if last:
+                self._opened.put(None)
 
     def wait(self, deadline: Deadline) -> bool:
-        """Wait for all of them; `False` if the deadline came first."""
+        """Wait for all of them; once. `False` if the deadline came first."""
+        if self._left.pop():
+            return True
         with parked() as wait:
             opened = wait.source(self._opened, deadline)
-            while self._receivers:
-                left = deadline.remaining()
+            while True:
                 try:
-                    opened.get(timeout=wait.at_most(left))
+                    opened.get(timeout=wait.at_most(deadline.remaining()))
                 except queue.Empty:
                     if deadline.remaining() == 0:
                         return False
                     wait.go_on()
                 else:
-                    self._receivers -= 1
-        return True
+                    return True
 
 
 def waiting_at(inlet: Any) -> int:  # noqa: ANN401 - an inlet of any messages
@@ -101,7 +117,10 @@ def holds_only_markers(inlet: Any, qsize: Callable[[], int], others: int) -> boo
 def _written_down_locked(inlet: object) -> int:
     # Not `get`: on 3.13t that waits for itself, for 20 µs and more, where it finds what another
     # thread has made and no thread has looked up since (`pool.routes`).
-    return len(_flushes[inlet]) if inlet in _flushes else 0
+    if inlet not in _flushes:
+        return 0
+    flushes = _flushes[inlet]
+    return len(flushes) if type(flushes) is collections.deque else 1
 
 
 def open_next(inlet: Any) -> None:  # noqa: ANN401
@@ -111,10 +130,14 @@ def open_next(inlet: Any) -> None:  # noqa: ANN401
     with _lock:
         if inlet not in _flushes:  # not `get`; see above
             return
-        flushes = _flushes[inlet]
-        flush = flushes.popleft()
-        if not flushes:
+        flush = _flushes[inlet]
+        if type(flush) is Flush:
             del _flushes[inlet]
+        else:
+            flushes = flush
+            flush = flushes.popleft()
+            if not flushes:
+                del _flushes[inlet]
     flush.open()
 
 

@@ -225,6 +225,10 @@ class Lane[M](queue.SimpleQueue[M], Inlet[M]):
         raise NotImplementedError
 
     def _marker_was_taken(self) -> None:
+        # Where `closed` is not set it is not the end's: that is written before this is put.
+        if not self.closed:
+            open_next(self)
+            return
         with ending:
             if self.marked == PUT:
                 self.marked = TAKEN

@@ -25,7 +25,7 @@ from threadpool_mb.line.striped import Stripe
 from threadpool_mb.pool.flows import PoolFlow
 from threadpool_mb.pool.generator_lanes import GeneratorLane
 from threadpool_mb.pool.generator_workers import GeneratorWorkers
-from threadpool_mb.pool.waits import Suspended, Wait
+from threadpool_mb.pool.waits import Sleep, Suspended, Wait
 from threadpool_mb.values import MISSING
 
 __all__ = ["flowing"]
@@ -105,7 +105,7 @@ class _InRoom(_Flowing):
     def _work(self) -> int:
         lane: Any = self
         # Not for each turn: there is one dict for all lanes.
-        if type(lane._generator) is Suspended:  # noqa: SLF001 - its own
+        if isinstance(lane._generator, Suspended):  # noqa: SLF001 - its own
             self.common.flow.suspended.pop(self, None)
         base: Any = super()
         goes_on: int = base._work()  # noqa: SLF001 - its own
@@ -254,7 +254,7 @@ class _Timed(_Flowing):
 
     def _go_on(self, waits: Suspended) -> Any:  # noqa: ANN401 - as there
         lane: Any = self
-        if type(waits.wait) is not _Until:
+        if type(waits) is Sleep or type(waits.wait) is not _Until:
             base: Any = super()
             return base._go_on(waits)  # noqa: SLF001 - its own
         generator = waits.generator

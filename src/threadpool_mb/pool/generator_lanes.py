@@ -164,7 +164,8 @@ class GeneratorLane[K, M](CalledHere[K, M]):
 
     @override
     def _suspend(self) -> None:
-        cast("Suspended", self._generator).begin(self, self.common.timers)
+        waits: Any = self._generator
+        waits.begin(self, self.common.timers)
 
     @override
     def _work(self) -> int:
@@ -185,7 +186,7 @@ class GeneratorLane[K, M](CalledHere[K, M]):
         outcome: Any  # an `_Outcome`, or an `int`
         if over is None or type(over) is GeneratorType:  # first: it is so in most turns
             outcome = self._run(over)  # pyright: ignore[reportArgumentType, reportUnknownArgumentType]
-        elif type(over) is Suspended:
+        elif isinstance(over, Suspended):
             outcome = self._go_on(over) if over.begun else "suspended"
         elif isinstance(over, tuple):
             # It still waits for a message if it was the caller that was interrupted.
@@ -350,7 +351,7 @@ class GeneratorLane[K, M](CalledHere[K, M]):
         """Go on in a worker whose wait is over; return what `_run` does."""
         generator: WorkerGenerator[M] = waits.generator
         message, error = waits.message, waits.error
-        waits.let_go()
+        waits.generator = waits.message = None  # `let_go`, written out
         self._generator = generator
         try:
             if self.cancelled and not self.common.threads.in_child:

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from threadpool_mb.arguments import describe
 from threadpool_mb.errors import Cancelled
 from threadpool_mb.logs import Logger
-from threadpool_mb.pool.waits import Suspended, Wait
+from threadpool_mb.pool.waits import Sleep, Suspended, Wait
 
 __all__ = [
     "GeneratorFunction",
@@ -69,6 +69,8 @@ def suspended(
         TypeError: at the generator's `yield`, and from here, if it is none: nothing else may be
             yielded.
     """
+    if type(value) is Sleep and not value.begun:
+        return value.of(generator, message, sets_up=sets_up)
     if isinstance(value, Wait):
         return Suspended(generator, value, message, sets_up=sets_up)
     error = TypeError(

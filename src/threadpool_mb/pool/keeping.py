@@ -1,7 +1,6 @@
 """Carrying out what is decided of keys' lives: idle ends, evictions, restarts, late messages.
 
-On the dispatcher's thread, but for what a sender needs at once: room for its key, and a worker for
-a message that has come too late for the one before.
+On the dispatcher's thread, but for what a sender needs at once: room, or a late message's worker.
 
 **Guarantees.** A worker that is ended as idle, or evicted, is removed as by `remove(drain=True)`:
 it handles what has come in the middle, and a message that comes after that is for the next worker.
@@ -27,8 +26,8 @@ even where a different thread has swept the sender's message: the sender has wai
 `tests/model/test_late_messages_model.py` runs through every interleaving of it.
 
 **Ticks.** A worker knows since when it is idle: the end of its last turn writes a *tick*, a number
-that grows. Where `max_keys` asks which one is idle longest, each tick is a new number. Otherwise
-the dispatcher makes a new one with each of its sweeps, and all workers share it.
+that grows: a new one each, where `max_keys` asks which is idle longest; otherwise the dispatcher
+makes one with each of its sweeps, and all workers share it.
 """
 
 import functools
@@ -46,7 +45,8 @@ from threadpool_mb.logs import Logger
 from threadpool_mb.pool.incarnation import Incarnation
 from threadpool_mb.pool.lives import Lives, idle_longest, next_restart, still_counted
 from threadpool_mb.pool.routes import found
-from threadpool_mb.threads.timers import Entry, Timers
+from threadpool_mb.threads.entries import Entry
+from threadpool_mb.threads.timers import Timers
 from threadpool_mb.values import MISSING
 
 if TYPE_CHECKING:

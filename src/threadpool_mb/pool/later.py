@@ -17,14 +17,15 @@ from typing import Any, Final, Protocol, final, override
 
 from threadpool_mb.arguments import describe
 from threadpool_mb.dead_letters import DeadLetterOffice, DeadLetterReason
-from threadpool_mb.envelopes import again
+from threadpool_mb.envelopes import Observed, again
 from threadpool_mb.errors import PoolClosed
 from threadpool_mb.forking import remade_in_children
 from threadpool_mb.line.askers import Asker, always
 from threadpool_mb.line.slots import Slots
 from threadpool_mb.logs import Logger
 from threadpool_mb.pool.roster import Roster
-from threadpool_mb.threads.timers import Entry, Timers
+from threadpool_mb.threads.entries import Entry
+from threadpool_mb.threads.timers import Timers
 from threadpool_mb.values import Uncopied
 
 __all__ = ["Later", "Timer"]
@@ -93,18 +94,23 @@ class Timer(Uncopied, Entry):
     @override
     def fire(self) -> None:
         """Dispatch the message; not for users."""
-        if self._later.roster.closed:
+        later, interval = self._later, self._interval
+        if later.roster.closed:
             self.drop()
             return
-        message = self._take() if self._interval is None else self._message
+        if interval is None:
+            with _claiming:  # `_take`, written out: very many may be due at once
+                message, self._message = self._message, _Taken
+        else:
+            message = self._message
         if message is _Taken:
             return
-        if self._interval is not None:
+        if interval is not None:
             # Times that have passed meanwhile are left out.
-            behind = self._later.timers.now() - self.when
-            self.when += self._interval * (behind // self._interval + 1)
-            self._later.timers.add(self)
-        self._later.dispatch(self._key, message)
+            behind = later.timers.now() - self.when
+            self.when += interval * (behind // interval + 1)
+            later.timers.again(self)
+        later.dispatch(self._key, message)
 
     @override
     def drop(self) -> None:
@@ -165,13 +171,22 @@ class Later[K, M]:
     def dispatch(self, key: K, message: M) -> None:
         """Dispatch a message now; on the dispatcher's thread. It does not raise."""
         try:
-            # One that comes again and again is the same message; each time in an envelope.
-            message = again(message)
-            line = self._waiting.get(key) if self._waiting else None
-            if line is not None and line.places:  # one that is over stays where its key raises
+            if type(message) is Observed:
+                # One that comes again and again is the same message; each time in an envelope.
+                message = again(message)
+            if self._waiting and key in self._waiting and (line := self._waiting[key]).places:
+                # One that is over stays where its key raises, and has no places.
                 line.places.append([message])
                 return
-            if self._send(key, message):
+            try:
+                direct = self.roster.routes[key].direct
+            except Exception:  # noqa: BLE001 - what the key's own methods raise, they raise again
+                direct = None
+            # What `Pool.dispatch` does where there is always room: very many may be due at once.
+            if direct is not None and not direct.closed:
+                direct.put(message)
+                if direct.unattended:
+                    direct.attend()
                 return
             room = self.try_now(key, message, last=False)
             if room is not None:
@@ -179,23 +194,6 @@ class Later[K, M]:
                 line.stand(room)
         except BaseException as error:  # noqa: BLE001 - the key's own methods raise
             self._fail(key, message, error)
-
-    def _send(self, key: K, message: M) -> bool:
-        """Do what `Pool.dispatch` does where there is always room: very many may be due at once.
-
-        Returns:
-            `False` if it is not so, or the key or its worker is none any more.
-        """
-        try:
-            direct = self.roster.routes[key].direct
-        except Exception:  # noqa: BLE001 - what the key's own methods raise, they raise again
-            return False
-        if direct is None or direct.closed:
-            return False
-        direct.put(message)
-        if direct.unattended:
-            direct.attend()
-        return True
 
     def try_now(self, key: K, message: M, *, last: bool) -> Slots | None:
         """Dispatch a message if that can be done without waiting; return what it has to wait for.

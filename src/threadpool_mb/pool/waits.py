@@ -21,10 +21,10 @@ c. It reads the lane's wait, and wakes the lane if there is one.
 
 (2) and (b) are operations on one queue: one of them comes first. If (2) does, so does (1), and (c)
 finds the wait. If (b) does, (3) finds the flag. If both wake it, or the answer comes as well, or
-its time does, one does: each takes the lane out of one list of one entry.
+its time does, one does: each takes the lane out of the wait, under one lock of all waits.
 
 Very many may sleep until the same time. So the timers fire such waits in one loop, and schedule
-their lanes together. A lane that was taken out of its list, and is not scheduled yet, still counts
+their lanes together. A lane that was taken out of its wait, and is not scheduled yet, still counts
 as suspended: a thread that stops its worker finds nothing to wake, and the lane's next turn finds
 `cancelled`.
 """
@@ -32,19 +32,21 @@ as suspended: a thread that stops its worker finds nothing to wake, and the lane
 import operator
 import sys
 import threading
-import warnings
-from collections.abc import Callable, Generator
-from typing import Any, ClassVar, Final, Protocol, cast, final, override
+from collections.abc import Callable, Generator, Iterator
+from typing import Any, ClassVar, Final, Protocol, Self, cast, final, override
 
 from threadpool_mb.arguments import check_seconds, describe
 from threadpool_mb.calls.answer import Answer
 from threadpool_mb.calls.reply import Reply
+from threadpool_mb.forking import remade_in_children
+from threadpool_mb.pool.forgotten import noticed_if_forgotten
 from threadpool_mb.threads.circles import would_wait
+from threadpool_mb.threads.entries import Entry
 from threadpool_mb.threads.here import Awaited, Holder
-from threadpool_mb.threads.timers import Entry, Timers
+from threadpool_mb.threads.timers import Timers
 from threadpool_mb.threads.turns import Turn
 
-__all__ = ["Suspended", "Wait", "schedule_ahead", "sleep", "wait"]
+__all__ = ["Sleep", "Suspended", "Wait", "schedule_ahead", "sleep", "wait"]
 
 _FIRST_LOOK: Final = 0.05
 """Seconds until a worker that waits for a reply looks for circles again; each next pause is twice
@@ -52,6 +54,10 @@ as long. See `threads.circles` on why it has to."""
 _LONGEST_PAUSE: Final = 10.0
 
 _LONGEST: Final = threading.TIMEOUT_MAX
+
+_claiming: Final = remade_in_children(threading.RLock())
+"""Who takes the lane out of a wait wakes it. No thread waits under it. A list of one entry would
+do, too, but be one more object that the garbage collector counts."""
 
 
 class Wait:
@@ -88,7 +94,6 @@ class _Lane(Turn, Holder, Protocol):
     def schedule(self) -> None: ...
 
 
-@final
 class Suspended(Entry):
     """A generator in the midst of a wait; in its place in the lane.
 
@@ -121,7 +126,7 @@ class Suspended(Entry):
         self.when: float = 0.0
         self.number: int = 0
         self.generator: Any = generator
-        self.wait: Final = wait
+        self.wait: Wait = wait
         self.message: object = message
         """The message that is being handled; `MISSING` if there is none."""
         self.sets_up: bool = sets_up
@@ -130,9 +135,9 @@ class Suspended(Entry):
         """Whether the wait has begun; once that is so, a turn of the lane says that it is over."""
         self.error: Exception | None = None
         """What is raised in the worker in the place of a wait that would never end."""
-        # Has its one entry while nothing has ended the wait.
-        self._lane: Final[list[_Lane]] = []
-        self._timers: Timers  # set before the lane has its entry
+        # Set while nothing has ended the wait; taken under the lock.
+        self._lane: _Lane | None = None
+        self._timers: Timers  # set before the lane is
 
     def let_go(self) -> None:
         """Keep nothing of the worker alive: what was waited for may keep this for long."""
@@ -142,22 +147,26 @@ class Suspended(Entry):
         """Begin the wait. Nothing may touch the lane after this, on this thread."""
         self.begun = True
         self._timers = timers
-        self._lane.append(lane)
+        self._lane = lane
         try:
             lane.qsize()  # (2)
             if lane.cancelled:
                 self.wake()
             else:
-                self.wait.begin(self)
+                self._begin()
         except BaseException:
             self.wake()
             raise
 
+    def _begin(self) -> None:
+        """Have it waken; nothing is to be done after this."""
+        self.wait.begin(self)
+
     def wake(self) -> None:
         """End the wait, unless it was ended; on any thread. Blocks: never."""
-        try:
-            lane = self._lane.pop()
-        except IndexError:
+        with _claiming:
+            lane, self._lane = self._lane, None
+        if lane is None:
             return
         if lane.waits_for is not None:
             lane.waits_for = None
@@ -180,33 +189,26 @@ class Suspended(Entry):
 
     def follow(self, awaited: Awaited, again_in: float) -> None:
         """Be seen by others to wait for a reply, and look for circles; after a time, again."""
-        for lane in self._lane[:1]:
-            self.error = would_wait(lane, awaited)
-            if not self._lane and lane.waits_for is awaited:
-                lane.waits_for = None  # it was woken meanwhile
-            if self.error is not None:
-                self.wake()
-            else:
-                self.wake_in(again_in)
+        lane = self._lane
+        if lane is None:
+            return
+        self.error = would_wait(lane, awaited)
+        if self._lane is None and lane.waits_for is awaited:
+            lane.waits_for = None  # it was woken meanwhile
+        if self.error is not None:
+            self.wake()
+        else:
+            self.wake_in(again_in)
 
     @property
     @override
     def cancelled(self) -> bool:
-        return not self._lane
+        return self._lane is None
 
     @override
     def fire(self) -> Turn | None:
         self.number = 0  # it is in the heap no more
-        if type(self.wait) is not _Sleep:
-            self.wait.due(self)
-            return None
-        try:
-            lane = self._lane.pop()
-        except IndexError:
-            return None
-        if lane.ahead:
-            return lane
-        lane.schedule()
+        self.wait.due(self)
         return None
 
     @override
@@ -226,19 +228,58 @@ def schedule_ahead(lanes: list[Turn]) -> None:
 
 
 @final
-class _Sleep(Wait):
-    __slots__ = ("_seconds",)
+class Sleep(Suspended):
+    """A wait for a time: what a worker yields, an iterator over that, and what is suspended.
 
-    def __init__(self, seconds: float) -> None:
-        self._seconds: Final = seconds
+    It is one object, as the garbage collector counts those that are new: very many may sleep, and
+    all threads stand still while it looks at them.
+    """
+
+    __slots__ = ("_given",)
+
+    def __init__(self, seconds: float) -> None:  # pyright: ignore[reportMissingSuperCall] - see there
+        """Wait for some seconds, once a worker has yielded it."""
+        # As in `Suspended`; `when` is a time from being begun on.
+        self.when = seconds
+        self.number = 0
+        self.begun = False
+        self.error = self._lane = self.generator = self.message = None
+        self.sets_up = self._given = False
+
+    def __iter__(self) -> Self:
+        """Return itself: `yield from` asks for it."""
+        return self
+
+    def __next__(self) -> Self:
+        """Return itself, once: then a worker has it."""
+        if self._given:
+            raise StopIteration
+        self._given = True
+        return self
+
+    def of(self, generator: Any, message: object, *, sets_up: bool) -> Self:  # noqa: ANN401 - as above
+        """Be in the place of a worker's generator, with a message in hand."""
+        self.generator = generator
+        self.message = message
+        self.sets_up = sets_up
+        return self
 
     @override
-    def begin(self, suspended: Suspended) -> None:
-        suspended.wake_in(self._seconds)
+    def _begin(self) -> None:
+        timers = self._timers
+        self.when += timers.now()
+        self.number = -1
+        timers.add(self)
 
     @override
-    def due(self, suspended: Suspended) -> None:
-        """Not called: `Suspended.fire` does it."""
+    def fire(self) -> Turn | None:
+        self.number = 0
+        with _claiming:  # the beginning of `wake`, written out
+            lane, self._lane = self._lane, None
+        if lane is None or lane.ahead:
+            return lane
+        lane.schedule()
+        return None
 
 
 @final
@@ -278,55 +319,10 @@ class _ForFuture(Wait):
         """Not called: no time was given."""
 
 
-@final
-class _Watched[R](Generator[Any, Any, R]):
-    """A wait in Python's development mode: warns if it is dropped, and nobody has waited for it."""
-
-    __slots__ = ("_begun", "_call", "_generator")
-
-    def __init__(self, generator: Generator[Any, Any, R], call: str) -> None:
-        self._begun = False
-        self._call: Final = call
-        self._generator: Final = generator
-
-    @override
-    def __iter__(self) -> Generator[Any, Any, R]:
-        self._begun = True
-        return self._generator
-
-    @override
-    def send(self, value: Any, /) -> Any:
-        return iter(self).send(value)
-
-    @override
-    def throw(self, *error: Any) -> Any:
-        return iter(self).throw(*error)
-
-    @override
-    def __repr__(self) -> str:
-        return repr(self._generator)
-
-    def __del__(self) -> None:
-        if not self._begun:
-            # Where it is dropped, which is where it was called.
-            warnings.warn(
-                f"nothing has waited for mb.{self._call}: write `yield from mb.{self._call}`",
-                RuntimeWarning,
-                stacklevel=2,
-            )
+_slept: Final = noticed_if_forgotten("sleep(…)")(Sleep)
 
 
-def _watched[W: Callable[..., Any]](call: str) -> Callable[[W], W]:
-    """Have Python's development mode, `-X dev`, warn of waits that nobody waits for."""
-
-    def watch(wait: W) -> W:
-        watched = cast("W", lambda *given: _Watched(wait(*given), call))  # pyright: ignore[reportUnknownLambdaType]
-        return watched if sys.flags.dev_mode else wait
-
-    return watch
-
-
-def sleep(seconds: float, /) -> Generator[Any, Any]:
+def sleep(seconds: float, /) -> Iterator[Any]:
     """Wait in a generator worker without holding its thread: `yield from mb.sleep(0.5)`.
 
     The worker's messages wait meanwhile, so that it handles them in their order, one at a time;
@@ -340,13 +336,9 @@ def sleep(seconds: float, /) -> Generator[Any, Any]:
         Cancelled: in the worker, if it was removed or cancelled meanwhile.
     """
     # What is mostly given is not checked by three calls.
-    usual = type(seconds) is float and 0.0 <= seconds < _LONGEST
-    return _sleeping(seconds if usual else check_seconds(seconds, "the time to sleep"))
-
-
-@_watched("sleep(…)")
-def _sleeping(seconds: float) -> Generator[Any, Any]:
-    yield _Sleep(seconds)
+    if type(seconds) is not float or not 0.0 <= seconds < _LONGEST:
+        seconds = check_seconds(seconds, "the time to sleep")
+    return _slept(seconds)
 
 
 def wait[R](source: _Result[R], /) -> Generator[Any, Any, R]:
@@ -386,7 +378,7 @@ def wait[R](source: _Result[R], /) -> Generator[Any, Any, R]:
     return _waiting(source, wait_for)
 
 
-@_watched("wait(…)")
+@noticed_if_forgotten("wait(…)")
 def _waiting[R](source: _Result[R], wait_for: Wait | None) -> Generator[Any, Any, R]:
     if not source.done():
         yield wait_for or _ForFuture(cast("_Future", source))

@@ -13,10 +13,10 @@ from threadpool_mb.pool.reports import what_is_left
 from threadpool_mb.testing.order import Order, Step, What
 from threadpool_mb.testing.strands import Strand
 from threadpool_mb.testing.traced import traced
+from threadpool_mb.threads.entries import Entry
 from threadpool_mb.threads.here import here
 from threadpool_mb.threads.pinned import PinnedThreads
 from threadpool_mb.threads.shared import SharedThreads
-from threadpool_mb.threads.timers import Entry
 from threadpool_mb.threads.turns import ReadyTurns, Turn
 from threadpool_mb.values import MISSING
 

@@ -25,9 +25,9 @@ from threadpool_mb.pool.later import Timer
 from threadpool_mb.testing.driven import Driven, StandIn, ready_of, take
 from threadpool_mb.testing.order import Order
 from threadpool_mb.testing.strands import Carrier, Carriers, Strand, Stuck, Waiting
+from threadpool_mb.threads.entries import Entry
 from threadpool_mb.threads.here import here
 from threadpool_mb.threads.shared import SharedThreads
-from threadpool_mb.threads.timers import Entry
 from threadpool_mb.threads.turns import Turn
 
 __all__ = ["MAX_TURNS", "World"]

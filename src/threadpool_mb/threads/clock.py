@@ -13,8 +13,9 @@ from typing import Final, final
 from threadpool_mb.arguments import Deadline
 from threadpool_mb.errors import ThreadRefused
 from threadpool_mb.forking import remake
+from threadpool_mb.threads.entries import Entry
 from threadpool_mb.threads.launching import Launches, new_thread
-from threadpool_mb.threads.timers import Entry, Timers
+from threadpool_mb.threads.timers import Timers
 
 __all__ = ["Clock"]
 

@@ -14,35 +14,41 @@ of these. The row costs a tenth of the heap, where a comparison is a call.
 Adding takes no lock: a finalizer may do it, and a heap that a finalizer adds to while it is being
 sifted is none any more. So what is new waits in a queue, and the thread that has the heap takes it
 from there. That thread sleeps until the first time in its heap, so it has to be woken for an
-earlier one. The adder is (1) and (2), the thread (a) to (c):
+earlier one. The adder is (1) and (2), the thread (a) to (d):
 
 1. The adder puts its entry into the queue.
-2. It reads `_wakes_at`, and wakes the thread if its entry comes before that.
-a. The thread writes `_wakes_at`, the first time of all.
-b. It looks into the queue once more, and begins anew if something is there.
-c. It sleeps until then.
+2. It reads `_wakes_at`. If its entry comes before that, it takes the *leave* to wake the thread,
+   and if it has got that, wakes it.
+a. The thread gives the leave, if nobody has it.
+b. It writes `_wakes_at`, the first time of all.
+c. It looks into the queue once more, and begins anew, with (a), if something is there.
+d. It sleeps until then.
 
-(1) and (b) are operations on one queue: one of them comes first. If (1) does, (b) finds the entry.
-If (b) does, (2) comes after (a). The same holds of the end: the thread writes `_over`, then takes
-what is in the queue; an adder reads `_over` after it has put, and then drops what it finds there.
+(1) and (c) are operations on one queue: one of them comes first. If (1) does, (c) finds the entry.
+If (c) does, (2) comes after (b). If the adder does not get the leave, another one has taken it
+since (a), and wakes the thread after that; then the thread looks again. So however many add what
+comes first while the thread has no core, it is woken once. The same holds of the end: the thread
+writes `_over`, then takes what is in the queue; an adder reads `_over` after it has put, and then
+drops what it finds there.
 `tests/model/test_timers_model.py` runs through every interleaving of both.
 """
 
+import bisect
 import collections
 import functools
 import heapq
 import itertools
+import operator
 import queue
 import time
 from collections.abc import Callable
-from typing import ClassVar, Final, final
+from typing import Final, final
 
-from threadpool_mb.logs import Logger
+from threadpool_mb.interrupts import after
+from threadpool_mb.threads.entries import Entry, do, log_raised
 from threadpool_mb.threads.turns import Turn
 
-__all__ = ["Entry", "Timers"]
-
-_logger = Logger(__name__)
+__all__ = ["Timers"]
 
 _FIRST: Final = float("-inf")
 _LAST: Final = float("inf")
@@ -60,50 +66,19 @@ _A_DAY: Final = 86_400.0
 _TOGETHER: Final = 64
 """How many turns are scheduled together at most: those that are due wait for the others of them."""
 
+_SLACK: Final = 0.0005
+"""Seconds within which many that come due are waited for together."""
+
+_SEVERAL: Final = 3
+"""How many more than one are many."""
+
 _SHORT: Final = 8
 """How many of a row are moved to the heap for one that comes before them."""
 
-_RAISED: Final = "something that was to be done at a time raised"
+_when: Final = operator.attrgetter("when")
 
 _FEW: Final = 64
 """How many cancelled entries are no reason to make the heap anew."""
-
-
-class Entry:
-    """Something that is to be done at a time; subclasses have the slots."""
-
-    __slots__ = ("number", "when")
-
-    quick: ClassVar[bool] = False
-    """Whether `fire` calls no user's code, so that what is to be scheduled may wait for it; and
-    does nothing where the entry was cancelled."""
-
-    def __init__(self, when: float) -> None:
-        """Be due at `when`, by `Timers.now`, in seconds."""
-        self.when: float = when
-        self.number: int = 0
-        """Above 0 from being sorted in on; of two with the same time, the lower one comes first."""
-
-    def __lt__(self, other: "Entry") -> bool:
-        """Return whether it comes before another one."""
-        return self.when < other.when or (self.when == other.when and self.number < other.number)
-
-    @property
-    def cancelled(self) -> bool:
-        """Whether it is to be neither fired nor dropped."""
-        return False
-
-    def fire(self) -> Turn | None:
-        """Do it; on the thread that has the heap. What it raises is logged.
-
-        Returns:
-            Of what is quick: the turn that it has scheduled, together with those of others.
-        """
-        raise NotImplementedError
-
-    def drop(self) -> None:
-        """Take note that it will not be done; on any thread. What it raises is logged."""
-        raise NotImplementedError
 
 
 def _nothing(turns: list[Turn], /) -> None:
@@ -117,7 +92,9 @@ class Timers:
     __slots__ = (
         "_asked",
         "_cancelled",
+        "_due",
         "_heap",
+        "_may_wake",
         "_new",
         "_next",
         "_number",
@@ -156,7 +133,11 @@ class Timers:
         # Whether the thread was woken to let go of them.
         self._asked = False
         self._wakes_at = _LAST
+        # The leave to wake the thread: has its one entry while nobody has taken it.
+        self._may_wake: Final[dict[str, bool]] = {"may wake": True}
         self._over = False
+        # What is being fired.
+        self._due: list[Entry] = []
         # The turns that are to be scheduled together.
         self._turns: list[Turn] = []
         self._schedule_all: Final = schedule
@@ -168,10 +149,22 @@ class Timers:
         """
         new = self._new
         new.put(entry)
-        if entry.when < self._wakes_at or not new.qsize() % _MANY:
-            self._wake()
+        if entry.when < self._wakes_at or not (new.qsize() + 1) % _MANY:
+            self._wake_once()
         if self._over:
             self._drop_new()
+
+    def _wake_once(self) -> None:
+        """Wake the thread, if nobody has done so since it has begun to look."""
+        # No interrupt comes between the pop and the `try`; see `interrupts`.
+        for may_wake in after(self._may_wake.pop, "may wake", False):  # noqa: FBT003 - `dict.pop`'s
+            if not may_wake:
+                return
+            try:
+                self._wake()
+            except BaseException:
+                self._may_wake["may wake"] = True
+                raise
 
     def cancelled(self) -> None:
         """Take note that an entry was cancelled."""
@@ -180,6 +173,18 @@ class Timers:
             self._asked = True
             self._wake()
 
+    def again(self, entry: Entry) -> None:
+        """Have an entry that is just being fired fired once more, after all that is due now.
+
+        On the thread that has the heap: so it takes no way round through the queue.
+        """
+        self._number = entry.number = self._number + 1
+        row = self._row
+        if row and entry.when < row[-1].when:
+            self._push(entry)
+        else:
+            row.append(entry)
+
     def until_next(self) -> float | None:
         """Fire what is due now; return the seconds until something is, `None` if nothing ever is.
 
@@ -187,15 +192,27 @@ class Timers:
         else it is to do in between, however much is due.
         """
         while True:
+            if not self._may_wake:
+                self._may_wake["may wake"] = True
             if self._new.qsize() or self._cancelled:
                 self._sort_in()
-            self._fire_due(self.now())
-            if self._turns:
-                self._schedule()
+            fired = self._fire_due(self.now())
             first = self._wakes_at = self._first()
             if not self._new.qsize():
-                return min(max(0.0, first - self.now()), _A_DAY) if first < _LAST else None
+                return self._until(first, few=fired < _TOGETHER) if first < _LAST else None
             self._wakes_at = _FIRST
+
+    def _until(self, first: float, *, few: bool) -> float:
+        """Return the seconds for which to sleep, where the first time of all is `first`.
+
+        Many that come due shortly after each other are waited for together, where there was little
+        to do just now: to wake for each of them takes longer than to fire it.
+        """
+        now, row = self.now(), self._row
+        soon = now + _SLACK
+        if few and first < soon and len(row) > _SEVERAL and row[_SEVERAL].when < soon:
+            return _SLACK
+        return min(max(0.0, first - now), _A_DAY)
 
     def next_time(self) -> float:
         """Return the time at which something is due, infinity if nothing ever is. Fires nothing."""
@@ -216,9 +233,7 @@ class Timers:
         for entry in due:
             if entry is not chosen:
                 self._push(entry)
-        self._fire(chosen)
-        if self._turns:
-            self._schedule()
+        self._fire_all([chosen])
 
     def _first(self) -> float:
         """Return the time at which something is due."""
@@ -254,11 +269,11 @@ class Timers:
         self._heap = [(each.when, each.number, each) for each in sorted(kept)]
         for entry in sorted(dropped):
             if not entry.cancelled:
-                _do(entry.drop)
+                do(entry.drop)
 
     def __len__(self) -> int:
-        """Return how many wait, those included that were cancelled and are still here."""
-        return self._sorted() + self._new.qsize()
+        """Return how many wait, with those that are cancelled and still here, or being fired."""
+        return self._sorted() + len(self._due) + self._new.qsize()
 
     def _sorted(self) -> int:
         return len(self._row) + len(self._heap)
@@ -273,11 +288,12 @@ class Timers:
                     self._cancelled = max(0, self._cancelled - 1)
                     continue
                 entry.number = number = number + 1
-                if entry.when >= last:
+                if (when := entry.when) >= last:
                     row.append(entry)
+                    last = when
                 else:
                     self._sort_before(entry)
-                last = row[-1].when
+                    last = row[-1].when
         except queue.Empty:
             pass
         finally:
@@ -304,57 +320,66 @@ class Timers:
     def _too_many_cancelled(self) -> bool:
         return self._cancelled > _FEW and self._cancelled > self._sorted() // 2
 
-    def _fire_due(self, now: float) -> None:
-        """Fire what is due, so much of it at most."""
-        for _ in itertools.repeat(None, _IN_A_ROW):
-            if self._row and self._row[0].quick and self._fire_quick(now):
-                self._schedule()
-                continue
-            entry = self._pop(now)
-            if entry is None:
-                return
-            self._fire(entry)
-            if self._new.qsize():  # what was fired may have added what comes next
-                self._sort_in()
+    def _fire_due(self, now: float) -> int:
+        """Fire what is due, so much of it at most; return how much it was."""
+        fired = 0
+        while fired < _IN_A_ROW and (due := self._take_due(now)):
+            fired += len(due)
+            self._fire_all(due)
+        return fired
 
-    def _fire_quick(self, now: float) -> bool:
-        """Fire what is quick of the row; return whether turns are to be scheduled for that.
-
-        It is `_pop` and `_fire` in one loop, where nothing of the heap comes before: very many may
-        be due at once.
-        """
+    def _take_due(self, now: float) -> list[Entry]:
+        """Take out some of what is due, in order; very many may be due at once."""
         row, heap = self._row, self._heap
-        if self._cancelled or (heap and heap[0][0] <= now):
-            return False
-        turns = self._turns
-        for _ in itertools.repeat(None, _TOGETHER):
-            if not row or (entry := row[0]).when > now or not entry.quick:
-                break
-            row.popleft()
-            try:
-                turn = entry.fire()
-            except BaseException:
-                _logger.exception(_RAISED)
-            else:
-                if turn is not None:
-                    turns.append(turn)
-        return len(turns) > 0
+        some = 0
+        if row and row[0].when <= now:
+            some = min(len(row), _TOGETHER)
+            if row[some - 1].when > now:
+                some = bisect.bisect_right(row, now, 0, some, key=_when)
+        # These are loops in C.
+        due = list(itertools.starmap(row.popleft, itertools.repeat((), some)))
+        if not heap or heap[0][0] > now:
+            return due
+        for entry in due:
+            self._push(entry)
+        # Of the row, nothing that is in there still comes before.
+        to = (row[0].when, row[0].number) if row and row[0].when <= now else (now, _LAST)
+        due.clear()
+        pop = heapq.heappop
+        while len(due) < _TOGETHER and heap and heap[0] < to:
+            due.append(pop(heap)[2])
+        return due
 
-    def _fire(self, entry: Entry) -> None:
-        if entry.cancelled:
-            self._cancelled = max(0, self._cancelled - 1)
-            return
-        if self._turns and not entry.quick:
-            self._schedule()
-        try:  # `_do`, written out
-            turn = entry.fire()
-        except BaseException:
-            _logger.exception(_RAISED)
-            return
-        if turn is not None:
-            self._turns.append(turn)
-            if len(self._turns) >= _TOGETHER:
+    def _fire_all(self, due: list[Entry]) -> None:
+        """Fire what is due; it is in order, and some of it may be cancelled."""
+        turns, new = self._turns, self._new
+        self._due = due
+        left = iter(due)
+        for entry in left:
+            quick = entry.quick
+            if (not quick or self._cancelled) and entry.cancelled:
+                self._cancelled = max(0, self._cancelled - 1)
+                continue
+            if turns and not quick:
                 self._schedule()
+                turns = self._turns
+            try:  # `do`, written out
+                turn = entry.fire()
+            except BaseException:  # noqa: BLE001 - logged
+                log_raised()
+                continue
+            if turn is not None:
+                turns.append(turn)
+            elif not quick and new.qsize():  # what was fired may have added what comes next
+                self._sort_in()
+                if self._first() < due[-1].when:
+                    break
+        for entry in left:
+            self._push(entry)
+        # What is scheduled frees its entry itself, on the thread that has made it, mostly.
+        due.clear()
+        if turns:
+            self._schedule()
 
     def _schedule(self) -> None:
         """Have the turns scheduled that what was fired has come to.
@@ -362,21 +387,13 @@ class Timers:
         The lock that this takes is taken by each thread that takes such a turn.
         """
         turns, self._turns = self._turns, []
-        _do(functools.partial(self._schedule_all, turns))
+        do(functools.partial(self._schedule_all, turns))
 
     def _drop_new(self) -> None:
         try:
             while True:
                 entry = self._next(False)  # noqa: FBT003 - not to wait
                 if not entry.cancelled:
-                    _do(entry.drop)
+                    do(entry.drop)
         except queue.Empty:
             pass
-
-
-def _do(function: Callable[[], object]) -> None:
-    """Call a user's code, perhaps: a hook, a key. The thread goes on whatever it raises."""
-    try:
-        function()
-    except BaseException:
-        _logger.exception(_RAISED)
