@@ -9,6 +9,7 @@ from threadpool_mb import Broker, KeyedExecutor, Pool
 from threadpool_mb.broker.loop import BrokerLoop
 from threadpool_mb.keyed.table import Table
 from threadpool_mb.keyed.views import KeyView
+from threadpool_mb.line.inlet import DONE
 from threadpool_mb.pool.dispatcher import Dispatcher
 from threadpool_mb.pool.incarnation import Incarnation
 from threadpool_mb.pool.roster import Roster
@@ -73,6 +74,12 @@ def blocked(threads: SharedThreads) -> int:
 def ready(threads: SharedThreads) -> ReadyTurns:
     """Return the turns that wait for a shared thread."""
     return threads._ready
+
+
+def is_done(mailbox: Any) -> bool:  # noqa: ANN401 - of any kind of the library's
+    """Return whether the receiver of a mailbox has found its end."""
+    done: bool = getattr(mailbox, "wrapped", mailbox).inlet.unattended == DONE
+    return done
 
 
 def watch_of(watched: Pool[Any, Any] | KeyedExecutor) -> Watch:
