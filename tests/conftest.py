@@ -5,6 +5,7 @@ And no warning, in any thread; see `pytest_configure`.
 
 import contextvars
 import gc
+import importlib.util
 import logging
 import sys
 import sysconfig
@@ -83,6 +84,17 @@ def _no_thread_is_left() -> Iterator[None]:
 
 
 @pytest.fixture
+def monkeypatch(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    """Replace parts of the library once all is freed that earlier tests have left.
+
+    Else the collector may come upon it while a part raises, for instance, and finalizers run into
+    what this test has set up for its own objects.
+    """
+    gc.collect()
+    return monkeypatch
+
+
+@pytest.fixture
 def refusing(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
     """While the event is set, the system starts no thread."""
     return refusing_threads(monkeypatch)
@@ -116,8 +128,21 @@ def pytest_configure() -> None:
     filters of the interpreter hold. They are what an empty context changes.
     """
     contextvars.Context().run(warnings.simplefilter, "error")
+    if importlib.util.find_spec("hypothesis"):  # not in each environment
+        _ask_hypothesis_for_no_speed()
     for name in (*SAME_EVERYWHERE, *ON_TWO_BUILDS):
         assert list(TESTS.glob(f"{name}*")), f"no test is called {name}: see tests/conftest.py"
+
+
+def _ask_hypothesis_for_no_speed() -> None:
+    """Let no test fail because the machine is busy: an example may take as long as it takes.
+
+    Hypothesis has such a profile where it finds `CI` in the environment, and only there.
+    """
+    from hypothesis import HealthCheck, settings  # noqa: PLC0415 - not in each environment
+
+    settings.register_profile("tests", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    settings.load_profile("tests")
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:

@@ -8,6 +8,7 @@ thread for another one; this runs a handler on the same thread, in the middle of
 import contextlib
 import dis
 import functools
+import gc
 import itertools
 import pathlib
 import sys
@@ -63,12 +64,21 @@ class Point:
         return self._left <= 0
 
     def run(self, function: Callable[[], object]) -> object:
-        """Call `function`; what it or the handler raises passes."""
+        """Call `function`; what it or the handler raises passes.
+
+        The collector does not run meanwhile. It comes when others have made enough garbage, and
+        what it ends and calls back in the middle of the package's code are no points of that: what
+        a handler raises there is printed and dropped.
+        """
+        collects = gc.isenabled()
+        gc.disable()
         sys.setprofile(self._passing)
         try:
             return function()
         finally:
             sys.setprofile(None)
+            if collects:
+                gc.enable()
 
     def _passing(self, frame: FrameType, event: str, arg: object) -> None:
         callers = (frame, frame.f_back)

@@ -145,12 +145,18 @@ def crashing(
 
 
 PROGRAM = """
+import itertools
 import json
 import sys
+import threading
 from confluent_kafka import Consumer
 from examples.kafka_consumer import KeyedConsumer
 
+told = itertools.count()
+
 def handle(message):
+    if next(told) >= 1000:
+        threading.Event().wait()  # it is to be killed in the midst, however late that comes
     key, place = message.key().decode(), message.value().decode()
     sys.stdout.write(f"{message.partition()},{message.offset()},{key},{place}\\n")
     sys.stdout.flush()

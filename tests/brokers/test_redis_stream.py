@@ -157,11 +157,17 @@ def test_after_crashes_none_is_lost_and_only_what_was_not_acknowledged_is_handle
 
 
 PROGRAM = """
+import itertools
 import sys
+import threading
 import redis
 from examples.redis_stream import KeyedConsumer
 
+told = itertools.count()
+
 def handle(entry):
+    if next(told) >= 1000:
+        threading.Event().wait()  # it is to be killed in the midst, however late that comes
     sys.stdout.write(f"{entry[2][b'key'].decode()},{int(entry[2][b'value'])}\\n")
     sys.stdout.flush()
 

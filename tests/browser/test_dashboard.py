@@ -12,6 +12,7 @@ from selenium.webdriver.common.keys import Keys
 from tests.browser.driving import Browser
 from tests.dashboard.doubles import Record, Source
 from tests.helpers import until
+from tests.insides import NEVER_BY_ITSELF, look_twice, watch_of
 from threadpool_mb import Pool
 from threadpool_mb.dashboard import Dashboard, serve
 
@@ -261,9 +262,10 @@ def test_a_stuck_worker_is_seen_first_with_its_stack_and_is_announced(
 
 
 def test_a_real_pool_with_a_worker_that_is_stuck(browser: Browser) -> None:
-    go_on = threading.Event()
+    inside, go_on = threading.Event(), threading.Event()
 
     def waits_in_the_midst() -> None:
+        inside.set()
         assert go_on.wait(15)
 
     def account(key: str) -> Generator[None, int]:
@@ -272,7 +274,9 @@ def test_a_real_pool_with_a_worker_that_is_stuck(browser: Browser) -> None:
                 waits_in_the_midst()
 
     with (
-        Pool(account, name="bank", start="on_demand", max_threads=2, stuck_after=0.2) as pool,
+        Pool(
+            account, name="bank", start="on_demand", max_threads=2, stuck_after=NEVER_BY_ITSELF
+        ) as pool,
         serve(pool, interval=FAST) as page,
     ):
         browser.open(page.url)
@@ -280,6 +284,8 @@ def test_a_real_pool_with_a_worker_that_is_stuck(browser: Browser) -> None:
         for number in range(50):
             pool.dispatch("alice", number)
             pool.dispatch("bob", number)
+        assert inside.wait(15)
+        look_twice(watch_of(pool))
         until(lambda: browser.text("#stuck-title") == "1 worker is stuck")
         browser.click("#stuck button")
         until(lambda: "in waits_in_the_midst" in browser.text("#key-stuck pre"))

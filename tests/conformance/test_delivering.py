@@ -6,12 +6,14 @@ from collections.abc import Callable, Iterable
 import pytest
 
 import threadpool_mb as mb
+from tests.conformance.configs import EVERY
 from tests.helpers import Running, run_together
 from tests.mailbox.staging import Stage
 
 SENDERS = 6
 INPUTS = 237
 MESSAGES = 113
+NARROW = [config for config in EVERY if config.limit is not None and config.limit <= 2]
 
 
 @pytest.mark.behaviour("MessageBoxClassTest 3")
@@ -83,22 +85,20 @@ def test_two_messages_are_received_in_the_order_of_delivery(
     assert receiver.result() == [1, 2]
 
 
-@pytest.mark.behaviour("MessageBoxClassTest 8")
-def test_all_113_messages_of_all_237_inputs_are_received_each_inputs_in_order(
-    config: mb.MailboxConfig,
-) -> None:
+def receive_all(config: mb.MailboxConfig, each: int) -> None:
+    """Assert that `each` messages of each of 237 inputs are received, in order."""
     mailbox = config.create()
     inputs = {number: mailbox.new_input() for number in range(INPUTS)}
     received: dict[int, list[int]] = {number: [] for number in inputs}
 
     def receive() -> None:
-        for _ in range(INPUTS * MESSAGES):
+        for _ in range(INPUTS * each):
             number, message = mailbox.receive()
             received[number].append(message)
 
     def send_from(numbers: Iterable[int]) -> Callable[[], None]:
         def send() -> None:
-            for message in range(MESSAGES):
+            for message in range(each):
                 for number in numbers:
                     while not inputs[number].deliver((number, message)):
                         time.sleep(0)
@@ -107,8 +107,24 @@ def test_all_113_messages_of_all_237_inputs_are_received_each_inputs_in_order(
 
     run_together(receive, *(send_from(range(s, INPUTS, SENDERS)) for s in range(SENDERS)))
 
-    assert received == {number: list(range(MESSAGES)) for number in inputs}
+    assert received == {number: list(range(each)) for number in inputs}
     assert len(mailbox) == 0
+
+
+@pytest.mark.behaviour("MessageBoxClassTest 8")
+@pytest.mark.parametrize("config", [each for each in EVERY if each not in NARROW], ids=repr)
+def test_all_113_messages_of_all_237_inputs_are_received_each_inputs_in_order(
+    config: mb.MailboxConfig,
+) -> None:
+    receive_all(config, MESSAGES)
+
+
+@pytest.mark.parametrize("config", NARROW, ids=repr)
+def test_all_messages_of_all_237_inputs_are_received_also_where_each_waits_for_room(
+    config: mb.MailboxConfig,
+) -> None:
+    """With few messages: each one waits for a turn on the processor, however long those are."""
+    receive_all(config, 9)
 
 
 def test_every_input_of_a_mailbox_delivers_to_it(roomy: mb.MailboxConfig) -> None:

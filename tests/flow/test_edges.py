@@ -199,8 +199,8 @@ def test_a_key_that_raises_at_its_time_is_the_futures_error(gate: Gate) -> None:
     one, other = Key(), Key()
     with KeyedExecutor(2) as executor:
         held(executor, gate, one)
-        late = executor.submit_later(0.01, other, int)
         other.raises = one.raises = "eq"
+        late = executor.submit_later(0.01, other, int)
         until(late.done)
         assert isinstance(late.exception(), ZeroDivisionError)
         other.raises = one.raises = ""

@@ -2,21 +2,35 @@
 
 import functools
 import threading
+import time
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from tests.helpers import DEADLINE, refusing_threads, until
+from tests.insides import table_of
 from tests.pool.witness import Gate
 from threadpool_mb import Full, KeyedExecutor, ThreadRefused
+from threadpool_mb.keyed import doors
 
 
-def test_a_task_is_submitted_at_its_time_in_the_order_of_the_times() -> None:
+def test_a_task_is_submitted_at_its_time_in_the_order_of_the_times(
+    monkeypatch: pytest.MonkeyPatch, gate: Gate
+) -> None:
     order: list[str] = []
+    # A delay counts from its own call on: all are called at once, and then looked at.
+    now = time.monotonic()
+    monkeypatch.setattr(doors, "time", SimpleNamespace(monotonic=lambda: now))
     with KeyedExecutor(2) as executor:
+        clock = table_of(executor).clock
+        clock.start()
+        clock._inbox.put(gate)
+        gate.wait_until_reached()
         late = executor.submit_later(0.02, "a", order.append, "late")
         executor.submit_later(0, "a", order.append, "first")
         executor.submit_later(0, "a", order.append, "second")
+        gate.open()
         late.result(DEADLINE)
     assert order == ["first", "second", "late"]
 

@@ -9,6 +9,7 @@ import pytest
 
 import threadpool_mb as mb
 from tests.helpers import DEADLINE, until
+from tests.insides import NEVER_BY_ITSELF, look_twice, watch_of
 from threadpool_mb import Broker, BrokerConfig, Dispatch, KeepResource, KeyedExecutor
 
 SOON: Final = 0.02
@@ -30,33 +31,38 @@ class Told(mb.Observer):
         self.begun_keys.append(key)
 
 
-@pytest.mark.parametrize("told", [Told(), None], ids=["told", "logged"])
+@pytest.mark.parametrize("observes", [True, False], ids=["told", "logged"])
 def test_a_task_that_takes_long_is_told_of_once(
-    told: Told | None, caplog: pytest.LogCaptureFixture
+    *, observes: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
-    gate = threading.Event()
+    told = Told() if observes else None
+    gate, inside = threading.Event(), list[bool]()
 
     def hold() -> None:
+        inside.append(True)
         assert gate.wait(DEADLINE)
 
-    with KeyedExecutor(2, stuck_after=SOON, observe=told, thread_name_prefix="io") as executor:
+    with KeyedExecutor(
+        2, stuck_after=NEVER_BY_ITSELF, observe=told, thread_name_prefix="io"
+    ) as executor:
         held = executor.submit_keyed("a", hold)
-        until(lambda: executor.stats().stuck)
-        seen = executor.stats().stuck[0].seconds
-        until(lambda: (executor.stats().oldest or 0) > seen + 5 * SOON)
-        lines = [each.getMessage() for each in caplog.records if each.levelno == logging.WARNING]
+        until(lambda: inside)
+        for _ in range(3):
+            look_twice(watch_of(executor))
+        assert (executor.stats().oldest or 0) >= NEVER_BY_ITSELF
         (stuck,) = executor.stats().stuck
         gate.set()
         held.result(DEADLINE)
         until(lambda: not executor.stats().stuck)
         assert executor.submit(int).result(DEADLINE) == 0
+    lines = [each.getMessage() for each in caplog.records if each.levelno == logging.WARNING]
     assert (stuck.key, stuck.incarnation) == ("a", 0)
     assert stuck.thread.startswith("io_")
     assert " in hold" in stuck.stack.splitlines()[0]
     assert len(lines) == 1
     assert lines[0].startswith("io: the task of key 'a' has been busy on one message for ")
     if told is not None:
-        assert [each.key for each in told.stuck_workers].count("a") == 1
+        assert [each.key for each in told.stuck_workers] == ["a"]
         assert told.begun_keys == ["a", mb.MISSING]
     assert [each.name for each in threading.enumerate() if "watch" in each.name] == []
 

@@ -8,6 +8,7 @@ import pytest
 
 import threadpool_mb as mb
 from tests.helpers import DEADLINE, until
+from tests.insides import NEVER_BY_ITSELF, look_twice, watch_of
 from tests.observing.recording import KINDS, Kind, Recording, worker_of
 from threadpool_mb import (
     Mailbox,
@@ -246,11 +247,12 @@ def test_a_worker_that_is_stuck_on_a_message_is_told_once(kind: Kind) -> None:
 
     worker: Any = generator if kind == "generator" else function
     observer = Stuck()
-    with Pool[str, Any](worker, observe=observer, stuck_after=0.02) as pool:
+    with Pool[str, Any](worker, observe=observer, stuck_after=NEVER_BY_ITSELF) as pool:
         pool.initialize("a")
         pool.dispatch_many("a", ["x", "stays", "y"])
         inside.wait(15)
-        until(lambda: stuck)
+        for _ in range(2):
+            look_twice(watch_of(pool))
         go_on.set()
 
     assert [(each.key, each.incarnation) for each in stuck] == [("a", 1)]

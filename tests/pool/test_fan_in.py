@@ -146,7 +146,7 @@ class _Ask(Command[int]):
 
 @pytest.mark.parametrize("max_threads", [1, 6])
 def test_many_callers_do_not_need_a_thread_each(max_threads: int) -> None:
-    callers = 500
+    callers, each = 500, 4
     threads: set[int] = set()
     done: list[int] = []
 
@@ -157,7 +157,7 @@ def test_many_callers_do_not_need_a_thread_each(max_threads: int) -> None:
                 message.reply_box.reply(1)
                 continue
             threads.add(threading.get_native_id())
-            done.append(sum(call(sink, _Ask()) for _ in range(EACH)))
+            done.append(sum(call(sink, _Ask()) for _ in range(each)))
 
     with Pool(worker, max_threads=max_threads, inline_calls=False) as pool:
         pool.initialize("sink")
@@ -167,7 +167,7 @@ def test_many_callers_do_not_need_a_thread_each(max_threads: int) -> None:
             pool.dispatch(key, "go")
         until(lambda: len(done) == callers)
 
-    assert done == [EACH] * callers
+    assert done == [each] * callers
     assert len(threads) < callers // 4
 
 

@@ -12,7 +12,7 @@ import pytest
 
 import threadpool_mb as mb
 from tests.helpers import DEADLINE, Running, until
-from tests.insides import dispatcher_of
+from tests.insides import NEVER_BY_ITSELF, look_twice, watch_of
 from threadpool_mb import Mailbox, Pool
 from threadpool_mb.threads import stacks, watching
 from threadpool_mb.threads.stacks import _FRAMES_ARE_SAFE, stack_of
@@ -27,8 +27,10 @@ class Held:
     """A worker that holds what is called "stuck" until it is let go."""
 
     def __init__(self) -> None:
-        self.gate = threading.Event()
+        self.inside = list[int]()
         self.handled = list[object]()
+        self._shut = threading.Lock()
+        self._shut.acquire()
 
     def handle(self, message: object) -> None:
         """Handle a message."""
@@ -37,8 +39,14 @@ class Held:
         self.handled.append(message)
 
     def in_the_deep(self) -> None:
-        """Wait for the gate."""
-        assert self.gate.wait(DEADLINE)
+        """Wait until it is let go: with no frame on top, from its first step to its last."""
+        self.inside.append(threading.get_ident())
+        assert self._shut.acquire(timeout=DEADLINE)
+        self._shut.release()
+
+    def let_go(self) -> None:
+        """Let all go on."""
+        self._shut.release()
 
     def in_turns(self, _key: str) -> Generator[None, object]:
         """Handle messages, in turns."""
@@ -79,33 +87,31 @@ def test_who_is_busy_on_one_message_for_long_is_told_of_once(
     kind: Kind, caplog: pytest.LogCaptureFixture
 ) -> None:
     held, told = Held(), Told()
-    with held.pool(kind, name="io", observe=told) as pool:
+    with held.pool(kind, name="io", observe=told, stuck_after=NEVER_BY_ITSELF) as pool:
         pool.dispatch_many("a", ["stuck", "behind"])
-        until(lambda: told.stuck_workers)
+        until(lambda: held.inside)
+        look_twice(watch_of(pool))
         # It is told of once, however many looks there are.
         seen = told.stuck_workers[0].seconds
-        until(lambda: (pool.stats().oldest or 0) > seen + 5 * SOON)
+        look_twice(watch_of(pool))
         stats = pool.stats()
-        # Before it goes on: on a busy machine each message may take longer than that.
-        (worker,) = told.stuck_workers
-        lines = [each.getMessage() for each in caplog.records if each.levelno == logging.WARNING]
-        held.gate.set()
+        held.let_go()
         assert pool.flush(timeout=DEADLINE)
         until(lambda: pool.stats().handled == 2)
         until(lambda: not pool.stats().stuck)
         until(lambda: pool.stats().oldest == 0)
 
+    (worker,) = told.stuck_workers
+    lines = [each.getMessage() for each in caplog.records if each.levelno == logging.WARNING]
     assert (worker.key, worker.incarnation) == ("a", stats.stuck[0].incarnation)
-    assert worker.seconds >= SOON
+    assert worker.seconds == seen >= NEVER_BY_ITSELF
     assert worker.thread.startswith("io-'a'" if kind == "function" else "io-shared-")
-    assert [each.split(" in ")[-1] for each in worker.stack.splitlines()][-3:-1] == [
-        "in_the_deep",
-        "wait",
-    ]
+    assert worker.stack.splitlines()[-1].endswith(" in in_the_deep")
     first = worker.stack.splitlines()[0]
     assert first.endswith("in on_a_thread" if kind == "function" else "in in_turns")
     (stuck,) = stats.stuck
     assert stuck.seconds > worker.seconds
+    assert stats.oldest == pytest.approx(stuck.seconds)
     assert (stuck.stack, stuck.thread) == (worker.stack, worker.thread)
     assert stats.busy == 1
     assert stats.waiting == 1
@@ -134,8 +140,7 @@ def test_who_goes_on_is_not_stuck(kind: Kind) -> None:
     with Pool(
         worker, start="on_demand", stuck_after=3600, pinned=kind == "pinned", observe=told
     ) as pool:
-        watch = dispatcher_of(pool)._watch
-        assert watch is not None
+        watch = watch_of(pool)
         # They all wait before the first one is over: it is one turn, one stretch of the mailbox.
         pool.dispatch_many("a", range(12))
         for number in range(11):
@@ -160,10 +165,10 @@ def test_who_waits_for_a_time_holds_no_thread_and_is_not_stuck() -> None:
             yield from mb.sleep(3600)
 
     with Pool(worker, start="on_demand", stuck_after=3600, observe=told) as pool:
-        watch = dispatcher_of(pool)._watch
-        assert watch is not None
+        watch = watch_of(pool)
         pool.dispatch("a", 1)
-        until(lambda: [each.state for each in pool.workers()] == ["waiting"])
+        until(lambda: pool.stats().timers == 1)
+        until(lambda: not list(watch._busy()))  # it sleeps before its turn is over
         for number in range(3):
             watch._look(number * 3000.0)
         pool.cancel()
@@ -176,7 +181,7 @@ def test_who_is_stuck_as_the_pool_drains_is_told_of() -> None:
         pool.dispatch("a", "stuck")
         pool.close()
         until(lambda: told.stuck_workers)
-        held.gate.set()
+        held.let_go()
 
 
 def test_of_a_thousand_keys_the_one_that_is_stuck_is_named() -> None:
@@ -188,7 +193,7 @@ def test_of_a_thousand_keys_the_one_that_is_stuck_is_named() -> None:
         until(lambda: len(held.handled) == 999)
         until(lambda: pool.stats().busy == 1)
         stats = pool.stats()
-        held.gate.set()
+        held.let_go()
     # On a busy machine others may take that long, too; they go on.
     assert [each.key for each in told.stuck_workers].count("617") == 1
     assert [each.key for each in stats.stuck] == ["617"]
@@ -223,7 +228,7 @@ def test_without_it_nobody_is_watched() -> None:
         pool.dispatch("a", "stuck")
         until(lambda: pool.stats().busy)
         assert (pool.stats().oldest, pool.stats().stuck) == (None, ())
-        held.gate.set()
+        held.let_go()
 
 
 def test_who_goes_on_as_it_is_looked_up_is_not_told_of(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -261,7 +266,7 @@ def test_what_is_told_holds_up_nothing_and_is_known_before(kind: Kind) -> None:
         pool.dispatch_later(0, "b", "due")
         until(lambda: {"quick", "due"} <= set(held.handled))
         gate.set()
-        held.gate.set()
+        held.let_go()
 
 
 def test_a_server_whose_handler_raises_tells_it() -> None:
@@ -331,7 +336,7 @@ def test_a_look_that_raises_is_logged_and_the_next_one_comes(
     with held.pool("generator") as pool:
         pool.dispatch("a", "stuck")
         until(lambda: pool.stats().stuck)
-        held.gate.set()
+        held.let_go()
     assert "a look at what is stuck raised" in caplog.text
 
 
@@ -346,7 +351,7 @@ def test_who_is_told_may_raise(stops: type[BaseException]) -> None:
         for key in ("a", "b"):
             pool.dispatch(key, "stuck")
         until(lambda: {each.key for each in pool.stats().stuck} == {"a", "b"})
-        held.gate.set()
+        held.let_go()
 
 
 def test_a_function_worker_keeps_its_count_from_life_to_life() -> None:

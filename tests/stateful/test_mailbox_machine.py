@@ -16,6 +16,7 @@ from hypothesis.stateful import (
 )
 
 import threadpool_mb as mb
+from tests.insides import is_done
 
 LIMIT: Final = 3
 
@@ -184,8 +185,8 @@ class MailboxMachine(RuleBasedStateMachine):
         assert received == [first, *rest]
         assert len(received) <= most
         assert len(received) == most or not self.model.waiting
-        # It may have looked for one more, and found the end.
-        self.model.done |= self.model.closed and len(received) < most
+        # It may have looked for one more, and found the end; or what there was told it not to look.
+        self.model.done |= self.model.closed and len(received) < most and is_done(self.mailbox)
 
     def expect(self) -> tuple[type[BaseException] | None, int | None]:
         """Receive from the model; return what must be raised, or the message."""

@@ -434,9 +434,9 @@ exit_hook._PATIENCE = {exit_hook._PATIENCE}
 executor = mb.KeyedExecutor(1, "stuck")
 executor.submit_keyed("a", waits)
 begun.wait()
+began = time.monotonic()
 def watch():
     threading.main_thread().join()
-    began = time.monotonic()
     until(lambda: any("cannot exit" in each for each in written))
     print(time.monotonic() - began > 4, flush=True)
     go.set()

@@ -97,6 +97,8 @@ class Looking[K]:
     def stats(self) -> BrokerStats:
         """Return a snapshot; see `Broker.stats`."""
         loop = self._loop
+        # First: after its end nothing changes, so that what follows is what there was in all.
+        state = self._state
         busy = int(loop.busy)
         waiting = threads = 0
         if not loop.in_child:
@@ -112,7 +114,7 @@ class Looking[K]:
         oldest, stuck = (None, ()) if watcher is None else watcher.look()
         return BrokerStats(
             name=self._name,
-            state="ended" if loop.ended else loop.state,
+            state=state,
             keys=len(loop.resources),
             busy=0 if loop.in_child else busy,
             waiting=waiting,
@@ -123,6 +125,15 @@ class Looking[K]:
             oldest=oldest,
             stuck=stuck,
         )
+
+    @property
+    def _state(self) -> str:
+        loop = self._loop
+        if not loop.ended or loop.in_child:
+            return loop.state
+        if self._thread.is_alive():
+            return "cancelling" if loop.cancelling else "closing"
+        return "ended"
 
     def _most_handled(self) -> int:
         loop = self._loop

@@ -94,12 +94,14 @@ class Now(NamedTuple):
 
 def stats(table: Table) -> ExecutorStats:
     """Return a snapshot of an executor; see `KeyedExecutor.stats`. Does not keep the executor."""
+    # First: after its end nothing changes, so that what follows is what there was in all.
+    state = table.state
     now = look_at(table)
     tallies = [shard.tally for shard in table.shards]
     oldest, stuck = (None, ()) if table.watcher is None or table.in_child else table.watcher.look()
     return ExecutorStats(
         name=table.name,
-        state=table.state,
+        state=state,
         keys=now.keys,
         busy=now.busy,
         waiting=now.waiting,

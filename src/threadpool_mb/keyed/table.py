@@ -188,7 +188,10 @@ class Table:
             return MADE_BEFORE_FORK
         if not self.closed:
             return "running"
-        return "ended" if self._ended.is_open else "closing"
+        # The last turn counts what it has done as it ends, after the task has; the clock, what it
+        # drops.
+        over = self._ended.is_open and not len(self.threads) and not self.clock.runs
+        return "ended" if over else "closing"
 
     @property
     def tasks(self) -> int:

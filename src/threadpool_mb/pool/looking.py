@@ -40,6 +40,8 @@ class Looking[K, M](Draining[K, M]):
     def stats(self) -> PoolStats:
         """Return a snapshot; see `Pool.stats`."""
         roster = self.roster
+        # First: after its end nothing changes, so that what follows is what there was in all.
+        state = self.state
         now = _count(roster, self.name)
         # Before the roster's: what is handled in a turn is counted here once that has ended.
         in_turns = self._kind.handled
@@ -47,7 +49,7 @@ class Looking[K, M](Draining[K, M]):
         oldest, stuck = (None, ()) if watch is None else watch.now()
         return PoolStats(
             name=self.name,
-            state=self.state,
+            state=state,
             keys=roster.workers,
             busy=now.busy,
             busy_threads=self._kind.busy_threads(now.busy),
@@ -103,7 +105,8 @@ class Looking[K, M](Draining[K, M]):
             return MADE_BEFORE_FORK
         if not self.roster.closed:
             return "running"
-        if not self._thread.is_alive():
+        # The last turn counts what it has handled as it ends, after the worker has.
+        if not self._thread.is_alive() and not len(self._threads):
             return "ended"
         return "cancelling" if self.roster.cancelled else "closing"
 

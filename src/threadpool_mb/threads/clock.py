@@ -46,6 +46,12 @@ class Clock:
         """Whether it has a thread."""
         return self._thread is not None
 
+    @property
+    def runs(self) -> bool:
+        """Whether its thread has not ended. Blocks: never."""
+        thread = self._thread
+        return thread is not None and thread.is_alive()
+
     def start(self) -> None:
         """Have a thread.
 
