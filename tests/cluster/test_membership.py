@@ -14,25 +14,19 @@ from threadpool_mb.cluster.own_threads import OwnThreads
 
 A = "tcp://a"
 B = "tcp://b"
+C = "tcp://c"
 
 
 class FakeFuture:
     """A task, in the state that the test gives it."""
 
-    def __init__(self, state: str = "pending", error: Exception | None = None) -> None:
-        self.status = state
+    def __init__(self) -> None:
+        self.status = "pending"
         self.key = "key"
-        self._error = error
 
     def done(self) -> bool:
         """Return whether it has ended, in whatever way."""
         return self.status != "pending"
-
-    def result(self, timeout: float | None = None) -> object:
-        """Raise its error."""
-        del timeout
-        assert self._error is not None
-        raise self._error
 
 
 class FakeClient:
@@ -76,9 +70,18 @@ def client(monkeypatch: pytest.MonkeyPatch) -> FakeClient:
     return client
 
 
+def _any(value: object) -> Any:  # noqa: ANN401 - it stands in for a client
+    return value
+
+
+def _actor_or_error(_: object, future: FakeFuture, *_more: object) -> object:
+    if future.status == "error":
+        raise LookupError("no such module there")
+    return object()
+
+
 def _membership(client: FakeClient) -> Membership:
-    given: Any = client
-    membership = Membership("orders", given, b"", b"", batch=1, batch_time=0, credits=1)
+    membership = Membership("orders", _any(client), b"", b"", batch=1, batch_time=0, credits=1)
     for address in (A, B):
         membership.begin(address)
     return membership
@@ -110,21 +113,26 @@ def test_the_dask_workers_are_those_that_were_seen_last_where_the_scheduler_is_s
 
 
 def test_a_dask_worker_on_which_a_node_has_failed_gets_no_other(
-    client: FakeClient, caplog: pytest.LogCaptureFixture
+    client: FakeClient, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     caplog.set_level(logging.ERROR)
-    membership = _membership(client)
+    membership = Membership("orders", _any(client), b"", b"", batch=1, batch_time=0, credits=1)
     owner: Any = Owner()
+    for address in (C, A, B):
+        membership.begin(address)
+    client.submitted[C].status = "finished"
     for address in (A, B):
-        client.submitted[address].__init__("error", LookupError("no such module there"))  # type: ignore[misc]
-    client.there = {A: "running"}  # the other one has failed since it is gone
+        client.submitted[address].status = "error"
+    monkeypatch.setattr(membership_module, "actor_of", _actor_or_error)
+    client.there = {A: "running", C: "running"}  # B has failed since it is gone
 
-    assert membership.started(owner) == []
+    # The one that was there before the failure is not left without its threads.
+    assert [link.address for link in membership.started(owner)] == [C]
 
     assert "orders: no node on the Dask worker tcp://a" in caplog.text
     assert "tcp://b" not in caplog.text
     client.submitted.clear()
-    for address in (A, B):
+    for address in (A, B, C):
         membership.begin(address)
     assert list(client.submitted) == [B]
 

@@ -167,6 +167,8 @@ def test_batches_that_come_in_any_order_are_dispatched_once_and_in_theirs() -> N
         assert node.call("key", GetAll()) == ["a", "b", "c", "d"]
         node.until(lambda: node.done >= {1, 2})
 
+        assert not node.actor._node._early  # nothing is kept of what has come twice
+
     assert sorted(number for number, which in node.all("done") if which is None) == [1, 2, 3]
 
 
@@ -308,16 +310,39 @@ def test_keys_that_move_are_told_and_then_that_they_have_ended() -> None:
         node.until(lambda: len(node.all("moved")) == 2)
 
 
+_handled = threading.Event()
+
+
+def noting(_: object) -> Generator[None, Any]:
+    """Take note that something was handled."""
+    while True:
+        yield
+        _handled.set()
+
+
+class Waiting:
+    """Cannot be read before something was handled, or a time is over."""
+
+    def __reduce__(self) -> tuple[Callable[[float], bool], tuple[float]]:
+        return _wait_for_it, (2.0,)
+
+
+def _wait_for_it(seconds: float) -> bool:
+    return _handled.wait(seconds)
+
+
 def test_a_node_that_is_cancelled_handles_nothing_more_of_what_has_come() -> None:
-    with running() as node:
-        node.send("key", "a")
-        node.until(lambda: node.done == {1})
+    _handled.clear()
+
+    with running(noting) as node:
         node.actor._node._how = "cancel"  # as it is from the first line of `end` on
-        batch = node.send("key", "b", "c")
+        first = Entry("key", "b", "b", PLAIN, 0)
+        batch = node.put(first, Entry("key", None, dumped(Waiting()), PICKLED, 0))
 
         report = node.end("cancel")
 
     assert node.dead == [(batch, 0, "pool closed"), (batch, 1, "pool closed")]
+    assert not _handled.is_set()
     assert report.finished
 
 
