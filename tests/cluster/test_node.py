@@ -489,7 +489,8 @@ def test_a_node_whose_loop_is_closed_goes_on() -> None:
     batch = node.send("key", "a")
     node.ask("key", REMOVE)
 
-    node.until(lambda: batch in node.done)
+    node.until(lambda: node.done == {batch, batch + 1})
+    assert node.dead == []
     node.end()
 
 
