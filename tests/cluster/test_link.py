@@ -59,7 +59,7 @@ class FakeActor:
         """Return the next answer; raise it if the call itself is to fail."""
         self.asked.append((method, *arguments))
         answer = self.answers.pop(0)
-        if isinstance(answer, OSError):
+        if isinstance(answer, ConnectionError):
             raise answer
         future = Future[Any]()
         if isinstance(answer, Exception):
@@ -96,7 +96,7 @@ def _sent(actor: FakeActor) -> list[tuple[int, list[object]]]:
     return [(number, parcel.data) for _, number, parcel in actor.asked]
 
 
-@pytest.mark.parametrize("failure", [OSError("no way there"), TimeoutError("Dask's own")])
+@pytest.mark.parametrize("failure", [ConnectionError("no way there"), TimeoutError("Dask's own")])
 def test_a_batch_whose_way_has_failed_is_sent_again_with_its_number(
     failure: Exception, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -143,7 +143,7 @@ def test_a_batch_for_which_there_is_no_memory_is_dead_and_the_next_one_is_sent(
     assert "a batch cannot be pickled" in caplog.text
 
 
-@pytest.mark.parametrize("failure", [OSError("no way there"), TimeoutError("Dask's own")])
+@pytest.mark.parametrize("failure", [ConnectionError("no way there"), TimeoutError("Dask's own")])
 def test_a_node_is_told_to_end_again_where_that_has_failed(failure: Exception) -> None:
     actor = FakeActor(failure, None, None)
     link, owner = _link(actor)
@@ -151,7 +151,7 @@ def test_a_node_is_told_to_end_again_where_that_has_failed(failure: Exception) -
     for _ in range(3):
         link.tell_to_end("close")
     assert actor.asked == [("end", "close")] * 2
-    assert owner.suspected == isinstance(failure, OSError)
+    assert owner.suspected == isinstance(failure, ConnectionError)
 
     link.tell_to_end("cancel")
     link.tell_to_end("close")
@@ -185,7 +185,7 @@ def test_what_a_node_tells_and_cannot_be_read_keeps_no_message_from_being_settle
 def test_a_node_that_does_not_answer_in_time_has_told_its_last_figures(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    link, _ = _link(FakeActor(TimeoutError(), OSError("no way there"), dumped("new")))
+    link, _ = _link(FakeActor(TimeoutError(), ConnectionError("no way there"), dumped("new")))
     link.figures = last = object()  # type: ignore[assignment]
 
     assert [link.latest(0), link.latest(1), link.latest(1), link.latest(1)] == [
@@ -194,7 +194,7 @@ def test_a_node_that_does_not_answer_in_time_has_told_its_last_figures(
         last,
         "new",
     ]
-    assert "no answer: OSError: no way there" in caplog.text
+    assert "no answer: ConnectionError: no way there" in caplog.text
 
 
 def test_what_is_told_is_asked_for_again_where_the_answer_was_lost(
@@ -202,7 +202,7 @@ def test_what_is_told_is_asked_for_again_where_the_answer_was_lost(
 ) -> None:
     monkeypatch.setattr(link_module, "_PAUSE", 0)
     ended = NOTHING._replace(ended=b"report")
-    actor = FakeActor(dumped((1, NOTHING)), OSError("lost"), dumped((2, ended)))
+    actor = FakeActor(dumped((1, NOTHING)), ConnectionError("lost"), dumped((2, ended)))
     link, owner = _link(actor)
 
     _run(link, 1, lambda: link.report is not None)

@@ -724,7 +724,12 @@ def test_a_view_of_one_key_does_not_wait_for_the_parents_tasks() -> None:
 
 @pytest.mark.parametrize(
     "mailbox",
-    ["mb.Blocking(1)", "mb.Waiting(1, deliver_timeout=1)", "mb.Prioritized(mb.Blocking(1), int)", "Own()"],
+    [
+        "mb.Blocking(1)",
+        "mb.Waiting(1, deliver_timeout=1)",
+        "mb.Prioritized(mb.Blocking(1), int)",
+        "Own()",
+    ],
 )
 def test_the_mailbox_of_a_function_of_the_parents_takes_no_message_in_the_child(
     mailbox: str,

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from threadpool_mb.threads import timers
 from threadpool_mb.threads.timers import Entry, Timers
 from threadpool_mb.threads.turns import NUDGE, Turn
 
@@ -304,3 +305,20 @@ def test_an_entry_may_add_others_as_it_is_fired() -> None:
 
     assert scene.timers.until_next() == 7
     assert scene.log == [("fired", "first"), ("fired", "at once")]
+
+
+def test_what_is_due_and_more_than_is_fired_in_a_row_is_fired_after_a_look(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(timers, "_IN_A_ROW", 2)
+    scene = Scene()
+    for name in range(5):
+        scene.add(1.0, name)
+    scene.clock.now = 1.0
+
+    looks = 0
+    while scene.timers.until_next() == 0:
+        looks += 1
+
+    assert scene.log == [("fired", name) for name in range(5)]
+    assert looks == 2  # others had their turn in between
