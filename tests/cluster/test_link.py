@@ -130,12 +130,12 @@ def test_a_batch_for_which_there_is_no_memory_is_dead_and_the_next_one_is_sent(
     link, owner = _link(actor)
     _message(link, "a")
 
-    def second() -> object:
-        if owner.dead and len(bodies) == 1:
-            _message(link, "b")
-        return len(actor.asked) == 2
-
-    _run(link, 0, second)
+    link.threads[0].start()
+    until(lambda: len(actor.asked) == 1)
+    _message(link, "b")
+    until(lambda: len(actor.asked) == 2)
+    link.outbox.stop()
+    link.threads[0].join(15)
 
     assert owner.dead == ["a"]
     assert bodies == [[], ["b"]]  # its number is not left out: the node waits for each

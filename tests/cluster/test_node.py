@@ -480,18 +480,17 @@ def test_a_message_that_is_tried_in_vain_is_a_dead_letter_and_so_are_those_behin
 
 
 def test_a_node_whose_loop_is_closed_goes_on() -> None:
-    node = Node()
-    inside = node.actor._node
-    loop = asyncio.new_event_loop()
-    loop.close()
-    inside._waiter = inside._hasty = (loop, asyncio.Event())
+    with running() as node:
+        inside = node.actor._node
+        loop = asyncio.new_event_loop()
+        loop.close()
+        inside._waiter = inside._hasty = (loop, asyncio.Event())
 
-    batch = node.send("key", "a")
-    node.ask("key", REMOVE)
+        batch = node.send("key", "a")
+        node.ask("key", REMOVE, drain=True)
 
-    node.until(lambda: node.done == {batch, batch + 1})
-    assert node.dead == []
-    node.end()
+        node.until(lambda: node.done == {batch, batch + 1})
+        assert node.dead == []
 
 
 def test_an_answer_is_told_at_once_to_a_client_that_waits() -> None:
