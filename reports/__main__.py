@@ -25,18 +25,22 @@ OUTPUT: Final = Path(".reports")
 _RECORD: Final = "part.json"
 _WIDTH: Final = 100
 """So much of a command is printed as it runs; the log has all of it."""
+_SAY_AGAIN: Final = 60.0
+"""A step that runs says so at each so many seconds, with the last line that it has printed."""
 
 
-def run(step: Step, pythons: dict[str, str], log: Path) -> str:
-    """Run a step, what it prints into the log; return what is wrong, or nothing."""
+def run(step: Step, pythons: dict[str, str], log: Path, name: str = "") -> str:
+    """Run a step, what it prints into the log; return what is wrong, or nothing.
+
+    `name` is what it is called when it is told that it runs still.
+    """
     words = [pythons[step.on], *step.words] if step.on else list(step.words)
     with log.open("a") as file:
         file.write(f"$ {_shown(step)}\n")
         file.flush()
         try:
-            process = subprocess.run(
+            process = subprocess.Popen(
                 words,
-                check=False,
                 stdin=subprocess.DEVNULL,
                 stdout=file,
                 stderr=subprocess.STDOUT,
@@ -44,8 +48,27 @@ def run(step: Step, pythons: dict[str, str], log: Path) -> str:
             )
         except OSError as error:
             return f"{words[0]}: {error.strerror}"
-    status = process.returncode
+        status = _end_of(process, log, name)
     return f"exit status {status} of {_shown(step)}" if status else ""
+
+
+def _end_of(process: subprocess.Popen[bytes], log: Path, name: str) -> int:
+    """Return a process' exit status; say now and then how far it is."""
+    start = time.monotonic()
+    try:
+        while True:
+            try:
+                return process.wait(_SAY_AGAIN)
+            except subprocess.TimeoutExpired:
+                lines = log.read_text("utf-8", "replace").splitlines()
+                seconds = time.monotonic() - start
+                print(
+                    f"  {name} runs for {seconds:.0f} s: {lines[-1].strip()[:_WIDTH]}", flush=True
+                )
+    finally:
+        if process.poll() is None:  # interrupted: it goes with this one
+            process.kill()
+            process.wait()
 
 
 def _timed(steps: Sequence[Step], number: int, pythons: dict[str, str], folder: Path) -> str:
@@ -55,7 +78,7 @@ def _timed(steps: Sequence[Step], number: int, pythons: dict[str, str], folder: 
         shown = f"{shown[: _WIDTH - 1]}…"
     print(f"  {name} {shown}", flush=True)
     start = time.monotonic()
-    why = run(steps[number], pythons, _log(folder, number))
+    why = run(steps[number], pythons, _log(folder, number), name)
     print(f"  {name} took {time.monotonic() - start:.0f} s", flush=True)
     return why
 

@@ -10,6 +10,7 @@ import threadpool_mb as mb
 from tests.aio.doubles import run, until_in_loop
 from tests.conformance.configs import EVERY
 from tests.helpers import Running, in_thread, until
+from tests.pool.doubles import Intercepting
 
 
 @pytest.fixture(params=EVERY, ids=repr)
@@ -220,3 +221,10 @@ def test_no_message_of_many_racing_senders_is_lost(config: mb.MailboxConfig) -> 
     assert run(receive()) == {sender: list(range(200)) for sender in range(3)}
     for thread in senders:
         thread.result()
+
+
+def test_a_mailbox_of_a_users_own_kind_is_refused() -> None:
+    mailbox = Intercepting().create()
+
+    with pytest.raises(TypeError, match="a mailbox must be one of threadpool_mb's, not <tests"):
+        run(collect(mailbox))

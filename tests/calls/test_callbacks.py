@@ -342,3 +342,15 @@ def test_what_keeps_a_future_from_being_filled_is_not_taken_for_its_answer(
     caplog.clear()
 
     assert type(future.exception(timeout=DEADLINE)) is CallFailed
+
+
+def test_a_callback_to_which_an_interrupt_comes_back_is_called_once() -> None:
+    reply, box = asked()
+    called: list[object] = []
+    reply.add_done_callback(called.append)
+    (entry,) = [each for each in answer_of(reply)._log if callable(each)]
+
+    box.reply("answer")
+    entry()  # as where an interrupt came behind it
+
+    assert called == [reply]

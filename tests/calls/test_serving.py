@@ -38,6 +38,7 @@ from threadpool_mb import (
     Input,
     Mailbox,
     Pool,
+    Unlimited,
     ask,
     call,
     cast,
@@ -327,3 +328,31 @@ def test_what_a_handler_raises_fails_its_call_unless_it_has_handed_that_on(
             assert (type(error), str(error.__cause__)) == (CallFailed, "the input's")
         assert exits == []
         caplog.clear()
+
+
+@pytest.mark.parametrize("what", [KeyboardInterrupt, SystemExit, GeneratorExit])
+@pytest.mark.parametrize("sent", [Tell, Echo])
+def test_what_stops_a_server_in_the_midst_of_a_request_passes_and_a_call_is_told(
+    what: type[BaseException], sent: type[Any]
+) -> None:
+    mailbox: Mailbox[Any] = Unlimited().create()
+    stopped = what("now")
+
+    def handle(_: object) -> None:
+        raise stopped
+
+    reply = ask(mailbox.new_input(), sent(1)) if sent is Echo else None
+    if reply is None:
+        cast(mailbox.new_input(), sent(1))
+
+    # A `GeneratorExit` is not to be taken for the end of a worker.
+    passes = RuntimeError if what is GeneratorExit else what
+    with pytest.raises(passes) as caught:
+        serve(mailbox, handle)
+
+    assert stopped in {caught.value, caught.value.__cause__}
+    if reply is not None:
+        with pytest.raises(CallFailed) as failed:
+            reply.result(timeout=0)
+        assert failed.value.__cause__ is stopped
+    mailbox.close()

@@ -1,5 +1,6 @@
 """What a pool on a cluster refuses, and where."""
 
+import asyncio
 import dataclasses
 import threading
 from collections.abc import Generator
@@ -11,7 +12,7 @@ from distributed import Client
 import threadpool_mb as mb
 from tests.cluster.machines import Machines
 from tests.cluster.workers import GetAll, OneSided, collecting
-from threadpool_mb.cluster import ClusterPool, VersionMismatch
+from threadpool_mb.cluster import ClusterPool, VersionMismatch, link
 from threadpool_mb.cluster.wire import Versions, versions_here
 
 
@@ -146,6 +147,38 @@ def test_a_closed_client_is_refused(machines: Machines) -> None:
 
     with pytest.raises(RuntimeError, match="client is closed"):
         ClusterPool(collecting, client)
+
+
+def test_a_client_of_asyncio_is_refused(machines: Machines) -> None:
+    async def refused() -> None:
+        async with Client(machines.address, asynchronous=True, set_as_default=False) as client:
+            with pytest.raises(TypeError, match="client must not be asynchronous"):
+                ClusterPool(collecting, client)
+
+    asyncio.run(refused())
+
+
+def test_a_batch_that_cannot_be_written_is_dead_letters_and_the_pool_goes_on(
+    client: Client, dead: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written = link._written
+
+    def write(entries: list[Any]) -> bytes:
+        if [entry.message for entry in entries] == ["large"]:
+            raise MemoryError
+        return written(entries)
+
+    monkeypatch.setattr(link, "_written", write)
+    with ClusterPool(collecting, client, on_dead_letter=dead.append) as pool:
+        pool.dispatch("a", "large")
+        assert pool.flush(timeout=15)
+        pool.dispatch("a", "small")
+
+        assert mb.call(pool.ref("a"), GetAll(), timeout=15) == ["small"]
+
+    assert [(each.message, each.reason) for each in dead] == [
+        ("large", mb.DeadLetterReason.UNREADABLE)
+    ]
 
 
 def test_what_is_no_client_is_refused() -> None:

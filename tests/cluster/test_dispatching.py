@@ -180,3 +180,20 @@ def test_senders_wait_for_credits(client: Client, credits: int) -> None:  # noqa
 
     assert got == list(range(100))
     assert max(most) <= credits
+
+
+def test_who_finds_no_credits_in_time_is_told_so(
+    client: Client, dead: list[Any], log: Path
+) -> None:
+    worker = functools.partial(stuck, log)
+    with ClusterPool(worker, client, credits=1, on_dead_letter=dead.append) as pool:
+        assert pool.dispatch("a", 1)
+
+        assert not pool.remove("a", timeout=0)
+        with pytest.raises(mb.CallTimedOut, match="not delivered within the timeout"):
+            mb.call(pool.ref("a"), GetAll(), timeout=0.01)
+
+        log.with_name("go-1").touch()
+
+    assert log.read_text() == "a 1\n"
+    assert not pool._control.asks._open

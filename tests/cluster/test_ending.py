@@ -80,6 +80,33 @@ def test_drain_cancels_what_is_left_after_the_timeout_and_names_it(
     assert [each.message for each in dead] == [2]
 
 
+def test_drain_returns_the_report_of_a_pool_that_has_handled_all(client: Client, log: Path) -> None:
+    pool = ClusterPool(functools.partial(logging, log), client)
+    pool.dispatch_many("a", [1, 2])
+
+    report = pool.drain(timeout=15)
+
+    assert report.finished
+    assert report.dead_letters == {}
+    assert log.read_text().splitlines() == ["a begins", "a 1", "a 2", "a ends"]
+
+
+def test_what_keeps_a_closed_pool_from_its_end_is_told_at_exit(
+    client: Client, dead: list[Any], log: Path
+) -> None:
+    pool = ClusterPool(functools.partial(stuck, log), client, name="orders", throughput=1)
+    pool.dispatch_many("a", [1, 2])
+    until(lambda: "a 1" in log.read_text())
+    pool.close()
+
+    assert pool._control.waits_for(Deadline(0)) == "pool 'orders': 2 messages not handled"
+
+    for number in (1, 2):
+        log.with_name(f"go-{number}").touch()
+    assert pool._control.waits_for(Deadline(15)) is None
+    assert dead == []
+
+
 def test_a_closed_pool_takes_no_message(client: Client) -> None:
     with ClusterPool(collecting, client) as pool:
         pool.dispatch("a", 1)

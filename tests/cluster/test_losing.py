@@ -162,6 +162,25 @@ def test_a_key_of_a_lost_node_begins_anew_on_another(client: Client, machines: M
         assert mb.call(pool.ref(key), GetAll(), timeout=15) == [2]
 
 
+def test_a_node_that_is_lost_as_the_pool_is_cancelled_keeps_nobody_waiting(
+    client: Client, machines: Machines, log: Path, dead: list[Any]
+) -> None:
+    worker = functools.partial(stuck, log)
+    pool = ClusterPool(worker, client, on_dead_letter=dead.append, redeliver=True)
+    address = nodes(pool)[0]
+    key = _key_at(pool, address)
+    pool.dispatch(key, 1)
+    until(lambda: log.read_text() == f"{key} 1\n")
+
+    pool.cancel()
+    machines.kill(address)
+
+    assert pool.join(timeout=60).finished
+    # It was under way, and does not go to another node any more.
+    assert log.read_text() == f"{key} 1\n"
+    assert [(each.message, each.reason) for each in dead] == [(1, mb.DeadLetterReason.NODE_LOST)]
+
+
 def test_messages_wait_while_there_is_no_node(client: Client, machines: Machines) -> None:
     with ClusterPool(collecting, client) as pool:
         for address in nodes(pool):

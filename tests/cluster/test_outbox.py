@@ -271,3 +271,15 @@ def test_a_sender_thread_waits_for_messages_and_ends_with_the_outbox() -> None:
     with in_thread(lambda: outbox.take(wait=True)) as taking:
         outbox.stop()
     assert taking.result() is None
+
+
+def test_a_batch_that_waits_for_more_is_not_sent_where_the_outbox_is_stopped() -> None:
+    outbox = Outbox(10, 1000.0, 100)
+    outbox.use(TABLE)
+    _fill(outbox, 1)
+
+    with in_thread(lambda: outbox.take(wait=True)) as taking:
+        until(lambda: outbox._ready._waiters)  # type: ignore[attr-defined]
+        assert [entry.message for entry in outbox.stop()[1]] == [1]
+
+    assert taking.result() is None

@@ -80,6 +80,12 @@ def test_equal_keys_have_the_same_digest(key: object, equal: object) -> None:
     assert digest_of(key) == digest_of(equal)
 
 
+def test_a_key_that_is_not_a_number_has_one_digest() -> None:
+    keys = [float("nan"), -float("nan"), decimal.Decimal("nan")]
+
+    assert len({digest_of(key) for key in keys}) == 1
+
+
 def test_a_key_that_holds_one_object_twice_has_the_digest_of_one_that_holds_two() -> None:
     # Not interned: a pickle of the first one refers back, and one of the second does not.
     part, another = (str(number) for number in (1234, 1234))

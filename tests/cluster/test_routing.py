@@ -1,6 +1,9 @@
 """Where messages go while nodes come, go and are lost: the router alone, without a cluster."""
 
+import contextlib
 import functools
+import sys
+import threading
 from collections.abc import Callable
 from typing import Any, Final, override
 
@@ -8,6 +11,7 @@ import pytest
 
 from tests.helpers import in_thread, until
 from threadpool_mb.arguments import NEVER, Deadline
+from threadpool_mb.cluster import routing
 from threadpool_mb.cluster.entries import Entry
 from threadpool_mb.cluster.link import Link
 from threadpool_mb.cluster.own_threads import OwnThreads
@@ -427,3 +431,85 @@ def test_a_sender_whose_node_is_lost_as_it_looks_sends_to_the_next() -> None:
     rig.place(key, 2)
 
     assert rig.sent(B) == [1, 2]
+
+
+def test_a_sender_that_has_looked_before_the_router_was_closed_is_refused() -> None:
+    rig = Rig(A, B)
+    rig.place(STAYS, 1)
+    key = Stopping(STAYS)
+    key.once = [lambda: rig.router.close(lambda: LookupError("closed"))]
+
+    with pytest.raises(LookupError, match="closed"):
+        rig.place(key, 2)
+
+    assert rig.sent(A) == [1]
+
+
+def test_a_sender_that_finds_a_table_settled_under_the_lock_looks_again() -> None:
+    rig = Rig(A, B)
+    rig.link(C)
+    rig.deal(A, B, C)
+    assert not rig.router.table.settled
+
+    def send() -> None:
+        assert rig.place(STAYS, 1)
+
+    # The lock is given back before the thread is joined.
+    with contextlib.ExitStack() as sending, rig.router.lock:
+        thread = sending.enter_context(in_thread(send))._thread
+        # It has found a table that is not settled, and waits for the lock.
+        until(lambda: _is_in(thread, "_place_slowly"))
+        rig.answer(A)
+        rig.answer(B)
+        assert rig.router.table.settled
+
+    assert rig.sent(A) == ["move", 1]
+
+
+def _is_in(thread: threading.Thread, name: str) -> bool:
+    """Return whether a thread is in a function."""
+    frame = sys._current_frames().get(thread.ident or 0)
+    return frame is not None and frame.f_code.co_name == name
+
+
+def test_senders_wait_for_room_also_while_other_keys_move() -> None:
+    rig = Rig(A, B, credits=1)
+    rig.link(C)
+    rig.place(STAYS, 1)
+    rig.deal(A, B, C)
+    assert not rig.router.table.settled
+
+    assert not rig.place(STAYS, 2, Deadline(0))
+    with in_thread(lambda: rig.place(STAYS, 3)) as sending:
+        until(lambda: rig.links[A].outbox._waiters)
+        assert rig.sent(A) == [1, "move"]
+    assert sending.result()
+
+    assert rig.sent(A) == [3]
+
+
+def test_a_table_remembers_no_more_keys_than_so_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(routing, "_REMEMBERED", 2)
+    rig = Rig(A, B)
+
+    for key in map(str, range(7)):
+        rig.place(key, key)
+        assert len(rig.router.table._known) <= 2
+
+    assert sorted([*rig.sent(A), *rig.sent(B)], key=str) == list("0123456")
+
+
+def test_what_has_ended_elsewhere_meanwhile_is_not_taken_for_ended_here() -> None:
+    rig = Rig(A, B)
+    rig.link(C)
+    rig.deal(A, B, C)
+    rig.answer(A, MOVES)
+    rig.answer(B)
+    rig.place(MOVES, 1)
+
+    rig.moved(B, MOVES)  # of an earlier move
+    rig.moved(A, STAYS)
+    assert rig.router.held == 1
+
+    rig.moved(A, MOVES)
+    assert rig.sent(C) == [1]

@@ -463,3 +463,13 @@ def test_the_records_of_workers_show_numbers_words_and_nothing_else() -> None:
         found = get(page, "/api/key?pool=0&text=x").json()
 
     assert found["worker"] == {"ratio": "nan", "limit": None, "what": "{'a': '<b>'}"}
+
+
+def test_of_a_record_that_is_no_dataclass_the_page_shows_its_key_alone() -> None:
+    source = Source()
+    source.records = [SimpleNamespace(key="x", waiting=1)]  # type: ignore[list-item]
+
+    with serve(source) as page:
+        found = get(page, "/api/key?pool=0&text=x").json()
+
+    assert found["worker"] == {}

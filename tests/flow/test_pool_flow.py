@@ -729,3 +729,20 @@ def test_a_mailbox_that_is_closed_as_it_is_created_is_not_tried_for_ever() -> No
         with pytest.raises(queue.ShutDown):
             pool.dispatch("a", 1)
         assert config.made < 5
+
+
+def test_a_worker_with_a_rate_may_wait_in_the_midst_of_a_message() -> None:
+    handled: list[object] = []
+
+    def worker(_: object) -> Generator[Any, Any]:
+        while True:
+            message = yield
+            handled.append(f"{message} begins")
+            yield from sleep(0)
+            yield from sleep(0)
+            handled.append(f"{message} ends")
+
+    with Pool(worker, start="on_demand", rate=Rate(1e6), max_threads=1) as pool:
+        pool.dispatch_many("a", [1, 2])
+
+    assert handled == ["1 begins", "1 ends", "2 begins", "2 ends"]

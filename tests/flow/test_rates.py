@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from tests.helpers import DEADLINE, until
 from tests.insides import dispatcher_of, worker_of
-from threadpool_mb import KeyedExecutor, Pool, Rate
+from threadpool_mb import KeyedExecutor, Pool, Rate, rates
 from threadpool_mb.keyed.pacing import Due
 from threadpool_mb.pool.waits import Suspended
 from threadpool_mb.rates import MAKES_UP, Spacing
@@ -259,3 +259,11 @@ def test_times_of_keys_that_are_over_are_forgotten() -> None:
         executor.submit_exclusive(int).result(DEADLINE)
         times = sum(len(each) for each in pace._due)
         assert 2000 <= times < 2500
+
+
+def test_a_burst_that_no_clock_could_tell_apart_from_no_rate_is_refused() -> None:
+    most = rates._MOST_AT_ONCE
+    assert Rate(1, most).burst == most
+
+    with pytest.raises(ValueError, match=f"burst must be at most {most}, not {most + 1}"):
+        Rate(1, most + 1)

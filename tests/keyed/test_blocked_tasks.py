@@ -244,3 +244,20 @@ def test_a_task_waits_for_room_in_a_workers_mailbox_for_as_long_as_it_was_told(
         hold.set()
 
     assert failed == [True]
+
+
+def test_a_task_that_waits_for_a_time_for_one_that_does_not_end_goes_on(
+    executor: KeyedExecutor,
+) -> None:
+    release = threading.Event()
+    behind: list[Future[bool]] = []
+
+    def wait_for_it() -> object:
+        behind.append(executor.submit_keyed("b", release.wait, DEADLINE))
+        return concurrent.futures.wait(behind, timeout=0.01)
+
+    done, not_done = executor.submit_keyed("a", wait_for_it).result(DEADLINE)  # type: ignore[misc]
+    release.set()
+
+    assert (done, not_done) == (set(), set(behind))
+    assert behind[0].result(DEADLINE)

@@ -11,16 +11,18 @@ from typing import Any
 import pytest
 
 from tests.helpers import Running, in_thread, run_together, until
-from tests.insides import dispatcher_of
+from tests.insides import dispatcher_of, roster_of
 from tests.insides import worker_of as inside_worker_of
 from tests.lives.test_on_demand import KINDS, Get, Kind, worker_of
 from tests.pool.doubles import Intercepting
 from threadpool_mb import (
     Blocking,
+    Call,
     CatchAll,
     DeadLetter,
     Mailbox,
     MailboxConfig,
+    NonBlocking,
     Pool,
     Restart,
     Sliding,
@@ -31,6 +33,8 @@ from threadpool_mb import (
     ask,
     sleep,
 )
+from threadpool_mb.arguments import Deadline
+from threadpool_mb.calls.calling import begin_call
 from threadpool_mb.pool.keeping import Keeping
 from threadpool_mb.threads.entries import Entry
 from threadpool_mb.threads.timers import Timers
@@ -534,3 +538,87 @@ def test_a_line_whose_key_raises_as_it_is_over_holds_up_no_later_message() -> No
             free.release()
         pool.dispatch_later(0, key, 4)
         until(lambda: handled == [1, 2, 3, 4])
+
+
+def test_a_late_call_is_answered_by_the_next_worker() -> None:
+    def handle(_key: str, message: Call[Any]) -> None:
+        message.reply_box.reply("answered")
+
+    with Pool(worker_of("generator", handle), start="on_demand") as pool:
+        keeping = dispatcher_of(pool).keeping
+        assert keeping is not None
+        answer, late = begin_call(pool.ref("a"), Get(), Deadline(15))
+
+        assert keeping.redeliver("a", late)
+        assert answer.result(15) == "answered"
+        assert answer.holder is roster_of(pool).routes["a"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_late_message_finds_room_in_a_mailbox_that_refuses(kind: Kind) -> None:
+    begun, go_on = threading.Event(), threading.Event()
+    handled: list[object] = []
+    letters: list[object] = []
+
+    def handle(_key: str, message: object) -> None:
+        handled.append(message)
+        begun.set()
+        assert go_on.wait(15)
+
+    pool = Pool(
+        worker_of(kind, handle),
+        start="on_demand",
+        mailbox=NonBlocking(1),
+        on_dead_letter=letters.append,
+    )
+    with pool:
+        keeping = dispatcher_of(pool).keeping
+        assert keeping is not None
+        pool.dispatch("a", "in hand")
+        assert begun.wait(15)
+        assert pool.dispatch("a", "waits")
+        assert keeping.redeliver("a", "late")
+        assert not pool.dispatch("a", "refused")
+        go_on.set()
+        # It pays for its room: then there is as much as before.
+        until(lambda: handled == ["in hand", "waits", "late"])
+        until(lambda: [each.state for each in pool.workers()] == ["idle"])
+        assert keeping.redeliver("a", "to one that is idle")
+        until(lambda: len(handled) == 4)
+        until(lambda: pool.dispatch("a", "last"))
+
+    assert handled[3:] == ["to one that is idle", "last"]
+    assert {each.message for each in letters} >= {"refused"}  # type: ignore[attr-defined]
+
+
+def test_a_late_message_goes_to_the_next_of_a_worker_that_has_closed_its_mailbox() -> None:
+    closed, go_on = threading.Event(), threading.Event()
+    handled: list[object] = []
+
+    def worker(_key: str, mailbox: Mailbox[Any]) -> None:
+        handled.append(mailbox.receive())
+        mailbox.close()
+        closed.set()
+        assert go_on.wait(15)
+
+    with Pool(worker, start="on_demand") as pool:
+        keeping = dispatcher_of(pool).keeping
+        assert keeping is not None
+        pool.dispatch("a", 1)
+        assert closed.wait(15)
+        assert keeping.redeliver("a", "late")
+        go_on.set()
+
+    assert handled == [1, "late"]
+
+
+def test_a_late_message_of_a_closed_pool_is_dead() -> None:
+    with Pool(worker_of("generator", lambda *_: None), start="on_demand") as pool:
+        keeping = dispatcher_of(pool).keeping
+        assert keeping is not None
+        pool.close()
+        dead: list[object] = []
+
+        keeping.handing_on("a", dead)("late")
+
+    assert dead == ["late"]

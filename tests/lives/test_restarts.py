@@ -10,6 +10,7 @@ import pytest
 
 from tests.helpers import until
 from tests.lives.test_on_demand import KINDS, Get, Kind
+from tests.pool.doubles import Intercepting
 from threadpool_mb import (
     MISSING,
     Blocking,
@@ -23,6 +24,7 @@ from threadpool_mb import (
     WorkerGone,
     ask,
     call,
+    sleep,
 )
 
 AT_ONCE = Restart(max_restarts=100, delay=0)
@@ -340,3 +342,34 @@ def test_an_error_of_the_worker_itself_is_not_that_of_a_call_that_it_fails() -> 
         with pytest.raises(CallFailed):
             call(pool.ref("a"), Get())
         assert pool.stats().restarted == 0
+
+
+def test_a_message_that_is_tried_again_may_wait_in_its_midst() -> None:
+    handled: list[object] = []
+    fails = [True]
+
+    def worker(_key: str) -> Generator[Any, Any]:
+        while True:
+            message = yield
+            if fails and fails.pop():
+                raise Boom
+            yield from sleep(0)
+            handled.append(message)
+
+    retry = Restart(max_restarts=1, delay=0, in_hand="retry")
+    with Pool(worker, start="on_demand", restart=retry) as pool:
+        pool.dispatch_many("a", [1, 2])
+
+    assert handled == [1, 2]
+    assert pool.stats().restarted == 1
+
+
+@pytest.mark.parametrize("options", [{"idle_timeout": 1.5}, {"max_keys": 1}], ids=repr)
+def test_a_function_with_a_mailbox_of_a_users_own_kind_is_never_known_to_be_idle(
+    options: dict[str, Any],
+) -> None:
+    worker = failing("function", lambda _: None)
+    ((name, value),) = options.items()
+
+    with pytest.raises(ValueError, match=f"{name} must be None, not {value}, with the mailbox <"):
+        Pool(worker, start="on_demand", mailbox=Intercepting(), **options)

@@ -18,6 +18,7 @@ from opentelemetry.trace import SpanKind, StatusCode
 
 import threadpool_mb as mb
 from tests.helpers import run_together, until
+from tests.pool.doubles import Intercepting
 from threadpool_mb import aio
 from threadpool_mb.observers.opentelemetry import OpenTelemetry
 
@@ -484,3 +485,32 @@ def test_many_threads_record_while_figures_are_read() -> None:
         run_together(*(lambda sender=sender: send(sender) for sender in range(3)), read)
 
     assert len(telemetry.named("process busy")) == 600
+
+
+def test_without_durations_there_are_spans_and_no_histogram() -> None:
+    telemetry = Telemetry(durations=False)
+
+    with mb.Pool[str, Any](
+        counting, name="orders", observe=telemetry.observer, start="on_demand"
+    ) as pool:
+        pool.dispatch_many("a", range(3))
+
+    assert len(telemetry.named("process orders")) == 3
+    assert not [name for name in telemetry.figures() if name.endswith("duration")]
+
+
+def test_what_comes_through_a_users_own_kind_of_mailbox_begins_a_trace_and_has_not_waited() -> None:
+    telemetry = Telemetry()
+
+    def worker(_key: object, mailbox: mb.Mailbox[Any]) -> None:
+        collections.deque(mailbox, 0)
+
+    pool = mb.Pool[str, Any](
+        worker, name="orders", observe=telemetry.observer, mailbox=Intercepting()
+    )
+    with pool, telemetry.tracer.start_as_current_span("sender"):
+        pool.initialize("a")
+        pool.dispatch("a", "x")
+
+    assert "threadpool_mb.wait.duration" not in telemetry.figures()
+    assert [parent_of(span) for span in telemetry.named("process orders")] == [None]

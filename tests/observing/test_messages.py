@@ -18,6 +18,7 @@ from tests.pool.doubles import Intercepting
 from threadpool_mb import (
     Blocking,
     Call,
+    CallFailed,
     CatchAll,
     Command,
     Mailbox,
@@ -34,6 +35,7 @@ from threadpool_mb import (
     ask,
     call,
     delegate,
+    server,
     sleep,
 )
 
@@ -676,3 +678,56 @@ def test_each_message_is_begun_with_its_own(kind: Kind) -> None:
         (number % 3, (sender, number)) for sender in range(3) for number in range(300)
     )
     assert sorted(done) == sorted((handled, None) for _, handled in begun)
+
+
+def test_several_waits_in_the_midst_of_a_message_do_not_end_it() -> None:
+    observer = Recording()
+
+    def worker(_key: object) -> Generator[Any, Any]:
+        while True:
+            yield
+            yield from sleep(0)
+            yield from sleep(0)
+
+    with Pool[str, Any](worker, observe=observer, start="on_demand") as pool:
+        pool.dispatch_many("a", ["x", "y"])
+
+    assert observer.of("begun", "done") == [*whole("a", "x")[1:], *whole("a", "y")[1:]]
+
+
+def test_a_worker_that_is_cancelled_as_it_sets_up_was_in_the_midst_of_no_message() -> None:
+    observer = Recording()
+    waits = threading.Event()
+
+    def worker(_key: object) -> Generator[Any, Any]:
+        waits.set()
+        yield from sleep(3600)
+        yield
+
+    with Pool[str, Any](worker, observe=observer) as pool:
+        pool.initialize("a")
+        assert waits.wait(15)
+        pool.remove("a")
+
+    assert observer.of("begun", "done") == []
+    assert observer.of("ended") == [("ended", "a", "removed")]
+
+
+def test_what_a_handler_raised_is_told_of_the_message_after_which_its_worker_returns() -> None:
+    observer = Recording()
+
+    def fail(_: object) -> None:
+        raise ValueError("no")
+
+    def worker(key: str) -> Generator[Any, Any]:
+        serving = server(lambda _: fail)(key)
+        next(serving)
+        serving.send((yield))
+
+    with Pool[str, Any](worker, observe=observer) as pool:
+        pool.initialize("a")
+        with pytest.raises(CallFailed):
+            call(pool.ref("a"), Twice(1), timeout=15)
+
+    ((_, _, _, _, error),) = observer.of("done")
+    assert error == "ValueError('no')"

@@ -480,3 +480,17 @@ def test_join_from_many_threads_at_once_wakes_them_all(witness: Witness) -> None
 
         assert one_thread.result().finished
         assert another.result().finished
+
+
+def test_what_a_users_own_mailbox_raises_passes_though_it_looks_like_a_missing_key(
+    witness: Witness,
+) -> None:
+    error = KeyError("a")
+    with witness.pool(mailbox=Intercepting(deliver=raising(error)), name="io") as pool:
+        pool.initialize("a")
+
+        with pytest.raises(KeyError) as caught:
+            pool.dispatch("a", 1)
+
+    assert caught.value is error
+    assert witness.dead == []

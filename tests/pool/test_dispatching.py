@@ -1,13 +1,23 @@
 """Handing messages to workers: order, parallelism, refusals."""
 
 import threading
+from collections.abc import Generator, Iterator
 
 import pytest
 
 from tests.helpers import DEADLINE, in_thread, run_together, until
 from tests.insides import dispatcher_of, worker_of
 from tests.pool.witness import Witness, finish
-from threadpool_mb import Blocking, Dispatch, Initialize, Mailbox, NonBlocking, PoolClosed, Waiting
+from threadpool_mb import (
+    Blocking,
+    Dispatch,
+    Initialize,
+    Mailbox,
+    NonBlocking,
+    Pool,
+    PoolClosed,
+    Waiting,
+)
 
 
 @pytest.mark.behaviour("PoolTest 8")
@@ -234,3 +244,25 @@ def test_a_sender_that_waits_for_room_wakes_when_the_pool_ends(witness: Witness,
 
     assert (2, "a") not in [(letter.message, letter.key) for letter in witness.letters]
     assert len(witness.handled) + len(witness.dead) == 1
+
+
+def test_a_worker_that_became_idle_between_two_of_many_messages_gets_the_rest() -> None:
+    handled: list[int] = []
+
+    def worker(_: str) -> Generator[None, int]:
+        while True:
+            handled.append((yield))
+
+    with Pool(worker) as pool:
+        pool.initialize("a")
+
+        def messages() -> Iterator[int]:
+            for number in range(5):
+                yield number
+                # Until it handles nothing, and waits for no turn.
+                until(lambda number=number: number in handled)
+                until(lambda: [each.state for each in pool.workers()] == ["idle"])
+
+        assert pool.dispatch_many("a", messages()) == 5
+
+    assert handled == [0, 1, 2, 3, 4]

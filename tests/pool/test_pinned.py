@@ -399,3 +399,20 @@ def test_lives_and_calls_on_pinned_threads_lose_nothing() -> None:
         run_together(*(lambda first=first: live(first) for first in range(0, 400, 100)))
 
     assert sum(handled.values()) == 4 * 60 * 3
+
+
+def test_a_worker_for_which_there_is_no_thread_at_all_is_told_of_and_counts_for_none(
+    refusing: threading.Event,
+) -> None:
+    exits: list[mb.WorkerExit[str]] = []
+    with mb.Pool(doing, max_threads=2, pinned=True, on_worker_exit=exits.append) as pool:
+        refusing.set()
+        pool.initialize("refused")
+        until(lambda: exits)
+        refusing.clear()
+        for key in "ab":
+            pool.initialize(key)
+
+        assert sorted(map(len, by_home(pool, "ab"))) == [1, 1]
+
+    assert [(each.key, type(each.error)) for each in exits[:1]] == [("refused", mb.ThreadRefused)]

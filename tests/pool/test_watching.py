@@ -11,7 +11,7 @@ from typing import Any, Final, Literal
 import pytest
 
 import threadpool_mb as mb
-from tests.helpers import DEADLINE, Running, until
+from tests.helpers import DEADLINE, Running, refusing_threads, until
 from tests.insides import NEVER_BY_ITSELF, look_twice, watch_of
 from threadpool_mb import Mailbox, Pool
 from threadpool_mb.threads import stacks, watching
@@ -429,3 +429,21 @@ def test_a_stack_is_that_of_its_thread() -> None:
         gate.set()
         one.result()
         two.result()
+
+
+def test_a_pool_is_not_watched_where_the_system_starts_no_thread_for_it(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    refuses = refusing_threads(monkeypatch, "io-watch")
+    refuses.set()
+    handled: list[object] = []
+
+    def worker(_: str) -> Generator[None, object]:
+        while True:
+            handled.append((yield))
+
+    with Pool(worker, name="io", stuck_after=SOON, start="on_demand") as pool:
+        pool.dispatch("a", 1)
+
+    assert handled == [1]
+    assert "io is not watched: the system starts no thread: can't start new thread" in caplog.text

@@ -1,5 +1,6 @@
 """`python -m reports` makes parts, tells what became of each, and fails if one has failed."""
 
+import json
 import re
 import sys
 import threading
@@ -9,6 +10,7 @@ from typing import Final
 import pytest
 
 from reports import __main__ as command
+from reports import covered
 from reports.exclusions import exclusions, patterns
 from reports.flame import folded
 from reports.imports import PACKAGE, ROOT
@@ -69,7 +71,7 @@ def test_each_step_is_told_before_it_runs_and_how_long_it_took(
 ) -> None:
     told = list[str]()
 
-    def run(step: Step, _pythons: dict[str, str], _log: Path) -> str:
+    def run(step: Step, _pythons: dict[str, str], _log: Path, _name: str) -> str:
         told.append(capsys.readouterr().out)
         return "" if step.words[0] == "long" else "it broke"
 
@@ -93,7 +95,7 @@ def test_steps_run_one_after_the_other_or_together_and_there_is_one_log_in_their
 ) -> None:
     met = threading.Barrier(2)
 
-    def run(step: Step, _pythons: dict[str, str], log: Path) -> str:
+    def run(step: Step, _pythons: dict[str, str], log: Path, _name: str) -> str:
         if step.env:
             met.wait(15)  # each waits for the other one
         log.write_text(f"printed by {step.words[0]}\n")
@@ -127,6 +129,30 @@ def test_a_command_that_is_not_installed_is_named(tmp_path: Path) -> None:
     step = Step(["no-such-command", "x"], on="")
 
     assert command.run(step, {}, tmp_path / "log") == "no-such-command: No such file or directory"
+
+
+def test_a_step_that_runs_long_says_so_with_what_it_has_printed_last(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(command, "_SAY_AGAIN", 0.02)
+    go_on = tmp_path / "go on"
+    loop = f"while not os.path.exists({str(go_on)!r}): pass"
+    code = f"import os; print('half of it', flush=True)\n{loop}"
+    printed = list[str]()
+
+    def look() -> None:
+        told = ""
+        while "half of it" not in told:
+            told += capsys.readouterr().out
+        printed.append(told)
+        go_on.touch()
+
+    looker = threading.Thread(target=look)
+    looker.start()
+    assert command.run(Step(["-c", code]), {FREE: sys.executable}, tmp_path / "log", "2/3") == ""
+    looker.join()
+
+    assert re.search(r"(?m)^  2/3 runs for \d+ s: half of it$", printed[0])
 
 
 def test_parts_that_are_not_asked_for_stay_as_they_are(
@@ -180,6 +206,58 @@ def test_what_a_part_needs_comes_before_it() -> None:
     names = [part.name for part in PARTS]
 
     assert [part for part, needed in NEEDS.items() if names.index(needed) > names.index(part)] == []
+
+
+def _counted(lines: int, covered_lines: int, branches: int, covered_branches: int) -> object:
+    """Return what coverage.py tells of a file."""
+    return {
+        "summary": {
+            "num_statements": lines,
+            "covered_lines": covered_lines,
+            "num_branches": branches,
+            "covered_branches": covered_branches,
+        }
+    }
+
+
+def _covered(tmp_path: Path, least: str, files: dict[str, object]) -> int:
+    source = tmp_path / "coverage.json"
+    source.write_text(json.dumps({"files": files}), "utf-8")
+    return covered.main([str(source), str(tmp_path / "modules.html"), least])
+
+
+def test_of_each_module_both_figures_are_told_and_most_missed_branches_come_first(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    files = {
+        "src/threadpool_mb/good.py": _counted(10, 10, 0, 0),
+        "src/threadpool_mb/pool/poor.py": _counted(90, 89, 10, 8),
+        "src/threadpool_mb/cluster/node.py": _counted(10, 5, 4, 3),
+    }
+
+    assert _covered(tmp_path, "75", files) == 0
+
+    head, *told = capsys.readouterr().out.splitlines()
+    assert " ".join(head.split()) == "lines missed branches missed together % lines % branches %"
+    assert [line.split() for line in told] == [
+        ["all", "6", "3", "92.7", "94.5", "78.6"],
+        ["without", "threadpool_mb.cluster", "1", "2", "97.3", "99.0", "80.0"],
+        ["pool/poor.py", "1", "2", "97.0", "98.9", "80.0"],
+        ["cluster/node.py", "5", "1", "57.1", "50.0", "75.0"],
+        ["good.py", "0", "0", "100.0", "100.0", "100.0"],
+    ]
+    page = (tmp_path / "modules.html").read_text("utf-8")
+    assert "<td>pool/poor.py</td><td>1</td><td>2</td><td>97.0</td><td>98.9</td>" in page
+
+
+def test_too_few_branches_fail_also_where_lines_make_up_for_them(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    files = {"src/threadpool_mb/one.py": _counted(960, 960, 40, 30)}
+
+    assert _covered(tmp_path, "97", files) == 1
+
+    assert "less than 97 %: together 99.00 %, branches alone 75.00 %" in capsys.readouterr().out
 
 
 def test_each_pattern_that_coverage_leaves_out_has_a_reason() -> None:

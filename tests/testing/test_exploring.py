@@ -196,3 +196,25 @@ def test_the_arguments_are_checked(test: Any, n: int, error: type[Exception]) ->
 def test_a_test_that_makes_no_seeded_pool_is_told_so() -> None:
     with pytest.raises(RuntimeError, match=r"made no SeededPool: there is no order"):
         SeededPool.explore(lambda _seed: None, n=3)
+
+
+def test_errors_in_a_group_are_a_failure_unless_an_interrupt_is_among_them() -> None:
+    def handles_one(seed: int) -> None:
+        with SeededPool(Shop(1).customer, seed=seed) as pool:
+            pool.initialize("ann", "look")
+
+    def fails(seed: int) -> None:
+        handles_one(seed)
+        raise ExceptionGroup("several", [ValueError("of one worker"), KeyError("of another")])
+
+    def is_interrupted(seed: int) -> None:
+        handles_one(seed)
+        errors = [ValueError("of one worker"), KeyboardInterrupt()]
+        raise BaseExceptionGroup("several", errors)
+
+    with pytest.raises(ExploredFailure, match="several"):
+        SeededPool.explore(fails)
+    with pytest.raises(BaseExceptionGroup) as caught:
+        SeededPool.explore(is_interrupted)
+
+    assert not isinstance(caught.value, ExceptionGroup)

@@ -700,3 +700,63 @@ def test_what_the_parents_workers_hold_is_not_finalized_in_the_child_when_it_dro
     """)
 
     assert lines == ["0", "finally, in the parent"]
+
+
+def test_a_view_of_one_key_does_not_wait_for_the_parents_tasks() -> None:
+    lines = run("""
+        def child():
+            told(view.submit, int)
+            told(view.shutdown, cancel_futures=True)
+            print(waiting.cancelled())
+
+        hold = threading.Event()
+        with mb.KeyedExecutor(1) as executor:
+            view = executor.for_key("a")
+            view.submit(hold.wait)
+            waiting = view.submit(int, "7")
+            print(in_child(child))
+            hold.set()
+            print(waiting.result())
+    """)
+
+    assert lines == ["RuntimeError True", "returned None", "False", "0", "7"]
+
+
+@pytest.mark.parametrize(
+    "mailbox",
+    [
+        "mb.Blocking(1)",
+        "mb.Waiting(1, deliver_timeout=1)",
+        "mb.Prioritized(mb.Blocking(1), int)",
+        "Own()",
+    ],
+)
+def test_the_mailbox_of_a_function_of_the_parents_takes_no_message_in_the_child(
+    mailbox: str,
+) -> None:
+    lines = run(f"""
+        from tests.pool.doubles import Intercepting as Own
+
+        def worker(key, mailbox):
+            inputs.append(mailbox.new_input())
+            ready.set()
+            for message in mailbox:
+                handled.append(message)
+
+        def child():
+            if {mailbox != "Own()"}:
+                told(inputs[0].deliver, 1)
+            told(pool.flush)
+            told(pool.dispatch, "a", 1)
+
+        inputs, handled, ready = [], [], threading.Event()
+        with mb.Pool(worker, mailbox={mailbox}) as pool:
+            pool.initialize("a")
+            ready.wait()
+            print(in_child(child))
+            print(inputs[0].deliver(2))
+        print(handled)
+    """)
+
+    refused = [] if mailbox == "Own()" else ["MailboxClosed True"]
+    assert lines == [*refused, "returned True", "PoolClosed True", "0", "True", "[2]"]

@@ -5,6 +5,7 @@ import contextvars
 import queue
 import threading
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
@@ -353,3 +354,30 @@ def test_what_a_job_holds_is_dropped_while_its_thread_is_idle() -> None:
         until(lambda: cache._idle)
 
         until(freed.is_set)
+
+
+class Unserved:
+    """A thread that lives as long as the test says, and never serves."""
+
+    def __init__(self, *lives: bool) -> None:
+        self._lives = list(lives)
+
+    def is_alive(self) -> bool:
+        """Return what the test says."""
+        return self._lives.pop(0)
+
+
+def test_a_thread_that_takes_its_time_is_waited_for_and_one_that_has_died_is_told(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(cached, "_LOOK_SECONDS", 0.001)
+    made: Any = cached._CachedThread.__new__(cached._CachedThread)
+    made.serves = queue.SimpleQueue()
+    made.thread = Unserved(True, True, False)  # noqa: FBT003 - at each look
+
+    with pytest.raises(MemoryError, match="the thread died before it could run anything"):
+        made.check_serves()
+
+    assert made.thread._lives == []
+    made.serves.put(None)
+    made.check_serves()

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from threadpool_mb.threads import timers
 from threadpool_mb.threads.entries import Entry
 from threadpool_mb.threads.timers import Timers
 from threadpool_mb.threads.turns import NUDGE, Turn
@@ -410,3 +411,21 @@ def test_what_comes_again_takes_its_place_among_all_others(
     fired = [name for _, name in scene.log]
     assert fired == sorted([*others, *range(interval, 6, interval)])  # type: ignore[type-var]
     assert len(scene.timers) == 1
+
+
+def test_what_is_due_and_more_than_is_fired_in_a_row_is_fired_after_a_look(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(timers, "_IN_A_ROW", 2)
+    monkeypatch.setattr(timers, "_TOGETHER", 1)
+    scene = Scene()
+    for name in range(5):
+        scene.add(1.0, name)
+    scene.clock.now = 1.0
+
+    looks = 0
+    while scene.timers.until_next() == 0:
+        looks += 1
+
+    assert scene.log == [("fired", name) for name in range(5)]
+    assert looks == 2  # others had their turn in between

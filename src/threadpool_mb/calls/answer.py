@@ -137,7 +137,7 @@ class Answer[R](Uncopied):
                     return True
         finally:
             # Also where an interrupt comes right behind that: a gate may be opened twice.
-            if not won:
+            if not won:  # pragma: no branch - else it returns, behind this
                 won, replied = place_in(self._log, mine)
                 if won:
                     self._wake(mine)
@@ -150,7 +150,7 @@ class Answer[R](Uncopied):
     def when_answered(self, entry: Callable[[], object]) -> None:
         """Call `entry()` when the answer is there; see `Reply.add_done_callback`."""
         self._log.append(entry)
-        for earlier in self._log:
+        for earlier in self._log:  # pragma: no branch - the entry was put there
             if earlier is entry:
                 break
             if type(earlier) is tuple:

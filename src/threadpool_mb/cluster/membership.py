@@ -135,9 +135,8 @@ class Membership:
         """Return the links of nodes that have started since; they are not started."""
         links: list[Link] = []
         for address, future in list(self._starting.items()):
-            if not future.done():
-                continue
-            del self._starting[address]
+            if not future.done() or self._starting.pop(address, None) is None:
+                continue  # or its Dask worker was found to be gone, as another node had failed
             try:
                 actor = actor_of(self._client, future, NodeActor, address)
             except Exception as error:

@@ -30,10 +30,8 @@ from threadpool_mb.cluster.tickets import (
 )
 from threadpool_mb.cluster.wire import (
     CALL,
-    MOVE,
     PICKLED,
     PLAIN,
-    REMOVE,
     Asked,
     Events,
     Options,
@@ -230,16 +228,16 @@ class _Node:
     def _control(
         self, kind: int, key: object, body: Any, ticket: Ticket, asked: Asked | None
     ) -> None:
-        if kind == CALL and asked is not None:
+        if asked is None:  # a `MOVE`: nobody waits for an answer
+            self._leaving.begin(*body)
+            ticket.done()
+        elif kind == CALL:
             self._call(key, body, ticket, asked)
-        elif kind == REMOVE and asked is not None:
+        else:  # a `REMOVE`
             removed = self._pool.remove(key, drain=asked.drain)
             self._tray.replies.append((asked.number, True, dumped(removed)))
             ticket.done()
             self.news.tell_at_once()
-        elif kind == MOVE:
-            self._leaving.begin(*body)
-            ticket.done()
 
     def _call(self, key: object, body: bytes, ticket: Ticket, asked: Asked) -> None:
         try:
@@ -268,7 +266,7 @@ class _Node:
 
     def _answered(self, number: int, answer: Answer[Any]) -> None:
         outcome = answer.outcome()
-        if outcome is None:
+        if outcome is None:  # pragma: no cover - it is called once the answer is there
             return
         value, error, from_box = outcome
         reply: tuple[int, bool, Any]

@@ -45,7 +45,7 @@ class CalledHere[K, M](LivedLane[K, M]):
             return False
         busy: Any = self._busy
         # Loops; see `Lane.attend`.
-        for got in map(busy.acquire, (False,)):
+        for got in map(busy.acquire, (False,)):  # pragma: no branch - it is left by hand
             if not got:
                 break
             self.unattended = 0
@@ -56,7 +56,7 @@ class CalledHere[K, M](LivedLane[K, M]):
                 if not taken or self._handle(message):
                     # As in `_let_go`. A message that has come meanwhile is for a shared thread.
                     self.unattended = IDLE
-                    for _ in iter(busy.release, 0):
+                    for _ in iter(busy.release, 0):  # pragma: no branch - it has no end
                         held = False
                         break
                     if self.qsize():

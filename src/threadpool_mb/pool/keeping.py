@@ -228,7 +228,7 @@ class Keeping[K, M]:
 
         All that were idle at the last look and have had no turn since come before all others.
         """
-        for looked in (False, True):
+        for looked in (False, True):  # pragma: no branch - the second time it breaks
             try:
                 while True:
                     since, worker = self._candidates.pop()
