@@ -138,14 +138,32 @@ class Answer[R](Uncopied):
         finally:
             # Also where an interrupt comes right behind that: a gate may be opened twice.
             if not won:
-                won, replied = place_in(self._log, mine)
-                if won:
-                    self._wake(mine)
-        if from_box and replied:
-            raise DuplicateReply(self.call_id)
-        if from_box and not won:
-            count_late_reply()
+                won, replied = self.see_to(mine)
+        if from_box:
+            self.check_reply(won=won, replied=replied)
         return won
+
+    def see_to(self, mine: Outcome) -> tuple[bool, bool]:
+        """See to the entries before an outcome that was put into the log, if it is the answer.
+
+        Returns:
+            Whether it is, and whether another one came out of the box before it.
+        """
+        won, replied = place_in(self._log, mine)
+        if won:
+            self._wake(mine)
+        return won, replied
+
+    def check_reply(self, *, won: bool, replied: bool) -> None:
+        """Count an outcome that came out of the box too late.
+
+        Raises:
+            DuplicateReply: if another one came out of the box before it.
+        """
+        if replied:
+            raise DuplicateReply(self.call_id)
+        if not won:
+            count_late_reply()
 
     def when_answered(self, entry: Callable[[], object]) -> None:
         """Call `entry()` when the answer is there; see `Reply.add_done_callback`."""
@@ -172,13 +190,6 @@ class Answer[R](Uncopied):
 
     def result_or_give_up(self) -> R:
         """Return the value, or raise, before the deadline; take no answer after that."""
-        entry: Any
-        for entry in self._log:
-            # `read`, written out for a call that was handled on this thread.
-            if type(entry) is tuple:
-                if entry[1] is None:
-                    return entry[0]  # type: ignore[no-any-return]
-                break
         answer = outcome_in(self._log)
         if answer is None:
             try:

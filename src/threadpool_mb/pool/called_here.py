@@ -29,44 +29,70 @@ class CalledHere[K, M](LivedLane[K, M]):
     _generator: Any
 
     @override
-    def handle_here(  # noqa: C901, PLR0912 - a call costs 2 µs in all
+    def handle_here(
         self, message: M, *, inline_calls: bool | None, on_loop: bool = False
     ) -> bool:
         """Have one message handled on the caller's thread; see `Incarnation.handle_here`.
 
         The order is kept, because an idle lane has no other message. One thread at a time still
         runs the lane, because the caller acquires the lock, as a thread that schedules it does.
-
-        The caller may be the main thread, where an interrupt comes between any two calls. `held`
-        says whether this thread has yet to let go of the lane. No interrupt comes between letting
-        go and the writing of `held`. So what an interrupt has left undone is done all the same.
-        On any other thread none comes: it does the same without the two loops, of which each takes
-        three times as long as the call that it makes.
         """
         inner = here.inner
         if self.unattended != IDLE or not inner.allows(inline_calls=inline_calls, on_loop=on_loop):
             return False
+        if inner.is_main:
+            return self._handle_on_main_thread(message, inner)
         busy: Any = self._busy
-        may_be_interrupted = inner.is_main
-        # Loops; see `Lane.attend`.
-        for got in map(busy.acquire, (False,)) if may_be_interrupted else (busy.acquire(False),):
+        if not busy.acquire(False):  # noqa: FBT003 - of a lock
+            return False
+        self.unattended = 0
+        if self.closed or self.qsize():
+            self._let_go()
+            return False
+        try:
+            goes_on = self._handle(message, inner)
+        except BaseException:  # no memory, say
+            self.common.threads.schedule(self)
+            raise
+        if goes_on:
+            # `_let_go`, written out. A message that has come meanwhile is for a shared thread.
+            self.unattended = IDLE
+            busy.release()
+            if self.qsize():
+                self.attend()
+        else:
+            self.common.threads.schedule(self)
+        return True
+
+    def _handle_on_main_thread(self, message: M, inner: Inner) -> bool:
+        """Do the same on the main thread, where an interrupt comes between any two calls.
+
+        `held` says whether this thread has yet to let go of the lane. No interrupt comes between
+        letting go and the writing of `held`. So what an interrupt has left undone is done all the
+        same.
+        """
+        busy: Any = self._busy
+        # Loops; see `Lane.attend`. Each takes three times as long as the call that it makes.
+        for got in map(busy.acquire, (False,)):
             if not got:
                 break
             self.unattended = 0
             held = True
             taken = False
+            is_new = self._context is None
             try:
+                if is_new:
+                    # Kept before it is used: an interrupt must not lose what the worker has set.
+                    self._context = contextvars.Context()
                 taken = not (self.closed or self.qsize())
                 if not taken or self._handle(message, inner):
-                    # As in `_let_go`. A message that has come meanwhile is for a shared thread.
+                    if is_new and not len(self._context):
+                        self._context = None
+                    # As in `_let_go`.
                     self.unattended = IDLE
-                    if may_be_interrupted:
-                        for _ in iter(busy.release, 0):
-                            held = False
-                            break
-                    else:
-                        busy.release()
+                    for _ in iter(busy.release, 0):
                         held = False
+                        break
                     if self.qsize():
                         self.attend()
                 else:
@@ -95,11 +121,8 @@ class CalledHere[K, M](LivedLane[K, M]):
         # There is a generator: an idle lane has had the turn that sets the worker up.
         generator: Any = self._generator
         context = self._context
-        is_new = context is None
         if context is None:
-            # Kept before it is used: an interrupt must not lose what the worker has set.
-            context = self._context = contextvars.Context()
-        depth = len(inner)
+            context = contextvars.Context()
         try:
             inner.append(self)
             if (value := context.run(generator.send, message)) is not None:
@@ -117,7 +140,7 @@ class CalledHere[K, M](LivedLane[K, M]):
                 _thread.interrupt_main()
             return False
         finally:
-            del inner[depth:]
-        if is_new and not len(context):
-            self._context = None
+            del inner[-1]
+            if len(context):
+                self._context = context
         return True

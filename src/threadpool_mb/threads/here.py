@@ -244,16 +244,18 @@ class Inner(list[Holder]):
         raises, and what a bare `raise` raises. Or it is an event loop that runs: the worker could
         run none itself; it may run there all the same if it is `on_loop` that it was called.
         """
-        return (
-            (not self.is_main if inline_calls is None else inline_calls)
-            and len(self) < _DEEPEST
+        if (  # noqa: SIM103 - as a value, it would be a third longer
+            (self.is_main if inline_calls is None else not inline_calls)
+            or len(self) >= _DEEPEST
             # The module of the frame that is so deep, `None` if there is none: a look, without a
             # walk in Python.
-            and _module_of_frame(_deepest_frame() // 2) is None
-            and _exception() is None
-            and (on_loop or _loop_of_asyncio() is None)
-            and ("trio.lowlevel" not in _modules or not _trio_runs())
-        )
+            or _module_of_frame(_deepest_frame() // 2) is not None
+            or _exception() is not None
+            or (_loop_of_asyncio() is not None and not on_loop)
+            or ("trio.lowlevel" in _modules and _trio_runs())
+        ):
+            return False
+        return True
 
 
 @final
