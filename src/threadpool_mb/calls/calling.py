@@ -149,13 +149,14 @@ def call[R](target: Input[Call[Any]], command: Command[R], /, *, timeout: float 
 
     From the original's `call`, whose timeout does not cover the delivery.
     """
-    if timeout is None and isinstance(target, CallTarget) and isinstance(command, Command):  # pyright: ignore[reportUnnecessaryIsInstance]
+    own: Any = target
+    if timeout is None and isinstance(own, CallTarget) and isinstance(command, Command):  # pyright: ignore[reportUnnecessaryIsInstance]
         # `begin_call` and `_deliver`, written out: where the call is handled here, a frame more is
         # one part in fifty.
-        answer: Answer[R] = Answer(target._key)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage, reportUnknownMemberType, reportUnknownArgumentType]
+        answer: Answer[R] = Answer(own._key)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage, reportUnknownMemberType, reportUnknownArgumentType]
         try:
             # The receiver holds the only reference, and can drop the call.
-            target._deliver_call(Call(command, ReplyBox(answer)), answer, inline=True)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+            own._deliver_call(Call(command, ReplyBox(answer)), answer, inline=True)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
         except (MailboxClosed, CallDeadlock) as error:
             _not_delivered(answer, error)
         # `read`, written out. Nobody else has the answer: there is nothing in its log but outcomes.

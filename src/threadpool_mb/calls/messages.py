@@ -1,5 +1,6 @@
 """What users send (`Command`, `Notice`), and what receivers get: `Cast`, or `Call` with a box."""
 
+import contextlib
 import dataclasses
 import sys
 from collections.abc import Callable
@@ -9,6 +10,7 @@ from threadpool_mb.arguments import describe
 from threadpool_mb.calls.answer import Answer
 from threadpool_mb.calls.cell import Outcome
 from threadpool_mb.dead_letters import Informed
+from threadpool_mb.errors import DuplicateReply
 from threadpool_mb.numbers import CallId
 from threadpool_mb.values import MISSING, Uncopied
 
@@ -75,10 +77,10 @@ class ReplyBox[R](Uncopied):
             if log[0] is mine and answer._watched is None:  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
                 return
         except BaseException:  # an interrupt
-            answer.see_to(mine)
+            with contextlib.suppress(DuplicateReply):
+                answer.see_to(mine)
             raise
-        won, replied = answer.see_to(mine)
-        answer.check_reply(won=won, replied=replied)
+        answer.see_to(mine)
 
     def fail(self, error: BaseException, /) -> None:
         """Answer that it has failed: the caller gets `CallFailed` with `error` as its cause.

@@ -29,9 +29,7 @@ class CalledHere[K, M](LivedLane[K, M]):
     _generator: Any
 
     @override
-    def handle_here(
-        self, message: M, *, inline_calls: bool | None, on_loop: bool = False
-    ) -> bool:
+    def handle_here(self, message: M, *, inline_calls: bool | None, on_loop: bool = False) -> bool:
         """Have one message handled on the caller's thread; see `Incarnation.handle_here`.
 
         The order is kept, because an idle lane has no other message. One thread at a time still
@@ -79,15 +77,9 @@ class CalledHere[K, M](LivedLane[K, M]):
             self.unattended = 0
             held = True
             taken = False
-            is_new = self._context is None
             try:
-                if is_new:
-                    # Kept before it is used: an interrupt must not lose what the worker has set.
-                    self._context = contextvars.Context()
                 taken = not (self.closed or self.qsize())
-                if not taken or self._handle(message, inner):
-                    if is_new and not len(self._context):
-                        self._context = None
+                if not taken or self._handle_in_kept_context(message, inner):
                     # As in `_let_go`.
                     self.unattended = IDLE
                     for _ in iter(busy.release, 0):
@@ -112,6 +104,16 @@ class CalledHere[K, M](LivedLane[K, M]):
                 raise
             return taken
         return False
+
+    def _handle_in_kept_context(self, message: M, inner: Inner) -> bool:
+        """Do what `_handle` does; an interrupt does not lose what the worker has set meanwhile."""
+        is_new = self._context is None
+        if is_new:
+            self._context = contextvars.Context()
+        goes_on = self._handle(message, inner)
+        if goes_on and is_new and not len(self._context):
+            self._context = None
+        return goes_on
 
     def _handle(self, message: M, inner: Inner) -> bool:
         """Handle one message that is in no queue; `False` if a turn has to end the worker."""

@@ -196,6 +196,16 @@ class Calls[K, M]:
         Returns:
             What `dispatch` does; or the slots for which it would wait, unless it is the last time.
         """
+        # Written out for a mailbox without a limit.
+        incarnation = find(self.routes, key)
+        direct = None if incarnation is None else incarnation.direct
+        if direct is not None:
+            if answer is not None:
+                answer.holder = incarnation
+            try:
+                return direct.deliver(message)
+            except MailboxClosed:
+                pass  # it is asked once more, and then the next one
 
         def deliver(incarnation: Incarnation[K, M]) -> bool | Slots:
             taken = incarnation.input.offer(message, last=last)
