@@ -1,4 +1,4 @@
-"""`here.allows`: where a call may be handled on its caller's thread."""
+"""`here.inner.allows`: where a call may be handled on its caller's thread."""
 
 import asyncio
 import sys
@@ -12,7 +12,7 @@ from threadpool_mb.threads.here import here
 
 
 def allowed() -> bool:
-    return here.allows(inline_calls=True)
+    return here.inner.allows(inline_calls=True)
 
 
 def test_a_thread_that_does_nothing_else_is_allowed() -> None:
@@ -21,8 +21,8 @@ def test_a_thread_that_does_nothing_else_is_allowed() -> None:
 
 
 def test_unless_told_the_main_thread_is_not_allowed_and_another_one_is() -> None:
-    assert not here.allows(inline_calls=None)
-    assert Running(lambda: here.allows(inline_calls=None)).result()
+    assert not here.inner.allows(inline_calls=None)
+    assert Running(lambda: here.inner.allows(inline_calls=None)).result()
 
 
 def in_an_except_block() -> bool:

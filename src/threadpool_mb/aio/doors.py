@@ -58,23 +58,35 @@ async def call[R](
     deadline = NEVER if timeout is None else Deadline(timeout, real=True)
     answer, message = begin_call(target, command, deadline)
     own: object = target
-    pulse: Pulse | None = None
     try:
         # Users see nothing of it.
-        if not (
-            timeout is None and isinstance(own, CallTarget) and own._handle_on_loop(message, answer)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+        if not isinstance(own, CallTarget) or not (
+            (timeout is None and own._handle_on_loop(message, answer))  # noqa: SLF001  # pyright: ignore[reportPrivateUsage, reportUnknownMemberType]
+            or _sent_at_once(own, message, answer)  # pyright: ignore[reportUnknownArgumentType]
         ):
-            pulse = pulse_of(loop)
-            await _send(target, message, answer, pulse)
+            await _send(target, message, answer, pulse_of(loop))
         # Keep no reference: the receiver holds the only one, and can drop the call.
         del message
-        if answer.outcome() is None:
-            await _answered(answer, loop, pulse or pulse_of(loop))
-    finally:
-        # Also where the task was cancelled, or the time ran out. If there is an answer, it stands.
+        if not answer._log:  # noqa: SLF001  # pyright: ignore[reportPrivateUsage] - not `answered`, which is a call
+            await _answered(answer, loop, pulse_of(loop))
+    except BaseException:
+        # The task was cancelled, say. If there is an answer, it stands.
         if not answer.answered:
             answer.give_up()
-    return answer.result_or_give_up()
+        raise
+    return answer.last_result()
+
+
+def _sent_at_once(target: CallTarget[Any, Any], message: object, answer: Answer[Any]) -> bool:
+    """Deliver a call, as `_send` does, if that can be done without waiting for room."""
+    try:
+        taken = target._offer(message, answer=answer)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+    except MailboxClosed as error:
+        answer.settle_error(unanswered.not_delivered(answer.call_id, answer.key, error))
+        return True
+    if taken is False:
+        settle_refused(answer)
+    return type(taken) is bool
 
 
 async def _send[R](
@@ -91,12 +103,12 @@ async def _send[R](
 async def _answered(answer: Answer[Any], loop: asyncio.AbstractEventLoop, pulse: Pulse) -> None:
     """Wait for the answer, or until the call's deadline."""
     answered: asyncio.Future[None] = loop.create_future()
-    pulse.watch(answer)
+    pulse.begin(answer)
     try:
         answer.when_answered(functools.partial(pulse.wake, loop, answered))
         await within(loop, answered, answer.deadline.remaining())
     finally:
-        pulse.unwatch(answer)
+        pulse.end(answer)
 
 
 type _Offer[T] = Callable[..., bool | Slots]

@@ -7,6 +7,7 @@ import contextlib
 import sys
 from typing import TYPE_CHECKING
 
+from threadpool_mb.threads.here import here
 from threadpool_mb.threads.waiting import parked
 
 if TYPE_CHECKING:
@@ -21,10 +22,10 @@ def running_loop(what: str) -> "asyncio.AbstractEventLoop":
     Raises:
         RuntimeError: outside of a task of asyncio: under another library, or driven by hand.
     """
-    module = sys.modules.get("asyncio")
     try:
-        task: asyncio.Task[object] | None = None if module is None else module.current_task()
-    except RuntimeError:
+        # Not `get`, which waits for itself on 3.13t, each time (`pool.routes`).
+        task: asyncio.Task[object] | None = sys.modules["asyncio"].current_task()
+    except (KeyError, RuntimeError):
         task = None
     if task is None:
         raise RuntimeError(f"{what} must be awaited in a task of asyncio, and none runs here")
@@ -35,6 +36,9 @@ async def within(
     loop: "asyncio.AbstractEventLoop", future: "asyncio.Future[None]", seconds: float | None
 ) -> None:
     """Wait for the future, or until the time has run out."""
+    if seconds is None and here.serving is None:
+        await future
+        return
     timer = None if seconds is None else loop.call_later(seconds, fill, future)
     try:
         # On a loop that runs in a worker the worker's thread waits, too.

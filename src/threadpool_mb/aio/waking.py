@@ -16,6 +16,7 @@ import asyncio
 import collections
 import threading
 import weakref
+from collections.abc import Callable
 from typing import Any, Final, final
 
 from threadpool_mb.aio.loops import fill
@@ -113,8 +114,9 @@ class Pulse:
         """Make one that does not beat yet."""
         self._beats = False
         self._until_nudge = _BEATS_TO_A_NUDGE
-        # What tasks wait for, and how many of them.
-        self._answers: Final[dict[Answer[Any], int]] = {}
+        # What tasks wait for; each answer is one task's.
+        self._answers: Final[set[Answer[Any]]] = set()
+        # And how many of them.
         self._slots: Final[dict[Slots, int]] = {}
         # Not the loop, which the pulse would keep alive.
         self._woken: Final[collections.deque[asyncio.Future[None]]] = collections.deque()
@@ -145,23 +147,31 @@ class Pulse:
             asyncio.get_running_loop().call_soon(self._fill)
             raise
 
-    def watch(self, what: Answer[Any] | Slots) -> None:
-        """Beat until `unwatch`, called as often: a task waits for `what`."""
-        watched = self._watched(what)
-        watched[what] = watched.get(what, 0) + 1
+    def begin(self, answer: Answer[Any]) -> None:
+        """Beat until `end`: a task waits for its answer."""
+        self._answers.add(answer)
         if not self._beats:
-            self._beats = True
-            asyncio.get_running_loop().call_later(_PAUSE, self._beat)
+            self._begin_to_beat()
 
-    def unwatch(self, what: Answer[Any] | Slots) -> None:
+    def end(self, answer: Answer[Any]) -> None:
         """Take note that the task does not wait any more."""
-        watched = self._watched(what)
-        watched[what] -= 1
-        if not watched[what]:
-            del watched[what]
+        self._answers.discard(answer)
 
-    def _watched(self, what: Answer[Any] | Slots) -> dict[Any, int]:
-        return self._slots if isinstance(what, Slots) else self._answers
+    def watch(self, slots: Slots) -> None:
+        """Beat until `unwatch`, called as often: a task waits for room."""
+        self._slots[slots] = self._slots.get(slots, 0) + 1
+        if not self._beats:
+            self._begin_to_beat()
+
+    def unwatch(self, slots: Slots) -> None:
+        """Take note that the task does not wait any more."""
+        self._slots[slots] -= 1
+        if not self._slots[slots]:
+            del self._slots[slots]
+
+    def _begin_to_beat(self) -> None:
+        self._beats = True
+        asyncio.get_running_loop().call_later(_PAUSE, self._beat)
 
     def _beat(self) -> None:
         self._beats = bool(self._answers or self._slots)
@@ -184,10 +194,32 @@ _lock: Final = remade_in_children(threading.RLock())
 """Guards `_pulses`. No thread waits under it."""
 
 
+def _no_loop() -> asyncio.AbstractEventLoop | None:
+    return None
+
+
+_NONE: Final[tuple[Callable[[], asyncio.AbstractEventLoop | None], Pulse]] = _no_loop, Pulse()
+_last = _NONE
+"""What refers to the loop that was asked for last, and its pulse: mostly there is one. It may be
+read and written without the lock, being one object."""
+
+
 def pulse_of(loop: asyncio.AbstractEventLoop) -> Pulse:
     """Return the pulse of a loop; on its thread."""
-    with _lock:
-        pulse = _pulses.get(loop)
-        if pulse is None:
-            pulse = _pulses[loop] = Pulse()
+    global _last  # noqa: PLW0603 - of the process
+    refers, pulse = _last
+    if refers() is loop:
         return pulse
+    with _lock:
+        found = _pulses.get(loop)
+        if found is None:
+            found = _pulses[loop] = Pulse()
+    _last = weakref.ref(loop, _forget), found
+    return found
+
+
+def _forget(gone: object) -> None:
+    """Let go of the pulse of a loop that is gone."""
+    global _last  # noqa: PLW0603 - of the process
+    if _last[0] is gone:
+        _last = _NONE

@@ -15,6 +15,7 @@ most a second):
 - The system may have refused the thread that the worker needs: it is asked for again.
 """
 
+import contextlib
 import queue
 from collections.abc import Callable
 from typing import Any, Final, cast, final
@@ -121,7 +122,6 @@ class Answer[R](Uncopied):
         """
         mine: Outcome = (value, error, from_box)
         log = self._log
-        won, replied = False, False
         try:
             # It is the answer from here on, if there is none in front of it.
             log.append(mine)
@@ -129,21 +129,24 @@ class Answer[R](Uncopied):
             if self._watched is None:
                 first: Any = log[0]  # not `cast`, which is a call
                 if first is mine:
-                    won = True  # no entry is left to see to
-                    return True
+                    return True  # no entry is left to see to
                 if type(first) is Gate and log[1] is mine and self.waiter is None:
                     first.put(None)
-                    won = True
                     return True
-        finally:
-            # Also where an interrupt comes right behind that: a gate may be opened twice.
-            if not won:  # pragma: no branch - else it returns, behind this
-                won, replied = place_in(self._log, mine)
-                if won:
-                    self._wake(mine)
-        if from_box and replied:
+        except BaseException:  # an interrupt, perhaps right behind that: a gate may be opened twice
+            with contextlib.suppress(DuplicateReply):
+                self.see_to(mine)
+            raise
+        return self.see_to(mine)
+
+    def see_to(self, mine: Outcome) -> bool:
+        """See to the entries before an outcome that was put into the log; as `settle` does."""
+        won, replied = place_in(self._log, mine)
+        if won:
+            self._wake(mine)
+        elif mine[2] and replied:
             raise DuplicateReply(self.call_id)
-        if from_box and not won:
+        elif mine[2]:
             count_late_reply()
         return won
 
@@ -154,17 +157,16 @@ class Answer[R](Uncopied):
             if earlier is entry:
                 break
             if type(earlier) is tuple:
-                run_callback(entry, self.call_id)
+                run_callback(entry, self._number)
                 return
         if made_by_parent(self._number):
-            run_callback(entry, self.call_id)
+            run_callback(entry, self._number)
         else:
             self.watch()
 
     def result(self, timeout: float | None) -> R:
         """Return the value; see `Reply.result`."""
-        deadline = Deadline(timeout)
-        waits = timeout is None or timeout > 0
+        deadline, waits = Deadline(timeout), timeout is None or timeout > 0
         answer = self.outcome() or (self.wait(deadline) if waits else None)
         if answer is None:
             raise unanswered.no_reply_in_time(self.call_id, self.key)
@@ -172,22 +174,19 @@ class Answer[R](Uncopied):
 
     def result_or_give_up(self) -> R:
         """Return the value, or raise, before the deadline; take no answer after that."""
-        entry: Any
-        for entry in self._log:
-            # `read`, written out for a call that was handled on this thread.
-            if type(entry) is tuple:
-                if entry[1] is None:
-                    return entry[0]  # type: ignore[no-any-return]
-                break
-        answer = outcome_in(self._log)
-        if answer is None:
+        if (answer := outcome_in(self._log)) is None:
             try:
                 answer = self.wait(self.deadline)
             finally:
                 if answer is None:
                     self.give_up()
-            if answer is None:
-                answer = cast("Outcome", outcome_in(self._log))
+        return self.last_result() if answer is None else self.read(answer)
+
+    def last_result(self) -> R:
+        """Return the value, or raise; take no answer after that."""
+        if (answer := outcome_in(self._log)) is None:
+            self.give_up()
+            answer = cast("Outcome", outcome_in(self._log))
         return self.read(answer)
 
     def give_up(self) -> None:
@@ -344,7 +343,7 @@ class Answer[R](Uncopied):
         `watching`: otherwise one could have read the old holder and the other the new one, and the
         old one could be watched last (`tests/model/test_replies_model.py`).
         """
-        while not self.answered:
+        while True:
             with watching:
                 holder, before = self.holder, self._watched
                 if holder is before:
@@ -354,11 +353,12 @@ class Answer[R](Uncopied):
                     unwatch(before, self)
                 if holder is not None:
                     add_watcher(holder, self)
-            if holder is not None:
-                if holder.gone:
-                    self.holder_gone(holder)
-                if self.answered:
-                    unwatch(holder, self)
+            if holder is not None and holder.gone:
+                self.holder_gone(holder)
+            if (answered := self.answered) and holder is not None:
+                unwatch(holder, self)
+            if answered or self.holder is holder:
+                return
 
     def outcome(self) -> Outcome | None:
         """Return the answer if it is there; that of a worker that has ended, too."""
@@ -378,7 +378,7 @@ class Answer[R](Uncopied):
         try:
             if (waiter := self.waiter) is not None:
                 waiter.goes_on()
-            wake_before(mine, self._log, self.call_id)
+            wake_before(mine, self._log, self._number)
         finally:
             if self._watched is not None:
                 unwatch(self._watched, self)

@@ -79,7 +79,7 @@ def place_in(log: list[object], mine: Outcome) -> tuple[bool, bool]:
     return won, replied
 
 
-def wake_before(mine: Outcome, log: list[object], call_id: CallId) -> None:
+def wake_before(mine: Outcome, log: list[object], number: int) -> None:
     """See to all entries before the answer; what a callback raises is raised after the last."""
     raised: BaseException | None = None
     for entry in log:  # pragma: no branch - the answer is in its own log
@@ -89,19 +89,19 @@ def wake_before(mine: Outcome, log: list[object], call_id: CallId) -> None:
             if type(entry) is Gate:
                 cast("queue.SimpleQueue[None]", entry).put(None)
             else:
-                run_callback(cast("Callable[[], object]", entry), call_id)
+                run_callback(cast("Callable[[], object]", entry), number)
         except BaseException as error:  # noqa: BLE001 - a callback's, or an interrupt
             raised = error
     if raised is not None:
         raise raised
 
 
-def run_callback(callback: Callable[[], object], call_id: CallId) -> None:
+def run_callback(callback: Callable[[], object], number: int) -> None:
     """Call what is to be called once an answer is there; an `Exception` of it is logged."""
     try:
         callback()
     except Exception:
-        _logger.exception("a callback of the call %s raised", call_id)
+        _logger.exception("a callback of the call %s raised", CallId(number))
 
 
 def gate_in(log: list[object]) -> "queue.SimpleQueue[None]":

@@ -1,5 +1,6 @@
 """What users send (`Command`, `Notice`), and what receivers get: `Cast`, or `Call` with a box."""
 
+import contextlib
 import dataclasses
 import sys
 from collections.abc import Callable
@@ -7,7 +8,9 @@ from typing import Any, Final, final, override
 
 from threadpool_mb.arguments import describe
 from threadpool_mb.calls.answer import Answer
+from threadpool_mb.calls.cell import Outcome
 from threadpool_mb.dead_letters import Informed
+from threadpool_mb.errors import DuplicateReply
 from threadpool_mb.numbers import CallId
 from threadpool_mb.values import MISSING, Uncopied
 
@@ -62,7 +65,22 @@ class ReplyBox[R](Uncopied):
 
         From the original's `replyTo`.
         """
-        self._answer.settle(value, None, from_box=True)
+        answer = self._answer
+        log = answer._log  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+        if log:
+            answer.settle(value, None, from_box=True)
+            return
+        # The same, written out for a caller that does not wait yet: it may be on this thread.
+        mine: Outcome = (value, None, True)
+        try:
+            log.append(mine)
+            if log[0] is mine and answer._watched is None:  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+                return
+        except BaseException:  # an interrupt
+            with contextlib.suppress(DuplicateReply):
+                answer.see_to(mine)
+            raise
+        answer.see_to(mine)
 
     def fail(self, error: BaseException, /) -> None:
         """Answer that it has failed: the caller gets `CallFailed` with `error` as its cause.
@@ -86,11 +104,17 @@ class ReplyBox[R](Uncopied):
 
         Not once the interpreter has ended: nobody waits then, and modules are gone.
         """
-        # An interrupt may have come before it was made: then there is no `_answer`.
-        reply = getattr(self, "_answer", None)
+        try:
+            answer = self._answer
+        except AttributeError:
+            return  # an interrupt has come before it was made
+        # `Answer.answered`, written out.
+        for entry in answer._log:  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+            if type(entry) is tuple:
+                return
         # Where it was dropped because it has expired, its caller is told that by `expired`.
-        if reply is not None and not reply.answered and not ended() and not reply.expired:
-            reply.box_dropped()
+        if not ended() and not answer.expired:
+            answer.box_dropped()
 
 
 def answer_of[R](box: ReplyBox[R]) -> Answer[R]:

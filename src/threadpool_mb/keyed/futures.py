@@ -52,6 +52,9 @@ _CANCELLED_AND_NOTIFIED: Final = "CANCELLED_AND_NOTIFIED"
 _FINISHED: Final = "FINISHED"
 _UNDONE: Final = (PENDING, RUNNING)
 
+_make_mutex: Final[Callable[[], Any]] = getattr(threading, "_CRLock", None) or threading.RLock
+"""`threading.RLock` without its frame of Python: each task has one. Under gevent there is none."""
+
 
 class _Lanes(Protocol):
     @property
@@ -110,7 +113,7 @@ class KeyedFuture[R](Uncopied, Future[R]):
         # See above. No thread waits for anything but the condition under it. Reentrant, as the
         # base's is: a signal handler, or a finalizer, may look at the future that its thread has in
         # hand.
-        self._mutex = threading.RLock()
+        self._mutex = _make_mutex()
         self._lanes = lanes
         self._key = key
 
@@ -260,6 +263,9 @@ class KeyedFuture[R](Uncopied, Future[R]):
                 the task that asks. In a task of a pinned executor, if this one needs its thread. In
                 a child of `os.fork`, if it was not done at the fork.
         """
+        # `exception`, written out for what is done: the result is written before the state.
+        if self._state == _FINISHED and self._exception is None:
+            return self._result  # type: ignore[return-value]  # pyright: ignore[reportReturnType]
         try:
             error = self.exception(timeout)
             if error is not None:

@@ -11,7 +11,7 @@ from typing import Any, override
 from threadpool_mb.line.inlet import IDLE
 from threadpool_mb.pool.generators import suspended
 from threadpool_mb.pool.lane_lives import LivedLane
-from threadpool_mb.threads.here import here
+from threadpool_mb.threads.here import Inner, here
 
 __all__ = ["CalledHere"]
 
@@ -29,22 +29,48 @@ class CalledHere[K, M](LivedLane[K, M]):
     _generator: Any
 
     @override
-    def handle_here(  # noqa: C901 - a call costs 4 µs in all
-        self, message: M, *, inline_calls: bool | None, on_loop: bool = False
-    ) -> bool:
+    def handle_here(self, message: M, *, inline_calls: bool | None, on_loop: bool = False) -> bool:
         """Have one message handled on the caller's thread; see `Incarnation.handle_here`.
 
         The order is kept, because an idle lane has no other message. One thread at a time still
         runs the lane, because the caller acquires the lock, as a thread that schedules it does.
-
-        The caller may be the main thread, where an interrupt comes between any two calls. `held`
-        says whether this thread has yet to let go of the lane. No interrupt comes between letting
-        go and the writing of `held`. So what an interrupt has left undone is done all the same.
         """
-        if self.unattended != IDLE or not here.allows(inline_calls=inline_calls, on_loop=on_loop):
+        inner = here.inner
+        if self.unattended != IDLE or not inner.allows(inline_calls=inline_calls, on_loop=on_loop):
             return False
+        if inner.is_main:
+            return self._handle_on_main_thread(message, inner)
         busy: Any = self._busy
-        # Loops; see `Lane.attend`.
+        if not busy.acquire(False):  # noqa: FBT003 - of a lock
+            return False
+        self.unattended = 0
+        if self.closed or self.qsize():
+            self._let_go()
+            return False
+        try:
+            goes_on = self._handle(message, inner)
+        except BaseException:  # no memory, say
+            self.common.threads.schedule(self)
+            raise
+        if goes_on:
+            # `_let_go`, written out. A message that has come meanwhile is for a shared thread.
+            self.unattended = IDLE
+            busy.release()
+            if self.qsize():
+                self.attend()
+        else:
+            self.common.threads.schedule(self)
+        return True
+
+    def _handle_on_main_thread(self, message: M, inner: Inner) -> bool:
+        """Do the same on the main thread, where an interrupt comes between any two calls.
+
+        `held` says whether this thread has yet to let go of the lane. No interrupt comes between
+        letting go and the writing of `held`. So what an interrupt has left undone is done all the
+        same.
+        """
+        busy: Any = self._busy
+        # Loops; see `Lane.attend`. Each takes three times as long as the call that it makes.
         for got in map(busy.acquire, (False,)):  # pragma: no branch - it is left by hand
             if not got:
                 break
@@ -53,8 +79,8 @@ class CalledHere[K, M](LivedLane[K, M]):
             taken = False
             try:
                 taken = not (self.closed or self.qsize())
-                if not taken or self._handle(message):
-                    # As in `_let_go`. A message that has come meanwhile is for a shared thread.
+                if not taken or self._handle_in_kept_context(message, inner):
+                    # As in `_let_go`.
                     self.unattended = IDLE
                     for _ in iter(busy.release, 0):  # pragma: no branch - it has no end
                         held = False
@@ -79,7 +105,17 @@ class CalledHere[K, M](LivedLane[K, M]):
             return taken
         return False
 
-    def _handle(self, message: M) -> bool:
+    def _handle_in_kept_context(self, message: M, inner: Inner) -> bool:
+        """Do what `_handle` does; an interrupt does not lose what the worker has set meanwhile."""
+        is_new = self._context is None
+        if is_new:
+            self._context = contextvars.Context()
+        goes_on = self._handle(message, inner)
+        if goes_on and is_new and not len(self._context):
+            self._context = None
+        return goes_on
+
+    def _handle(self, message: M, inner: Inner) -> bool:
         """Handle one message that is in no queue; `False` if a turn has to end the worker."""
         self.counted += 1
         if self.dormant:
@@ -87,12 +123,8 @@ class CalledHere[K, M](LivedLane[K, M]):
         # There is a generator: an idle lane has had the turn that sets the worker up.
         generator: Any = self._generator
         context = self._context
-        is_new = context is None
         if context is None:
-            # Kept before it is used: an interrupt must not lose what the worker has set.
-            context = self._context = contextvars.Context()
-        inner = here.inner
-        depth = len(inner)
+            context = contextvars.Context()
         try:
             inner.append(self)
             if (value := context.run(generator.send, message)) is not None:
@@ -105,12 +137,12 @@ class CalledHere[K, M](LivedLane[K, M]):
             return False
         except BaseException as error:  # noqa: BLE001 - reported, whatever it is
             self._generator = ((error, message), generator)
-            if isinstance(error, KeyboardInterrupt) and here.is_main:
+            if isinstance(error, KeyboardInterrupt) and inner.is_main:
                 # It was meant for the thread that calls: it comes again there.
                 _thread.interrupt_main()
             return False
         finally:
-            del inner[depth:]
-        if is_new and not len(context):
-            self._context = None
+            del inner[-1]
+            if len(context):
+                self._context = context
         return True

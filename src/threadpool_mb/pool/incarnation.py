@@ -193,7 +193,7 @@ class Incarnation[K, M]:
     def handle_here(self, message: M, *, inline_calls: bool | None, on_loop: bool = False) -> bool:
         """Have a message handled on the caller's thread, if the worker is idle and can do that.
 
-        `inline_calls` is what its pool was told; see `here.allows`, also for `on_loop`.
+        `inline_calls` is what its pool was told; see `here.inner.allows`, also for `on_loop`.
 
         Blocks: as long as handling it takes.
 

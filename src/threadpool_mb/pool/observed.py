@@ -27,7 +27,7 @@ from threadpool_mb.pool.generator_workers import GeneratorWorkers
 from threadpool_mb.pool.generators import GeneratorFunction, WorkerGenerator
 from threadpool_mb.pool.incarnation import Incarnation
 from threadpool_mb.protocols import Mailbox
-from threadpool_mb.threads.here import here
+from threadpool_mb.threads.here import Inner, here
 
 __all__ = ["observed", "observed_function", "observed_worker"]
 
@@ -229,10 +229,10 @@ class _ObservedLane:
         self.sent = carried.sent
         return message
 
-    def _handle(self, message: Any) -> bool:  # noqa: ANN401 - an M
+    def _handle(self, message: Any, inner: Inner) -> bool:  # noqa: ANN401 - an M
         self.sent = self.tell_sent(self.key, message)
         base: Any = super()
-        goes_on: bool = base._handle(message)  # noqa: SLF001 - its own
+        goes_on: bool = base._handle(message, inner)  # noqa: SLF001 - its own
         return goes_on
 
 

@@ -18,6 +18,7 @@ from threadpool_mb.pool.pinned_workers import (
     PinnedWorkers,
 )
 from threadpool_mb.pool.stored_lanes import StoredLane
+from threadpool_mb.threads.here import Inner
 
 __all__ = ["TickingPinnedWorkers", "TickingWorkers"]
 
@@ -38,9 +39,9 @@ class _Ticking:
             lane.tick = self.common.keeping.next_tick()
         return goes_on
 
-    def _handle(self, message: object) -> bool:
+    def _handle(self, message: object, inner: Inner) -> bool:
         lane: Any = super()
-        goes_on: bool = lane._handle(message)  # noqa: SLF001 - its own
+        goes_on: bool = lane._handle(message, inner)  # noqa: SLF001 - its own
         lane = self
         lane.tick = self.common.keeping.next_tick()
         return goes_on

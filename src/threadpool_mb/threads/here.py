@@ -6,26 +6,23 @@ pool that the thread belongs to.
 
 import sys
 import threading
+import types
 from collections.abc import Callable
-from typing import Final, Protocol, final
+from typing import Any, Final, Protocol, final
 
 from threadpool_mb.arguments import Deadline
 from threadpool_mb.forking import in_children
 
-__all__ = ["Awaited", "Holder", "Home", "Serving", "Source", "Waiter", "here"]
+__all__ = ["Awaited", "Holder", "Home", "Inner", "Serving", "Source", "Waiter", "here"]
 
 _DEEPEST: Final = 16
 """How many workers may call each other on one thread; the next call changes threads."""
 
-# Bound once: a call that is handled in place takes 4 µs in all.
+# Bound once: a call that is handled in place takes 2 µs in all.
 _exception: Final = sys.exception
 _modules: Final = sys.modules
 _deepest_frame: Final = sys.getrecursionlimit
 _module_of_frame: Final = sys._getframemodulename  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
-
-_OF_ASYNCIO: Final = ("asyncio.events", "_get_running_loop")
-_OF_TRIO: Final = ("trio.lowlevel", "in_trio_run")
-"""The module that knows whether a loop runs, and its function."""
 
 
 class Awaited(Protocol):
@@ -219,20 +216,19 @@ class Serving(Protocol):
 
 
 @final
-class _Here(threading.local):
-    """What runs on this thread."""
+class Inner(list[Holder]):
+    """The workers that run on a thread beside the one that has its turn.
+
+    Each was called by the one before it without a change of threads; or it is the worker that owns
+    the thread.
+    """
+
+    __slots__ = ("is_main",)
 
     def __init__(self) -> None:
+        super().__init__()
         self.is_main: bool = threading.current_thread() is threading.main_thread()
         """Whether signal handlers run on this thread."""
-        self.serving: Serving | None = None
-        """What the pool knows this thread as, if it takes turns."""
-        self.inner: list[Holder] = []
-        """The workers that run here beside the worker that has the turn: called without a change
-        of threads, each by the one before it; or the worker that owns the thread."""
-
-        self.failures: tuple[Exception, ...] | None = None
-        """What handlers of a server have raised for the message in hand; `None`: not kept."""
 
     def allows(self, *, inline_calls: bool | None, on_loop: bool = False) -> bool:
         """Return whether another worker may run here, called by what runs now.
@@ -248,16 +244,36 @@ class _Here(threading.local):
         raises, and what a bare `raise` raises. Or it is an event loop that runs: the worker could
         run none itself; it may run there all the same if it is `on_loop` that it was called.
         """
-        return (
-            (not self.is_main if inline_calls is None else inline_calls)
-            and len(self.inner) < _DEEPEST
+        if (  # noqa: SIM103 - as a value, it would be a third longer
+            (self.is_main if inline_calls is None else not inline_calls)
+            or len(self) >= _DEEPEST
             # The module of the frame that is so deep, `None` if there is none: a look, without a
             # walk in Python.
-            and _module_of_frame(_deepest_frame() // 2) is None
-            and _exception() is None
-            and (on_loop or "asyncio.events" not in _modules or not _loop_runs(*_OF_ASYNCIO))
-            and ("trio.lowlevel" not in _modules or not _loop_runs(*_OF_TRIO))
-        )
+            or _module_of_frame(_deepest_frame() // 2) is not None
+            or _exception() is not None
+            or (_loop_of_asyncio() is not None and not on_loop)
+            or ("trio.lowlevel" in _modules and _trio_runs())
+        ):
+            return False
+        return True
+
+
+@final
+class _Here(threading.local):
+    """What runs on this thread."""
+
+    def __init__(self) -> None:
+        self.serving: Serving | None = None
+        """What the pool knows this thread as, if it takes turns."""
+        self.inner: Final = Inner()
+        """The workers that run here beside the worker that has the turn."""
+        self.failures: tuple[Exception, ...] | None = None
+        """What handlers of a server have raised for the message in hand; `None`: not kept."""
+
+    @property
+    def is_main(self) -> bool:
+        """Whether signal handlers run on this thread."""
+        return self.inner.is_main
 
     def workers(self) -> tuple[Holder, ...]:
         """Return the workers that run here, each called by the one before it."""
@@ -265,21 +281,38 @@ class _Here(threading.local):
         return tuple(self.inner) if outer is None else (outer, *self.inner)
 
 
-def _loop_runs(module: str, look: str) -> bool:
-    """Return whether a function of a module finds an event loop on this thread.
+def _look_for_asyncio() -> object:
+    """Return the event loop of asyncio that runs on this thread, if any.
 
     Neither asyncio nor trio is imported from here. The function of asyncio is the one that its
     documentation has for event loops: `get_running_loop` would raise where none runs.
+
+    Once asyncio is there, its function stands in the place of this one, if it is the one of C. That
+    one reads what the interpreter keeps for each thread, which is the same for any copy of the
+    module. As asyncio is being imported, it has one of Python for a while.
     """
+    global _loop_of_asyncio  # noqa: PLW0603 - one for the process
+    # Not `get`, which waits for itself on 3.13t, each time (`pool.routes`): it was more than half
+    # of a call.
     try:
-        # Not `get`, which waits for itself on 3.13t, each time (`pool.routes`): it was more than
-        # half of a call.
-        find: Callable[[], object] | None = getattr(_modules[module], look, None)
+        find: Any = getattr(_modules["asyncio.events"], "_get_running_loop", None)
+    except KeyError:
+        return None
+    if type(find) is types.BuiltinFunctionType:
+        _loop_of_asyncio = find
+    return None if find is None else find()
+
+
+_loop_of_asyncio: Callable[[], object] = _look_for_asyncio
+
+
+def _trio_runs() -> bool:
+    """Return whether a loop of trio runs on this thread."""
+    try:
+        find: Callable[[], object] | None = getattr(_modules["trio.lowlevel"], "in_trio_run", None)
     except KeyError:
         return False  # another thread has made the interpreter forget the module
-    found = None if find is None else find()
-    # Not by its truth: a user's own loop may be false.
-    return found is not None and found is not False
+    return find is not None and bool(find())
 
 
 here: Final = _Here()
@@ -289,4 +322,4 @@ here: Final = _Here()
 @in_children
 def _be_main() -> None:
     """The thread that has forked is the main thread of the child."""
-    here.is_main = True
+    here.inner.is_main = True
