@@ -46,7 +46,8 @@ class Flush:
 
     Only the last one of them wakes the thread that waits. A list has one entry for each receiver
     that is not there yet, and below these one for that thread, which takes one out when it has
-    entered all. Whoever takes the lowest one is the last.
+    entered all. Whoever takes the lowest one is the last. An entry is there before its receiver can
+    take the marker (`tests/model/test_flushing_model.py`).
     """
 
     __slots__ = ("_left", "_opened")
