@@ -558,7 +558,7 @@ def test_a_late_call_is_answered_by_the_next_worker() -> None:
 def test_a_late_message_finds_room_in_a_mailbox_that_refuses(kind: Kind) -> None:
     begun, go_on = threading.Event(), threading.Event()
     handled: list[object] = []
-    letters: list[object] = []
+    letters: list[DeadLetter[str, Any]] = []
 
     def handle(_key: str, message: object) -> None:
         handled.append(message)
@@ -585,10 +585,17 @@ def test_a_late_message_finds_room_in_a_mailbox_that_refuses(kind: Kind) -> None
         until(lambda: [each.state for each in pool.workers()] == ["idle"])
         assert keeping.redeliver("a", "to one that is idle")
         until(lambda: len(handled) == 4)
-        until(lambda: pool.dispatch("a", "last"))
+        until(lambda: [each.state for each in pool.workers()] == ["idle"])
+        begun.clear()
+        go_on.clear()
+        pool.dispatch("a", "in hand again")
+        assert begun.wait(15)
+        assert pool.dispatch("a", "waits")
+        assert not pool.dispatch("a", "refused too")
+        go_on.set()
 
-    assert handled[3:] == ["to one that is idle", "last"]
-    assert {each.message for each in letters} >= {"refused"}  # type: ignore[attr-defined]
+    assert handled[3:] == ["to one that is idle", "in hand again", "waits"]
+    assert [each.message for each in letters] == ["refused", "refused too"]
 
 
 def test_a_late_message_goes_to_the_next_of_a_worker_that_has_closed_its_mailbox() -> None:

@@ -687,12 +687,19 @@ def test_several_waits_in_the_midst_of_a_message_do_not_end_it() -> None:
         while True:
             yield
             yield from sleep(0)
+            observer.events.append(("goes on",))
             yield from sleep(0)
+            observer.events.append(("goes on",))
 
     with Pool[str, Any](worker, observe=observer, start="on_demand") as pool:
         pool.dispatch_many("a", ["x", "y"])
 
-    assert observer.of("begun", "done") == [*whole("a", "x")[1:], *whole("a", "y")[1:]]
+    (_, *x), (_, *y) = whole("a", "x"), whole("a", "y")
+    waits = [("goes on",)] * 2
+    assert observer.of("begun", "goes on", "done") == [
+        *(x[0], *waits, x[1]),
+        *(y[0], *waits, y[1]),
+    ]
 
 
 def test_a_worker_that_is_cancelled_as_it_sets_up_was_in_the_midst_of_no_message() -> None:
