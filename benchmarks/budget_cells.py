@@ -330,6 +330,7 @@ def measure(scale: float) -> dict[str, Took]:
     put("aio.call across", aio_calls(few, **aio_across), few)
     put("aio, by hand across", aio_by_hand(few), few)
     put("aio, queue and future", aio_queue(some), some)
+    submit_keyed(10)  # imports the executor, which is imported as it is used first
     put("submit_keyed", submit_keyed(many), many)
     put("ThreadPoolExecutor.submit", submit(many), many)
     return found

@@ -8,6 +8,7 @@ import contextlib
 import gc
 import queue
 import sys
+import threading
 from collections.abc import Callable, Generator, Iterator
 from typing import Final, final
 
@@ -101,13 +102,19 @@ def _answer(_key: int) -> Generator[None, object]:
 
 
 def call(count: int) -> None:
-    """A call that is handled on the caller's thread."""
-    with mb.Pool(_answer, max_threads=1, inline_calls=True) as pool:
+    """A call that is handled on the caller's thread, which is not the main one."""
+    with mb.Pool(_answer, max_threads=1) as pool:
         pool.initialize(0)
         target, command = pool.ref(0), _Ask()
         mb.call(target, command, timeout=60)
-        for _ in range(count):
-            mb.call(target, command)
+
+        def ask() -> None:
+            for _ in range(count):
+                mb.call(target, command)
+
+        thread = threading.Thread(target=ask)
+        thread.start()
+        thread.join()
 
 
 CELLS: Final[dict[str, Callable[[int], None]]] = {

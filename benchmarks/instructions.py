@@ -3,7 +3,8 @@
 Figures that a noisy machine cannot move: callgrind (valgrind) counts the instructions of a whole
 process that does a thing some times, and of one that does it more often; the difference is the
 thing's: of the least of some counts, since where objects come to lie makes some of 4 %. What they
-do not tell: waiting, caches, two threads that want the same.
+do not tell: waiting, caches, two threads that want the same. A count takes ten seconds of a core,
+all of them three to four minutes.
 
 `benchmarks/instructions.json` has the figures. More than 5 % above them is an error, unless
 `--write` puts the new ones there. They hold for one version of the interpreter and its compiler: of
@@ -31,7 +32,7 @@ TOLERANCE: Final = 0.05
 FEW: Final = 300
 MANY: Final = 1300
 
-COUNTS: Final = 3
+COUNTS: Final = 2
 
 _COLLECTED: Final = re.compile(r"Collected : (\d+)")
 
@@ -50,18 +51,14 @@ def collected(output: str) -> int:
 
 def count(cell: str, times: int, folder: str) -> int:
     """Return the instructions of a process that runs a cell."""
+    valgrind = ["valgrind", "--tool=callgrind", "--fair-sched=yes"]
+    return collected(run([*valgrind, f"--callgrind-out-file={folder}/out"], cell, times, folder))
+
+
+def run(before: Sequence[str], cell: str, times: int, folder: str) -> str:
+    """Run a process with a cell, with some words before its command; return what it says."""
     ended = subprocess.run(  # noqa: S603 - ourselves
-        [  # noqa: S607 - whichever valgrind there is
-            "valgrind",
-            "--tool=callgrind",
-            "--fair-sched=yes",
-            f"--callgrind-out-file={folder}/out",
-            sys.executable,
-            "-m",
-            "benchmarks.instruction_cells",
-            cell,
-            str(times),
-        ],
+        [*before, sys.executable, "-m", "benchmarks.instruction_cells", cell, str(times)],
         cwd=CHECKOUT,
         env={**os.environ, "PYTHONHASHSEED": "0", "PYTHONPYCACHEPREFIX": f"{folder}/pyc"},
         capture_output=True,
@@ -69,14 +66,15 @@ def count(cell: str, times: int, folder: str) -> int:
         check=True,
         timeout=LONGEST,
     )
-    return collected(ended.stderr)
+    return ended.stderr
 
 
 def measure(cells: Sequence[str]) -> dict[str, int]:
     """Return the instructions that each cell takes once."""
     found: dict[str, int] = {}
     with tempfile.TemporaryDirectory() as folder:
-        count(cells[0], 1, folder)  # compiles what is imported
+        # Compiles what is imported: as callgrind counts, that takes half a minute.
+        run([], cells[0], 1, folder)
         for cell in cells:
             many, few = (
                 min(count(cell, times, folder) for _ in range(COUNTS)) for times in (MANY, FEW)
