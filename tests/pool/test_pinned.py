@@ -14,6 +14,7 @@ import threadpool_mb as mb
 from tests.calls.doubles import Do, answer, doing
 from tests.forks import run
 from tests.helpers import DEADLINE, Running, run_together, until
+from tests.insides import dispatcher_of
 from tests.pool.doubles import Intercepting
 from tests.pool.witness import Gate
 
@@ -409,6 +410,8 @@ def test_a_worker_for_which_there_is_no_thread_at_all_is_told_of_and_counts_for_
         refusing.set()
         pool.initialize("refused")
         until(lambda: exits)
+        kind: Any = dispatcher_of(pool)._kind
+        assert sum(kind._pinned._load.values()) == 0
         refusing.clear()
         for key in "ab":
             pool.initialize(key)

@@ -198,14 +198,17 @@ def test_a_test_that_makes_no_seeded_pool_is_told_so() -> None:
         SeededPool.explore(lambda _seed: None, n=3)
 
 
-def test_errors_in_a_group_are_a_failure_unless_an_interrupt_is_among_them() -> None:
+@pytest.mark.parametrize("other", [KeyError("of another"), SystemExit(1)], ids=repr)
+def test_errors_in_a_group_are_a_failure_unless_an_interrupt_is_among_them(
+    other: BaseException,
+) -> None:
     def handles_one(seed: int) -> None:
         with SeededPool(Shop(1).customer, seed=seed) as pool:
             pool.initialize("ann", "look")
 
     def fails(seed: int) -> None:
         handles_one(seed)
-        raise ExceptionGroup("several", [ValueError("of one worker"), KeyError("of another")])
+        raise BaseExceptionGroup("several", [ValueError("of one worker"), other])
 
     def is_interrupted(seed: int) -> None:
         handles_one(seed)
