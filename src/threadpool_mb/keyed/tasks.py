@@ -241,8 +241,11 @@ class Shard:
             self.entries[task.key] = task
             return True
         if lane.behind is None:
-            fresh = collections.deque[Task]()
-            # Looked at after that call, in which a signal handler may have submitted.
+            # Not `deque[Task]()`, which takes five times as long.
+            fresh: collections.deque[Task] = collections.deque()
+            # Looked at after that call, in which a signal handler may have submitted, or cancelled.
+            if lane.ended:
+                return self.add(task)
             if lane.behind is None:
                 lane.behind = fresh
         lane.behind.append(task)
