@@ -720,7 +720,9 @@ def test_a_worker_that_is_cancelled_as_it_sets_up_was_in_the_midst_of_no_message
     assert observer.of("ended") == [("ended", "a", "removed")]
 
 
-def test_what_a_handler_raised_is_told_of_the_message_after_which_its_worker_returns() -> None:
+@pytest.mark.parametrize("waits", [False, True], ids=["at once", "after a wait"])
+@pytest.mark.parametrize("returns", [False, True])
+def test_what_a_handler_raised_is_told_of_its_message(waits: bool, returns: bool) -> None:  # noqa: FBT001 - of a test
     observer = Recording()
 
     def fail(_: object) -> None:
@@ -729,7 +731,13 @@ def test_what_a_handler_raised_is_told_of_the_message_after_which_its_worker_ret
     def worker(key: str) -> Generator[Any, Any]:
         serving = server(lambda _: fail)(key)
         next(serving)
-        serving.send((yield))
+        request = yield
+        if waits:
+            yield from sleep(0)
+        serving.send(request)
+        del request
+        if not returns:
+            yield
 
     with Pool[str, Any](worker, observe=observer) as pool:
         pool.initialize("a")

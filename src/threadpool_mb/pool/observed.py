@@ -94,6 +94,7 @@ class _ObservedGenerator:
         """Have it go on, perhaps in the midst of a message."""
         if self._message is NOTHING:
             return go_on(*error)
+        outer, here.failures = here.failures, ()
         try:
             value = go_on(*error)
         except StopIteration:
@@ -102,10 +103,13 @@ class _ObservedGenerator:
         except BaseException as raised:
             self._done(raised)
             raise
-        if value is None:
-            self._lane.sent = None
-            self._done(None)
-        return value
+        else:
+            if value is None:
+                self._lane.sent = None
+                self._done(None)
+            return value
+        finally:
+            here.failures = outer
 
     def _done(self, error: BaseException | None) -> None:
         if error is None and here.failures:
