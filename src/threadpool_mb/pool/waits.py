@@ -39,6 +39,7 @@ from threadpool_mb.arguments import check_seconds, describe
 from threadpool_mb.calls.answer import Answer
 from threadpool_mb.calls.reply import Reply
 from threadpool_mb.forking import remade_in_children
+from threadpool_mb.interrupts import after
 from threadpool_mb.pool.forgotten import noticed_if_forgotten
 from threadpool_mb.threads.circles import would_wait
 from threadpool_mb.threads.entries import Entry
@@ -164,15 +165,22 @@ class Suspended(Entry):
 
     def wake(self) -> None:
         """End the wait, unless it was ended; on any thread. Blocks: never."""
-        with _claiming:
-            lane, self._lane = self._lane, None
-        if lane is None:
-            return
-        if lane.waits_for is not None:
-            lane.waits_for = None
-        lane.schedule()
-        if self.number:
-            self._timers.cancelled()
+        lane: _Lane | None = None
+        try:
+            # Not `with`: an interrupt may come as that is entered, and leave the lock held on 3.14,
+            # by which no wait of any pool would end.
+            for _ in after(_claiming.acquire):
+                try:
+                    lane, self._lane = self._lane, None
+                finally:
+                    _claiming.release()
+        finally:
+            if lane is not None:
+                if lane.waits_for is not None:
+                    lane.waits_for = None
+                lane.schedule()
+                if self.number:
+                    self._timers.cancelled()
 
     def wake_at(self, when: float) -> None:
         """Have the wait's `due` called at a time, by the clock of the timers."""
