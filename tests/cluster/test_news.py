@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.cluster.workers import collecting
-from tests.helpers import in_thread, until
+from tests.helpers import in_thread, run_together, until
 from threadpool_mb.arguments import NEVER as NO_DEADLINE
 from threadpool_mb.cluster import link as link_module
 from threadpool_mb.cluster.entries import Entry
@@ -29,6 +29,8 @@ from threadpool_mb.cluster.wire import (
 )
 
 NEVER = 1e6
+
+MANY = 200
 
 
 class Reporter:
@@ -145,6 +147,26 @@ def test_a_batch_that_two_threads_have_put_there_counts_once() -> None:
     tray.gather()
 
     assert (tray._took, tray._told) == (4, 1)
+
+
+def test_whether_it_is_worth_an_answer_is_asked_while_messages_are_done() -> None:
+    tray = Tray(lambda: None)
+    tickets = [Ticket(tray.batch(number, 1), 0, tray) for number in range(2 * MANY)]
+    handled: list[int] = []
+
+    def handle(mine: list[Ticket]) -> None:
+        for ticket in mine:
+            ticket.done()
+        handled.append(len(mine))
+
+    def look() -> None:
+        while len(handled) < 2:
+            _ = tray.is_worth_it
+        assert tray.is_worth_it
+
+    run_together(lambda: handle(tickets[:MANY]), lambda: handle(tickets[MANY:]), look)
+
+    assert sorted(tray.gather()) == [(number, None) for number in range(2 * MANY)]
 
 
 def test_a_node_that_is_not_done_tells_what_it_has_handled_where_it_is_hastened(
