@@ -21,6 +21,8 @@ NOTHING = Events([], [], [], [], [], [], [], None, None)
 class Owner:
     """Keeps what it is told."""
 
+    in_haste = False
+
     def __init__(self) -> None:
         self.threads = OwnThreads("orders")
         self.suspected = 0
@@ -207,7 +209,7 @@ def test_what_is_told_is_asked_for_again_where_the_answer_was_lost(
 
     _run(link, 1, lambda: link.report is not None)
 
-    assert [known for _, known, _ in actor.asked] == [0, 1, 1]
+    assert [known for _, known, *_ in actor.asked] == [0, 1, 1]
     assert owner.told_of == [NOTHING, ended]
     assert owner.suspected == 1
 

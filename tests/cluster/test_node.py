@@ -88,7 +88,7 @@ class Node:
 
     def gather(self) -> Events:
         """Return what is new."""
-        self._known, events = loaded(asyncio.run(self.actor.gather(self._known, 0.01)))
+        self._known, events = loaded(asyncio.run(self.actor.gather(self._known, 0.01, 0)))
         self.told.append(events)
         return events
 
@@ -178,8 +178,8 @@ def test_what_was_told_is_told_again_until_the_client_has_it() -> None:
         node.until(lambda: node.done == {1})
         last = node._known
 
-        again = loaded(asyncio.run(node.actor.gather(last - 1, 0)))
-        new = loaded(asyncio.run(node.actor.gather(last, 0)))
+        again = loaded(asyncio.run(node.actor.gather(last - 1, 0, 0)))
+        new = loaded(asyncio.run(node.actor.gather(last, 0, 0)))
 
         assert again[0] == last
         assert again[1].done == node.told[-1].done
@@ -484,7 +484,8 @@ def test_a_node_whose_loop_is_closed_goes_on() -> None:
         inside = node.actor._node
         loop = asyncio.new_event_loop()
         loop.close()
-        inside._waiter = inside._hasty = (loop, asyncio.Event())
+        for waiters in (inside.news._any, inside.news._hasty):
+            waiters.append((loop, asyncio.Event()))
 
         batch = node.send("key", "a")
         node.ask("key", REMOVE, drain=True)
@@ -495,8 +496,8 @@ def test_a_node_whose_loop_is_closed_goes_on() -> None:
 
 def test_an_answer_is_told_at_once_to_a_client_that_waits() -> None:
     async def ask_while_it_waits(node: Node) -> Events:
-        gathering = asyncio.ensure_future(node.actor.gather(0, 60))
-        while node.actor._node._waiter is None:  # noqa: ASYNC110 - nobody tells of it
+        gathering = asyncio.ensure_future(node.actor.gather(0, 60, 60))
+        while not node.actor._node.news._any:  # noqa: ASYNC110 - nobody tells of it
             await asyncio.sleep(0)
         entry = Entry("key", None, dumped(GetAll()), CALL, 0, Asked(1, None))
         await node.actor.put(1, link._written([entry]))
