@@ -91,6 +91,18 @@ def test_a_loop_that_waits_for_more_can_be_hastened() -> None:
     _run(hastened)
 
 
+def test_a_loop_that_waits_for_more_sees_soon_that_somebody_may_wait_for_what_there_is() -> None:
+    async def hasty(news: News) -> None:
+        reporter = Reporter(news=True)
+        waiting = asyncio.ensure_future(news.wait(reporter, NEVER, NEVER))
+        while not reporter.looks:  # noqa: ASYNC110 - it looks between two steps of the loop
+            await asyncio.sleep(0)
+        reporter.has_hasty_news = True  # a dead letter, which wakes nothing
+        await waiting
+
+    _run(hasty)
+
+
 def test_the_first_news_wakes_a_loop_that_waits_for_any() -> None:
     async def told(news: News) -> None:
         reporter = Reporter(worth=True)

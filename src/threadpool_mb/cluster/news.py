@@ -2,7 +2,8 @@
 
 An answer of the actor costs, in the client, the scheduler and the node, as much as handling some
 hundred messages. So what was handled is told once that is half of all that the client waits for,
-at the latest after the time that the client has said; of a node that is done with all, soon.
+at the latest after the time that the client has said. A node that is done with all tells it soon,
+and so does one that has a dead letter to tell.
 
 The race of a thread that puts something, and the loop that waits:
 
@@ -11,9 +12,10 @@ The race of a thread that puts something, and the loop that waits:
 a. The loop puts a waiter.
 b. It looks whether there is something, and waits only if there is not.
 
-If (2) finds no waiter that another thread has not taken before, which sets it, it comes before (a),
-and so (1) before (b): the loop sees it. A waiter is taken by one `popleft`: one that was read, and
-then replaced by `None`, might be the next one by then, whose event nobody would set.
+If (2) finds the waiter, it wakes the loop. If another thread has taken the waiter, that thread
+wakes the loop. Otherwise (2) comes before (a), and so (1) before (b): the loop sees what was put.
+A waiter is taken by one `popleft`: one that was read, and then replaced by `None`, might be the
+next one by then, whose event nobody would set.
 `tests/model/test_news_model.py` runs through the interleavings.
 
 **Assumes.** `append` and `popleft` are atomic (`tests/test_assumptions.py`).
@@ -89,7 +91,8 @@ class News:
 
             def look() -> None:
                 # By itself: to wake this coroutine each time would cost several times as much.
-                if reporter.is_worth_it or loop.time() >= latest:
+                # Dead letters wake nothing by themselves.
+                if reporter.has_hasty_news or reporter.is_worth_it or loop.time() >= latest:
                     haste.set()
                 elif not haste.is_set():
                     loop.call_later(_SOON, look)
