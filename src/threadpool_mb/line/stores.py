@@ -51,8 +51,15 @@ class Ranked:
         self.priority: Final = priority
 
 
-_later: Final[dict[int, list[tuple["Stored[Any]", Any]]]] = {}
-"""What threads have displaced that hold a lock, by their idents; see `displaced_later`."""
+@final
+class _Here(threading.local):
+    """What a thread displaces while it holds a lock."""
+
+    displaced: list[tuple["Stored[Any]", Any]] | None = None
+    """The messages, each behind its queue; `None` outside of `displaced_later`."""
+
+
+_here: Final = _Here()
 
 
 @contextlib.contextmanager
@@ -61,15 +68,14 @@ def displaced_later() -> Generator[None]:
 
     Dead letters have hooks. In `with displaced_later(), lock:` they are told of with no lock held.
     """
-    me = threading.get_ident()
-    if me in _later:
+    if _here.displaced is not None:
         yield  # within another one, at whose end it is told
         return
-    displaced = _later[me] = []
+    displaced = _here.displaced = []
     try:
         yield
     finally:
-        del _later[me]
+        _here.displaced = None
         with contextlib.ExitStack() as told:  # each, whatever the one before it raises
             for into, message in reversed(displaced):
                 told.callback(into.displaced, message)
@@ -77,10 +83,11 @@ def displaced_later() -> Generator[None]:
 
 def displacing(message: object, into: "Stored[Any]") -> None:
     """Tell that a message was displaced; now, or once this thread holds no lock any more."""
-    if _later and (later := _later.get(threading.get_ident())) is not None:
-        later.append((into, message))
-    else:
+    displaced = _here.displaced
+    if displaced is None:
         into.displaced(message)
+    else:
+        displaced.append((into, message))
 
 
 def unranked[M](message: M) -> M:
