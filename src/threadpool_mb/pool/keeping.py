@@ -215,8 +215,10 @@ class Keeping[K, M]:
                     self._timers.add(_Call(again, self._trim))
                 return
             since, worker = idlest
-            if not self.remove(worker, DeadLetterReason.WORKER_EVICTED) and worker.current:
+            if not self.remove(worker, DeadLetterReason.WORKER_EVICTED):
                 self._raised[worker] = since
+                if not worker.current:  # read after that: who ends it writes it, then forgets it
+                    self._raised.pop(worker, None)
 
     def _trim(self) -> None:
         self._trims = False
@@ -277,8 +279,7 @@ class Keeping[K, M]:
         self._restarts[worker] = still_counted(policy, found(self._restarts, worker, ()), now)
         if not roster.again(worker, message, "failed"):
             return False
-        start = functools.partial(self.start, worker)
-        self._timers.add(_Call(now + delay, start, worker))
+        self._timers.add(_Call(now + delay, functools.partial(self.start, worker), worker))
         # Read after that: a thread that closes the pool writes it, then has the dispatcher look.
         if roster.closed:
             self.look_at_restarts()
@@ -356,8 +357,7 @@ class Keeping[K, M]:
             if taken is None:
                 return False  # its mailbox may block
             if not taken:
-                # It has closed its own mailbox.
-                roster.leave(worker, may_start=True)
+                roster.leave(worker, may_start=True)  # it has closed its own mailbox
                 continue
             try:
                 entered = worker.current or roster.enter(worker)
