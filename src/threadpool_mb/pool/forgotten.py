@@ -29,6 +29,10 @@ class _Watched[R](Generator[Any, Any, R]):
         return self._generator
 
     @override
+    def __next__(self) -> Any:
+        return next(iter(self))  # not every wait can be sent to
+
+    @override
     def send(self, value: Any, /) -> Any:
         return iter(self).send(value)
 

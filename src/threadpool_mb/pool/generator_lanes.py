@@ -54,7 +54,7 @@ it was stopped in the midst of that message."""
 type _WellEnded = Literal["returned", "drained", "stopped"]
 
 type _Outcome = _Failure | _WellEnded | Retry | Literal["suspended"]
-"""How a worker has ended, a `Retry` where that is left; or that it waits in the midst of one."""
+"""How a worker has ended, a `Retry` if it was not given that; or that it waits within a message."""
 
 type _Over[M] = tuple[_Failure | Literal["returned"], WorkerGenerator[M]]
 """A generator that ended, or was interrupted, in a call on its caller's thread, behind its outcome;
@@ -219,7 +219,7 @@ class GeneratorLane[K, M](CalledHere[K, M]):
         return -1  # what was handled is `counted`
 
     def _end(self, outcome: _WellEnded | Retry) -> None:
-        """Report that it has ended well; a `Retry`: before it was given that, which is left."""
+        """Report that it has ended well; where that is a `Retry`, its message is left."""
         self._generator, self.direct = _ENDED, None
         if isinstance(outcome, Retry):
             self._generator, outcome = outcome, "returned"

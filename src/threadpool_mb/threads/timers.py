@@ -149,6 +149,7 @@ class Timers:
         """
         new = self._new
         new.put(entry)
+        # One more, as 0 of them are not many.
         if entry.when < self._wakes_at or not (new.qsize() + 1) % _MANY:
             self._wake_once()
         if self._over:
