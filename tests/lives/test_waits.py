@@ -396,6 +396,27 @@ def test_without_development_mode_a_wait_that_is_dropped_is_not_noticed() -> Non
     assert run(DROPPED_WAITS) == ["message the result"]
 
 
+@pytest.mark.parametrize("options", [(), ("-X", "dev")], ids=["usual", "development"])
+def test_a_sleep_may_be_asked_for_its_steps_by_hand(options: tuple[str, ...]) -> None:
+    program = """
+import threadpool_mb as mb
+
+
+def worker(key):
+    while True:
+        message = yield
+        asleep = mb.sleep(0)
+        yield next(asleep)
+        print(message, next(asleep, "is over"))
+
+
+with mb.Pool(worker, start="on_demand") as pool:
+    pool.dispatch("a", "message")
+"""
+
+    assert run(program, *options) == ["message is over"]
+
+
 def test_what_else_is_yielded_is_refused_with_a_hint() -> None:
     exits = list[WorkerExit[str]]()
 

@@ -760,3 +760,45 @@ def test_the_mailbox_of_a_function_of_the_parents_takes_no_message_in_the_child(
 
     refused = [] if mailbox == "Own()" else ["MailboxClosed True"]
     assert lines == [*refused, "returned True", "PoolClosed True", "0", "True", "[2]"]
+
+
+def test_what_is_displaced_in_the_child_is_told_though_threads_of_the_parent_hold_a_lock() -> None:
+    lines = run("""
+        from threadpool_mb.line.stores import displaced_later
+
+        def sweeps():
+            with displaced_later():
+                inside.release()
+                hold.wait()
+
+        def send():
+            pool.dispatch("a", 1)
+
+        def worker(key):
+            yield from mb.sleep(3600)
+
+        def child():
+            global pool
+            dead = []
+            pool = mb.Pool(
+                worker, start="on_demand", mailbox=mb.Sliding(1), on_dead_letter=dead.append
+            )
+            for _ in range(10):  # they have the idents of threads that are gone
+                sender = threading.Thread(target=send)
+                sender.start()
+                sender.join()
+            print(len(dead))
+            pool.cancel()
+
+        hold, inside = threading.Event(), threading.Semaphore(0)
+        threads = [threading.Thread(target=sweeps) for _ in range(5)]
+        for thread in threads:
+            thread.start()
+            inside.acquire()
+        print(in_child(child))
+        hold.set()
+        for thread in threads:
+            thread.join()
+    """)
+
+    assert lines == ["9", "0"]

@@ -14,6 +14,8 @@ import threading
 from collections.abc import Callable, Generator
 from typing import Any, Final, final, override
 
+from threadpool_mb.forking import in_children
+
 __all__ = [
     "NOTHING",
     "Ranked",
@@ -51,15 +53,15 @@ class Ranked:
         self.priority: Final = priority
 
 
-@final
-class _Here(threading.local):
-    """What a thread displaces while it holds a lock."""
-
-    displaced: list[tuple["Stored[Any]", Any]] | None = None
-    """The messages, each behind its queue; `None` outside of `displaced_later`."""
+_later: dict[int, list[tuple["Stored[Any]", Any]]] = {}
+"""What threads have displaced that hold a lock, by their idents; see `displaced_later`."""
 
 
-_here: Final = _Here()
+@in_children
+def _forget_other_threads() -> None:
+    """They are not there, and a new thread may get the ident of one of them."""
+    global _later  # noqa: PLW0603 - of the process
+    _later = {}
 
 
 @contextlib.contextmanager
@@ -68,14 +70,15 @@ def displaced_later() -> Generator[None]:
 
     Dead letters have hooks. In `with displaced_later(), lock:` they are told of with no lock held.
     """
-    if _here.displaced is not None:
+    me = threading.get_ident()
+    if me in _later:
         yield  # within another one, at whose end it is told
         return
-    displaced = _here.displaced = []
+    displaced = _later[me] = []
     try:
         yield
     finally:
-        _here.displaced = None
+        _later.pop(me, None)  # it is not there in a child that was forked meanwhile
         with contextlib.ExitStack() as told:  # each, whatever the one before it raises
             for into, message in reversed(displaced):
                 told.callback(into.displaced, message)
@@ -83,11 +86,10 @@ def displaced_later() -> Generator[None]:
 
 def displacing(message: object, into: "Stored[Any]") -> None:
     """Tell that a message was displaced; now, or once this thread holds no lock any more."""
-    displaced = _here.displaced
-    if displaced is None:
-        into.displaced(message)
+    if _later and (later := _later.get(threading.get_ident())) is not None:
+        later.append((into, message))
     else:
-        displaced.append((into, message))
+        into.displaced(message)
 
 
 def unranked[M](message: M) -> M:
