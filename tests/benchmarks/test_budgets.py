@@ -7,17 +7,16 @@ import pytest
 from benchmarks import budget_cells, budgets
 from benchmarks.processes import CHECKOUT
 
-CELLS = budget_cells.measure(0.001)
-
 
 def test_each_cell_runs_and_is_in_the_table_whose_rows_are_all_of_cells() -> None:
-    table = budgets.table([CELLS], [CELLS])
+    cells = budget_cells.measure(0.001)
+    table = budgets.table([cells], [cells])
 
     assert len(table) == 2 + len(budgets.TO_BASE) + len(budgets.TO_OTHERS)
     assert all("1.00 (1.00 … 1.00)" in row for row in table[2 : 2 + len(budgets.TO_BASE)])
     named = {cell for _, cell, *_ in budgets.TO_BASE}
     named |= {cell for _, divided, by, *_ in budgets.TO_OTHERS for cell in (divided, by)}
-    assert named == set(CELLS)
+    assert named == set(cells)
 
 
 def test_a_pair_is_compared_within_itself_and_the_median_is_shown() -> None:

@@ -41,6 +41,23 @@ class Lives:
             self.handled.append((yield))
 
 
+def pool_of(
+    lives: Lives,
+    mailbox: MailboxConfig,
+    letters: list[DeadLetter[str, int]],
+    delay: float = 0,
+    **options: Any,  # noqa: ANN401 - of a pool
+) -> Pool[str, int]:
+    """Return a pool that gives the next life the message that the one before it has failed with."""
+    return Pool(
+        lives.worker,
+        mailbox=mailbox,
+        restart=Restart(delay=delay, max_delay=3600, in_hand="retry"),
+        on_dead_letter=letters.append,
+        **options,
+    )
+
+
 def at_once() -> Generator[Any, Any]:
     """Return before the first message."""
     yield from ()
@@ -59,13 +76,7 @@ def test_on_demand_the_next_life_gets_what_the_last_one_has_not_taken(
     lives = Lives(second)
     letters: list[DeadLetter[str, int]] = []
 
-    with Pool(
-        lives.worker,
-        start="on_demand",
-        mailbox=mailbox,
-        restart=Restart(delay=0, in_hand="retry"),
-        on_dead_letter=letters.append,
-    ) as pool:
+    with pool_of(lives, mailbox, letters, start="on_demand") as pool:
         pool.dispatch_many("a", [1, 2])
         until(lambda: len(lives.handled) == 2)
 
@@ -81,13 +92,8 @@ def test_otherwise_it_is_a_dead_letter_before_what_waits(
     lives = Lives(second)
     letters: list[DeadLetter[str, int]] = []
 
-    with Pool(
-        lives.worker,
-        mailbox=mailbox,
-        restart=Restart(delay=0, in_hand="retry"),
-        on_dead_letter=letters.append,
-        on_worker_exit=(lambda _: None) if hook else None,
-    ) as pool:
+    on_worker_exit = (lambda _: None) if hook else None
+    with pool_of(lives, mailbox, letters, on_worker_exit=on_worker_exit) as pool:
         pool.initialize("a", 1)
         until(lambda: lives.number == 2)
         until(lambda: "a" not in pool)
@@ -103,12 +109,7 @@ def test_a_pool_that_is_closed_before_the_restart_has_the_message_handled(
     lives = Lives(at_once)
     letters: list[DeadLetter[str, int]] = []
 
-    with Pool(
-        lives.worker,
-        mailbox=mailbox,
-        restart=Restart(delay=0.05, in_hand="retry"),
-        on_dead_letter=letters.append,
-    ) as pool:
+    with pool_of(lives, mailbox, letters, delay=0.05) as pool:
         pool.initialize("a", 1)
         until(lambda: pool.stats().timers)
         lives.number = 2
@@ -132,12 +133,7 @@ def test_its_dead_letter_says_why_there_is_no_restart(
     lives = Lives(at_once)
     letters: list[DeadLetter[str, int]] = []
 
-    with Pool(
-        lives.worker,
-        mailbox=mailbox,
-        restart=Restart(delay=3600, max_delay=3600, in_hand="retry"),
-        on_dead_letter=letters.append,
-    ) as pool:
+    with pool_of(lives, mailbox, letters, delay=3600) as pool:
         pool.initialize("a", 1)
         until(lambda: pool.stats().timers)
         end(pool)

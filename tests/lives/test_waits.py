@@ -516,7 +516,7 @@ def test_a_worker_that_sleeps_has_one_object_more_that_the_garbage_collector_cou
         before = len(gc.get_objects())
         for key in range(500):
             pool.dispatch(key, None)
-        until(lambda: pool.stats().waiting == 500)
+        until(lambda: pool.stats().timers == 500)
         more = len(gc.get_objects()) - before
         pool.cancel()
 

@@ -44,10 +44,11 @@ only those for which there is any."""
 class Flush:
     """Waits until several receivers have come to a place in their queues.
 
-    Only the last one of them wakes the thread that waits. A list has one entry for each receiver
-    that is not there yet, and below these one for that thread, which takes one out when it has
-    entered all. Whoever takes the lowest one is the last. An entry is there before its receiver can
-    take the marker (`tests/model/test_flushing_model.py`).
+    Only the last one of them wakes the thread that waits. A list has one entry for that thread, and
+    above it one for each receiver that is not there yet. A receiver takes the uppermost entry as it
+    comes there, and the thread takes one once it has entered all receivers. The last entry tells
+    which of them was the last. A receiver's entry is there before the receiver can take the marker
+    (`tests/model/test_flushing_model.py`).
     """
 
     __slots__ = ("_left", "_opened")
