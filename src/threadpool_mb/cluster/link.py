@@ -31,8 +31,7 @@ _WINDOW: Final = 4
 _WAIT: Final = 1.0
 """Seconds that the node waits for something to tell."""
 _PATIENCE: Final = 0.1
-"""Seconds that it may take until a node that has more to do tells what was handled: of what it
-costs to ask for that, see `news`."""
+"""Seconds within which a node that has more to do tells what was handled; `news` says why."""
 _LOOK: Final = 0.5
 """Seconds between two looks whether the node is lost, while an answer is waited for."""
 _PAUSE: Final = 0.2

@@ -217,7 +217,7 @@ class Keeping[K, M]:
             since, worker = idlest
             if not self.remove(worker, DeadLetterReason.WORKER_EVICTED):
                 self._raised[worker] = since
-                if not worker.current:  # read after that: who ends it writes it, then forgets it
+                if not worker.current:  # read after that: its end writes this, then calls `forget`
                     self._raised.pop(worker, None)
 
     def _trim(self) -> None:

@@ -57,8 +57,9 @@ _LONGEST_PAUSE: Final = 10.0
 _LONGEST: Final = threading.TIMEOUT_MAX
 
 _claiming: Final = remade_in_children(threading.RLock())
-"""Who takes the lane out of a wait wakes it. No thread waits under it. A list of one entry would
-do, too, but be one more object that the garbage collector counts."""
+"""Guards the lanes of all waits. The thread that takes a lane out of its wait wakes the lane. No
+thread waits under the lock. A list of one entry for each wait would do as well; it would be one
+more object that the garbage collector counts."""
 
 
 class Wait:
@@ -160,7 +161,7 @@ class Suspended(Entry):
             raise
 
     def _begin(self) -> None:
-        """Have it waken; nothing is to be done after this."""
+        """Have something wake it. Nothing is to be done after this."""
         self.wait.begin(self)
 
     def wake(self) -> None:

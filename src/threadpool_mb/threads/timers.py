@@ -175,9 +175,9 @@ class Timers:
             self._wake()
 
     def again(self, entry: Entry) -> None:
-        """Have an entry that is just being fired fired once more, after all that is due now.
+        """Take back the entry that is being fired; it is due again, at its new time.
 
-        On the thread that has the heap: so it takes no way round through the queue.
+        On the thread that has the heap, so that the entry does not go through the queue.
         """
         self._number = entry.number = self._number + 1
         row = self._row
