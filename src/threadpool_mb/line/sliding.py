@@ -36,7 +36,7 @@ from typing import Any, Final, final, override
 from threadpool_mb.forking import remake
 from threadpool_mb.interrupts import after
 from threadpool_mb.line.inlet import Marker
-from threadpool_mb.line.stores import NOTHING, Store, Stored, displacing, get_from, put_into
+from threadpool_mb.line.stores import NOTHING, Store, Stored, displaced_here, get_from, put_into
 
 __all__ = ["SlidingStore"]
 
@@ -62,11 +62,13 @@ class SlidingStore(Store):
             return
         messages = self._messages
         dropped: list[Any] = []
+        later: list[tuple[Stored[Any], Any]] | None = None
         try:
             with self._lock:
                 messages.append(message)
                 # A finalizer that delivers here, in between, does all of this by itself.
                 if len(messages) > self._limit:
+                    later = displaced_here()  # before it is out: an interrupt in there loses none
                     dropped.extend(after(messages.popleft))
                 else:
                     put_into(into, None)
@@ -74,6 +76,7 @@ class SlidingStore(Store):
             # An interrupt, perhaps after the first step.
             with self._lock:
                 if len(messages) > self._limit:
+                    later = displaced_here()  # before it is out: an interrupt in there loses none
                     dropped.extend(after(messages.popleft))
                 else:
                     put_into(into, None)
@@ -81,7 +84,10 @@ class SlidingStore(Store):
         finally:
             # Not under the lock: dead letters have hooks.
             for each in dropped:
-                displacing(each, into)
+                if later is None:
+                    into.displaced(each)
+                else:
+                    later.append((into, each))
 
     @override
     def get(self, out_of: Stored[Any], block: bool, timeout: float | None) -> Any:
@@ -106,12 +112,15 @@ class SlidingStore(Store):
 
     def _put_back(self, message: object, into: Stored[Any]) -> None:
         """Have a message again whose receiver was interrupted."""
+        later = displaced_here()
         with self._lock:
             back = len(self._messages) < self._limit
             if back:
                 self._messages.appendleft(message)
-        if not back:
-            displacing(message, into)
+        if not back and later is None:
+            into.displaced(message)
+        elif not back and later is not None:
+            later.append((into, message))
 
     @override
     def forked(self) -> None:

@@ -22,8 +22,8 @@ __all__ = [
     "Store",
     "Stored",
     "StoredQueue",
+    "displaced_here",
     "displaced_later",
-    "displacing",
     "get_from",
     "put_into",
     "qsize_of",
@@ -84,12 +84,12 @@ def displaced_later() -> Generator[None]:
                 told.callback(into.displaced, message)
 
 
-def displacing(message: object, into: "Stored[Any]") -> None:
-    """Tell that a message was displaced; now, or once this thread holds no lock any more."""
-    if _later and (later := _later.get(threading.get_ident())) is not None:
-        later.append((into, message))
-    else:
-        into.displaced(message)
+def displaced_here() -> list[tuple["Stored[Any]", Any]] | None:
+    """Return where to put what this thread displaces, behind its queue; `None`: tell of it now.
+
+    A thread asks before it takes a message out: an interrupt in here would lose that.
+    """
+    return _later.get(threading.get_ident()) if _later else None
 
 
 def unranked[M](message: M) -> M:
