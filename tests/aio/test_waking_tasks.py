@@ -12,9 +12,10 @@ import pytest
 
 import threadpool_mb as mb
 from tests.aio.doubles import Keep, Kept, run, until_in_loop
-from tests.helpers import DEADLINE, Running
+from tests.helpers import DEADLINE, Running, until
+from tests.points import interrupted_at_each_point
 from threadpool_mb.aio import waking
-from threadpool_mb.aio.waking import Pulse
+from threadpool_mb.aio.waking import Pulse, Signal
 
 
 class Told:
@@ -148,3 +149,86 @@ def test_no_answer_is_missed_by_a_loop_that_looks_while_others_answer() -> None:
         for key in range(5):
             pool.initialize(key)
         run(main())
+
+
+def test_a_task_has_its_answer_though_that_was_interrupted() -> None:
+    def prepare() -> tuple[mb.Pool[str, Any], Kept, Running[int]]:
+        kept = Kept()
+        pool: mb.Pool[str, Any] = mb.Pool(kept.worker)
+        pool.initialize("a")
+        waits = Running(lambda: run(mb.aio.call(pool.ref("a"), Keep())))
+        until(lambda: kept.calls and any(map(callable, kept.calls[0].reply_box._answer._log)))
+        return pool, kept, waits
+
+    for pool, kept, waits in interrupted_at_each_point(
+        prepare, lambda scene: scene[1].calls[0].reply_box.reply(1)
+    ):
+        with contextlib.suppress(mb.DuplicateReply):
+            kept.calls[0].reply_box.reply(1)
+
+        assert waits.result() == 1
+        kept.calls.clear()
+        pool.close()
+        assert pool.join(timeout=DEADLINE).finished
+
+
+def test_a_task_that_receives_is_woken_though_a_sender_was_interrupted() -> None:
+    async def receive(mailbox: mb.Mailbox[str]) -> list[str]:
+        return [message async for message in mb.aio.messages(mailbox)]
+
+    def prepare() -> tuple[mb.Mailbox[str], Running[list[str]]]:
+        mailbox: mb.Mailbox[str] = mb.Unlimited().create()
+        receiving = Running(lambda: run(receive(mailbox)))
+        until(lambda: mailbox.receiver_waits)  # type: ignore[attr-defined]
+        return mailbox, receiving
+
+    for mailbox, receiving in interrupted_at_each_point(
+        prepare, lambda scene: scene[0].new_input().deliver("first")
+    ):
+        mailbox.new_input().deliver("last")
+        mailbox.close()
+
+        assert receiving.result() in (["last"], ["first", "last"])
+
+
+def test_a_sender_that_finds_the_flag_set_is_heard_though_the_one_that_set_it_is_interrupted() -> (
+    None
+):
+    async def main() -> bool:
+        signal, loop = Signal(), asyncio.get_running_loop()
+        tell = loop.call_soon_threadsafe
+
+        def interrupted(*arguments: Any) -> asyncio.Handle:  # noqa: ANN401 - the loop's
+            loop.call_soon_threadsafe = tell  # type: ignore[method-assign]
+            assert signal.tell()  # of another sender, which has put something
+            raise KeyboardInterrupt
+
+        loop.call_soon_threadsafe = interrupted  # type: ignore[method-assign,assignment]
+        with pytest.raises(KeyboardInterrupt):
+            signal.tell()
+        return await signal.wait(DEADLINE)
+
+    assert run(main())
+
+
+def test_an_interrupt_right_before_a_task_is_woken_keeps_it_for_the_next_run(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pulse, loop = Pulse(), asyncio.new_event_loop()
+    future = loop.create_future()
+    fill = waking.fill
+
+    def interrupted(_future: asyncio.Future[None]) -> None:
+        monkeypatch.setattr(waking, "fill", fill)
+        raise KeyboardInterrupt
+
+    async def main() -> None:
+        async with asyncio.timeout(DEADLINE):
+            await future
+
+    with contextlib.closing(loop):
+        monkeypatch.setattr(waking, "fill", interrupted)
+        pulse.wake(loop, future)
+        with pytest.raises(KeyboardInterrupt):
+            loop.run_until_complete(asyncio.sleep(DEADLINE))
+        loop.run_until_complete(main())

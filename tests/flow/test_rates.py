@@ -146,7 +146,7 @@ class Turned:
 def turned_executor(executor: KeyedExecutor) -> Turned:
     """Have an executor's rate go by a clock that the test turns."""
     clock = executor._table.clock
-    turned = Turned(clock._look)
+    turned = Turned(clock.timers._wake)
     clock.timers.now = executor._flow._pace._now = turned  # type: ignore[misc, union-attr]
     return turned
 

@@ -481,6 +481,28 @@ def test_a_worker_that_a_test_runs_by_hand_yields_its_sleep_once() -> None:
         next(by_hand)
 
 
+def test_a_sleep_without_yield_from_is_refused_as_in_development_mode() -> None:
+    def worker(_key: str) -> Generator[Any, Any]:
+        yield
+        yield sleep(0)
+
+    exits = list[WorkerExit[str]]()
+    with Pool(worker, start="on_demand", on_worker_exit=exits.append) as pool:
+        pool.dispatch("a", 1)
+
+    assert isinstance(exits[0].error, TypeError)
+
+
+def test_development_mode_has_a_sleep_run_by_hand_as_well() -> None:
+    program = "import threadpool_mb as mb; print(type(next(mb.sleep(5))).__name__)"
+
+    done = subprocess.run(  # noqa: S603 - our own interpreter
+        [sys.executable, "-X", "dev", "-c", program], check=True, capture_output=True, text=True
+    )
+
+    assert done.stdout == "Sleep\n"
+
+
 def test_a_sleep_that_is_over_is_none_any_more() -> None:
     log = list[object]()
 

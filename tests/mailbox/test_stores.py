@@ -139,7 +139,7 @@ def test_a_flush_is_opened_when_all_is_gone_that_was_put_before_its_marker(
     mailbox: Any = scenes_of(config, 5, 6)()[0]
     first, second = Flush(), Flush()
     for flush, later in ((first, 1), (second, 9)):
-        flush.enter(mailbox.inlet, mailbox.inlet.put_marker)
+        flush.enter(mailbox.inlet, *mailbox.inlet.marker_goes)
         mailbox.new_input().deliver(later)
     opened = []
 

@@ -1,6 +1,9 @@
 """What is to be done at a time: the heap, with a clock that the test turns."""
 
+import contextlib
+import functools
 import gc
+import math
 import weakref
 from typing import Any, Final
 
@@ -8,7 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from threadpool_mb.threads import timers
+from tests.helpers import DEADLINE, until
+from tests.points import at_each_point, interrupted_at_each_point
+from threadpool_mb.arguments import Deadline
+from threadpool_mb.threads import clock, timers
 from threadpool_mb.threads.entries import Entry
 from threadpool_mb.threads.timers import Timers
 from threadpool_mb.threads.turns import NUDGE, Turn
@@ -429,3 +435,47 @@ def test_what_is_due_and_more_than_is_fired_in_a_row_is_fired_after_a_look(
 
     assert scene.log == [("fired", name) for name in range(5)]
     assert looks == 2  # others had their turn in between
+
+
+def test_what_was_added_is_told_though_its_adder_was_interrupted() -> None:
+    """The thread sleeps for ever: nothing is due."""
+    woken: list[None] = []
+
+    def prepare() -> Timers:
+        woken.clear()
+        heap = Timers(functools.partial(woken.append, None), now=Clock())
+        heap.until_next()
+        return heap
+
+    log: list[tuple[str, object]] = []
+    for heap in interrupted_at_each_point(prepare, lambda heap: heap.add(Note(1, "it", log))):
+        assert len(heap) == 0 or woken
+
+
+def test_an_adder_that_is_interrupted_wakes_the_thread_for_others() -> None:
+    """Another one adds right before the interrupt, and relies on it to wake the thread."""
+    log: list[tuple[str, object]] = []
+
+    def prepare() -> clock.Clock:
+        log.clear()
+        its = clock.Clock("its")
+        its.start()
+        until(lambda: its.timers._wakes_at == math.inf and its.timers._may_wake)
+        return its
+
+    def add(its: clock.Clock) -> None:
+        with contextlib.suppress(KeyboardInterrupt):
+            its.add(Note(0, "interrupted", log))
+
+    def another(its: clock.Clock) -> None:
+        its.add(Note(0, "another", log))
+        raise KeyboardInterrupt
+
+    last = None
+    for its in at_each_point(prepare, add, another):
+        until(lambda: log)
+        last = list(log)
+        its.close()
+        assert its.join(Deadline(DEADLINE))
+
+    assert last == [("fired", "interrupted")]

@@ -71,6 +71,11 @@ class Signal:
                 self._loop.call_soon_threadsafe(self._event.set)
             except RuntimeError:
                 return False
+            except BaseException:  # an interrupt, perhaps before the loop was told
+                self.told = False
+                # Others, who have found the flag set, rely on it.
+                self._loop.call_soon_threadsafe(self._event.set)
+                raise
         return True
 
     async def wait(self, seconds: float | None = None) -> bool:
@@ -134,15 +139,19 @@ class Pulse:
             except RuntimeError:  # the loop is closed, and its tasks are gone
                 self._told = False
                 self._woken.clear()
-            except BaseException:  # an interrupt
+            except BaseException:  # an interrupt, perhaps before the loop was told
                 self._told = False
+                # Others, who have found the loop told, rely on it.
+                loop.call_soon_threadsafe(self._fill)
                 raise
 
     def _fill(self) -> None:
         self._told = False
         try:
             while self._woken:
-                fill(self._woken.popleft())
+                # Taken out last: an interrupt behind that must not lose it.
+                fill(self._woken[0])
+                self._woken.popleft()
         except BaseException:  # an interrupt, which leaves the loop: it may be run again
             asyncio.get_running_loop().call_soon(self._fill)
             raise

@@ -133,11 +133,11 @@ class Answer[R](Uncopied):
                 if type(first) is Gate and log[1] is mine and self.waiter is None:
                     first.put(None)
                     return True
-        except BaseException:  # an interrupt, perhaps right behind that: a gate may be opened twice
+            return self.see_to(mine)
+        except BaseException:  # an interrupt, wherever: what was seen to may be seen to twice
             with contextlib.suppress(DuplicateReply):
                 self.see_to(mine)
             raise
-        return self.see_to(mine)
 
     def see_to(self, mine: Outcome) -> bool:
         """See to the entries before an outcome that was put into the log; as `settle` does."""

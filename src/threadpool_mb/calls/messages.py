@@ -76,11 +76,11 @@ class ReplyBox[R](Uncopied):
             log.append(mine)
             if log[0] is mine and answer._watched is None:  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
                 return
+            answer.see_to(mine)
         except BaseException:  # an interrupt
             with contextlib.suppress(DuplicateReply):
                 answer.see_to(mine)
             raise
-        answer.see_to(mine)
 
     def fail(self, error: BaseException, /) -> None:
         """Answer that it has failed: the caller gets `CallFailed` with `error` as its cause.

@@ -35,6 +35,9 @@ __all__ = ["Flush", "holds_only_markers", "open_all", "open_next", "waiting_at"]
 _lock: Final = remade_in_children(threading.RLock())
 """Guards the table. No thread waits under it."""
 
+_put_into: Final[Callable[..., object]] = queue.SimpleQueue[Any].put
+"""A function of C: see `interrupts`."""
+
 _flushes: Final[dict[object, "Flush | collections.deque[Flush]"]] = {}
 """What the receivers of inlets are to open, by inlets: mostly one flush, else several in order;
 only those for which there is any."""
@@ -58,18 +61,39 @@ class Flush:
         self._left: Final = [True]
         self._opened: Final[queue.SimpleQueue[None]] = queue.SimpleQueue()
 
-    def enter(self, inlet: object, put_marker: Callable[[], object]) -> None:
-        """Wait for the receiver of `inlet`, too; the caller wakes it after this."""
+    def enter(self, inlet: object, into: "queue.SimpleQueue[Any]", marker: object) -> None:
+        """Wait for the receiver of `inlet`, too; the caller wakes it after this.
+
+        `into` is its queue, and `marker` what is a marker there. A flush that is interrupted is
+        written down where its marker was put, and only there.
+        """
         with _lock:
+            put = False
             self._left.append(False)
-            if inlet in _flushes:
-                earlier = _flushes[inlet]
-                if type(earlier) is not collections.deque:
-                    earlier = _flushes[inlet] = collections.deque((cast("Flush", earlier),))
-                earlier.append(self)
-            else:
-                _flushes[inlet] = self
-            put_marker()
+            try:
+                if inlet in _flushes:
+                    earlier = _flushes[inlet]
+                    if type(earlier) is not collections.deque:
+                        earlier = _flushes[inlet] = collections.deque((cast("Flush", earlier),))
+                    earlier.append(self)
+                else:
+                    _flushes[inlet] = self
+                # No interrupt comes between the call and the assignment; see `interrupts`.
+                for _ in after(_put_into, into, marker):
+                    put = True
+            except BaseException:
+                if not put:
+                    self._forget_locked(inlet)
+                raise
+
+    def _forget_locked(self, inlet: object) -> None:
+        """Have it not written down, if it is."""
+        if inlet in _flushes:
+            written = _flushes[inlet]
+            if written is self:
+                del _flushes[inlet]
+            elif type(written) is collections.deque and written[-1] is self:
+                written.pop()
 
     def open(self) -> None:
         """Take note that one of the receivers is there."""

@@ -216,6 +216,11 @@ class Inlet[M](OwnInput[M]):
         """Put a marker that is not for the end; the caller attends; see `flushing`."""
         self.put(cast("M", Marker))
 
+    @property
+    def marker_goes(self) -> "tuple[queue.SimpleQueue[Any], object]":
+        """The queue into which a marker goes, and what is a marker there; see `flushing`."""
+        raise NotImplementedError
+
     def finish(self) -> None:
         """Say that the receiver takes no more, unless it finds something in one last look."""
         with ending:

@@ -41,7 +41,7 @@ import threading
 from typing import Any, Final, Protocol, override
 
 from threadpool_mb.line.flushing import open_next, waiting_at
-from threadpool_mb.line.inlet import DONE, IDLE, PUT, TAKEN, Inlet, ending
+from threadpool_mb.line.inlet import DONE, IDLE, PUT, TAKEN, Inlet, Marker, ending
 from threadpool_mb.line.slots import Slots
 from threadpool_mb.protocols import MailboxStats
 from threadpool_mb.threads.shared import SharedThreads
@@ -182,6 +182,11 @@ class Lane[M](queue.SimpleQueue[M], Inlet[M]):
             closed=self.closed,
             cancelled=self.cancelled,
         )
+
+    @property
+    @override
+    def marker_goes(self) -> tuple[queue.SimpleQueue[Any], object]:
+        return self, Marker
 
     def turn(self) -> int:
         """Handle some messages; on a shared thread, for a lane that is busy. See `Turn`."""

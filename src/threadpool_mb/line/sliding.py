@@ -47,6 +47,8 @@ class SlidingStore(Store):
 
     __slots__ = ("_limit", "_lock", "_messages")
 
+    marker = Marker
+
     def __init__(self, limit: int) -> None:
         """Hold at most so many."""
         self._limit: Final = limit

@@ -108,6 +108,8 @@ class PriorityStore(Store):
         "prepare",
     )
 
+    marker = (0, Marker)
+
     # Said again for `pyright --verifytypes`.
     caught: bool
     prepare: Callable[[Any], Any] | None
@@ -132,7 +134,7 @@ class PriorityStore(Store):
         if type(message) is Ranked:
             put_into(into, (message.priority, message.message))
         elif message is Marker:
-            put_into(into, (0, Marker))
+            put_into(into, self.marker)
         else:
             put_into(into, (_comparable(self._priority(message)), message))
 

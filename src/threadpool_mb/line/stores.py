@@ -12,7 +12,7 @@ import contextlib
 import queue
 import threading
 from collections.abc import Callable, Generator
-from typing import Any, Final, final, override
+from typing import Any, ClassVar, Final, final, override
 
 from threadpool_mb.forking import in_children
 
@@ -112,6 +112,9 @@ class Store:
 
     It may raise: then nothing was taken. `None`: the message itself is put.
     """
+
+    marker: ClassVar[object]
+    """What is a marker in the queue."""
 
     def put(self, message: Any, into: "Stored[Any]") -> None:  # noqa: ANN401 - see above
         """Put a message, or a marker; call `displaced` with what it displaces."""

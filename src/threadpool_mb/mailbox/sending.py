@@ -20,7 +20,7 @@ the same way.
 import functools
 import queue
 from collections.abc import Callable
-from typing import Final, cast, final, override
+from typing import Any, Final, cast, final, override
 
 from threadpool_mb.arguments import NEVER, Deadline
 from threadpool_mb.dead_letters import (
@@ -92,6 +92,11 @@ class MailboxInlet[T](Inlet[T]):
         # Called for a receiver that waits elsewhere. The tuple is replaced as a whole, under
         # `ending`, since senders iterate over it.
         self._wakers: tuple[Callable[[], object], ...] = ()
+
+    @property
+    @override
+    def marker_goes(self) -> tuple[Any, object]:
+        return self.queue, Marker if self.store is None else self.store.marker
 
     @override
     def get_nowait(self) -> T:

@@ -11,10 +11,11 @@ redelivered. The thread that takes a message out of the queue, to handle or to s
 room.
 """
 
+import collections
 import contextlib
 import functools
 import queue
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, ClassVar, Final, final, override
 
 from threadpool_mb.arguments import NEVER, Deadline
@@ -26,6 +27,7 @@ from threadpool_mb.pool.flows import PoolFlow
 from threadpool_mb.pool.generator_lanes import GeneratorLane
 from threadpool_mb.pool.generator_workers import GeneratorWorkers
 from threadpool_mb.pool.waits import Sleep, Suspended, Wait
+from threadpool_mb.threads.turns import Turn
 from threadpool_mb.values import MISSING
 
 __all__ = ["flowing"]
@@ -64,9 +66,12 @@ class _Flowing:
         lane: Any = self
         return _get_nowait(lane)
 
-    def schedule(self) -> None:
+    def schedule(self, turns: Iterator[Turn]) -> None:
         """Give the lane a turn behind others: where many wait for their time, all come late."""
-        self.common.threads.schedule(self)
+        threads = self.common.threads
+        put: Callable[[Turn], object] = threads.put
+        collections.deque(map(put, turns), 0)  # as in `ReadyTurns.put_ahead`
+        threads.grow_if_needed()
 
     def handle_here(self, message: object, **_: object) -> bool:
         """Handle nothing: a call waits for its time, too, and for room."""

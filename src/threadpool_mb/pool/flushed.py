@@ -27,7 +27,7 @@ def flushed(workers: Sequence[Incarnation[Any, Any]], pool_name: str, deadline: 
     inlets = [worker.inlet for worker in workers if not worker.has_handled_all]
     flush = Flush()
     for inlet in inlets:
-        flush.enter(inlet, inlet.put_marker)
+        flush.enter(inlet, *inlet.marker_goes)
         if inlet.unattended:
             inlet.attend()
     return flush.wait(deadline)

@@ -34,7 +34,9 @@ class _Watched[R](Generator[Any, Any, R]):
 
     @override
     def send(self, value: Any, /) -> Any:
-        return iter(self).send(value)
+        its = iter(self)
+        # A sleep is an iterator, and no more.
+        return next(its) if value is None else its.send(value)
 
     @override
     def throw(self, *error: Any) -> Any:

@@ -69,7 +69,7 @@ def suspended(
         TypeError: at the generator's `yield`, and from here, if it is none: nothing else may be
             yielded.
     """
-    if type(value) is Sleep and not value.begun:
+    if type(value) is Sleep and value.given and not value.begun:
         return value.of(generator, message, sets_up=sets_up)
     if isinstance(value, Wait):
         return Suspended(generator, value, message, sets_up=sets_up)

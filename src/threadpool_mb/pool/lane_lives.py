@@ -5,7 +5,7 @@ that was in hand, if that is to be tried again. What is late is swept under the 
 the worker has ended for good; see `pool.keeping`, also for the races.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from typing import Any, ClassVar, Final, Self, final, override
 
@@ -19,6 +19,7 @@ from threadpool_mb.line.stores import displaced_later, unranked
 from threadpool_mb.pool.common import Common
 from threadpool_mb.pool.incarnation import HasReason, Incarnation, why_left
 from threadpool_mb.threads.here import Home
+from threadpool_mb.threads.turns import Turn
 from threadpool_mb.values import MISSING
 
 __all__ = ["LivedLane", "Retry"]
@@ -261,9 +262,13 @@ class LivedLane[K, M](Lane[M], Incarnation[K, M]):
         reason = self.reason or DeadLetterReason.WORKER_ENDED
         self.common.office.take(self.key, message, reason)
 
-    def schedule(self) -> None:
-        """Give the lane, which is busy, a turn before others; with a flow, behind them."""
-        self.common.threads.schedule_ahead([self])
+    def schedule(self, turns: Iterator[Turn]) -> None:
+        """Give the lane, which is busy, a turn before others; with a flow, behind them.
+
+        The lane is what `turns` still has: nothing, where an interrupt came behind the `put` of an
+        earlier call. So it is put once, however often this is called with the same iterator.
+        """
+        self.common.threads.schedule_ahead(turns)
 
     @property
     @override

@@ -25,6 +25,7 @@ import functools
 from typing import Any, ClassVar, Final, cast
 
 from threadpool_mb.arguments import check_key, describe
+from threadpool_mb.interrupts import after
 from threadpool_mb.pool.function_workers import FunctionWorker
 from threadpool_mb.pool.generator_lanes import GeneratorLane
 from threadpool_mb.pool.reports import WorkerState
@@ -134,7 +135,22 @@ def resume(lane: GeneratorLane[Any, Any]) -> bool:
     kind: Any = type(lane)
     if not issubclass(kind, _Paused):
         return False
-    lane.__class__ = kind.__bases__[1]  # (a)
-    if _held.pop(lane, MISSING) is None:  # (b)
-        lane.common.threads.schedule(lane)
+    try:
+        lane.__class__ = kind.__bases__[1]  # (a)
+        _let_go(lane)  # (b)
+    except BaseException:  # an interrupt; where it came before (a), the lane's turn holds it again
+        _let_go(lane)
+        lane.common.threads.grow_if_needed()
+        raise
     return True
+
+
+def _let_go(lane: GeneratorLane[Any, Any]) -> None:
+    """Schedule a lane, if it is held."""
+    threads = lane.common.threads
+    put = map(threads.put, (lane,))
+    # No interrupt comes between taking it out and putting it; see `interrupts`.
+    for held in after(_held.pop, lane, MISSING):
+        if held is None:
+            for _ in put:
+                threads.grow_if_needed()

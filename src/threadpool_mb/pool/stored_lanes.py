@@ -5,7 +5,8 @@ out. What a message is prepared with, its priority, is asked on the sender's thr
 is taken, also of a call that is handled on the caller's thread.
 """
 
-from typing import override
+import queue
+from typing import Any, override
 
 from threadpool_mb.arguments import NEVER, Deadline
 from threadpool_mb.dead_letters import DeadLetterReason
@@ -37,6 +38,11 @@ class StoredLane[K, M](Stored[M], GeneratorLane[K, M]):
     @override
     def displaced(self, message: M) -> None:
         self.common.office.take(self.key, message, DeadLetterReason.DISPLACED)
+
+    @property
+    @override
+    def marker_goes(self) -> tuple[queue.SimpleQueue[Any], object]:
+        return self, self.store.marker
 
     @override
     def get_nowait(self) -> M:

@@ -93,7 +93,7 @@ class _Lane(Turn, Holder, Protocol):
     @property
     def cancelled(self) -> bool: ...
     def qsize(self) -> int: ...
-    def schedule(self) -> None: ...
+    def schedule(self, turns: Iterator[Turn], /) -> None: ...
 
 
 class Suspended(Entry):
@@ -102,16 +102,7 @@ class Suspended(Entry):
     Threads: any, but for what the lane's turn alone reads and writes: all but `wake` and `fire`.
     """
 
-    __slots__ = (
-        "_lane",
-        "_timers",
-        "begun",
-        "error",
-        "generator",
-        "message",
-        "sets_up",
-        "wait",
-    )
+    __slots__ = ("_lane", "_timers", "begun", "error", "generator", "message", "sets_up", "wait")
 
     quick = True
 
@@ -167,21 +158,27 @@ class Suspended(Entry):
     def wake(self) -> None:
         """End the wait, unless it was ended; on any thread. Blocks: never."""
         lane: _Lane | None = None
+        turns: Iterator[_Lane] | None = None
         try:
             # Not `with`: an interrupt may come as that is entered, and leave the lock held on 3.14,
             # by which no wait of any pool would end.
             for _ in after(_claiming.acquire):
                 try:
                     lane, self._lane = self._lane, None
+                    if lane is not None and lane.waits_for is not None:
+                        lane.waits_for = None
                 finally:
                     _claiming.release()
-        finally:
+            if lane is None:
+                return
+            turns = iter((lane,))
+            lane.schedule(turns)
+        except BaseException:  # an interrupt: a lane that was taken out is scheduled all the same
             if lane is not None:
-                if lane.waits_for is not None:
-                    lane.waits_for = None
-                lane.schedule()
-                if self.number:
-                    self._timers.cancelled()
+                lane.schedule(iter((lane,)) if turns is None else turns)
+            raise
+        if self.number:
+            self._timers.cancelled()
 
     def wake_at(self, when: float) -> None:
         """Have the wait's `due` called at a time, by the clock of the timers."""
@@ -244,7 +241,7 @@ class Sleep(Suspended):
     all threads stand still while it looks at them.
     """
 
-    __slots__ = ("_given",)
+    __slots__ = ("given",)
 
     def __init__(self, seconds: float) -> None:  # pyright: ignore[reportMissingSuperCall] - see there
         """Wait for some seconds, once a worker has yielded it."""
@@ -253,7 +250,9 @@ class Sleep(Suspended):
         self.number = 0
         self.begun = False
         self.error = self._lane = self.generator = self.message = None
-        self.sets_up = self._given = False
+        self.sets_up = False
+        self.given: bool = False
+        """Whether a worker has it, by `yield from`."""
 
     def __iter__(self) -> Self:
         """Return itself: `yield from` asks for it."""
@@ -261,9 +260,9 @@ class Sleep(Suspended):
 
     def __next__(self) -> Self:
         """Return itself, once: then a worker has it."""
-        if self._given:
+        if self.given:
             raise StopIteration
-        self._given = True
+        self.given = True
         return self
 
     def of(self, generator: Any, message: object, *, sets_up: bool) -> Self:  # noqa: ANN401 - as above
@@ -287,7 +286,7 @@ class Sleep(Suspended):
             lane, self._lane = self._lane, None
         if lane is None or lane.ahead:
             return lane
-        lane.schedule()
+        lane.schedule(iter((lane,)))
         return None
 
 

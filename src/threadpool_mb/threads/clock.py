@@ -5,6 +5,7 @@ the thread ends.
 """
 
 import contextlib
+import functools
 import queue
 import threading
 from collections.abc import Callable
@@ -31,15 +32,13 @@ class Clock:
         self._name: Final = name
         # What the thread is to call; `None` to end.
         self._inbox: Final[queue.SimpleQueue[Callable[[], object] | None]] = queue.SimpleQueue()
-        self.timers: Final = Timers(self._look)
+        # A function of C: an interrupt comes behind the `put`, which others may rely on.
+        self.timers: Final = Timers(functools.partial(self._inbox.put, _nothing))
         """What is not due yet."""
         # Guards `_thread`, and the launch. No thread waits under it.
         self._lock: Final = threading.RLock()
         self._launches: Final = Launches(self._lock)
         self._thread: threading.Thread | None = None
-
-    def _look(self) -> None:
-        self._inbox.put(_nothing)
 
     @property
     def started(self) -> bool:

@@ -33,7 +33,7 @@ import functools
 import queue
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Final, final, override
 
 from threadpool_mb.arguments import Deadline
@@ -232,8 +232,8 @@ class SharedThreads(ThreadCount):
         self._launches.forked()
         return False
 
-    def schedule_ahead(self, turns: list[Turn]) -> None:
-        """Give `turns`, which have waited elsewhere, a turn before others. Blocks: never."""
+    def schedule_ahead(self, turns: Iterable[Turn]) -> None:
+        """Give `turns`, which have waited elsewhere, a turn before others; see `put_ahead`."""
         self._move(self._ready.put_ahead, turns)
 
     def expedite(self, turn: Turn) -> None:

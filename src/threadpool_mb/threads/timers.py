@@ -89,23 +89,12 @@ def _nothing(turns: list[Turn], /) -> None:
 class Timers:
     """The entries that are not due yet. Threads: any, but for `until_next` and `drop`."""
 
+    # fmt: off
     __slots__ = (
-        "_asked",
-        "_cancelled",
-        "_due",
-        "_heap",
-        "_may_wake",
-        "_new",
-        "_next",
-        "_number",
-        "_over",
-        "_row",
-        "_schedule_all",
-        "_turns",
-        "_wake",
-        "_wakes_at",
-        "now",
+        "_asked", "_cancelled", "_due", "_heap", "_may_wake", "_new", "_next", "_number", "_over",
+        "_row", "_schedule_all", "_turns", "_wake", "_wakes_at", "now",
     )
+    # fmt: on
 
     def __init__(
         self,
@@ -116,7 +105,8 @@ class Timers:
     ) -> None:
         """Hold none.
 
-        `wake` has the thread call `until_next`, and never blocks; `now` is a clock in seconds.
+        `wake`, of C, as no interrupt is to come before it, has the thread call `until_next`, and
+        never blocks; `now` is a clock in seconds.
         `schedule` schedules turns of what was due, and never blocks.
         """
         self._wake: Final = wake
@@ -148,10 +138,14 @@ class Timers:
         Reentrant.
         """
         new = self._new
-        new.put(entry)
-        # One more, as 0 of them are not many.
-        if entry.when < self._wakes_at or not (new.qsize() + 1) % _MANY:
+        try:
+            new.put(entry)
+            # One more, as 0 of them are not many.
+            if entry.when < self._wakes_at or not (new.qsize() + 1) % _MANY:
+                self._wake_once()
+        except BaseException:  # an interrupt, perhaps behind the `put`
             self._wake_once()
+            raise
         if self._over:
             self._drop_new()
 

@@ -44,7 +44,7 @@ import collections
 import contextlib
 import queue
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Final, Protocol, final
 
 from threadpool_mb.arguments import Deadline
@@ -272,9 +272,13 @@ class ReadyTurns:
                 self._woken.put(in_hand)
             raise
 
-    def put_ahead(self, turns: list[Turn]) -> None:
-        """Add turns ahead of all others. The caller has idle threads nudged after that."""
-        collections.deque(map(self._woken.put, turns), 0)  # a loop in C
+    def put_ahead(self, turns: Iterable[Turn]) -> None:
+        """Add turns ahead of all others. The caller has idle threads nudged after that.
+
+        An interrupt leaves in an iterator what was not put. Blocks: never.
+        """
+        # A loop in C: no interrupt comes between taking one out of the iterator and putting it.
+        collections.deque(map(self._woken.put, turns), 0)
         self.moved = True
 
     def take(self, *, crowded: bool) -> Turn | None:
