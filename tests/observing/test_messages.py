@@ -720,6 +720,38 @@ def test_a_worker_that_is_cancelled_as_it_sets_up_was_in_the_midst_of_no_message
     assert observer.of("ended") == [("ended", "a", "removed")]
 
 
+@pytest.mark.parametrize("kind", ["generator", "function"])
+def test_what_a_handler_raised_in_a_worker_that_is_called_is_not_told_of_its_caller(
+    kind: str,
+) -> None:
+    observer = Recording()
+
+    def fail(_: object) -> None:
+        raise ValueError("no")
+
+    def ask(_message: object) -> None:
+        with pytest.raises(CallFailed):
+            call(inner.ref("b"), Twice(1))
+
+    def generator(_key: str) -> Generator[None, object]:
+        while True:
+            ask((yield))
+
+    def function(_key: str, mailbox: Mailbox[object]) -> None:
+        for message in mailbox:
+            ask(message)
+
+    worker: Any = generator if kind == "generator" else function
+    with (
+        Pool[str, Any](server(lambda _: fail), start="on_demand", inline_calls=True) as inner,
+        Pool[str, Any](worker, start="on_demand", observe=observer) as outer,
+    ):
+        for number in range(3):  # the first one starts the worker that is called
+            outer.dispatch("a", number)
+
+    assert [error for *_, error in observer.of("done")] == [None] * 3
+
+
 @pytest.mark.parametrize("waits", [False, True], ids=["at once", "after a wait"])
 @pytest.mark.parametrize("returns", [False, True])
 def test_what_a_handler_raised_is_told_of_its_message(waits: bool, returns: bool) -> None:  # noqa: FBT001 - of a test

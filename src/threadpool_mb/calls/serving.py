@@ -128,7 +128,7 @@ class _Server:
                     _refuse(request)
         except Exception as error:
             if here.failures is not None:
-                here.failures = (*here.failures, error)
+                here.failures = (*here.failures, (here.worker(), error))
             if not isinstance(request, Call) or not _fail(request, error, before):
                 _logger.exception("%shandling %s raised", _whose(), describe(request))
             if self._stops:

@@ -159,7 +159,7 @@ class ObservedMailbox[T](WrappedMailbox[T]):
     def done(self, error: BaseException | None = None) -> None:
         """Tell that what was received is done."""
         if error is None and here.failures:
-            error = here.failures[-1]  # a server's handler's, which its caller has got
+            error = here.failure_of(here.worker())  # a server's handler's: its caller has got it
         here.failures = None
         while self._in_hand:
             message, begun = self._in_hand.pop()

@@ -34,6 +34,9 @@ _logger = Logger(__name__)
 
 _claiming: Final = remade_in_children(threading.RLock())
 
+_SHORTEST: Final = 1e-6
+"""Seconds; after a shorter interval the time of many clocks is the same as before it."""
+
 
 class _Taken:
     """In the place of a message that was taken out of its timer; the class itself.
@@ -159,7 +162,13 @@ class Later[K, M]:
         self._waiting: Final[dict[K, _Line[K, M]]] = {}
 
     def add(self, delay: float, key: K, message: M, interval: float | None = None) -> Timer:
-        """Have a message dispatched after `delay` seconds, and then each `interval`."""
+        """Have a message dispatched after `delay` seconds, and then each `interval`.
+
+        Raises:
+            ValueError: if the interval is shorter than a clock can tell.
+        """
+        if interval is not None and interval < _SHORTEST:
+            raise ValueError(f"interval must be at least {_SHORTEST} seconds, not {interval!r}")
         observers = self.office.observers
         if observers is not None and observers.messages:
             # It is this thread that sends it.

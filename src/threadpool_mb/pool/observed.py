@@ -68,7 +68,7 @@ class _ObservedGenerator:
             # `_done`, written out: mostly the message is done.
             lane.sent = None
             failures: Any = here.failures
-            self._end(key, message, begun, failures[-1] if failures else None)
+            self._end(key, message, begun, here.failure_of(lane) if failures else None)
             return None
         finally:
             here.failures = outer
@@ -113,8 +113,8 @@ class _ObservedGenerator:
 
     def _done(self, error: BaseException | None) -> None:
         if error is None and here.failures:
-            # A server's handler's, which its caller has got.
-            error, here.failures = here.failures[-1], here.failures[:-1]
+            error = here.failure_of(self._lane)  # a server's handler's: its caller has got it
+            here.failures = ()
         message, begun = self._message, self._begun
         self._message, self._begun = NOTHING, None
         self._end(self._lane.key, message, begun, error)

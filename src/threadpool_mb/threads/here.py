@@ -267,8 +267,9 @@ class _Here(threading.local):
         """What the pool knows this thread as, if it takes turns."""
         self.inner: Final = Inner()
         """The workers that run here beside the worker that has the turn."""
-        self.failures: tuple[Exception, ...] | None = None
-        """What handlers of a server have raised for the message in hand; `None`: not kept."""
+        self.failures: tuple[tuple[Holder | None, Exception], ...] | None = None
+        """What handlers of a server have raised for the message in hand, each with its worker;
+        `None`: not kept."""
 
     @property
     def is_main(self) -> bool:
@@ -279,6 +280,21 @@ class _Here(threading.local):
         """Return the workers that run here, each called by the one before it."""
         outer = None if self.serving is None else self.serving.holder
         return tuple(self.inner) if outer is None else (outer, *self.inner)
+
+    def worker(self) -> Holder | None:
+        """Return the worker that runs now; `None` if none does."""
+        workers = self.workers()
+        return workers[-1] if workers else None
+
+    def failure_of(self, worker: Holder | None) -> Exception | None:
+        """Return what handlers have raised last in a worker, for the message that it has in hand.
+
+        Not what they have raised in a worker that it has called here.
+        """
+        for holder, error in reversed(self.failures or ()):
+            if holder is worker:
+                return error
+        return None
 
 
 def _look_for_asyncio() -> object:
