@@ -31,7 +31,7 @@ for which there is nothing.
 
 import collections
 import threading
-from typing import Any, Final, final, override
+from typing import Any, ClassVar, Final, final, override
 
 from threadpool_mb.forking import remake
 from threadpool_mb.interrupts import after
@@ -47,7 +47,7 @@ class SlidingStore(Store):
 
     __slots__ = ("_limit", "_lock", "_messages")
 
-    marker = Marker
+    marker: ClassVar[object] = Marker
 
     def __init__(self, limit: int) -> None:
         """Hold at most so many."""

@@ -39,7 +39,7 @@ import math
 import queue
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, Final, final, override
+from typing import Any, ClassVar, Final, final, override
 
 from threadpool_mb.arguments import describe
 from threadpool_mb.forking import remake
@@ -108,7 +108,7 @@ class PriorityStore(Store):
         "prepare",
     )
 
-    marker = (0, Marker)
+    marker: ClassVar[object] = (0, Marker)
 
     # Said again for `pyright --verifytypes`.
     caught: bool

@@ -246,11 +246,14 @@ class Sleep(Suspended):
     def __init__(self, seconds: float) -> None:  # pyright: ignore[reportMissingSuperCall] - see there
         """Wait for some seconds, once a worker has yielded it."""
         # As in `Suspended`; `when` is a time from being begun on.
-        self.when = seconds
-        self.number = 0
+        self.when: float = seconds
+        self.number: int = 0
         self.begun = False
-        self.error = self._lane = self.generator = self.message = None
-        self.sets_up = False
+        self.sets_up: bool = False
+        self.error: Exception | None = None
+        self.generator: Any = None
+        self.message: object = None
+        self._lane = None
         self.given: bool = False
         """Whether a worker has it, by `yield from`."""
 
