@@ -157,7 +157,7 @@ def test_a_task_has_its_answer_though_that_was_interrupted() -> None:
         pool: mb.Pool[str, Any] = mb.Pool(kept.worker)
         pool.initialize("a")
         waits = Running(lambda: run(mb.aio.call(pool.ref("a"), Keep())))
-        until(lambda: kept.calls and any(map(callable, kept.calls[0].reply_box._answer._log)))
+        until(lambda: bool(kept.calls) and any(map(callable, kept.calls[0].reply_box._answer._log)))
         return pool, kept, waits
 
     for pool, kept, waits in interrupted_at_each_point(

@@ -244,7 +244,7 @@ def test_a_flush_of_a_key_has_nodes_tell_what_they_have_handled_and_one_of_all_d
     outbox = client.link.outbox
 
     with in_thread(lambda: client.flush(key)) as flushing:
-        until(lambda: client.flushes.begun and outbox._urgent)
+        until(lambda: bool(client.flushes.begun) and outbox._urgent)
         assert client.flushes.of_a_key == (key is not None)
         taken = outbox.take(wait=False)
         assert taken is not None
