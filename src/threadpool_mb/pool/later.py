@@ -34,7 +34,7 @@ _logger = Logger(__name__)
 
 _claiming: Final = remade_in_children(threading.RLock())
 
-_SHORTEST: Final = 1e-6
+_SHORTEST: Final = 1e-9
 """Seconds; after a shorter interval the time of many clocks is the same as before it."""
 
 

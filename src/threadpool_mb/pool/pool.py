@@ -351,7 +351,7 @@ class Pool[K, M](PoolLife[K, M], Uncopied):
         is as for `dispatch_later`.
 
         Raises:
-            ValueError: if the interval is no number of seconds, or below a microsecond.
+            ValueError: if the interval is no number of seconds, or below a nanosecond.
         """
         seconds = check_seconds(interval, "interval", above=True)
         later = self._dispatcher.later(key, self._calls.offer)
