@@ -331,13 +331,30 @@ def _wait_for_it(seconds: float) -> bool:
     return _handled.wait(seconds)
 
 
+_cancelled: Final = list[Node]()
+
+
+def _cancel() -> str:
+    """Have the node be as it is from the first line of `end` on: a batch is unpickled just now."""
+    _cancelled.pop().actor._node._how = "cancel"
+    return "b"
+
+
+class _Cancelling:
+    """What is a message once it is unpickled, by which the node is cancelled."""
+
+    def __reduce__(self) -> tuple[Callable[[], str], tuple[()]]:
+        return _cancel, ()
+
+
 def test_a_node_that_is_cancelled_handles_nothing_more_of_what_has_come() -> None:
     _handled.clear()
 
     with running(noting) as node:
-        node.actor._node._how = "cancel"  # as it is from the first line of `end` on
-        first = Entry("key", "b", "b", PLAIN, 0)
+        _cancelled.append(node)
+        first = Entry("key", "b", _Cancelling(), PLAIN, 0)
         batch = node.put(first, Entry("key", None, dumped(Waiting()), PICKLED, 0))
+        node.until(lambda: node.dead)
 
         report = node.end("cancel")
 
