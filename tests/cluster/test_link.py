@@ -145,6 +145,20 @@ def test_a_batch_for_which_there_is_no_memory_is_dead_and_the_next_one_is_sent(
     assert "a batch cannot be pickled" in caplog.text
 
 
+def test_a_batch_is_not_sent_again_because_the_link_was_stopped_as_its_answer_was_awaited() -> None:
+    actor = FakeActor()
+    link, owner = _link(actor)
+
+    class Awaited(Future[Any]):
+        def result(self, timeout: float | None = None) -> object:
+            link.outbox.stop()
+            raise TimeoutError
+
+    link._confirm(1, link_module.Parcel(b"data"), Awaited())
+
+    assert (actor.asked, owner.suspected) == ([], 0)
+
+
 @pytest.mark.parametrize("failure", [ConnectionError("no way there"), TimeoutError("Dask's own")])
 def test_a_node_is_told_to_end_again_where_that_has_failed(failure: Exception) -> None:
     actor = FakeActor(failure, None, None)

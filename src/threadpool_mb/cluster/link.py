@@ -172,6 +172,8 @@ class Link:
             if future is not None and self._result(future, "a batch") is not None:
                 parcel.data = b""
                 return
+            if self.outbox.stopped:
+                return  # nothing has failed: it was waited for no longer
             self._pause()
             future = self._put(number, parcel)
 
