@@ -56,13 +56,22 @@ def _produce(
     return count / (time.perf_counter() - start)
 
 
+def _taken(slots: Any) -> int:  # noqa: ANN401 - of a pool, or of an executor
+    """Return how many slots of a bound are taken."""
+    free = sum(each.qsize() for each in slots.stripes) + slots._free.qsize()  # noqa: SLF001
+    return int(BOUND - free - slots._unissued)  # noqa: SLF001
+
+
 def _bounded(count: int, looks: list[int]) -> float:
     with mb.KeyedExecutor(THREADS, max_waiting=BOUND) as executor:
         over = threading.Event()
 
+        slots: Any = executor._flow.room.slots  # type: ignore[union-attr]  # noqa: SLF001
+
         def look() -> None:
             while not over.wait(0.005):
-                looks.append(executor._work_queue.qsize())  # noqa: SLF001
+                # Not `_work_queue.qsize()`: tasks move on while that goes from shard to shard.
+                looks.append(_taken(slots))
 
         watcher = threading.Thread(target=look)
         watcher.start()
@@ -85,8 +94,7 @@ def _bounded_pool(count: int, looks: list[int]) -> float:
         def look() -> None:
             while not over.wait(0.005):
                 # Not `stats().messages`: messages move on while it goes from worker to worker.
-                free = sum(each.qsize() for each in room.stripes) + room._free.qsize()  # noqa: SLF001
-                looks.append(BOUND - free - room._unissued)  # noqa: SLF001
+                looks.append(_taken(room))
 
         watcher = threading.Thread(target=look)
         watcher.start()
