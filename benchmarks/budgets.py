@@ -7,10 +7,7 @@ the library is cheaper than what it is compared with, but for the rows that say 
 """
 
 import argparse
-import json
-import os
 import statistics
-import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -18,7 +15,7 @@ from typing import Final
 
 from benchmarks.budget_cells import ORIGINAL
 from benchmarks.machine import build
-from benchmarks.processes import CHECKOUT, LONGEST
+from benchmarks.processes import CHECKOUT, run_module
 
 type Cells = Mapping[str, Sequence[float]]
 
@@ -58,16 +55,7 @@ TO_OTHERS: Final = [
 
 def run(checkout: Path, scale: float) -> Cells:
     """Return what the cells take with a checkout's library."""
-    ended = subprocess.run(  # noqa: S603 - ourselves
-        [sys.executable, "-m", "benchmarks.budget_cells", str(scale)],
-        cwd=CHECKOUT,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(checkout / "src"), str(CHECKOUT)])},
-        stdout=subprocess.PIPE,
-        check=True,
-        text=True,
-        timeout=LONGEST,
-    )
-    found: Cells = json.loads(ended.stdout)
+    found: Cells = run_module("benchmarks.budget_cells", str(scale), library=checkout)
     return found
 
 

@@ -1,6 +1,7 @@
 """Parts of a benchmark that run in a process of their own."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -11,11 +12,18 @@ LONGEST: Final = 600.0
 """Seconds after which a process is held to be stuck."""
 
 
-def run_module(module: str, *words: str) -> Any:  # noqa: ANN401 - what the module prints
-    """Run a module of the benchmarks in a new process, and return the JSON that it prints."""
+def run_module(module: str, *words: str, library: Path | None = None) -> Any:  # noqa: ANN401 - what the module prints
+    """Run a module of the benchmarks in a new process, and return the JSON that it prints.
+
+    `library`: the checkout whose library it measures; `None`: the one that is found here.
+    """
+    env = None
+    if library is not None:
+        env = {**os.environ, "PYTHONPATH": os.pathsep.join([str(library / "src"), str(CHECKOUT)])}
     ended = subprocess.run(  # noqa: S603 - ourselves
         [sys.executable, "-m", module, *words],
         cwd=CHECKOUT,
+        env=env,
         stdout=subprocess.PIPE,
         check=True,
         text=True,
