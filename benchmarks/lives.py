@@ -8,12 +8,12 @@ workers in a row that ask each other with `mb.wait`. `timers`: very many that ar
 """
 
 import argparse
+import array
 import dataclasses
 import gc
 import logging
 import math
 import random
-import resource
 import sys
 import threading
 import time
@@ -22,6 +22,7 @@ from collections.abc import Callable, Generator, Iterator
 from typing import Any, Final
 
 import threadpool_mb as mb
+from benchmarks.machine import resident_memory
 
 SENDERS: Final = 4
 PATIENCE: Final = 600.0
@@ -31,22 +32,28 @@ type Message = tuple[int, int]
 """A sender, and its how-manieth message of this key."""
 
 
-@dataclasses.dataclass(slots=True)
-class Seen:
-    """What workers have handled, by key and sender; only the worker of a key writes its entries."""
+def numbers(keys: int) -> list[array.array[int]]:
+    """Return a number for each sender and key, all -1; all memory for these is taken now."""
+    return [array.array("i", [-1]) * keys for _ in range(SENDERS)]
 
-    last: dict[tuple[int, int], int] = dataclasses.field(default_factory=dict)
-    wrong: list[tuple[int, Message, int]] = dataclasses.field(default_factory=list)
+
+class Seen:
+    """What workers have handled, by sender and key; only the worker of a key writes its entries."""
+
+    def __init__(self, keys: int) -> None:
+        """Have seen nothing of so many keys."""
+        self.last: Final = numbers(keys)
+        """The number of the last message."""
+        self.wrong: Final[list[tuple[int, Message, int]]] = []
 
     def take(self, key: int, message: Message) -> None:
         """Note a message; it is to follow the one before it."""
         sender, number = message
-        entry = key, sender
-        # Not `get`: on 3.13t it waits for itself the first time.
-        before = self.last[entry] if entry in self.last else -1  # noqa: SIM401
+        mine = self.last[sender]
+        before = mine[key]
         if number != before + 1:
             self.wrong.append((key, message, before))
-        self.last[entry] = number
+        mine[key] = number
 
 
 def worker_of(kind: str, take: Callable[[int, Any], object]) -> Any:  # noqa: ANN401 - of either kind
@@ -72,9 +79,8 @@ def by_zipf(keys: int, seed: int, count: int) -> Iterator[int]:
 
 def zipf(messages: int, keys: int, max_keys: int, kind: str) -> list[str]:
     """Send messages to keys that live by themselves; return what went wrong."""
-    seen = Seen()
+    seen, sent = Seen(keys), numbers(keys)
     letters: list[object] = []
-    sent: list[dict[int, int]] = [{} for _ in range(SENDERS)]
     pool: mb.Pool[int, Message] = mb.Pool(
         worker_of(kind, seen.take),
         start="on_demand",
@@ -88,8 +94,7 @@ def zipf(messages: int, keys: int, max_keys: int, kind: str) -> list[str]:
     def send(sender: int) -> None:
         mine = sent[sender]
         for key in by_zipf(keys, sender, messages // SENDERS):
-            number = mine[key] + 1 if key in mine else 0
-            mine[key] = number
+            number = mine[key] = mine[key] + 1
             progress[sender] += 1
             if not pool.dispatch(key, (sender, number)):
                 letters.append((key, number))
@@ -103,10 +108,7 @@ def zipf(messages: int, keys: int, max_keys: int, kind: str) -> list[str]:
         flushed = pool.flush(timeout=PATIENCE)
     seconds, cpu = time.perf_counter() - start, time.process_time() - used
     stats = pool.stats()
-    wanted = {
-        (key, sender): last for sender in range(SENDERS) for key, last in sent[sender].items()
-    }
-    count = sum(last + 1 for last in wanted.values())
+    count = sum(map(sum, sent)) + keys * SENDERS
     print(
         f"zipf, {kind}: {count:,} messages, {stats.started:,} workers started,"
         f" {seconds:.0f} s, {cpu / count * 1e6:.1f} µs of a core each"
@@ -115,13 +117,13 @@ def zipf(messages: int, keys: int, max_keys: int, kind: str) -> list[str]:
         values = [look[index] for look in looks] or [0]
         tenths = [values[len(values) * tenth // 10] for tenth in range(10)]
         print(f"  {name}, at each tenth: {tenths}, most {max(values)}")
-    print(f"  whole maps equal: {wanted == seen.last}; out of order: {len(seen.wrong)};"
+    print(f"  whole maps equal: {sent == seen.last}; out of order: {len(seen.wrong)};"
           f" dead letters: {len(letters)}")  # fmt: skip
     faults = [f"out of order, twice or lost: {each}" for each in seen.wrong[:5]]
     faults += [f"dead: {each}" for each in letters[:5]]
     if not flushed:
         faults.append("a flush did not return")
-    if wanted != seen.last:
+    if sent != seen.last:
         faults.append("not all that was sent was handled")
     return faults
 
@@ -135,7 +137,7 @@ def _looks(
     while any(thread.is_alive() for thread in threads):
         for thread in threads:
             thread.join(0.1)
-        looks.append((threading.active_count(), len(pool), _rss()))
+        looks.append((threading.active_count(), len(pool), resident_memory() // 2**20))
         if tenths() > said:
             said, seconds = tenths(), time.perf_counter() - start
             print(
@@ -152,7 +154,7 @@ class Planned(Exception):
 def storm(messages: int, keys: int) -> list[str]:
     """Send messages of which one in a hundred fails once; return what went wrong."""
     logging.getLogger("threadpool_mb").setLevel(logging.CRITICAL)
-    seen = Seen()
+    seen = Seen(keys)
     letters: list[mb.DeadLetter[int, Message]] = []
     failed: set[tuple[int, Message]] = set()
 
@@ -183,7 +185,7 @@ def storm(messages: int, keys: int) -> list[str]:
             thread.join()
         flushed = pool.flush(timeout=PATIENCE)
     seconds = time.perf_counter() - start
-    wanted = {(key, sender): per_key - 1 for key in range(keys) for sender in range(SENDERS)}
+    wanted = [array.array("i", [per_key - 1]) * keys for _ in range(SENDERS)]
     print(
         f"storm: {per_key * keys * SENDERS:,} messages, {pool.stats().restarted:,} restarts,"
         f" {seconds:.1f} s; whole maps equal: {wanted == seen.last};"
@@ -228,6 +230,12 @@ def sleeping(workers: int, seconds: float, *, holding: bool) -> list[float]:
         f" {late[len(late) // 2] * 1e3:.1f} ms (median), {late[-1] * 1e3:.1f} ms (most)"
     )
     return late
+
+
+def _sleep(scale: float) -> list[str]:
+    sleeping(max(1, int(1e4 * scale)), 0.01, holding=False)
+    sleeping(max(1, int(500 * scale)), 0.01, holding=True)
+    return []
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -325,10 +333,6 @@ def timers(count: int) -> list[str]:
     return ["a timer takes more than 200 bytes"] if too_big else []
 
 
-def _rss() -> int:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
-
-
 def main(words: list[str]) -> int:
     """Do what the command line says; return the exit status."""
     parser = argparse.ArgumentParser(
@@ -343,23 +347,25 @@ def main(words: list[str]) -> int:
         default=1e5,
         help="of zipf, the messages to function workers, over a tenth as many keys (1e5)",
     )
+    parser.add_argument(
+        "--kinds",
+        nargs="+",
+        choices=("generator", "function"),
+        default=("generator", "function"),
+        help="of zipf, the kinds of workers (both)",
+    )
     parser.add_argument("--scale", type=float, default=1.0, help="more or less work (1.0)")
     arguments = parser.parse_args(words)
     scale: float = arguments.scale
     functions: float = max(1e3, arguments.functions * scale)
+    sizes = {
+        "generator": (int(1e7 * scale), int(1e6 * scale), 1000),
+        "function": (int(functions), int(functions / 10), min(1000, int(functions / 1000))),
+    }
     things: dict[str, Callable[[], list[str]]] = {
-        "zipf": lambda: (
-            zipf(int(1e7 * scale), int(1e6 * scale), 1000, "generator")
-            + zipf(
-                int(functions), int(functions / 10), min(1000, int(functions / 1000)), "function"
-            )
-        ),
+        "zipf": lambda: [fault for kind in arguments.kinds for fault in zipf(*sizes[kind], kind)],
         "storm": lambda: storm(int(1e6 * scale), max(1, int(1000 * scale))),
-        "sleep": lambda: (
-            sleeping(max(1, int(1e4 * scale)), 0.01, holding=False)
-            and sleeping(max(1, int(500 * scale)), 0.01, holding=True)
-            and []
-        ),
+        "sleep": lambda: _sleep(scale),
         "waits": lambda: waits(max(2, int(1000 * scale))),
         "timers": lambda: timers(max(1000, int(1e6 * scale))),
     }
