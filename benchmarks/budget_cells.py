@@ -2,7 +2,7 @@
 
 A cell is a name, and the microseconds that one thing takes: by the clock, and of all processors.
 Beside the library's there are, in the same process, what is written by hand or in the standard
-library for the same work.
+library for the same work. The original's benchmark is in `benchmarks.budget_peers`.
 """
 
 import asyncio
@@ -16,12 +16,8 @@ from time import perf_counter, process_time
 from typing import Any, Final
 
 import threadpool_mb as mb
-from benchmarks.peers.ideal import HandWrittenIdeal
-from benchmarks.peers.one_loop import LoopOnThread
 
 THREADS: Final = 2
-ORIGINAL: Final = ((10, 500), (10, 1000), (50, 500), (50, 1000))
-"""Messages a key, and keys."""
 
 type Took = tuple[float, float]
 
@@ -59,14 +55,6 @@ def _for_ever(_key: int) -> Generator[None, object]:
         yield
 
 
-def _times(count: int) -> Callable[[int], Generator[None, object]]:
-    def worker(_key: int) -> Generator[None, object]:
-        for _ in range(count):
-            yield
-
-    return worker
-
-
 def _answering(_key: int) -> Generator[None, Any]:
     while True:
         match (yield):
@@ -91,56 +79,6 @@ def lives(count: int) -> Took:
                 pool.dispatch(key, 1)
 
     return timed(run)
-
-
-def original(messages: int, keys: int) -> Took:
-    """The original's benchmark."""
-
-    def run() -> None:
-        with mb.Pool(_times(messages), max_threads=THREADS) as pool:
-            for key in range(keys):
-                pool.initialize(key)
-            dispatch = pool.dispatch
-            for key in range(keys):
-                for message in range(messages):
-                    dispatch(key, message)
-
-    return timed(run)
-
-
-def original_by(make: Callable[[Any], Any], messages: int, keys: int) -> Took:
-    """The same with something else."""
-
-    def run() -> None:
-        other = make(_times(messages))
-        for key in range(keys):
-            other.start(key)
-        for key in range(keys):
-            other.send(key, range(1, messages + 1))
-        other.close()
-
-    return timed(run)
-
-
-def _ideal(worker: Any) -> HandWrittenIdeal[int, int]:  # noqa: ANN401 - a generator function
-    return HandWrittenIdeal(worker, THREADS)
-
-
-def _loop(worker: Any) -> LoopOnThread[int, int]:  # noqa: ANN401 - a generator function
-    def handle(key: int) -> Callable[[int], bool]:
-        generator = worker(key)
-        next(generator)
-
-        def one(message: int) -> bool:
-            try:
-                generator.send(message)
-            except StopIteration:
-                return True
-            return False
-
-        return one
-
-    return LoopOnThread(handle)
 
 
 def senders(count: int, messages: int) -> Took:
@@ -314,11 +252,6 @@ def measure(scale: float) -> dict[str, Took]:
     across: dict[str, Any] = {"max_threads": THREADS, "inline_calls": False}
     aio_across: dict[str, Any] = {} if _OLD else {"inline_calls": False}
     put("life", lives(many), many)
-    for messages, keys in ORIGINAL:
-        name, keys = f"{messages} × {keys}", max(1, int(keys * scale))  # noqa: PLW2901 - scaled
-        put(name, original(messages, keys))
-        put(f"{name}, by hand", original_by(_ideal, messages, keys))
-        put(f"{name}, asyncio", original_by(_loop, messages, keys))
     put("one sender", senders(1, 5 * many), 5 * many)
     put("four senders", senders(4, 5 * many), 5 * many)
     put("call in place", calls(_answering, some, max_threads=THREADS), some)

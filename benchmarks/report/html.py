@@ -23,15 +23,25 @@ def document(title: str, body: str, style: str = "") -> str:
 
 
 def text_table(head: Iterable[str], rows: Iterable[Iterable[str]], kind: str = "") -> str:
-    """Return a table of text that scrolls by itself if it is too wide."""
-    titles = "".join(f"<th>{escape(cell)}</th>" for cell in head)
+    """Return a table of text that scrolls by itself if it is too wide.
+
+    Each cell also has its column's title, which a style can show where columns do not fit.
+    """
+    columns = [escape(cell) for cell in head]
+    titles = "".join(f"<th>{cell}</th>" for cell in columns)
     body = "".join(
-        f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in rows
+        f"<tr>{''.join(_cell(of, text) for of, text in zip(columns, row, strict=True))}</tr>"
+        for row in rows
     )
     return (
         f'<div class="wide"><table class="{kind}"><thead><tr>{titles}</tr></thead>'
         f"<tbody>{body}</tbody></table></div>"
     )
+
+
+def _cell(column: str, text: str) -> str:
+    of = f' data-of="{column}"' if column else ""
+    return f"<td{of}>{escape(text)}</td>"
 
 
 def run_labels(builds: Sequence[str]) -> list[str]:

@@ -2,12 +2,12 @@
 
 import dataclasses
 import statistics
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from html import escape
 from typing import Final
 
 from benchmarks.report.html import document, run_labels, text_table
-from benchmarks.report.plots import Bar, Line, bars, lines
+from benchmarks.report.plots import NARROW, WIDTH, Bar, Line, bars, lines
 from benchmarks.results import Comparison, Figures, Role, Run, WorkloadResult
 from benchmarks.tables import cells, columns, number, spread
 
@@ -213,14 +213,18 @@ def _bars(shown: _Shown) -> str:
             )
     one = shown.any
     better = "higher is better" if one.higher_is_better else "lower is better"
-    plot = bars(
-        one.title,
-        f"{one.unit}, {better}",
-        drawn,
-        mark=one.published,
-        mark_name=one.published_name,
+    unit = f"{one.unit}, {better}"
+    mark, mark_name = one.published, one.published_name
+    plot = _on_any_screen(
+        lambda width: bars(one.title, unit, drawn, mark=mark, mark_name=mark_name, width=width)
     )
     return f'<figure class="plot">{plot}</figure>'
+
+
+def _on_any_screen(draw: Callable[[int], str]) -> str:
+    """Draw a plot of each width; the style shows the one for which there is room."""
+    widths = (("broad", WIDTH), ("narrow", NARROW))
+    return "".join(f'<div class="{kind}">{draw(width)}</div>' for kind, width in widths)
 
 
 def _note(comparison: Comparison, figures: Figures) -> str:
@@ -265,7 +269,10 @@ def _lines_of_one(
 ) -> str:
     """Draw one plot of a series, of one run or of all."""
     better = "higher is better" if one.higher_is_better else "lower is better"
-    plot = lines(title, f"{one.unit}, {better}", one.x_label, drawn, span=span)
+    unit = f"{one.unit}, {better}"
+    plot = _on_any_screen(
+        lambda width: lines(title, unit, one.x_label, drawn, width=width, span=span)
+    )
     legend = "".join(
         '<span><svg viewBox="0 0 28 12"><line x1="0" y1="6" x2="28" y2="6"'
         f' class="line c{line.colour} d{line.dash}"></line></svg>{escape(line.label)}</span>'

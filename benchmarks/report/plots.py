@@ -14,12 +14,20 @@ from benchmarks.results import Role, Spread
 from benchmarks.tables import number
 
 WIDTH: Final = 860
+NARROW: Final = 400
+"""Pixels of a plot on a phone: about as many as there are, so that its text stays readable."""
 LABELS: Final = 320
 """Pixels for the names at the left of bars."""
+RUNS: Final = 100
+"""Pixels for the runs at the left of bars, whose names are above them."""
+NAME: Final = 18
+"""Pixels for a name above bars."""
 VALUES: Final = 130
 """Pixels for the figures at the right of bars."""
 BAR: Final = 15
 ROW: Final = 21
+DIGIT: Final = 8
+"""Pixels for a digit of a tick, and what is between two of them."""
 LINES_HEIGHT: Final = 340
 LEFT: Final = 80
 """Pixels for the figures at the left of lines."""
@@ -98,9 +106,17 @@ def _svg(height: float, title: str, parts: Sequence[str], width: int = WIDTH) ->
 
 
 def bars(
-    title: str, unit: str, some: Sequence[Bar], *, mark: float | None = None, mark_name: str = ""
+    title: str,
+    unit: str,
+    some: Sequence[Bar],
+    *,
+    mark: float | None = None,
+    mark_name: str = "",
+    width: int = WIDTH,
 ) -> str:
     """Draw bars from 0 on, each with a whisker from its lowest to its highest value.
+
+    Names stand at the left; above the bars if each has several, or if there is no room.
 
     Args:
         title: read out for those who do not see the plot.
@@ -108,47 +124,54 @@ def bars(
         some: the bars, from the top.
         mark: where a line is drawn across all bars.
         mark_name: what the line is.
+        width: pixels.
     """
     highest = max(*(bar.spread.highest for bar in some), mark or 0.0) or 1.0
-    room = WIDTH - LABELS - VALUES
     several = any(bar.run for bar in some)
+    above = several or width < WIDTH
+    left = (RUNS if several else 1) if above else LABELS
+    room = width - left - VALUES
 
     def place(value: float) -> float:
-        return LABELS + room * value / highest
+        return left + room * value / highest
 
     top = 20.0 if mark is not None else 4.0
     y = top
     drawn: list[str] = []
     for bar in some:
-        if several and bar.label and bar is not some[0]:
-            y += 7
-        drawn.append(_bar(bar, y, place, several=several))
+        if not above:
+            drawn.append(_text(left - 8, y + BAR / 2 + 4, bar.label, f"label end {bar.role}"))
+        elif bar.label:
+            drawn.append(_text(0, y + NAME - 4, bar.label, f"label {bar.role}"))
+            y += NAME
+        drawn.append(_bar(bar, y, place))
         y += ROW
     grid = []
-    for tick in ticks(highest):
+    marks = ticks(highest)
+    crowded = room * marks[1] / highest < len(_round(marks[-1])) * DIGIT
+    for number_of, tick in enumerate(marks):
         kind = "axis" if tick == 0 else "grid"
         grid.append(_stroke(place(tick), top, place(tick), y, kind))
-        grid.append(_text(place(tick), y + 14, _round(tick), "tick middle"))
-    grid.append(_text(LABELS, y + 29, unit, "tick"))
+        if not crowded or number_of % 2 == 0:
+            grid.append(_text(place(tick), y + 14, _round(tick), "tick middle"))
+    grid.append(_text(left, y + 29, unit, "tick"))
     if mark is not None:
         grid.append(_stroke(place(mark), top - 4, place(mark), y, "mark"))
         side = "end" if mark > highest / 2 else ""
         grid.append(_text(place(mark), top - 8, f"{mark_name} {number(mark)}", f"tick {side}"))
-    return _svg(y + 34, title, [*grid, *drawn])
+    return _svg(y + 34, title, [*grid, *drawn], width)
 
 
-def _bar(bar: Bar, y: float, place: Callable[[float], float], *, several: bool) -> str:
+def _bar(bar: Bar, y: float, place: Callable[[float], float]) -> str:
     spread = bar.spread
     middle = y + BAR / 2
-    names = LABELS - 62 if several else LABELS - 8
     left, end, right = place(0), place(spread.median), place(spread.highest)
     tip = f"{number(spread.median)} ({number(spread.lowest)} … {number(spread.highest)})"
     return "".join(
         [
             "<g>",
             f"<title>{escape(f'{bar.label} {bar.run}: {tip}')}</title>",
-            _text(names, middle + 4, bar.label, f"label end {bar.role}"),
-            _text(LABELS - 6, middle + 4, bar.run, "tick end"),
+            _text(left - 6, middle + 4, bar.run, "tick end"),
             _rectangle(left, y, max(end - left, 1), f"bar {bar.role}"),
             _stroke(place(spread.lowest), middle, right, middle, "whisker"),
             _stroke(place(spread.lowest), middle - 4, place(spread.lowest), middle + 4, "whisker"),

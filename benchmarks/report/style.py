@@ -38,14 +38,15 @@ figure { margin: 0; }
 svg { display: block; width: 100%; max-width: 860px; height: auto; overflow: visible; }
 .plot { overflow-x: auto; }
 .plot > svg { min-width: 36rem; }
+.plot > .narrow { display: none; }
 .run { margin: 1.4rem 0 .2rem; font-weight: 600; }
 .plot + .wide { margin-top: .5rem; }
 svg text { font-size: 12.5px; fill: var(--ink); }
 svg .tick { font-size: 11.5px; fill: var(--soft); }
 svg .middle { text-anchor: middle; }
 svg .end { text-anchor: end; }
-svg .value {
-  font-variant-numeric: tabular-nums;
+svg .value { font-variant-numeric: tabular-nums; }
+svg .label, svg .value {
   paint-order: stroke; stroke: var(--page); stroke-width: 5px; stroke-linejoin: round;
 }
 svg .label.ours { font-weight: 600; }
@@ -102,5 +103,19 @@ tr + tr td { border-top: 1px solid var(--faint); }
 td.group { font-weight: 600; }
 details { margin: .3rem 0 .6rem; }
 summary { cursor: pointer; font-size: .85rem; }
+@media (max-width: 40rem) {
+  body { padding: 1.25rem 1rem 3rem; }
+  .plot > .broad { display: none; }
+  .plot > .narrow { display: block; }
+  table { font-size: .78rem; }
+  th, td { padding-right: .45rem; }
+  td:first-child { white-space: normal; }
+  .overview, .overview tbody, .overview tr, .overview td { display: block; }
+  .overview thead { display: none; }
+  .overview tr { border-top: 1px solid var(--faint); padding: .35rem 0; }
+  .overview tr td { border: 0; padding: 0; text-align: left; }
+  .overview td:nth-child(2) { font-weight: 600; }
+  .overview td:nth-child(n + 3)::before { content: attr(data-of) ": "; color: var(--soft); }
+}
 @media print { details > * { display: block; } }
 """

@@ -68,7 +68,7 @@ def make_message(number: int) -> Numbered:
     )
 
 
-class _Pool:
+class SentOneByOne:
     """A pool whose receivers are sent one message after the other."""
 
     def __init__(self, pool: mb.Pool[int, Numbered]) -> None:
@@ -76,17 +76,19 @@ class _Pool:
         self.start: Final = pool.initialize
 
     def send(self, key: int, messages: Iterable[Numbered]) -> None:
+        """Send messages to a key, one after the other."""
         dispatch = self.pool.dispatch
         for message in messages:
             dispatch(key, message)
 
     def close(self) -> None:
+        """End the pool, whose workers have ended by themselves."""
         self.pool.cancel()
         if any(self.pool.join().dead_letters.values()):
             raise AssertionError("the pool had messages too many")
 
 
-class _PoolMany(_Pool):
+class _SentAtOnce(SentOneByOne):
     """A pool whose receivers are sent all their messages at once."""
 
     def send(self, key: int, messages: Iterable[Numbered]) -> None:
@@ -257,16 +259,16 @@ def original(rounds: int, scale: float) -> Iterator[Comparison]:
             ours(
                 "Pool, generators, dispatch",
                 run,
-                lambda r: _Pool(mb.Pool(r.generator, max_threads=threads)),
+                lambda r: SentOneByOne(mb.Pool(r.generator, max_threads=threads)),
                 *cell,
             ),
             ours(
                 "Pool, generators, dispatch_many",
                 run,
-                lambda r: _PoolMany(mb.Pool(r.generator, max_threads=threads)),
+                lambda r: _SentAtOnce(mb.Pool(r.generator, max_threads=threads)),
                 *cell,
             ),
-            ours("Pool, functions, dispatch", run, lambda r: _Pool(mb.Pool(r.loop)), *cell),
+            ours("Pool, functions, dispatch", run, lambda r: SentOneByOne(mb.Pool(r.loop)), *cell),
         ]
         yield compare(
             f"{messages} messages × {receivers} receivers",
