@@ -128,3 +128,29 @@ def refusing_threads(monkeypatch: pytest.MonkeyPatch, prefix: str = "") -> threa
 
     monkeypatch.setattr(threading.Thread, "start", start_or_not)
     return refuses
+
+
+class _Closing:
+    """Asks for the current thread as it is let go of, as whatever logs that it is closed does."""
+
+    def __init__(self, seen: list[threading.Thread]) -> None:
+        self._seen = seen
+
+    def __del__(self) -> None:
+        self._seen.append(threading.current_thread())
+
+
+@contextlib.contextmanager
+def listed_after_its_end() -> Iterator[threading.Thread]:
+    """Have `threading.enumerate()` list a thread that has ended; see `launching.runs`."""
+    own, seen = threading.local(), list[threading.Thread]()
+    thread = threading.Thread(target=lambda: setattr(own, "closing", _Closing(seen)))
+    thread.start()
+    thread.join()
+    (dummy,) = seen
+    assert dummy in threading.enumerate()
+    try:
+        yield dummy
+    finally:
+        # As a new thread with the same ident would.
+        threading._active.pop(dummy.ident, None)  # type: ignore[attr-defined]

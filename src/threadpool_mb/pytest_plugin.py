@@ -12,6 +12,7 @@ from typing import Any, Final, final
 import pytest
 
 import threadpool_mb as mb
+from threadpool_mb.threads.launching import runs
 
 __all__ = ["PoolFactory", "no_leaked_threads", "threadpool_mb_pool"]
 
@@ -138,12 +139,15 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None]:
 
 @pytest.fixture
 def no_leaked_threads() -> Iterator[None]:
-    """Fail the test that leaves a thread behind; one that is just ending is waited for."""
+    """Fail the test that leaves a thread behind; one that is just ending is waited for.
+
+    On Linux one that has ended is none, even if `threading.enumerate()` has it; see `runs`.
+    """
     before = set(threading.enumerate())
     yield
     left = [thread for thread in threading.enumerate() if thread not in before]
     for thread in left:
         with contextlib.suppress(RuntimeError):  # a dummy thread, which cannot be joined
             thread.join(_PATIENCE)
-    names = sorted(thread.name for thread in left if thread.is_alive())
+    names = sorted(thread.name for thread in left if runs(thread))
     assert not names, f"threads that the test has left behind: {', '.join(names)}"  # noqa: S101

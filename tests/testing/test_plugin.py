@@ -202,6 +202,24 @@ def test_the_pools_of_the_test_are_no_leak(threadpool_mb_pool):
     assert "threads that the test has left behind: left behind" in text
 
 
+def test_a_thread_that_has_ended_is_not_left_behind_though_it_is_listed(run: Run) -> None:
+    outcomes, _ = run("""
+class Connection:
+    def __del__(self):
+        logging.getLogger().warning("closed")
+
+own = threading.local()
+
+def test_closes_at_the_ends_of_threads(no_leaked_threads):
+    thread = threading.Thread(target=lambda: setattr(own, "connection", Connection()))
+    thread.start()
+    thread.join()
+    assert [each.name[:5] for each in threading.enumerate()] == ["MainT", "Dummy"]
+""")
+
+    assert outcomes == {"test_closes_at_the_ends_of_threads": "PASSED"}
+
+
 def test_it_is_declared_and_is_what_is_installed() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
     name = pytest_plugin.__name__

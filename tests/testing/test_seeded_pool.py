@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import threadpool_mb as mb
-from tests.helpers import Running
+from tests.helpers import Running, listed_after_its_end
 from tests.testing.workers import Get, Log
 from threadpool_mb.testing import SeededPool, Stuck
 from threadpool_mb.threads.here import here
@@ -392,6 +392,17 @@ def test_joining_an_open_pool_says_that_this_would_never_end() -> None:
             Stuck, match=r"seed 3, at 5 s: .* nothing is left to do \(pool 'pool-1' is open, "
         ):
             pool.join()
+
+
+def test_a_thread_that_has_ended_is_not_waited_for_though_it_is_listed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("threadpool_mb.testing.world._OUTSIDE", 1e9)
+    pool = SeededPool(Log().worker)
+
+    with listed_after_its_end(), pytest.raises(Stuck, match="nothing is left to do"):
+        pool.join()
+    pool.close()
 
 
 # Errors

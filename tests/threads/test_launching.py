@@ -1,13 +1,16 @@
 """Who joins threads misses none: also one whose starter has not come back from starting it."""
 
+import _thread
 import threading
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
-from tests.helpers import DEADLINE, Running, until
+from tests.helpers import DEADLINE, Running, listed_after_its_end, until
 from tests.pool.witness import Gate
 from threadpool_mb.arguments import Deadline
-from threadpool_mb.threads.launching import Launches
+from threadpool_mb.threads.launching import Launches, runs
 from threadpool_mb.threads.shared import SharedThreads
 
 
@@ -139,3 +142,45 @@ def test_a_thread_that_ended_before_its_starter_came_back_is_no_more(
     starter.result()
 
     assert threads.join(Deadline(DEADLINE)) is True
+
+
+@pytest.fixture
+def dummy() -> Iterator[threading.Thread]:
+    with listed_after_its_end() as dummy:
+        yield dummy
+
+
+def test_a_thread_that_has_ended_does_not_run_though_it_is_listed(dummy: threading.Thread) -> None:
+    assert dummy in threading.enumerate()
+    assert dummy.is_alive()
+
+    assert not runs(dummy)
+
+
+def test_where_the_system_cannot_tell_a_dummy_runs(
+    dummy: threading.Thread, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("threadpool_mb.threads.launching._TASKS", tmp_path / "none")
+
+    assert runs(dummy)
+
+
+def test_threads_run_until_they_end_whoever_has_started_them() -> None:
+    gate = threading.Event()
+    foreign: list[threading.Thread] = []
+
+    def wait() -> None:
+        foreign.append(threading.current_thread())
+        gate.wait(DEADLINE)
+
+    own = threading.Thread(target=gate.wait)
+    own.start()
+    _thread.start_new_thread(wait, ())
+    until(lambda: foreign)
+    during = [runs(own), runs(foreign[0]), runs(threading.current_thread())]
+    gate.set()
+    own.join()
+    until(lambda: not runs(foreign[0]))
+
+    assert during == [True, True, True]
+    assert not runs(own)

@@ -27,6 +27,7 @@ from threadpool_mb.testing.order import Order
 from threadpool_mb.testing.strands import Carrier, Carriers, Strand, Stuck, Waiting
 from threadpool_mb.threads.entries import Entry
 from threadpool_mb.threads.here import here
+from threadpool_mb.threads.launching import runs
 from threadpool_mb.threads.shared import SharedThreads
 from threadpool_mb.threads.turns import Turn
 
@@ -285,7 +286,9 @@ class World:
 
     def _comes_from_outside(self, seconds: float, waiting: Waiting | None) -> bool:
         """Wait for what other threads may do, where there are any: a future that they fill, say."""
-        if threading.active_count() <= 1 + self._carriers.count:
+        own = 1 + self._carriers.count
+        # Most often there is none besides: `active_count` says so at once.
+        if threading.active_count() <= own or sum(map(runs, threading.enumerate())) <= own:
             return False
         end = time.monotonic() + seconds
         while time.monotonic() < end:

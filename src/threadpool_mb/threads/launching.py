@@ -22,13 +22,20 @@ import functools
 import sys
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import Final, final
 
 from threadpool_mb.arguments import Deadline
 from threadpool_mb.forking import end_child, forks, own_thread
 from threadpool_mb.threads.latches import Latch
 
-__all__ = ["Launches", "new_thread"]
+__all__ = ["Launches", "new_thread", "runs"]
+
+_TASKS: Final = Path("/proc/self/task")
+"""Where Linux has the threads of this process, each under its `native_id`."""
+
+# As the documentation of `threading` has it: they are always alive, and cannot be joined.
+_DUMMY: Final = threading._DummyThread  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
 
 
 @final
@@ -111,6 +118,18 @@ class Launches:
                 if thread.is_alive():
                     return False
                 joined.add(thread)
+
+
+def runs(thread: threading.Thread) -> bool:
+    """Return whether a thread of `threading.enumerate()` runs.
+
+    A thread may be listed as alive after its end: it is taken off the list before what it has in
+    a `threading.local` is let go of. What logs then, or asks for `threading.current_thread()`, puts
+    a dummy of it on. So the system is asked about dummies, where it can tell; else they run.
+    """
+    if not isinstance(thread, _DUMMY) or not _TASKS.is_dir():
+        return thread.is_alive()
+    return (_TASKS / str(thread.native_id)).is_dir()
 
 
 def new_thread(target: Callable[[], object], name: str) -> threading.Thread:
