@@ -3,8 +3,10 @@
 - `stream`: a million messages over ten thousand keys from two threads; what is lost, twice, or out
   of order; messages a second, against one `Pool` in one other process that is fed through a pipe of
   `multiprocessing`: a message at a time, and, for comparison, a thousand at a time.
-- `cpu`: handlers that compute, against two processes by hand, each with a `Pool`, fed in the same
-  way, a thousand messages at a time.
+- `cpu`: handlers that compute, against two processes by hand, each with a `Pool`, which this one
+  feeds in the same way, a thousand messages at a time, and which tell nothing but the end. Each has
+  as many of the keys, and gets them in turn: with keys as they come one node has some hundredths
+  more than half, and the other waits for it. Also what each process takes of the processors.
 - `kill`: Dask workers that are killed, one after the other, in the middle: what becomes of each
   message and of each call, without and with `redeliver`.
 - `join`: a Dask worker more in the middle: which keys move, and whether order is kept.
@@ -20,6 +22,7 @@ import collections
 import contextlib
 import dataclasses
 import functools
+import itertools
 import multiprocessing
 import os
 import statistics
@@ -28,7 +31,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from multiprocessing.connection import Connection
 from typing import Any, Final
 
@@ -38,6 +41,7 @@ from distributed import Client, LocalCluster
 
 import threadpool_mb as mb
 from threadpool_mb.cluster import ClusterPool
+from threadpool_mb.cluster.placing import digest_of, owner_of
 
 SENDERS: Final = 2
 NODES: Final = 2
@@ -200,24 +204,48 @@ def stream(messages: int, rounds: int) -> None:
         )
 
 
-def cpu(messages: int, rounds: int) -> None:
+def _even_keys(addresses: Iterable[str], count: int) -> list[str]:
+    """Return keys of which each Dask worker is dealt as many, in turn."""
+    nodes = sorted(addresses)
+    each: dict[str, list[str]] = {node: [] for node in nodes}
+    for number in itertools.count():
+        key = f"key-{number}"
+        own = each[owner_of(digest_of(key), nodes)]
+        if len(own) < count // len(nodes):
+            own.append(key)
+        elif all(len(keys) == count // len(nodes) for keys in each.values()):
+            break
+    return [key for keys in zip(*each.values(), strict=True) for key in keys]
+
+
+def _cpu_seconds(processes: list[psutil.Process]) -> list[float]:
+    return [times.user + times.system for times in (each.cpu_times() for each in processes)]
+
+
+def cpu(messages: int, rounds: int, steps: int) -> None:
     """Have handlers compute; print messages a second."""
-    keys = [f"key-{number}" for number in range(1000)]
-    steps = 3000
     ratios = []
     with _cluster() as client:
+        pids = client.run(os.getpid)
+        keys = _even_keys(pids, 1000)
+        processes = [psutil.Process(pid) for pid in (os.getpid(), *pids.values())]
         for _ in range(rounds):
             with ClusterPool(computing, client) as pool:
+                before = _cpu_seconds(processes)
                 start = time.perf_counter()
                 for number in range(messages):
                     pool.dispatch(keys[number % len(keys)], steps)
                 pool.flush()
                 mine = time.perf_counter() - start
+                spent = [
+                    1e6 * (now - then) / messages
+                    for now, then in zip(_cpu_seconds(processes), before, strict=True)
+                ]
             with _processes(2, computing, keys[:1]) as pipes:
                 start = time.perf_counter()
                 batches: list[list[tuple[str, int]]] = [[], []]
                 for number in range(messages):
-                    to = number % 2  # keys of even and of odd numbers
+                    to = number % 2
                     batches[to].append((keys[number % len(keys)], steps))
                     if len(batches[to]) == BATCH:
                         pipes[to].send(batches[to])
@@ -229,7 +257,11 @@ def cpu(messages: int, rounds: int) -> None:
                     pipe.recv()
                 by_hand = time.perf_counter() - start
             ratios.append(by_hand / mine)
-            print(f"  cluster {messages / mine:,.0f}/s, by hand {messages / by_hand:,.0f}/s")
+            print(
+                f"  cluster {messages / mine:,.0f}/s, by hand {messages / by_hand:,.0f}/s;"
+                f" CPU for a message: client and scheduler {spent[0]:.1f} µs,"
+                f" nodes {' and '.join(f'{each:.1f}' for each in spent[1:])} µs"
+            )
     print(f"  the cluster {statistics.median(ratios):.2f} of two processes by hand")
 
 
@@ -280,12 +312,16 @@ def kill(messages: int, kills: int) -> None:  # noqa: C901 - one step after the 
             keys = [f"key-{number}" for number in range(100)]
             sent = dict.fromkeys(keys, 0)
             done = threading.Event()
+            # How often each key may be sent to: the sender would send millions as processes start.
+            allowed = [0]
             with ClusterPool(
                 worker, client, on_dead_letter=dead.append, redeliver=redeliver
             ) as pool:
 
                 def send() -> None:
                     while not done.is_set() or sent[keys[0]] < messages // len(keys):  # noqa: B023 - of this round
+                        while sent[keys[0]] >= allowed[0] and not done.is_set():  # noqa: B023
+                            time.sleep(0.001)
                         for key in keys:  # noqa: B023
                             pool.dispatch(key, sent[key])  # noqa: B023
                             sent[key] += 1  # noqa: B023
@@ -297,6 +333,7 @@ def kill(messages: int, kills: int) -> None:  # noqa: C901 - one step after the 
                     while f"[{NODES} nodes" not in repr(pool):
                         time.sleep(0.01)
                     before = sent[keys[0]]
+                    allowed[0] = before + 100
                     while sent[keys[0]] < before + 20:
                         time.sleep(0.01)
                     process = workers.pop(0)
@@ -401,6 +438,7 @@ def main() -> None:
     parser.add_argument("parts", nargs="*", metavar="part", help=", ".join(parts))
     parser.add_argument("--messages", type=int, default=1_000_000)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--steps", type=int, default=3000, help="of the loop in a handler of cpu")
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--minutes", type=float, default=10.0)
     options = parser.parse_args()
@@ -413,7 +451,7 @@ def main() -> None:
             case "stream":
                 stream(options.messages, options.rounds)
             case "cpu":
-                cpu(min(options.messages, 50_000), options.rounds)
+                cpu(min(options.messages, 50_000), options.rounds, options.steps)
             case "kill":
                 kill(min(options.messages, 100_000), options.kills)
             case "join":

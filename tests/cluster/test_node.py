@@ -188,6 +188,24 @@ def test_what_was_told_is_told_again_until_the_client_has_it() -> None:
         node._known = new[0]
 
 
+def test_two_calls_at_a_time_are_told_the_same() -> None:
+    """One that the client has given up goes on here, beside the next one."""
+    with running() as node:
+        node.send("key", "a")
+        until(lambda: node.actor._node._tray.touched)
+
+        async def gather() -> list[tuple[int, Events]]:
+            calls = [node.actor.gather(node._known, 60, 60) for _ in range(2)]
+            return [loaded(told) for told in await asyncio.gather(*calls)]
+
+        first, second = asyncio.run(gather())
+
+        assert first == second
+        node._known, events = second
+        node.told.append(events)
+        assert node.done == {1}
+
+
 def test_a_message_that_cannot_be_read_is_dead_and_the_others_of_its_batch_are_handled(
     caplog: pytest.LogCaptureFixture,
 ) -> None:

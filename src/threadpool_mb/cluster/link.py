@@ -18,7 +18,7 @@ from threadpool_mb.cluster.dask import Actor
 from threadpool_mb.cluster.entries import Entry
 from threadpool_mb.cluster.outbox import Outbox
 from threadpool_mb.cluster.own_threads import OwnThreads
-from threadpool_mb.cluster.wire import Events, Parcel, dumped, is_plain, loaded
+from threadpool_mb.cluster.wire import PLAIN_TYPES, Events, Parcel, dumped, loaded
 from threadpool_mb.logs import Logger
 from threadpool_mb.pool.reports import PoolStats
 
@@ -274,17 +274,16 @@ def _written_key(key: object) -> bytes:
 
 def _written(entries: list[Entry]) -> bytes:
     """Return a batch as it travels."""
-    plain = bytes(is_plain(entry.key) for entry in entries)
+    plain = bytes([type(entry.key) in PLAIN_TYPES for entry in entries])  # `is_plain`, written out
+    keys: list[Any] = [entry.key for entry in entries]
     # Each by itself: one that cannot be read at the node, or not be written any more, is not to
     # concern messages for others. As `b""` it is unreadable there.
     written: dict[int, bytes] = {}
-    keys: list[Any] = []
-    for entry in entries:
-        key = entry.key
-        if not is_plain(key):
-            key = written.get(id(key)) or written.setdefault(id(key), _written_key(key))
-        keys.append(key)
+    if 0 in plain:
+        for at, key in enumerate(keys):
+            if not plain[at]:
+                keys[at] = written.get(id(key)) or written.setdefault(id(key), _written_key(key))
     bodies = [entry.body for entry in entries]
-    kinds = bytes(entry.kind for entry in entries)
+    kinds = bytes([entry.kind for entry in entries])
     asked = {at: entry.asked for at, entry in enumerate(entries) if entry.asked is not None}
     return pickle.dumps((keys, plain, bodies, kinds, asked), pickle.HIGHEST_PROTOCOL)

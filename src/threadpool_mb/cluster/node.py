@@ -319,11 +319,14 @@ class _Node:
 
     async def gather(self, known: int, wait: float, patience: float) -> tuple[int, Events]:
         """Return what is new, once something is; see `NodeActor.gather`."""
+        tray = self._tray
+        if self._last is None or self._last[0] <= known:
+            await self.news.wait(self, wait, patience)
+        # Also where this has waited: a call that the client has given up goes on here, beside the
+        # next one. Whichever gathers first, both tell the same, so that nothing is lost.
         last = self._last
         if last is not None and last[0] > known:
             return last
-        tray = self._tray
-        await self.news.wait(self, wait, patience)
         # Before anything else is gathered: all that the pool tells was told before. So it is with
         # keys that have moved: what their workers have handled is told by then.
         ended = self._ended

@@ -31,11 +31,11 @@ from threadpool_mb.cluster.wire import (
     CALL,
     PICKLED,
     PLAIN,
+    PLAIN_TYPES,
     REMOVE,
     Asked,
     Options,
     dumped,
-    is_plain,
 )
 from threadpool_mb.dead_letters import DeadLetter, DeadLetterOffice
 from threadpool_mb.mailbox.kinds import NonBlocking, Prioritized, Sliding, Unlimited
@@ -189,7 +189,7 @@ class ClusterPool[K, M](ClusterLife[K], Uncopied):
             PoolClosed: if the pool is closed, before or during the wait; it was not taken.
             TypeError: if the message or the key cannot be pickled, or the key hashed.
         """
-        if is_plain(message):
+        if type(message) in PLAIN_TYPES:  # `is_plain`, written out
             entry = Entry(key, message, message, PLAIN, self._control.epoch())
         else:
             entry = self._entry(key, message)

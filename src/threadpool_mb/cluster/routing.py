@@ -129,8 +129,10 @@ class Router:
             if link is True or link is False:
                 return link
             if link is not None:
-                # A hook that waited for room here would wait for itself.
-                outcome = link.outbox.offer(entry, table, limited=get_ident() not in self._own)
+                outcome = link.outbox.offer(entry, table)
+                if outcome == FULL and get_ident() in self._own:
+                    # A hook that waited for room here would wait for itself.
+                    outcome = link.outbox.offer(entry, table, limited=False)
                 if outcome == TAKEN:
                     return True
                 if outcome == FULL and not link.outbox.wait_for_room(table, deadline):

@@ -24,6 +24,7 @@ __all__ = [
     "MOVE",
     "PICKLED",
     "PLAIN",
+    "PLAIN_TYPES",
     "REMOVE",
     "Asked",
     "Events",
@@ -50,7 +51,8 @@ REMOVE: Final = 3
 MOVE: Final = 4
 """End the workers whose keys are dealt to other nodes now."""
 
-_PLAIN_TYPES: Final = frozenset({str, int, float, bytes, bool, type(None)})
+PLAIN_TYPES: Final = frozenset({str, int, float, bytes, bool, type(None)})
+"""Of plain data that pickles alike everywhere."""
 
 
 class Asked(NamedTuple):
@@ -158,7 +160,7 @@ class Parcel:
 
 def is_plain(value: object) -> bool:
     """Return whether a value is plain data that pickles alike everywhere."""
-    return type(value) in _PLAIN_TYPES
+    return type(value) in PLAIN_TYPES
 
 
 def dumped(value: object) -> bytes:
