@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, Final, final, override
 
 from threadpool_mb.errors import MailboxClosed
-from threadpool_mb.keyed.futures import PENDING, RUNNING, KeyedFuture, NoKey, SeveralFuture
+from threadpool_mb.keyed.futures import PENDING, RUNNING, KeyedFuture, NoKey, SeveralFuture, foresee
 from threadpool_mb.keyed.observed import ObservedCall
 from threadpool_mb.keyed.pacing import Due, Pace, Paced
 from threadpool_mb.keyed.room import Room
@@ -106,6 +106,12 @@ class WatchedFuture[R](FlowFuture[R]):
 @final
 class FlowSeveralFuture[R](SeveralFuture[R], WatchedFuture[R]):
     """The future of a task of several keys, or of all, of an executor that has a flow."""
+
+
+_LATER: Final = ("in_room", "stripe", "held")
+foresee(FlowFuture, *_LATER)
+foresee(WatchedFuture, *_LATER, "failed")
+foresee(FlowSeveralFuture, *_LATER, "failed", "of_all")
 
 
 @final
