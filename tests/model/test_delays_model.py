@@ -12,6 +12,8 @@ from tests.model.explorer import END, Explored, Outcomes, Process, explore
 _MOST = 3
 """How many times there are at most, one after the other in the same place."""
 
+_BOTH = frozenset({"a", "b"})
+
 
 @dataclass(frozen=True)
 class Memory:
@@ -20,7 +22,7 @@ class Memory:
     place: int = -1
     """The time that a lane finds; below 0 for none."""
     made: int = 0
-    lanes: tuple[frozenset[str], ...] = (frozenset(),) * _MOST
+    lanes: tuple[frozenset[str], ...] = (frozenset[str](),) * _MOST
     over: tuple[bool, ...] = (False,) * _MOST
     timers: frozenset[int] = frozenset()
     held: int = -1
@@ -30,7 +32,7 @@ class Memory:
     cancelled: bool = False
     now: bool = False
     """Whether the time has come."""
-    scheduled: frozenset[str] = frozenset({"a", "b"})
+    scheduled: frozenset[str] = _BOTH
     twice: bool = False
     done: frozenset[str] = frozenset()
 
@@ -197,7 +199,7 @@ def clock(*bugs: str) -> Process[Memory]:
         return [(replace(m, now=True), "fire")]
 
     def fire(m: Memory) -> Outcomes[Memory]:
-        if m.done == {"a", "b"}:
+        if m.done == _BOTH:
             return [(m, END)]
         return [
             (taking(replace(m, timers=m.timers - {time}), "clock", time), "take away")
@@ -233,7 +235,7 @@ def run(of_turns: str = "", of_cancelling: str = "", of_clock: str = "") -> Expl
             clock(of_clock),
         ],
         always=lambda m: "a lane is in two hands" if m.twice else None,
-        finally_=lambda m: None if m.done == {"a", "b"} else "a lane waits for ever",
+        finally_=lambda m: None if m.done == _BOTH else "a lane waits for ever",
     )
 
 
