@@ -38,7 +38,8 @@ class Rate:
     begins late, because no thread is free, is followed sooner: while something waits, the times are
     those of a schedule, and nothing drifts. That holds for what is up to a tenth of a second late.
     What is later moves the schedule: so in any `t` seconds there begin at most
-    `burst + per_second * (t + 0.1)`.
+    `burst + per_second * (t + 0.1)`. What an executor's tasks wait for is a time of a grid, up to a
+    millisecond after their own.
     """
 
     per_second: float

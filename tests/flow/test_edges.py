@@ -3,6 +3,7 @@
 import concurrent.futures
 import logging
 import threading
+from concurrent.futures import Future
 from typing import Any
 
 import pytest
@@ -11,8 +12,8 @@ from tests.flow.submissions import OPTIONS, SUBMISSIONS, held
 from tests.helpers import DEADLINE, Running, refusing_threads, until
 from tests.pool.witness import Gate
 from threadpool_mb import KeyedExecutor, Pool, Rate, ThreadRefused
+from threadpool_mb.keyed.delays import Delays
 from threadpool_mb.keyed.exclusive import Exclusive
-from threadpool_mb.keyed.pacing import _NotYet
 from threadpool_mb.keyed.tasks import Task
 
 
@@ -120,17 +121,17 @@ def test_a_rate_holds_up_nothing_of_what_breaks_as_it_begins_to_wait(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """What waits is dropped before this task is added to it, and after it was found to wait."""
-    keep = _NotYet.keep
+    wait = Delays.wait
 
-    def break_first(not_yet: _NotYet, lane: Task, task: Task) -> bool:
+    def break_first(delays: Delays, when: float, lane: Task, future: Future[Any]) -> None:
         broken._table.break_down()
         dropped = Gate()
         broken._table.clock._inbox.put(dropped)
         dropped.wait_until_reached()
         dropped.open()
-        return keep(not_yet, lane, task)
+        wait(delays, when, lane, future)
 
-    monkeypatch.setattr(_NotYet, "keep", break_first)
+    monkeypatch.setattr(Delays, "wait", break_first)
     with KeyedExecutor(1, rate=Rate(1 / 3600)) as broken:
         broken.submit_keyed("a", int).result(DEADLINE)
         waits = broken.submit_keyed("a", int)

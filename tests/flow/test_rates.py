@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from tests.helpers import DEADLINE, until
 from tests.insides import dispatcher_of, worker_of
 from threadpool_mb import KeyedExecutor, Pool, Rate, rates
-from threadpool_mb.keyed.pacing import Due
+from threadpool_mb.keyed.delays import Due
 from threadpool_mb.pool.waits import Suspended
 from threadpool_mb.rates import MAKES_UP, Spacing
 from threadpool_mb.threads.timers import Timers
@@ -147,7 +147,7 @@ def turned_executor(executor: KeyedExecutor) -> Turned:
     """Have an executor's rate go by a clock that the test turns."""
     clock = executor._table.clock
     turned = Turned(clock.timers._wake)
-    clock.timers.now = executor._flow._pace._now = turned  # type: ignore[misc, union-attr]
+    clock.timers.now = executor._flow._pace.now = turned  # type: ignore[misc, union-attr]
     return turned
 
 

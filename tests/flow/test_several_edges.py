@@ -84,14 +84,14 @@ def arriving_late(monkeypatch: pytest.MonkeyPatch) -> tuple[threading.Event, thr
         What tells that one has a gate in hand; and what lets them go on.
     """
     in_hand, goes_on = threading.Event(), threading.Event()
-    arrive = Several.arrive
+    keep = Several.keep
 
-    def late(several: Several, lane: Task, task: Task) -> bool:
+    def late(several: Several, lane: Task, task: Task) -> tuple[bool, bool]:
         in_hand.set()
         goes_on.wait(DEADLINE)
-        return arrive(several, lane, task)
+        return keep(several, lane, task)
 
-    monkeypatch.setattr(Several, "arrive", late)
+    monkeypatch.setattr(Several, "keep", late)
     return in_hand, goes_on
 
 

@@ -1,6 +1,8 @@
 """What `concurrent.futures.wait` and `as_completed` rely on, and asyncio."""
 
 import concurrent.futures
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
 
@@ -125,3 +127,42 @@ def test_a_future_is_finished_once(future: KeyedFuture[int]) -> None:
     with pytest.raises(concurrent.futures.InvalidStateError):
         future.set_exception(ValueError())
     assert future.result() == 1
+
+
+def test_no_future_has_a_dict_of_its_own_however_many_are_made_before_one_is_done() -> None:
+    # In a new process: what other tests have done to the classes would count.
+    program = """
+import gc
+from threadpool_mb.keyed import flow, futures
+
+class Lanes:
+    threads = None
+
+for kind in (
+    futures.KeyedFuture,
+    futures.SeveralFuture,
+    flow.FlowFuture,
+    flow.WatchedFuture,
+    flow.FlowSeveralFuture,
+):
+    made = [kind(Lanes(), number) for number in range(100)]
+    for number, future in enumerate(made):
+        if isinstance(future, flow.FlowFuture):
+            future.in_room = future.stripe = future.held = None
+        if isinstance(future, flow.WatchedFuture):
+            future.failed = None
+        future.set_running_or_notify_cancel()
+        if number % 2:
+            future.set_result(1)
+        else:
+            future._waiters, future._condition
+            future.add_done_callback(id)
+            future.set_exception(ValueError())
+    for future in made:
+        for each in gc.get_referents(future):
+            assert type(each) is not dict, (kind, each)
+"""
+    done = subprocess.run(  # noqa: S603 - our own interpreter and program
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=15, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")

@@ -10,11 +10,11 @@ from typing import Any, Final, final, override
 
 from threadpool_mb.arguments import check_key, check_seconds, describe
 from threadpool_mb.errors import ThreadRefused
+from threadpool_mb.keyed.delays import Due
 from threadpool_mb.keyed.exclusive import Exclusive
 from threadpool_mb.keyed.flow import Flow, FlowFuture, FlowSeveralFuture
 from threadpool_mb.keyed.futures import SeveralFuture
 from threadpool_mb.keyed.looking import LookedAt
-from threadpool_mb.keyed.pacing import Due
 from threadpool_mb.keyed.placing import Placing
 from threadpool_mb.keyed.several import Several
 from threadpool_mb.keyed.table import Table

@@ -13,9 +13,17 @@ from collections.abc import Callable, Iterable
 from typing import Any, Final, final, override
 
 from threadpool_mb.errors import MailboxClosed
-from threadpool_mb.keyed.futures import PENDING, RUNNING, KeyedFuture, NoKey, SeveralFuture
+from threadpool_mb.keyed.delays import Due
+from threadpool_mb.keyed.futures import (
+    PENDING,
+    RUNNING,
+    KeyedFuture,
+    NoKey,
+    SeveralFuture,
+    foresee,
+)
 from threadpool_mb.keyed.observed import ObservedCall
-from threadpool_mb.keyed.pacing import Due, Pace, Paced
+from threadpool_mb.keyed.pacing import Pace, Paced
 from threadpool_mb.keyed.room import Room
 from threadpool_mb.keyed.table import Table
 from threadpool_mb.keyed.tasks import Shard, Task
@@ -108,6 +116,12 @@ class FlowSeveralFuture[R](SeveralFuture[R], WatchedFuture[R]):
     """The future of a task of several keys, or of all, of an executor that has a flow."""
 
 
+_LATER: Final = ("in_room", "stripe", "held")
+foresee(FlowFuture, *_LATER)
+foresee(WatchedFuture, *_LATER, "failed")
+foresee(FlowSeveralFuture, *_LATER, "failed", "of_all")
+
+
 @final
 class Flow:
     """What an executor does to tasks before they are submitted."""
@@ -125,7 +139,7 @@ class Flow:
         )
         """The room for tasks that wait, if there is a limit."""
         self._cancels: Final = limits.after_error == "cancel_key"
-        self._pace: Final = None if limits.rate is None else Pace(limits.rate, table.clock)
+        self._pace: Final = None if limits.rate is None else Pace(limits.rate, table)
         nothing = self.room is None and self._pace is None and not self._cancels
         self.plain: Final = nothing and self.observers is None
         """Whether there is nothing to do."""

@@ -40,7 +40,7 @@ from threadpool_mb.threads.shared import SharedThreads
 from threadpool_mb.threads.waiting import Waiters, parked
 from threadpool_mb.values import Uncopied
 
-__all__ = ["PENDING", "RUNNING", "KeyedFuture", "NoKey", "SeveralFuture"]
+__all__ = ["PENDING", "RUNNING", "KeyedFuture", "NoKey", "SeveralFuture", "foresee"]
 
 _logger = Logger(__name__)
 
@@ -51,6 +51,9 @@ _CANCELLED: Final = "CANCELLED"
 _CANCELLED_AND_NOTIFIED: Final = "CANCELLED_AND_NOTIFIED"
 _FINISHED: Final = "FINISHED"
 _UNDONE: Final = (PENDING, RUNNING)
+
+_LATER: Final = ("_state", "_result", "_exception", "_made", "_listeners", "_callbacks")
+"""What only some futures have of their own, or not from the beginning."""
 
 _make_mutex: Final[Callable[[], Any]] = getattr(threading, "_CRLock", None) or threading.RLock
 """`threading.RLock` without its frame of Python: each task has one. Under gevent there is none."""
@@ -332,6 +335,22 @@ class KeyedFuture[R](Uncopied, Future[R]):
             )
 
 
+def foresee(kind: type[KeyedFuture[Any]], *names: str) -> None:
+    """Have all futures of a class share one table of the names that any of them will have.
+
+    CPython keeps an object's attributes without a dict as long as the class's table has their
+    names, and takes one place of that table from later names with each object that is made. So
+    where many futures are made before one is done, each would get a dict of its own as it is done:
+    on 3.13t that costs 1.2 µs, and 200 bytes.
+    """
+    future: KeyedFuture[Any] = kind.__new__(kind)
+    for name in ("_mutex", "_lanes", "_key", *_LATER, *names):
+        setattr(future, name, None)
+
+
+foresee(KeyedFuture)
+
+
 class _CanLeaveOut(Protocol):
     def cancelled(self, future: KeyedFuture[Any], /) -> None:
         """Take note that the future was cancelled."""
@@ -356,3 +375,6 @@ class SeveralFuture[R](KeyedFuture[R]):
         if cancelled:
             cast("_CanLeaveOut", self._lanes).cancelled(self)
         return cancelled
+
+
+foresee(SeveralFuture, "of_all")

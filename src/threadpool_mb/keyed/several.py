@@ -60,7 +60,7 @@ from threadpool_mb.keyed.released import (
     take_away,
     take_out,
 )
-from threadpool_mb.keyed.standins import Held, RunsTasks, StandIn
+from threadpool_mb.keyed.standins import RunsTasks, StandIn
 from threadpool_mb.keyed.table import Table
 from threadpool_mb.keyed.tally import Tally
 from threadpool_mb.keyed.tasks import Shard, Task
@@ -77,17 +77,6 @@ NO_CALL: Final[Any] = MISSING
 
 _IN_A_ROW: Final = 64
 """The most tasks in a turn."""
-
-
-class _Arrival(Held):
-    """A lane has come to a gate."""
-
-    def __init__(self, several: "Several") -> None:  # pyright: ignore[reportMissingSuperCall] - each gate that a lane comes to would pay for it
-        self._several: Final = several
-
-    @override
-    def keep(self, lane: Task, task: Task) -> bool:
-        return self._several.arrive(lane, task)
 
 
 class Several(StandIn):
@@ -134,7 +123,7 @@ class Several(StandIn):
     @override
     def run(self, function: object, task: Task, /) -> object:
         """Have the lane of a gate wait."""
-        raise _Arrival(self)
+        return self
 
     @property
     def threads(self) -> SharedThreads:
@@ -255,9 +244,10 @@ class Several(StandIn):
         if stranded:
             self._waiting.append(gate)
 
-    def arrive(self, lane: Task, gate: Task) -> bool:
-        """Have a lane wait at a gate that it has taken; `False` if there is nothing to wait for."""
-        shard = lane.shard
+    @override
+    def keep(self, lane: Task, task: Task) -> tuple[bool, bool]:
+        """Have a lane wait at a gate that it has taken, unless there is nothing to wait for."""
+        shard, gate = lane.shard, task
         gate.context = self  # which the turn has taken
         if gate is not lane:
             # Where it has not stayed in its place (`keyed.released`): one of all keys.
@@ -266,11 +256,11 @@ class Several(StandIn):
         if can_run:
             self.threads.schedule(self)
         if can_run is not None:
-            return True
+            return True, False
         if gate is not lane:
             take_away(lane, gate)
         gate.forget()
-        return False
+        return False, False
 
     def turn(self) -> int:
         """Run the task, and what can run as it is over; return how many have run."""

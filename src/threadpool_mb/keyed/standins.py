@@ -4,21 +4,7 @@ from collections.abc import Callable
 from contextvars import Context
 from typing import Any, Protocol
 
-__all__ = ["Barrier", "Held", "RunsTasks", "StandIn"]
-
-
-class Held(Exception):
-    """What a task's context raises in the place of running it, where the task has to wait."""
-
-    def keep(self, lane: Any, task: Any) -> bool:  # noqa: ANN401 - tasks
-        """Keep the lane, which waits for its turn no more, until something schedules it again.
-
-        Nothing may touch the lane on this thread after that.
-
-        Returns:
-            `False` if it need not wait, and `task` is done.
-        """
-        raise NotImplementedError
+__all__ = ["Barrier", "RunsTasks", "StandIn"]
 
 
 class StandIn:
@@ -30,7 +16,17 @@ class StandIn:
     """Whether what it stands in is a gate: see `keyed.several`."""
 
     def run(self, function: Callable[[Any], object], task: Any, /) -> object:  # noqa: ANN401 - a task
-        """Call `function(task)`, or raise `Held`."""
+        """Call `function(task)`, and return what it returns; or itself: see `keep`."""
+        raise NotImplementedError
+
+    def keep(self, lane: Any, task: Any) -> tuple[bool, bool]:  # noqa: ANN401 - tasks
+        """Keep the lane until something schedules it again, if it is to wait; after `run`.
+
+        Where it is kept, nothing may touch the lane on this thread after that.
+
+        Returns:
+            Whether it is kept; and whether `task` has run. If neither, `task` is done all the same.
+        """
         raise NotImplementedError
 
     def runs_here(self, _key: object, /) -> bool:

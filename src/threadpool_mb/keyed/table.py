@@ -15,6 +15,7 @@ from typing import Final, NoReturn, final
 from threadpool_mb.arguments import AT_ONCE, NEVER, Deadline, counted, some_keys
 from threadpool_mb.errors import ThreadRefused
 from threadpool_mb.forking import MADE_BEFORE_FORK, keep, remake
+from threadpool_mb.keyed.delays import Delays
 from threadpool_mb.keyed.standins import StandIn
 from threadpool_mb.keyed.tasks import Shard, Task
 from threadpool_mb.logs import Logger
@@ -92,8 +93,8 @@ class Table:
         """For tasks that have to wait for a time."""
         self.gated: bool = False
         """Whether there was ever a task of several keys, or of all."""
-        self.delayed: Final[dict[object, None]] = {}
-        """The waits of lanes whose next task may not begin yet."""
+        self.delayed: Final = Delays(self.clock.timers)
+        """The lanes whose next task may not begin yet."""
         self.at_close: Callable[[], object] = _nothing
         """Called once it is closed."""
         name_of = named or functools.partial(shared_name, name)

@@ -68,11 +68,6 @@ class Owner(Protocol):
         """The lanes of all keys; a key's hash says in which of these they are."""
         ...
 
-    @property
-    def delayed(self) -> dict[object, None]:
-        """The waits of lanes whose next task may not begin yet."""
-        ...
-
     def end_if_done(self) -> None:
         """Let the threads end, once closed, if no task is left."""
         ...

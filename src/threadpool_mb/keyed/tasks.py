@@ -38,7 +38,7 @@ from typing import Any, Final, final
 
 from threadpool_mb.forking import keep
 from threadpool_mb.keyed.futures import KeyedFuture
-from threadpool_mb.keyed.standins import Barrier, Held, RunsTasks, StandIn
+from threadpool_mb.keyed.standins import Barrier, RunsTasks, StandIn
 from threadpool_mb.keyed.tally import Owner, Tally
 from threadpool_mb.keyed.withdrawn import Withdrawn, withdrawn
 from threadpool_mb.line.striped import Stripe
@@ -97,8 +97,8 @@ class Task:
 
     def turn(self) -> int:
         """Run some of the lane's tasks, on a shared thread; return how many have run."""
-        # The second, less what is left out.
-        left = most = _THROUGHPUT
+        left = most = _THROUGHPUT  # the second, less what is left out
+        left_out: Any
         shard = self.shard
         self.thread = threading.get_ident()
         task: Task | None = None
@@ -109,17 +109,21 @@ class Task:
                     # Released now: the first task doubles as the lane, and lives as long.
                     context, task.context = task.context, None
                     # The plain function: a bound method is one more object for each task.
-                    if (copy_context() if context is None else context).run(Task.run, task):
-                        most -= 1
-                except Held as held:
-                    self.thread = 0
-                    if held.keep(self, task):
-                        return most - left
-                    self.thread = threading.get_ident()
-                    most -= 1
+                    left_out = (copy_context() if context is None else context).run(Task.run, task)
                 except BaseException:
+                    left_out = None
                     # A callback's, or another thread has set the future; the lane must go on.
                     _logger.exception("%s: a task's end raised", shard.table.name)
+                if left_out:
+                    ran = False
+                    if left_out is not True:  # a stand-in
+                        self.thread = 0
+                        kept, ran = left_out.keep(self, task)
+                        if kept:
+                            return most - left + int(ran)
+                        left_out = None
+                        self.thread = threading.get_ident()
+                    most -= not ran
                 left -= 1
                 context = None
                 # The one that was run dies here, outside the lock: it may hold users' objects.

@@ -133,3 +133,26 @@ def test_a_rate_holds_while_senders_race() -> None:
             span = began[last] - began[first]
             # A thread may come late between the look and the note.
             assert last - first + 1 <= 2 + (span + 2 * MAKES_UP) * 500 + 1
+
+
+def test_what_is_cancelled_while_it_waits_for_its_time_loses_no_key() -> None:
+    begun: dict[int, list[int]] = {key: [] for key in range(8)}
+    futures: list[list[Future[None]]] = [[] for _ in begun]
+
+    with KeyedExecutor(3, rate=Rate(1000)) as executor:
+
+        def send(key: int) -> None:
+            mine = futures[key]
+            for number in range(EACH * 5):
+                mine.append(executor.submit_keyed(key, begun[key].append, number))
+                if number % 3 == 2:
+                    mine[-2].cancel()
+                if number % 50 == 49:
+                    executor.cancel_key(key)
+
+        run_together(*(lambda key=key: send(key) for key in begun))  # type: ignore[misc]
+
+    for key, mine in enumerate(futures):
+        assert all(future.done() for future in mine)
+        assert begun[key] == [at for at, future in enumerate(mine) if not future.cancelled()]
+    assert not len(executor._table.delayed)
