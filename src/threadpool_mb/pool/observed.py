@@ -165,11 +165,14 @@ def observed_function[K, M](
         if not observers.messages:
             return worker(key, mailbox)
         given = ObservedMailbox(mailbox, observers, key)
+        own.on_handler_raised = given.handler_raised
         try:
             result = worker(key, given)
         except BaseException as error:
             given.done(error)
             raise
+        finally:
+            own.on_handler_raised = None
         given.done()
         return result
 
