@@ -137,7 +137,7 @@ def test_what_a_handler_raises_before_a_wait_is_told_once_and_kept_no_longer(kin
     def fail(_: object) -> None:
         raise ValueError("no")
 
-    def serve(request: object) -> None:
+    def serve(request: Any) -> None:  # noqa: ANN401 - a request
         serving = server(lambda _: fail)("a")
         next(serving)
         serving.send(request)

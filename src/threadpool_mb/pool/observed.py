@@ -192,7 +192,7 @@ class _ObservedLane:
     common: Any
     key: Any
     sent: Any
-    handler_error: Exception | None
+    handler_error: Any
 
     def __init__(self, *arguments: Any) -> None:  # noqa: ANN401 - as its class has them
         self.sent = self.handler_error = None
