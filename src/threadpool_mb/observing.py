@@ -39,6 +39,7 @@ class Observers:
         "ends",
         "enveloped",
         "messages",
+        "sends",
         "sent",
         "starts",
     )
@@ -57,6 +58,8 @@ class Observers:
         planes = [plane for each in told if any(plane := each.message_plane())]
         self.messages: Final = bool(planes)
         """Whether one is told of each message."""
+        self.sends: Final = any(sent is not None for sent, _, _ in planes)
+        """Whether one is told of each that is sent: then messages are in envelopes."""
         # The message plane. Closures, as those that they call; see `Told.message_plane`.
         sent, begun, done = _of_one(*planes[0]) if len(planes) == 1 else _of_several(planes)
         self.sent: Final[Callable[[object, object], Any]] = sent

@@ -88,7 +88,7 @@ class PoolFactory:
             else:
                 if not report.finished:
                     errors.append(AssertionError(_what_is_left(pool, report)))
-        errors += [each for _, take in pools for each in take()]
+        errors += [_failure(each) for _, take in pools for each in take()]
         if error is not None:
             for each in errors:
                 error.add_note(f"a pool of this test: {type(each).__name__}: {each}")
@@ -96,6 +96,19 @@ class PoolFactory:
             raise errors[0]
         elif errors:
             raise BaseExceptionGroup("the pools of this test", errors)
+
+
+def _failure(error: BaseException) -> BaseException:
+    """Return what fails a test whose worker has raised `error`.
+
+    What pytest takes for its user's interrupt would end the whole run; one that has come to a
+    worker's turn of the user's is raised by whoever has called that, too.
+    """
+    if not isinstance(error, KeyboardInterrupt):
+        return error
+    failure = AssertionError(f"a worker has raised {error!r}")
+    failure.__cause__ = error
+    return failure
 
 
 def _what_is_left(pool: mb.Pool[Any, Any], report: mb.DrainReport[Any]) -> str:

@@ -150,6 +150,56 @@ def test_pools_with_one_name_are_shown_as_their_sum(registry: CollectorRegistry)
         assert scraped(registry)["threadpool_mb_keys", "twin"] == 1
 
 
+def test_no_counter_falls_as_one_of_the_pools_with_its_name_ends(
+    registry: CollectorRegistry,
+) -> None:
+    observer = Prometheus(registry)
+
+    def pool() -> mb.Pool[str, Any]:
+        return mb.Pool(
+            counting,
+            name="same",
+            start="on_demand",
+            observe=observer,
+            on_dead_letter=lambda _: None,
+        )
+
+    handled = ("threadpool_mb_handled_total", "same")
+    with pool() as stays:
+        for rounds in (1, 2):
+            with pool() as ends:
+                ends.dispatch_many("a", range(10))
+                ends.remove("nobody")
+            assert scraped(registry)[handled] == 10 * rounds
+            assert scraped(registry)["threadpool_mb_ended_total", "drained", "same"] == rounds
+            assert scraped(registry)["threadpool_mb_keys", "same"] == 0
+        stays.dispatch("a", 1)
+        stays.flush("a")
+        until(lambda: scraped(registry)[handled] == 21)
+    assert scraped(registry) == {}
+
+    with pool() as anew:
+        anew.dispatch("a", 1)
+        anew.flush("a")
+        until(lambda: scraped(registry)[handled] == 1)
+
+
+@pytest.mark.parametrize("histograms", [False, True])
+def test_a_name_that_cannot_be_encoded_breaks_no_scrape(
+    registry: CollectorRegistry,
+    histograms: bool,  # noqa: FBT001 - a parameter
+) -> None:
+    observer = Prometheus(registry, histograms=histograms)
+
+    with (
+        mb.Pool[str, Any](counting, name="of \udcff", observe=observer),
+        mb.Pool[str, Any](counting, name="other", observe=observer),
+    ):
+        names = {name for _, *labels in scraped(registry) for name in labels[-1:]}
+
+    assert {"of \\udcff", "other"} <= names
+
+
 def test_histograms_measure_each_message(registry: CollectorRegistry) -> None:
     observer = Prometheus(registry, histograms=True, namespace="app", buckets=(0.5, 1.0))
 

@@ -101,6 +101,23 @@ def test_after():
     assert "the pools of this test (2 sub-exceptions)" in text
 
 
+def test_a_keyboard_interrupt_of_a_worker_fails_its_test_and_does_not_end_pytest(run: Run) -> None:
+    outcomes, text = run("""
+def interrupted(key):
+    yield
+    raise KeyboardInterrupt("of the worker")
+
+def test_bad(threadpool_mb_pool):
+    threadpool_mb_pool(interrupted).initialize("a", 1)
+
+def test_after():
+    pass
+""")
+
+    assert outcomes == {"test_bad": "FAILED", "test_after": "PASSED"}
+    assert "a worker has raised KeyboardInterrupt('of the worker')" in text
+
+
 def test_an_error_that_is_taken_or_restarted_fails_no_test(run: Run) -> None:
     outcomes, _ = run("""
 def test_taken(threadpool_mb_pool):

@@ -127,8 +127,9 @@ class _Server:
                 case _:
                     _refuse(request)
         except Exception as error:
-            if here.failures is not None:
-                here.failures = (*here.failures, (here.worker(), error))
+            worker = here.worker()
+            if worker is not None:
+                worker.handler_raised(error)
             if not isinstance(request, Call) or not _fail(request, error, before):
                 _logger.exception("%shandling %s raised", _whose(), describe(request))
             if self._stops:

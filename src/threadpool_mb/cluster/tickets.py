@@ -190,6 +190,10 @@ class NodeObserver(OwnObserver):
             self._started(key, incarnation)
 
     @override
+    def sent(self, key: Any, message: Any, /) -> object:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """Do nothing: the node puts messages into envelopes, with their tickets. But there are."""
+
+    @override
     def begun(self, key: Any, message: Any, sent: Any, /) -> object:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Keep the ticket until the message is done."""
         return sent

@@ -27,7 +27,6 @@ from threadpool_mb.mailbox.sending import MailboxInlet
 from threadpool_mb.mailbox.wrapping import WrappedMailbox
 from threadpool_mb.observing import Observers
 from threadpool_mb.protocols import Input, Mailbox, MailboxConfig, MessageFuture
-from threadpool_mb.threads.here import here
 from threadpool_mb.values import MISSING, Missing
 
 __all__ = ["ObservedConfig", "ObservedMailbox", "observed_priorities"]
@@ -143,7 +142,7 @@ class _ForeignInput[T](OwnInput[T]):
 class ObservedMailbox[T](WrappedMailbox[T]):
     """A function worker's mailbox, as the worker has it. For the worker's thread."""
 
-    __slots__ = ("_begin", "_end", "_in_hand", "_key", "_thread")
+    __slots__ = ("_begin", "_end", "_handler_error", "_in_hand", "_key", "_thread")
 
     def __init__(self, mailbox: Mailbox[T], observers: Observers, key: object) -> None:
         """Receive from `mailbox`, on this thread."""
@@ -155,12 +154,19 @@ class ObservedMailbox[T](WrappedMailbox[T]):
         self._thread: Final = threading.get_ident()
         # Each message that was begun, and what observers have said of that.
         self._in_hand: Final[list[tuple[T, Any]]] = []
+        # What a server's handler has raised for what is in hand: its caller has got that.
+        self._handler_error: Exception | None = None
+
+    def handler_raised(self, error: Exception) -> None:
+        """Take note of what a server's handler has raised for what is in hand."""
+        if self._in_hand:
+            self._handler_error = error
 
     def done(self, error: BaseException | None = None) -> None:
         """Tell that what was received is done."""
-        if error is None and here.failures:
-            error = here.failure_of(here.worker())  # a server's handler's: its caller has got it
-        here.failures = None
+        if error is None:
+            error = self._handler_error
+        self._handler_error = None
         while self._in_hand:
             message, begun = self._in_hand.pop()
             self._end(self._key, message, begun, error)
@@ -171,7 +177,6 @@ class ObservedMailbox[T](WrappedMailbox[T]):
         message, sent = opened(carried)
         begun = self._begin(self._key, message, sent)
         self._in_hand.append((message, begun))
-        here.failures = ()
         return message
 
     @override

@@ -1,11 +1,13 @@
 """The figures of pools, read from their `stats()` when that is asked for.
 
 **Guarantees.** Each figure is there once for each name: of several pools with one name, the sum,
-and the greatest of what is a time. A pool of the process that has forked this one is left out, and
-so is one that cannot be read.
+and the greatest of what is a time. A counter does not fall as long as there is a pool with the
+name: those that have ended meanwhile are in the sum. A pool of the process that has forked this one
+is left out, and so is one that cannot be read. Each name can be encoded.
 """
 
 import dataclasses
+import os
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sized
 from typing import Final, Literal, final, override
@@ -14,7 +16,7 @@ from threadpool_mb.forking import MADE_BEFORE_FORK, remade_in_children
 from threadpool_mb.logs import Logger
 from threadpool_mb.observer import Observer, Stats
 
-__all__ = ["FIGURES", "Figure", "Figures", "OfPool"]
+__all__ = ["FIGURES", "Figure", "Figures", "OfPool", "encodable"]
 
 _logger = Logger(__name__)
 
@@ -55,40 +57,91 @@ FIGURES: Final = (
 
 
 @final
+class _Ended:
+    """What pools with one name have counted that have ended. Guarded by `_listing`."""
+
+    __slots__ = ("counts", "process")
+
+    def __init__(self) -> None:
+        self.counts: Final[dict[tuple[str, str], float]] = {}
+        """By figure and label."""
+        self.process: Final = os.getpid()
+        """In a child of it, its pools are left out, and so is this."""
+
+    def take(self, stats: Stats) -> None:
+        for figure in FIGURES:
+            if figure.kind == "counter":
+                for label, value in _values_of(figure, stats):
+                    at = (figure.name, label)
+                    self.counts[at] = self.counts.get(at, 0) + value
+
+
+type Snapshot = Stats | _Ended
+"""What is read of a pool, or of those with its name that have ended."""
+
+
+@final
 class Figures:
     """The pools that can be read now. Threads: internally synchronized."""
 
-    __slots__ = ("_pools",)
+    __slots__ = ("_ended", "_pools")
 
     def __init__(self) -> None:
         """Know of no pool."""
         self._pools: Final[list[tuple[object, str, Callable[[], Stats]]]] = []
+        # By name, as long as there is a pool with the name.
+        self._ended: Final[dict[str, _Ended]] = {}
 
     def add(self, owner: object, name: str, stats: Callable[[], Stats]) -> None:
         """Read a pool from now on; `owner` is what `remove` is to be given."""
         with _listing:
-            self._pools.append((owner, name, stats))
+            self._pools.append((owner, encodable(name), stats))
 
     def remove(self, owner: object) -> None:
-        """Read a pool no more."""
+        """Read a pool no more; it has ended.
+
+        What it has counted stays in the sum if there is another one with its name. A counter that
+        fell would be taken for one that begins anew: all that the others have counted so far would
+        seem to have come since.
+        """
+        # It counts no more: what is read here, off the lock, is what a snapshot would show.
+        final: list[tuple[str, Stats]] = [
+            each
+            for other, name, stats in list(self._pools)
+            if other is owner
+            for each in _snapshots([(other, name, stats)])
+        ]
         with _listing:
             self._pools[:] = [each for each in self._pools if each[0] is not owner]
+            names = {name for _, name, _ in self._pools}
+            for name, stats in final:
+                if name in names:
+                    self._ended_of(name).take(stats)
+                else:
+                    self._ended.pop(name, None)
 
-    def read(self) -> list[tuple[str, Stats]]:
+    def _ended_of(self, name: str) -> _Ended:
+        ended = self._ended.get(name)
+        if ended is None or ended.process != os.getpid():
+            ended = self._ended[name] = _Ended()
+        return ended
+
+    def read(self) -> list[tuple[str, Snapshot]]:
         """Return a snapshot of each pool, behind its name."""
         with _listing:
             pools = list(self._pools)
-        snapshots: list[tuple[str, Stats]] = []
-        for _, name, stats in pools:
-            try:
-                snapshots.append((name, stats()))
-            except Exception:
-                _logger.exception("%s: its statistics cannot be read", name)
-        return [each for each in snapshots if each[1].state != MADE_BEFORE_FORK]
+            process = os.getpid()
+            # Copied in the same hold: a pool is in one of both.
+            before = [
+                (name, _copied(ended))
+                for name, ended in self._ended.items()
+                if ended.process == process
+            ]
+        return [*before, *_snapshots(pools)]
 
     @staticmethod
     def values(
-        figure: Figure, snapshots: list[tuple[str, Stats]]
+        figure: Figure, snapshots: list[tuple[str, Snapshot]]
     ) -> Iterator[tuple[str, str, float]]:
         """Yield a figure's values: the pool's name, the label ("" if it has none), the value."""
         values: dict[tuple[str, str], float] = {}
@@ -101,7 +154,36 @@ class Figures:
             yield name, label, value
 
 
-def _values_of(figure: Figure, stats: Stats) -> Iterator[tuple[str, float]]:
+def encodable(text: str) -> str:
+    """Return a text as it is, but for what cannot be encoded: half of a surrogate pair, escaped.
+
+    One name of a file that is no text would otherwise break what shows all the others, too.
+    """
+    return text.encode(errors="backslashreplace").decode()
+
+
+def _snapshots(pools: list[tuple[object, str, Callable[[], Stats]]]) -> list[tuple[str, Stats]]:
+    snapshots: list[tuple[str, Stats]] = []
+    for _, name, stats in pools:
+        try:
+            snapshots.append((name, stats()))
+        except Exception:
+            _logger.exception("%s: its statistics cannot be read", name)
+    return [each for each in snapshots if each[1].state != MADE_BEFORE_FORK]
+
+
+def _copied(ended: _Ended) -> _Ended:
+    copy = _Ended()
+    copy.counts.update(ended.counts)
+    return copy
+
+
+def _values_of(figure: Figure, stats: Snapshot) -> Iterator[tuple[str, float]]:
+    if isinstance(stats, _Ended):
+        for (name, label), count in stats.counts.items():
+            if name == figure.name:
+                yield label, count
+        return
     value: object = getattr(stats, figure.name, None)
     if isinstance(value, Mapping):
         for label, count in value.items():  # pyright: ignore[reportUnknownVariableType]

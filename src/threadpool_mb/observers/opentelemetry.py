@@ -32,7 +32,7 @@ from opentelemetry.trace import Link, Span, SpanKind, Status, StatusCode, Tracer
 from threadpool_mb.arguments import describe
 from threadpool_mb.calls.messages import Call
 from threadpool_mb.observer import Kind, Observer
-from threadpool_mb.observers.figures import FIGURES, Figure, Figures, OfPool
+from threadpool_mb.observers.figures import FIGURES, Figure, Figures, OfPool, encodable
 from threadpool_mb.values import MISSING
 
 __all__ = ["OpenTelemetry"]
@@ -185,7 +185,7 @@ class _OfMessages(OfPool):
             "messaging.system": "threadpool_mb",
             "messaging.operation.name": "process",
             "messaging.operation.type": "process",
-            "messaging.destination.name": name,
+            "messaging.destination.name": encodable(name),
         }
 
     @override
@@ -206,7 +206,7 @@ class _OfMessages(OfPool):
     def _span(self, tracer: Tracer, key: object, message: object, given: Context) -> Span:
         attributes: dict[str, str] = self._attributes
         if key is not MISSING:
-            shown = key if isinstance(key, str) else describe(key)
+            shown = encodable(key) if isinstance(key, str) else describe(key)
             attributes = {**attributes, "threadpool_mb.key": shown}
         name = f"process {attributes['messaging.destination.name']}"
         if self._kind == "executor":

@@ -18,7 +18,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from threadpool_mb.observer import Kind, Observer
-from threadpool_mb.observers.figures import FIGURES, Figure, Figures, OfPool
+from threadpool_mb.observers.figures import FIGURES, Figure, Figures, OfPool, encodable
 
 __all__ = ["Prometheus"]
 
@@ -28,7 +28,8 @@ class Prometheus(Observer, Collector):
     """A collector of the figures of pools. Threads: one may be given to any number of pools.
 
     All have a label `pool`, the name of the pool, executor or broker. Pools with one name are shown
-    as one: their sum. A pool that has ended is not shown any more.
+    as one: their sum. A pool that has ended is not shown any more; what it has counted stays in the
+    sum as long as there is another one with its name, so that no counter falls.
     """
 
     def __init__(
@@ -111,7 +112,7 @@ class Prometheus(Observer, Collector):
         """Return what is told of one pool."""
         if self._histograms is None:
             return OfPool(self._figures)
-        handling, waiting = (each.labels(name) for each in self._histograms)
+        handling, waiting = (each.labels(encodable(name)) for each in self._histograms)
         return _OfMessages(self._figures, handling, waiting)
 
 

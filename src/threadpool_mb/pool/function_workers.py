@@ -42,6 +42,7 @@ class FunctionWorker[K, M](Incarnation[K, M]):
         "gone",
         "key",
         "number",
+        "on_handler_raised",
         "predecessor",
         "state",
         "successor",
@@ -67,6 +68,13 @@ class FunctionWorker[K, M](Incarnation[K, M]):
         # Of a worker that is watched: what it receives from, and its thread.
         self._counts: tuple[CountedMailbox[M], int] | None = None
         self.direct = direct
+        self.on_handler_raised: Callable[[Exception], object] | None = None
+        """What is told of what a server's handler raises, while it runs and is observed."""
+
+    @override
+    def handler_raised(self, error: Exception) -> None:
+        if self.on_handler_raised is not None:
+            self.on_handler_raised(error)
 
     @property
     @override

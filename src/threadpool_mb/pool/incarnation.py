@@ -315,6 +315,9 @@ class Incarnation[K, M]:
         """Return whether `mailbox` is the one that its messages come out of; see `Holder`."""
         raise NotImplementedError
 
+    def handler_raised(self, error: Exception) -> None:
+        """Take note of what a server's handler has raised; see `Holder`. Only if it is observed."""
+
     @property
     def backlog(self) -> int:
         """How many messages wait in its mailbox."""

@@ -170,7 +170,7 @@ class Later[K, M]:
         if interval is not None and interval < _SHORTEST:
             raise ValueError(f"interval must be at least {_SHORTEST} seconds, not {interval!r}")
         observers = self.office.observers
-        if observers is not None and observers.messages:
+        if observers is not None and observers.sends:
             # It is this thread that sends it.
             message = observers.enveloped(key, message)
         timer = Timer(self.timers.now() + delay, key, message, self, interval)

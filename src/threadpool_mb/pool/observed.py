@@ -1,10 +1,11 @@
-"""Generator workers whose messages are observed: each is in an envelope while it waits.
+"""Generator workers whose messages are observed: each is in an envelope as it waits, if need be.
 
-Only pools with an observer of the message plane have these lanes. The lane's own `put` tells that a
-message was sent, on the sender's thread, and puts it in an envelope; its own `get` opens that. So
-whatever else touches messages sees what it always sees, but what sweeps a lane, or makes dead
-letters: these open envelopes themselves, or hand them on to another lane, as they are. Around the
-generator is an object that tells when it begins with a message and when it is done.
+Only pools with an observer of the message plane have these lanes. Around the generator is an object
+that tells when it begins with a message and when it is done. Where an observer is told what is
+sent, the lane's own `put` tells that, on the sender's thread, and puts the message in an envelope;
+its own `get` opens that. So whatever else touches messages sees what it always sees, but what
+sweeps a lane, or makes dead letters: these open envelopes themselves, or hand them on to another
+lane, as they are.
 
 **Guarantees.** Each message that the generator gets is told as begun, and as done: when it comes to
 its next `yield` for a message, ends, raises, or is closed. A wait in the midst of a message does
@@ -54,7 +55,6 @@ class _ObservedGenerator:
         lane = self._lane
         key = lane.key
         begun = self._begin(key, message, lane.sent)
-        outer, here.failures = here.failures, ()
         try:
             value = self._generator.send(message)
         except BaseException as error:
@@ -67,11 +67,10 @@ class _ObservedGenerator:
                 return value
             # `_done`, written out: mostly the message is done.
             lane.sent = None
-            failures: Any = here.failures
-            self._end(key, message, begun, here.failure_of(lane) if failures else None)
+            if (handler_error := lane.handler_error) is not None:
+                lane.handler_error = None
+            self._end(key, message, begun, handler_error)
             return None
-        finally:
-            here.failures = outer
 
     def __next__(self) -> Any:  # noqa: ANN401 - what it waits for
         return self._went_on(self._generator.__next__)
@@ -93,8 +92,9 @@ class _ObservedGenerator:
     def _went_on(self, go_on: Callable[..., Any], *error: Any) -> Any:  # noqa: ANN401 - see above
         """Have it go on, perhaps in the midst of a message."""
         if self._message is NOTHING:
-            return go_on(*error)
-        outer, here.failures = here.failures, ()
+            value = go_on(*error)
+            self._lane.handler_error = None  # as it was set up: of no message
+            return value
         try:
             value = go_on(*error)
         except StopIteration:
@@ -108,16 +108,15 @@ class _ObservedGenerator:
                 self._lane.sent = None
                 self._done(None)
             return value
-        finally:
-            here.failures = outer
 
     def _done(self, error: BaseException | None) -> None:
-        if error is None and here.failures:
-            error = here.failure_of(self._lane)  # a server's handler's: its caller has got it
-            here.failures = ()
+        lane = self._lane
+        if error is None:
+            error = lane.handler_error
+        lane.handler_error = None
         message, begun = self._message, self._begun
         self._message, self._begun = NOTHING, None
-        self._end(self._lane.key, message, begun, error)
+        self._end(lane.key, message, begun, error)
 
     def __iter__(self) -> Generator[None, Any, object]:
         return cast("Generator[None, Any, object]", self)
@@ -166,11 +165,14 @@ def observed_function[K, M](
         if not observers.messages:
             return worker(key, mailbox)
         given = ObservedMailbox(mailbox, observers, key)
+        own.on_handler_raised = given.handler_raised
         try:
             result = worker(key, given)
         except BaseException as error:
             given.done(error)
             raise
+        finally:
+            own.on_handler_raised = None
         given.done()
         return result
 
@@ -180,10 +182,9 @@ def observed_function[K, M](
 class _ObservedLane:
     """A lane whose messages are observed; beside its own class, which has its slots.
 
-    `tell_sent` is what tells that a message is sent: its own, so that a sender and the thread that
-    runs the lane share as few objects as can be (`guarding`).
     `sent` is what observers have said of the message that the lane has in hand, until it was
     handled well: one that is tried again is told with it again.
+    `handler_error` is what a server's handler has raised for that message, whose caller has got it.
     """
 
     __slots__ = ()
@@ -191,26 +192,38 @@ class _ObservedLane:
     common: Any
     key: Any
     sent: Any
+    handler_error: Any
+
+    def __init__(self, *arguments: Any) -> None:  # noqa: ANN401 - as its class has them
+        self.sent = self.handler_error = None
+        base: Any = super()
+        base.__init__(*arguments)
+
+    def handler_raised(self, error: Exception) -> None:
+        """Take note of what a server's handler has raised; see `Holder.handler_raised`."""
+        self.handler_error = error
+
+
+class _EnvelopingLane(_ObservedLane):
+    """The same, where an observer is told what is sent: messages are in envelopes.
+
+    `tell_sent` is what tells it: its own, so that a sender and the thread that runs the lane share
+    as few objects as can be (`guarding`).
+    """
+
+    __slots__ = ()
+
     tell_sent: Any
 
     def __init__(self, common: Any, *arguments: Any) -> None:  # noqa: ANN401 - as its class has them
         self.tell_sent = common.office.observers.sent
-        base: Any = super()
-        base.__init__(common, *arguments)
+        super().__init__(common, *arguments)
 
     def envelope(self, message: Any) -> Any:  # noqa: ANN401 - an M
         """Return a message in its envelope, and tell that it is sent; see `Observers.enveloped`."""
         if type(message) is Observed:
             return message
         return Observed(message, self.tell_sent(self.key, message))
-
-    def put(self, message: Any) -> None:  # noqa: ANN401 - an M, or the marker
-        """Put a message in its envelope, or the marker."""
-        # `envelope`, written out; and no `super()` in a variable, which would be an object of its
-        # own for each message.
-        if message is not Marker and type(message) is not Observed:
-            message = Observed(message, self.tell_sent(self.key, message))
-        super().put(message)  # type: ignore[misc]  # pyright: ignore[reportAttributeAccessIssue]
 
     def deliver(self, message: Any, /, deadline: Deadline = NEVER) -> bool:  # noqa: ANN401 - an M
         """Put one message in. It is told before it has room: an observer may raise."""
@@ -223,16 +236,6 @@ class _ObservedLane:
         taken: bool | None = base.force(self.envelope(message))
         return taken
 
-    def get(self, block: bool = True, timeout: float | None = None) -> Any:  # noqa: ANN401, FBT001, FBT002 - as there
-        """Take the next message out of its envelope."""
-        carried: Any = super().get(block, timeout)  # type: ignore[misc]  # pyright: ignore[reportAttributeAccessIssue]
-        if type(carried) is not Observed:  # pyright: ignore[reportUnknownArgumentType]
-            return carried  # pyright: ignore[reportUnknownVariableType]
-        # `open`, written out.
-        message, carried.message = carried.message, None
-        self.sent = carried.sent
-        return message
-
     def _handle(self, message: Any, inner: Inner) -> bool:  # noqa: ANN401 - an M
         self.sent = self.tell_sent(self.key, message)
         base: Any = super()
@@ -240,7 +243,7 @@ class _ObservedLane:
         return goes_on
 
 
-class _ObservedStoredLane(_ObservedLane):
+class _EnvelopingStoredLane(_EnvelopingLane):
     """The same, with its messages in a store."""
 
     __slots__ = ()
@@ -254,7 +257,7 @@ class _ObservedStoredLane(_ObservedLane):
 
     def put(self, message: Any) -> None:  # noqa: ANN401 - an M, or the marker
         """Put a message in its envelope, with its priority, or the marker."""
-        base: Any = super(_ObservedLane, self)
+        base: Any = super(_EnvelopingLane, self)
         if message is not Marker:
             prepare = self.store.prepare
             if prepare is not None:
@@ -266,20 +269,20 @@ class _ObservedStoredLane(_ObservedLane):
         base.put(message)
 
 
-class _ObservedForeignLane(_ObservedLane):
+class _EnvelopingForeignLane(_EnvelopingLane):
     """The same, where messages wait in a user's own kind of mailbox, which gets no envelopes."""
 
     __slots__ = ()
 
     def put(self, message: Any) -> None:  # noqa: ANN401 - a token, or the marker
         """Put a token, or the marker."""
-        base: Any = super(_ObservedLane, self)
+        base: Any = super(_EnvelopingLane, self)
         base.put(message)
 
     def get(self, block: bool = True, timeout: float | None = None) -> Any:  # noqa: ANN401, FBT001, FBT002 - as there
         """Take the next message."""
         self.sent = None
-        base: Any = super(_ObservedLane, self)
+        base: Any = super(_EnvelopingLane, self)
         return base.get(block, timeout)
 
     def deliver(self, message: Any, /, deadline: Deadline = NEVER) -> bool:  # noqa: ANN401 - an M
@@ -288,28 +291,78 @@ class _ObservedForeignLane(_ObservedLane):
             message = message.message
         else:
             self.tell_sent(self.key, message)
-        base: Any = super(_ObservedLane, self)
+        base: Any = super(_EnvelopingLane, self)
         return bool(base.deliver(message, deadline))
 
     def force(self, message: Any) -> bool | None:  # noqa: ANN401 - an M
         """Put one message in, or not; see `ForeignLane.force`."""
-        base: Any = super(_ObservedLane, self)
+        base: Any = super(_EnvelopingLane, self)
         taken: bool | None = base.force(message)
         return taken
 
 
 @functools.cache
-def observed(kind: type[GeneratorWorkers[Any, Any]]) -> type[GeneratorWorkers[Any, Any]]:
-    """Return workers of a kind whose messages are observed."""
-    lanes: dict[str, Any] = {
-        "_lane": _lane_of(_ObservedLane, kind._lane),  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
-        "_foreign_lane": _lane_of(_ObservedForeignLane, kind._foreign_lane),  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
-        "_stored_lane": _lane_of(_ObservedStoredLane, kind._stored_lane),  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
-    }
+def observed(
+    kind: type[GeneratorWorkers[Any, Any]], *, enveloping: bool
+) -> type[GeneratorWorkers[Any, Any]]:
+    """Return workers of a kind whose messages are observed.
+
+    Those are in envelopes only where an observer is told what is sent.
+    """
+    lane, foreign, stored = kind._lane, kind._foreign_lane, kind._stored_lane  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+    lanes: dict[str, Any]
+    if enveloping:
+        lanes = {
+            "_lane": _lane_of(_EnvelopingLane, lane, put=_putting(lane), get=_getting(lane)),
+            "_foreign_lane": _lane_of(_EnvelopingForeignLane, foreign),
+            "_stored_lane": _lane_of(_EnvelopingStoredLane, stored, get=_getting(stored)),
+        }
+    else:
+        lanes = {
+            "_lane": _lane_of(_ObservedLane, lane),
+            "_foreign_lane": _lane_of(_ObservedLane, foreign),
+            "_stored_lane": _lane_of(_ObservedLane, stored),
+        }
     return type(f"Observed{kind.__name__}", (kind,), {"__slots__": (), **lanes})
 
 
-def _lane_of(mixin: type, lane: type[GeneratorLane[Any, Any]]) -> type[GeneratorLane[Any, Any]]:
-    return type(
-        f"Observed{lane.__name__.lstrip('_')}", (mixin, lane), {"__slots__": ("sent", "tell_sent")}
-    )
+def _lane_of(
+    mixin: type[_ObservedLane], lane: type[GeneratorLane[Any, Any]], **methods: Callable[..., Any]
+) -> type[GeneratorLane[Any, Any]]:
+    slots = ("handler_error", "sent", "tell_sent")[: 2 + issubclass(mixin, _EnvelopingLane)]
+    name = f"Observed{lane.__name__.lstrip('_')}"
+    return type(name, (mixin, lane), {"__slots__": slots, **methods})
+
+
+# No `super()`, which looks through the base classes for each message.
+
+
+def _putting(lane: type[GeneratorLane[Any, Any]]) -> Callable[..., None]:
+    """Return the `put` of a lane whose messages are put into envelopes."""
+    base_put: Callable[..., Any] = lane.put
+
+    def put(self: Any, message: Any) -> None:  # noqa: ANN401 - an M, or the marker
+        """Put a message in its envelope, or the marker."""
+        # `envelope`, written out.
+        if message is not Marker and type(message) is not Observed:
+            message = Observed(message, self.tell_sent(self.key, message))
+        base_put(self, message)
+
+    return put
+
+
+def _getting(lane: type[GeneratorLane[Any, Any]]) -> Callable[..., Any]:
+    """Return the `get` of a lane whose messages are taken out of their envelopes."""
+    base_get: Callable[..., Any] = lane.get
+
+    def get(self: Any, block: bool = True, timeout: float | None = None) -> Any:  # noqa: ANN401, FBT001, FBT002 - as there
+        """Take the next message out of its envelope."""
+        carried: Any = base_get(self, block, timeout)
+        if type(carried) is not Observed:
+            return carried
+        # `open`, written out.
+        message, carried.message = carried.message, None
+        self.sent = carried.sent
+        return message
+
+    return get

@@ -1,5 +1,6 @@
 """How you write the worker says how it runs: a generator in turns, a function on a thread."""
 
+import functools
 from collections.abc import Callable
 from typing import Any, Final, cast
 
@@ -171,7 +172,10 @@ def _observed[K, M](
     """Return a generator worker as observers need it, and what makes such a kind of a kind."""
     if observers is None or not (observers.starts or observers.messages):
         return worker, _as_it_is
-    return observed_worker(worker, observers), observed if observers.messages else _as_it_is
+    if not observers.messages:
+        return observed_worker(worker, observers), _as_it_is
+    around = functools.partial(observed, enveloping=observers.sends)
+    return observed_worker(worker, observers), around
 
 
 def _as_it_is(kind: Any) -> Any:  # noqa: ANN401 - a kind of workers
@@ -211,7 +215,7 @@ def _function_kind[K, M](
     observers: Observers | None = office.observers
     if observers is not None and (observers.starts or observers.messages):
         function = observed_function(function, observers)
-        config = ObservedConfig(config, observers) if observers.messages else config
+        config = ObservedConfig(config, observers) if observers.sends else config
     return lambda _ask, ended, _timers, keeping: FunctionWorkers(
         function, config, office, pool_name, ended, keeping
     )

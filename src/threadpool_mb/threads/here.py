@@ -133,6 +133,13 @@ class Holder(Protocol):
         """Return whether `mailbox` is the one that the worker's messages come out of."""
         ...
 
+    def handler_raised(self, error: Exception, /) -> None:
+        """Take note of what a server's handler has raised for the message that it has in hand.
+
+        On the worker's thread. For observers: the caller has the error already.
+        """
+        ...
+
     @property
     def end_reason(self) -> str:
         """Why the worker has ended."""
@@ -267,9 +274,6 @@ class _Here(threading.local):
         """What the pool knows this thread as, if it takes turns."""
         self.inner: Final = Inner()
         """The workers that run here beside the worker that has the turn."""
-        self.failures: tuple[tuple[Holder | None, Exception], ...] | None = None
-        """What handlers of a server have raised for the message in hand, each with its worker;
-        `None`: not kept."""
 
     @property
     def is_main(self) -> bool:
@@ -285,16 +289,6 @@ class _Here(threading.local):
         """Return the worker that runs now; `None` if none does."""
         workers = self.workers()
         return workers[-1] if workers else None
-
-    def failure_of(self, worker: Holder | None) -> Exception | None:
-        """Return what handlers have raised last in a worker, for the message that it has in hand.
-
-        Not what they have raised in a worker that it has called here.
-        """
-        for holder, error in reversed(self.failures or ()):
-            if holder is worker:
-                return error
-        return None
 
 
 def _look_for_asyncio() -> object:
