@@ -1,11 +1,13 @@
 """What bounds, rates and tasks over several keys cost, and whether they hold: `benchmarks.flow`.
 
 `bound`: sixteen producers, at most 1,000 tasks that wait, beside a `queue.Queue` of that size with
-as many threads, and a `ThreadPoolExecutor` behind a semaphore; and what a pool and a `SimpleQueue`
-take without a bound, which bounds that. `memory`: what is resident after
-each tenth of 10,000,000 that four producers send under such a bound. `rate`: 1,000 keys that may
-begin 100, and 20, times a second, on two threads; 50 keys of which each task is submitted as the
-one before it is done; and what it costs while all wait. `several`: tasks over random pairs of keys,
+as many threads, and a `ThreadPoolExecutor` behind a semaphore; and what bounds that: a pool and a
+`SimpleQueue` without a bound, and a pool whose messages wait for slots that were made by hand. All
+send the same function each time: to give an object back to the thread that made it takes time, too,
+on a free-threaded build. `memory`: what is resident after each tenth of 10,000,000 that four
+producers send under such a bound. `rate`: 1,000 keys that may begin 100, and 20, times a second, on
+two threads; 50 keys of which each task is submitted as the one before it is done; and what it costs
+while all wait. `several`: tasks over random pairs of keys,
 checked by a count that each of their keys keeps. `bank`: transfers between two of 10,000 accounts,
 beside a `ThreadPoolExecutor` whose tasks lock two of as many locks in order.
 """
@@ -29,6 +31,7 @@ PRODUCERS: Final = 16
 BOUND: Final = 1000
 THREADS: Final = 6
 
+_HANDS: Final = 7
 _PARTS: Final = 10
 _MAY_GROW: Final = 8
 """MiB by which what is resident may differ, as what is freed comes back or not."""
@@ -36,6 +39,11 @@ _MAY_GROW: Final = 8
 
 def _nothing() -> None:
     pass
+
+
+def _calls(_key: object) -> Generator[None, Callable[[], object]]:
+    while True:
+        (yield)()
 
 
 def _produce(
@@ -83,11 +91,7 @@ def _bounded(count: int, looks: list[int]) -> float:
 
 
 def _bounded_pool(count: int, looks: list[int]) -> float:
-    def worker(_key: object) -> Generator[None, Any]:
-        while True:
-            yield
-
-    with mb.Pool(worker, start="on_demand", max_waiting=BOUND, max_threads=THREADS) as pool:
+    with mb.Pool(_calls, start="on_demand", max_waiting=BOUND, max_threads=THREADS) as pool:
         over = threading.Event()
         room: Any = pool._dispatcher._flow.room  # type: ignore[union-attr]  # noqa: SLF001
 
@@ -99,7 +103,7 @@ def _bounded_pool(count: int, looks: list[int]) -> float:
         watcher = threading.Thread(target=look)
         watcher.start()
         try:
-            return _produce(count, lambda p, n: pool.dispatch((p, n % 50), n))
+            return _produce(count, lambda p, n: pool.dispatch((p, n % 50), _nothing))
         finally:
             over.set()
             watcher.join()
@@ -107,13 +111,33 @@ def _bounded_pool(count: int, looks: list[int]) -> float:
 
 def _unbounded_pool(count: int) -> float:
     """Return what a message's way costs without a bound; more wait then, as nobody is held up."""
+    with mb.Pool(_calls, start="on_demand", max_threads=THREADS) as pool:
+        return _produce(count, lambda p, n: pool.dispatch((p, n % 50), _nothing))
 
-    def worker(_key: object) -> Generator[None, Any]:
+
+def _pool_by_hand(count: int) -> float:
+    """Return what a pool can do under the simplest bound: each key has a part of the slots.
+
+    A sender waits though there are slots in other parts: it is no bound of all keys together.
+    """
+    parts: list[queue.SimpleQueue[bool]] = [queue.SimpleQueue() for _ in range(_HANDS)]
+    for number in range(BOUND):
+        parts[number % _HANDS].put(True)  # noqa: FBT003 - a slot
+
+    def worker(key: object) -> Generator[None, Callable[[], object]]:
+        free = parts[hash(key) % _HANDS].put
         while True:
-            yield
+            function = yield
+            free(True)  # noqa: FBT003 - a slot
+            function()
+
+    def send(producer: int, number: int) -> None:
+        key = producer, number % 50
+        parts[hash(key) % _HANDS].get()
+        pool.dispatch(key, _nothing)
 
     with mb.Pool(worker, start="on_demand", max_threads=THREADS) as pool:
-        return _produce(count, lambda p, n: pool.dispatch((p, n % 50), n))
+        return _produce(count, send)
 
 
 def _by_queue(count: int, kind: Callable[[], Any] = lambda: queue.Queue(BOUND)) -> float:
@@ -158,6 +182,7 @@ def bound(count: int) -> list[str]:
         rows["KeyedExecutor(max_waiting=1000)"].append(_bounded(count, looks))
         rows["Pool(max_waiting=1000)"].append(_bounded_pool(count, looks))
         rows["queue.Queue(1000)"].append(_by_queue(count))
+        rows["Pool, slots by hand"].append(_pool_by_hand(count))
         rows["Pool, no bound"].append(_unbounded_pool(count))
         rows["SimpleQueue, no bound, no keys"].append(_by_queue(count, queue.SimpleQueue))
         rows["ThreadPoolExecutor, a semaphore"].append(_by_semaphore(count))

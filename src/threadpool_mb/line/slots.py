@@ -52,9 +52,7 @@ waits in the line calls `tell` now and then.
 A sender that parks a thread which takes turns of many workers tells that thread's pool, so that a
 different thread may take their turns. If the sender is a worker itself, it is part of the circles
 that `threadpool_mb.threads.circles` finds: it waits for the worker that receives from the full
-mailbox.
-
-The other designs that were tried, and their figures: `docs/performance.md`.
+mailbox. Other designs that were tried, and their figures: `docs/performance.md`.
 """
 
 import collections
@@ -70,7 +68,7 @@ from threadpool_mb.forking import remake
 from threadpool_mb.interrupts import is_owned
 from threadpool_mb.line.askers import Asker, Room, asker_in_debt, asker_of_thread
 from threadpool_mb.threads.circles import expedite, waiting_for
-from threadpool_mb.threads.here import Holder, Source, here
+from threadpool_mb.threads.here import Holder, here
 from threadpool_mb.threads.waiting import parked
 
 __all__ = ["Slots", "refuse"]
@@ -88,11 +86,6 @@ def refuse(_message: object, /) -> Never:
         MailboxClosed: always.
     """
     raise MailboxClosed("the mailbox is closed")
-
-
-def _source(items: "queue.SimpleQueue[None]", deadline: Deadline) -> Source[None]:
-    serving = here.serving
-    return items if serving is None else serving.source(items, deadline)
 
 
 class Slots:
@@ -113,7 +106,6 @@ class Slots:
         "parked",
         "take",
         "timeout",
-        "waiting",
     )
 
     _in_line: ClassVar[bool] = False
@@ -134,8 +126,6 @@ class Slots:
         # finalizer while it is held, and that may deliver.
         self._lock: Final = threading.RLock()
         self._unissued = limit
-        self.waiting: int = 0
-        """The number of threads that wait."""
         self.parked: Final[dict[int, None]] = {}
         """The threads that wait, as `threading.get_ident()`: until it has a slot or gives up."""
         # How many of these threads wait in the queue, and not in the line.
@@ -150,6 +140,11 @@ class Slots:
         self._given: Final[dict[Asker, bool]] = {}
         # The askers that are just about to use a slot that they were given, by their threads.
         self._using: Final[dict[int, Asker]] = {}
+
+    @property
+    def waiting(self) -> int:
+        """The number of threads that wait."""
+        return len(self.parked)
 
     def shut(self) -> None:
         """Wake every sender that waits."""
@@ -189,7 +184,7 @@ class Slots:
         Blocks: never.
         """
         with self._lock:
-            self.askers[asker] = None
+            self._join_locked(asker)
         self.tell()
         # Read after the asker got in line: either this sees `closed`, or `shut` sees the asker.
         if self.closed:
@@ -224,6 +219,9 @@ class Slots:
 
     def tell(self) -> None:
         """Give the free slots to the senders that stand in the line. Blocks: never."""
+        # Without the lock: what is put after this look, the thread that puts it tells of.
+        if not self._given and not self._free.qsize():
+            return
         told: list[Asker] = []
         try:
             with self._lock:
@@ -264,7 +262,9 @@ class Slots:
             MailboxClosed: if the mailbox was shut, before or during the wait.
             DispatchDeadlock: if the wait would be for ever.
         """
-        with self._lock:
+        at_once = self.timeout == 0 or deadline.remaining() == 0
+        # What others issue meanwhile a sender that waits finds: it gets in line under the lock.
+        with self._lock if at_once or self._unissued or self._using else contextlib.nullcontext():
             if self._unissued:
                 # One for this sender, and as many as there are already for later senders. Under
                 # the lock, so that a sender which finds nothing left to issue finds these. No call
@@ -278,7 +278,7 @@ class Slots:
                 return True
             if self._given and self._uses_its_own_locked():
                 return True
-        if self.timeout == 0 or deadline.remaining() == 0:
+        if at_once:
             return self._take_at_once()
         holder = self.holder
         if holder is not None and (here.serving is not None or here.inner):
@@ -319,31 +319,34 @@ class Slots:
         place: tuple[Asker, queue.SimpleQueue[None]] | None = None
         # Whether this runs in a finalizer, or a signal handler, while this thread holds the lock:
         # then it waits where it can be served without the lock.
-        inside = is_owned(self._lock)
+        inside, taken = is_owned(self._lock), False
         # Where hardly any thread is left: a thread that is given its slot in the line counts as
         # going on at once.
         in_line = self._in_line or (here.serving is not None and here.serving.starved)
+        mine = asker_of_thread()
         with self._lock:
             if (self.askers or self._given or in_line) and not inside:
-                place = asker_of_thread()
-                self.askers[place[0]] = None
+                place = mine
+                self._join_locked(place[0])
             else:
                 self._parking += 1
-            self.waiting += 1
             self.parked[me] = None
         try:
             taken = self._park(end) if place is None else self._stand(*place, end, go_on)
         finally:
-            with self._lock:
-                self.waiting -= 1
-                self.parked.pop(me, None)
-                if place is None:
+            self.parked.pop(me, None)
+            if place is None:
+                with self._lock:
                     self._parking -= 1
-            if place is not None:
+                if self.askers:
+                    self.tell()
+            elif not taken:
                 self.leave(place[0])
-            elif self.askers:
-                self.tell()
         return taken or self._not_taken()
+
+    def _join_locked(self, asker: Asker) -> None:
+        """Get in line."""
+        self.askers[asker] = None
 
     def _uses_its_own_locked(self) -> bool:
         """Use the slot that this thread was given for the task which it delivers for."""
@@ -363,7 +366,7 @@ class Slots:
         if self.closed:
             return False
         with contextlib.suppress(queue.Empty):
-            _source(self._free, end).get(timeout=end.remaining())
+            parked().source(self._free, end).get(timeout=end.remaining())
             return True
         return False
 
@@ -375,16 +378,15 @@ class Slots:
         go_on: Callable[[], None],
     ) -> bool:
         """Wait in the line."""
-        source = _source(gate, end)
+        source = parked().source(gate, end)
         while not self.closed:
             left = end.remaining()
             # Each time: it takes back the slots that are to be taken back.
             self.tell()
             with contextlib.suppress(queue.Empty):
                 source.get(timeout=shortest(left, _PAUSE))
-            with self._lock:
-                if self._given.pop(asker, False):
-                    return True
+            if self._given.pop(asker, False):
+                return True
             if left == 0:
                 break
             go_on()

@@ -152,6 +152,14 @@ def get_patiently[T](items: Source[T]) -> T:
     return items.get()
 
 
+def give_way() -> bool:
+    """Give the core away once; not where threads that are idle park at once. Return whether."""
+    if time.perf_counter() < _not_before:
+        return False
+    os.sched_yield()
+    return True
+
+
 def receive_patiently[T](messages: "queue.SimpleQueue[T]") -> T:
     """Take the next message of a mailbox that was found empty.
 
