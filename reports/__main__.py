@@ -9,6 +9,7 @@ import concurrent.futures
 import datetime as dt
 import json
 import os
+import resource
 import shlex
 import shutil
 import subprocess
@@ -18,7 +19,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from reports.page import index
+from reports.page import index, took
 from reports.parts import FREE, GIL, NEEDS, PARTS, Part, Step
 
 OUTPUT: Final = Path(".reports")
@@ -115,7 +116,7 @@ def make(part: Part, out: Path, pythons: dict[str, str]) -> dict[str, Any]:
             shutil.rmtree(out / needing, ignore_errors=True)
             (out / needing).mkdir(parents=True)
     folder.mkdir(parents=True, exist_ok=True)
-    when, start = dt.datetime.now(dt.UTC), time.monotonic()
+    when, start, on_cores = dt.datetime.now(dt.UTC), time.monotonic(), _on_cores()
     steps = part.steps(folder)
     with concurrent.futures.ThreadPoolExecutor(part.at_once) as executor:
         whys = executor.map(
@@ -127,12 +128,19 @@ def make(part: Part, out: Path, pythons: dict[str, str]) -> dict[str, Any]:
     told = {
         "when": f"{when:%Y-%m-%d %H:%M} UTC",
         "seconds": time.monotonic() - start,
+        "on_cores": _on_cores() - on_cores,
         "interpreters": " and ".join(sorted({_version(pythons[s.on]) for s in steps if s.on})),
         "commands": [_shown(step) for step in steps],
         "failed": failed,
     }
     (folder / _RECORD).write_text(json.dumps(told), "utf-8")
     return told
+
+
+def _on_cores() -> float:
+    """Return the processor time of all commands so far, in seconds; no wait for a core is in it."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def _version(python: str) -> str:
@@ -181,7 +189,7 @@ def main(words: Sequence[str]) -> int:
         tell(arguments.out)
         for why in told["failed"]:
             print(f"  FAILED: {why}", flush=True)
-        print(f"  {part.name} took {told['seconds']:.0f} s", flush=True)
+        print(f"  {part.name}: made {took(told)}", flush=True)
         status |= bool(told["failed"])
     print(f"see {arguments.out / 'index.html'}")
     return status

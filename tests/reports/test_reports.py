@@ -86,7 +86,7 @@ def test_each_step_is_told_before_it_runs_and_how_long_it_took(
     logs = tmp_path / "one" / "log-*.txt"
     assert first.startswith(f"one (1 of 1): What one is; see {logs}\n  1/2 long xxxx")
     assert second == "  1/2 took 0 s\n  2/2 python3.14t -m short\n"
-    assert last.startswith("  2/2 took 0 s\n  FAILED: it broke\n  one took 0 s\n")
+    assert last.startswith("  2/2 took 0 s\n  FAILED: it broke\n  one: made in 0 s, with 0 s")
     assert max(map(len, first.splitlines()[1:])) <= 110
 
 
