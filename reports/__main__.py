@@ -118,10 +118,13 @@ def make(part: Part, out: Path, pythons: dict[str, str]) -> dict[str, Any]:
     folder.mkdir(parents=True, exist_ok=True)
     when, start, on_cores = dt.datetime.now(dt.UTC), time.monotonic(), _on_cores()
     steps = part.steps(folder)
-    with concurrent.futures.ThreadPoolExecutor(part.at_once) as executor:
-        whys = executor.map(
-            lambda number: _timed(steps, number, pythons, folder), range(len(steps))
+    executor = concurrent.futures.ThreadPoolExecutor(part.at_once)
+    try:
+        whys = list(
+            executor.map(lambda number: _timed(steps, number, pythons, folder), range(len(steps)))
         )
+    finally:
+        executor.shutdown(cancel_futures=True)  # after Ctrl-C, no step begins
     failed = [why for why in whys if why]
     _gather_logs(folder, len(steps))
     failed += [f"{path} is not there" for _, path in part.links if not (folder / path).is_file()]
