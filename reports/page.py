@@ -54,5 +54,5 @@ def _part(part: dict[str, Any]) -> str:
         "by": commands,
         "log": f'<a href="{part["name"]}/log.txt">what the commands printed</a>',
     }
-    rows = "".join(f"<dt>{name}</dt><dd>{value}</dd>" for name, value in facts.items())
+    rows = "".join(f"<dt>{name}</dt><dd>{value}</dd>" for name, value in facts.items() if value)
     return f"{head}{failed}<ul>{links}</ul><dl>{rows}</dl>"
