@@ -31,7 +31,7 @@ CAP: Final = 384
 _PICTURED: Final = "original"
 _MIB: Final = 2**20
 _PATIENCE: Final = 90.0
-"""Seconds that a scenario may take beyond its time: a last round, the search for culprits."""
+"""Seconds that a round may take, or the search for culprits. A round of full size takes a few."""
 
 
 def main(words: Sequence[str]) -> int:

@@ -55,7 +55,7 @@ def main() -> None:
 def _prepare(spec: Spec) -> None:
     resource.setrlimit(resource.RLIMIT_DATA, (spec.cap, spec.cap))
     threading.stack_size(_STACK)
-    faulthandler.dump_traceback_later(spec.time_limit, exit=True)
+    _watch(spec)
     warnings.simplefilter("ignore", ResourceWarning)  # some scenarios leave things unclosed
     # All that the library logs is formatted, and goes nowhere.
     logging.basicConfig(
@@ -64,6 +64,15 @@ def _prepare(spec: Spec) -> None:
     )
     if spec.seed:
         SEEDS[spec.seed]()
+
+
+def _watch(spec: Spec) -> None:
+    """Give the process its patience anew.
+
+    For each round: how many there are is bounded. What is stuck comes to the end of none; a process
+    that a busy machine holds up comes to it late.
+    """
+    faulthandler.dump_traceback_later(spec.patience, exit=True)
 
 
 def _run(spec: Spec) -> ScenarioResult:
@@ -90,6 +99,7 @@ def _run(spec: Spec) -> ScenarioResult:
                 )
                 if _failed(checks) != {"blocks"}:
                     break
+            _watch(spec)
             evidence = _evidence(spec, readings, checks, work)
     except BaseException as error:  # noqa: BLE001 - it is the result
         failure = f"{type(error).__name__}: {error}"
@@ -114,10 +124,10 @@ def _warm_up(spec: Spec, readings: Readings, work: Callable[[], object]) -> int:
     while readings.count < _WARM_UP or (
         readings.elapsed < _WARM_UP_PART * spec.seconds and readings.count < CAPACITY // 4
     ):
-        _round(readings, work)
+        _round(spec, readings, work)
     readings.begin_to_count()
     for _ in range(_SETTLING):
-        _round(readings, work)
+        _round(spec, readings, work)
     return readings.count
 
 
@@ -125,10 +135,11 @@ def _rounds(spec: Spec, readings: Readings, work: Callable[[], object], counted:
     """Do so many rounds that are counted, and more while there is time."""
     last = min(readings.count + counted, CAPACITY)
     while readings.count < last or (readings.elapsed < spec.seconds and readings.count < CAPACITY):
-        _round(readings, work)
+        _round(spec, readings, work)
 
 
-def _round(readings: Readings, work: Callable[[], object]) -> None:
+def _round(spec: Spec, readings: Readings, work: Callable[[], object]) -> None:
+    _watch(spec)
     before = readings.elapsed // _EVERY
     work()
     readings.take()

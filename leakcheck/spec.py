@@ -25,8 +25,9 @@ class Spec:
     """Of what is done in a round: 1 is all of it."""
     cap: int
     """The most data the process may have, in bytes."""
-    time_limit: float
-    """Seconds after which the process says where it is, and ends."""
+    patience: float
+    """Seconds that a round may take, or what comes before the first or after the last one; then the
+    process says where it is, and ends."""
     output: str
     """Folder for what is found."""
     label: str

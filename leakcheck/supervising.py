@@ -1,14 +1,17 @@
-"""Runs each scenario in a process of its own, under a cap and a time limit.
+"""Runs each scenario in a process of its own, under a cap and a limit of patience.
 
 **The cap** is `RLIMIT_DATA`: private memory that can be written to. `RLIMIT_AS` would make
 free-threaded builds hang, because their allocator reserves a gigabyte of addresses for a start. It
 is told to reserve little, and to ask for memory only when it is needed: otherwise it would take
 40 MB of the cap for each thread, though it uses one or two.
 
-**The time limit.** The process shows all its stacks and ends when its time is up; if it does not
-even do that, it is killed.
+**The limit of patience.** A process that does not come to the end of a round shows all its stacks
+and ends; if it does not even do that, it is killed once nothing has been heard of it for longer.
+The limit is of one round, not of all of them: a process that is stuck ends no round, while one that
+other work holds up ends each one late. However many others there are, it gets its share.
 """
 
+import contextlib
 import dataclasses
 import json
 import os
@@ -16,13 +19,13 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
 from leakcheck.catalog import SCENARIOS, description
 from leakcheck.results import Check, ScenarioResult, Series, scenario_result
-from leakcheck.spec import COUNTED, WINDOWS, Spec
+from leakcheck.spec import COUNTED, Spec
 
 ROOT: Final = Path(__file__).parents[1]
 ENVIRONMENT: Final = {
@@ -37,7 +40,7 @@ it when a thread first runs a function, and it counts as blocks: hundreds, until
 """
 
 _EXTRA: Final = 15.0
-"""Seconds from the time limit to the kill."""
+"""Seconds from the limit to the kill."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -50,7 +53,7 @@ class Limits:
     cap: int
     """Bytes."""
     patience: float
-    """Seconds that one may take beyond its time."""
+    """Seconds that a round of it may take, or what comes before the first or after the last one."""
     counted: int = COUNTED
     """Rounds of it that are counted, at least."""
 
@@ -80,7 +83,7 @@ def run(
             seconds=limits.seconds,
             scale=limits.scale,
             cap=limits.cap,
-            time_limit=WINDOWS * limits.seconds + limits.patience,
+            patience=limits.patience,
             output=str(output),
             label=label,
             result=str(Path(folder) / "result.json"),
@@ -107,19 +110,40 @@ def _process(spec: Spec, errors: int, progress: Callable[[int, float], object]) 
     with subprocess.Popen(  # noqa: S603 - this very interpreter
         command, env=environment, stdout=subprocess.PIPE, stderr=errors, text=True
     ) as process:
-        killer = threading.Timer(spec.time_limit + _EXTRA, process.kill)
-        killer.start()
         try:
-            for line in process.stdout or ():
-                said = json.loads(line)
-                progress(said["rounds"], said["seconds"])
-            return process.wait()
+            with _killed_if_silent(process, spec.patience + _EXTRA) as heard:
+                for line in process.stdout or ():
+                    heard()
+                    said = json.loads(line)
+                    progress(said["rounds"], said["seconds"])
+                return process.wait()
         except BaseException:
             process.kill()
             raise
-        finally:
-            killer.cancel()
-            killer.join()
+
+
+@contextlib.contextmanager
+def _killed_if_silent(
+    process: subprocess.Popen[str], seconds: float
+) -> Iterator[Callable[[], None]]:
+    """Kill the process once it has not been heard of for so long."""
+    heard, over = threading.Event(), False
+
+    def watch() -> None:
+        while heard.wait(seconds):
+            heard.clear()
+            if over:  # was set before it was told: it is seen after it was forgotten again
+                return
+        process.kill()
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        yield heard.set
+    finally:
+        over = True
+        heard.set()
+        watcher.join()
 
 
 def _nothing(name: str, why: str) -> ScenarioResult:

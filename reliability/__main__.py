@@ -1,6 +1,7 @@
 """Try what the library guarantees, again and again, and keep what came of it.
 
     python -m reliability hammers --count 10000     each test marked `racing`, so many times
+    python -m reliability hammers [FILE …]          those in some files
     python -m reliability soak --minutes 60         millions of messages, each key's order checked
     python -m reliability suite [--dev] [FOLDER …]  the tests once, with `-X dev` perhaps
     python -m reliability page                      the tables of docs/reliability.md
@@ -56,6 +57,7 @@ def main(words: Sequence[str]) -> int:
     hammers.add_argument("--chunk", type=int, default=10, help="of these, in a process (10)")
     hammers.add_argument("--minutes", type=float, default=float("inf"), help="end after these")
     hammers.add_argument("--add", action="store_true", help="to what is kept of them")
+    hammers.add_argument("places", nargs="*", metavar="FILE", help="those in there, not all")
     soaking = commands.add_parser("soak")
     soaking.add_argument("--minutes", type=float, default=60.0, help="go on for these (60)")
     soaking.add_argument("--add", action="store_true", help="to what is kept of it")
@@ -82,9 +84,10 @@ def main(words: Sequence[str]) -> int:
 
 def _hammers(arguments: argparse.Namespace) -> Run:
     """Run each hammer; what was run is kept after each chunk."""
-    functions, tally, done = hammer_functions(), Tally(), 0
+    functions, tally, done = hammer_functions(arguments.places), Tally(), 0
     before = _before("hammers", add=arguments.add)
-    run = _begun("hammers", f"{arguments.count:,} times each")
+    where = f", of {', '.join(arguments.places)}" if arguments.places else ""
+    run = _begun("hammers", f"{arguments.count:,} times each{where}")
     ending = time.monotonic() + arguments.minutes * 60
     start = time.monotonic()
     while done < arguments.count and time.monotonic() < ending:

@@ -104,10 +104,13 @@ def _end_of(command: Sequence[str], seconds: float) -> tuple[str, str]:
     return str(done.returncode), done.stdout
 
 
-def hammer_functions() -> list[str]:
-    """Return the tests that are marked `racing`, as pytest names them, without parameters."""
+def hammer_functions(places: Sequence[str] = ()) -> list[str]:
+    """Return the tests that are marked `racing`, as pytest names them, without parameters.
+
+    All of them, or those in some files or folders.
+    """
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
-    command += ["--collect-only", "-m", "racing", "tests"]
+    command += ["--collect-only", "-m", "racing", *(places or ["tests"])]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     return list(dict.fromkeys(_functions(done.stdout)))
 

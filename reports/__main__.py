@@ -9,6 +9,7 @@ import concurrent.futures
 import datetime as dt
 import json
 import os
+import resource
 import shlex
 import shutil
 import subprocess
@@ -18,7 +19,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from reports.page import index
+from reports.page import index, took
 from reports.parts import FREE, GIL, NEEDS, PARTS, Part, Step
 
 OUTPUT: Final = Path(".reports")
@@ -115,24 +116,34 @@ def make(part: Part, out: Path, pythons: dict[str, str]) -> dict[str, Any]:
             shutil.rmtree(out / needing, ignore_errors=True)
             (out / needing).mkdir(parents=True)
     folder.mkdir(parents=True, exist_ok=True)
-    when, start = dt.datetime.now(dt.UTC), time.monotonic()
+    when, start, on_cores = dt.datetime.now(dt.UTC), time.monotonic(), _on_cores()
     steps = part.steps(folder)
-    with concurrent.futures.ThreadPoolExecutor(part.at_once) as executor:
-        whys = executor.map(
-            lambda number: _timed(steps, number, pythons, folder), range(len(steps))
+    executor = concurrent.futures.ThreadPoolExecutor(part.at_once)
+    try:
+        whys = list(
+            executor.map(lambda number: _timed(steps, number, pythons, folder), range(len(steps)))
         )
+    finally:
+        executor.shutdown(cancel_futures=True)  # after Ctrl-C, no step begins
     failed = [why for why in whys if why]
     _gather_logs(folder, len(steps))
     failed += [f"{path} is not there" for _, path in part.links if not (folder / path).is_file()]
     told = {
         "when": f"{when:%Y-%m-%d %H:%M} UTC",
         "seconds": time.monotonic() - start,
+        "on_cores": _on_cores() - on_cores,
         "interpreters": " and ".join(sorted({_version(pythons[s.on]) for s in steps if s.on})),
         "commands": [_shown(step) for step in steps],
         "failed": failed,
     }
     (folder / _RECORD).write_text(json.dumps(told), "utf-8")
     return told
+
+
+def _on_cores() -> float:
+    """Return the processor time of all commands so far, in seconds; no wait for a core is in it."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def _version(python: str) -> str:
@@ -181,7 +192,7 @@ def main(words: Sequence[str]) -> int:
         tell(arguments.out)
         for why in told["failed"]:
             print(f"  FAILED: {why}", flush=True)
-        print(f"  {part.name} took {told['seconds']:.0f} s", flush=True)
+        print(f"  {part.name}: made {took(told)}", flush=True)
         status |= bool(told["failed"])
     print(f"see {arguments.out / 'index.html'}")
     return status

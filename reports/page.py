@@ -32,6 +32,12 @@ def index(parts: Iterable[dict[str, Any]]) -> str:
     return document("threadpool_mb: reports", "\n".join(map(_part, parts)))
 
 
+def took(part: dict[str, Any]) -> str:
+    """Return how long a part took to make, and how much of a core's time."""
+    on_cores = f", with {part['on_cores']:.0f} s of processor time" if "on_cores" in part else ""
+    return f"in {part['seconds']:.0f} s{on_cores}"
+
+
 def _part(part: dict[str, Any]) -> str:
     head = f'<h2 id="{part["name"]}">{html.escape(part["title"])}</h2><p>{part["about"]}</p>'
     if "when" not in part:
@@ -43,10 +49,10 @@ def _part(part: dict[str, Any]) -> str:
     )
     commands = "<br>".join(f"<code>{html.escape(each)}</code>" for each in part["commands"])
     facts = {
-        "made": f"{part['when']}, in {part['seconds']:.0f} s",
+        "made": f"{part['when']}, {took(part)}",
         "on": html.escape(part["interpreters"]),
         "by": commands,
         "log": f'<a href="{part["name"]}/log.txt">what the commands printed</a>',
     }
-    rows = "".join(f"<dt>{name}</dt><dd>{value}</dd>" for name, value in facts.items())
+    rows = "".join(f"<dt>{name}</dt><dd>{value}</dd>" for name, value in facts.items() if value)
     return f"{head}{failed}<ul>{links}</ul><dl>{rows}</dl>"

@@ -44,7 +44,7 @@ def _verdict(last: int, folder: Path, capacity: int = CAPACITY) -> tuple[int, di
         "seconds": 0.1,
         "scale": 1.0,
         "cap": 384 * 2**20,
-        "time_limit": 90.0,
+        "patience": 90.0,
         "output": str(folder),
         "label": "test",
         "result": str(result),

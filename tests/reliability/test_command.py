@@ -44,7 +44,12 @@ class Passes:
         self._report.write_text(REPORT)
         self._failing = failing
         monkeypatch.setattr(command, "run_pytest", self.run)
-        monkeypatch.setattr(command, "hammer_functions", lambda: ["tests/test_a.py::test_one"])
+        self.places: list[Sequence[str]] = []
+        monkeypatch.setattr(command, "hammer_functions", self.hammers)
+
+    def hammers(self, places: Sequence[str]) -> list[str]:
+        self.places.append(places)
+        return ["tests/test_a.py::test_one"]
 
     def run(
         self, tally: Tally, arguments: Sequence[str], *, options: Sequence[str] = (), seconds: float
@@ -86,6 +91,17 @@ def test_hammers_end_when_their_time_is_over_and_what_ran_is_kept(
 
     assert len(passes.arguments) == 2
     assert _run_of(kept, "hammers").asked == "10,000 times each"
+
+
+def test_hammers_of_some_files_are_told_as_such(
+    kept: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    passes = Passes(monkeypatch, kept)
+
+    command.main(["hammers", "--count", "1", "tests/test_a.py"])
+
+    assert passes.places == [["tests/test_a.py"]]
+    assert _run_of(kept, "hammers").asked == "1 times each, of tests/test_a.py"
 
 
 def test_a_failure_is_kept_and_told_by_the_status(

@@ -106,6 +106,12 @@ def test_the_hammers_are_all_tests_that_are_marked_racing() -> None:
     assert not [name for name in functions if "[" in name]
 
 
+def test_the_hammers_of_some_files_are_those_in_there() -> None:
+    fan_in = "tests/racing/hammers/test_racing_fan_in.py"
+
+    assert hammer_functions([fan_in]) == [f"{fan_in}::test_no_graph_of_senders_stands_still_untold"]
+
+
 def test_the_parts_of_the_suite_are_all_that_pytest_runs() -> None:
     parts = suite_parts()
 

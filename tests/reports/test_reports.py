@@ -1,9 +1,12 @@
 """`python -m reports` makes parts, tells what became of each, and fails if one has failed."""
 
+import concurrent.futures
 import json
 import re
+import signal
 import sys
 import threading
+import typing
 from pathlib import Path
 from typing import Final
 
@@ -86,8 +89,37 @@ def test_each_step_is_told_before_it_runs_and_how_long_it_took(
     logs = tmp_path / "one" / "log-*.txt"
     assert first.startswith(f"one (1 of 1): What one is; see {logs}\n  1/2 long xxxx")
     assert second == "  1/2 took 0 s\n  2/2 python3.14t -m short\n"
-    assert last.startswith("  2/2 took 0 s\n  FAILED: it broke\n  one took 0 s\n")
+    assert last.startswith("  2/2 took 0 s\n  FAILED: it broke\n  one: made in 0 s, with 0 s")
     assert max(map(len, first.splitlines()[1:])) <= 110
+
+
+def test_after_an_interrupt_no_step_begins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cancelled, ending = list[bool](), threading.Event()
+
+    class Executor(concurrent.futures.ThreadPoolExecutor):
+        """Tells when it is to end, and whether with what has not begun."""
+
+        @typing.override
+        def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+            cancelled.append(cancel_futures)
+            ending.set()
+            super().shutdown(wait, cancel_futures=cancel_futures)
+
+    def run(_step: Step, _pythons: dict[str, str], log: Path, _name: str) -> str:
+        log.touch()
+        if not ending.is_set():
+            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+        assert ending.wait(15)
+        return ""
+
+    monkeypatch.setattr(command, "run", run)
+    monkeypatch.setattr(concurrent.futures, "ThreadPoolExecutor", Executor)
+    steps = [Step(["first"], on=""), Step(["second"], on="")]
+
+    with pytest.raises(KeyboardInterrupt):
+        _run(tmp_path, monkeypatch, [Part("one", "What", "About", lambda _: steps, [])])
+
+    assert cancelled == [True]
 
 
 def test_steps_run_one_after_the_other_or_together_and_there_is_one_log_in_their_order(

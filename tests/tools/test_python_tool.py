@@ -301,7 +301,7 @@ def test_a_build_is_published_whole(
     ("version", "options"),
     [
         ("3.13td", "--disable-gil --with-pydebug"),
-        ("3.13t+tsan", "--disable-gil --with-thread-sanitizer"),
+        ("3.13t+tsan", "--disable-gil --with-thread-sanitizer --disable-test-modules"),
     ],
 )
 def test_a_debug_build_and_one_with_a_sanitizer_are_configured_so_and_kept_apart(
