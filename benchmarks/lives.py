@@ -28,6 +28,9 @@ SENDERS: Final = 4
 PATIENCE: Final = 600.0
 """Seconds after which a flush is held to be stuck."""
 
+_IN_ONE_GO: Final = 1000
+"""How many messages a sender has function workers handle until it waits for these."""
+
 type Message = tuple[int, int]
 """A sender, and its how-manieth message of this key."""
 
@@ -98,6 +101,9 @@ def zipf(messages: int, keys: int, max_keys: int, kind: str) -> list[str]:
             progress[sender] += 1
             if not pool.dispatch(key, (sender, number)):
                 letters.append((key, number))
+            # Functions have no `max_waiting`: each sender waits now and then until all is handled.
+            if kind == "function" and not progress[sender] % _IN_ONE_GO:
+                pool.flush()
 
     start, used = time.perf_counter(), time.process_time()
     with pool:
