@@ -153,9 +153,9 @@ def begin_to_log() -> None:
     `logging` are remade by one of its own. Before that, a thread that is not in the child may hold
     the lock of a handler.
     """
-    if hasattr(os, "register_at_fork"):
+    if hasattr(os, "register_at_fork"):  # pragma: no branch - Windows has none
         os.register_at_fork(after_in_child=_log)
 
 
-if hasattr(os, "register_at_fork"):
+if hasattr(os, "register_at_fork"):  # pragma: no branch - Windows has none
     os.register_at_fork(after_in_child=_in_child)

@@ -18,6 +18,7 @@ from tests.helpers import until
 from threadpool_mb import DeadLetterReason
 from threadpool_mb.dashboard import Dashboard, serve, watching
 from threadpool_mb.dashboard.answers import Answers, Keys
+from threadpool_mb.dashboard.figures import text_of
 from threadpool_mb.dashboard.watching import Sampler
 
 FAST = 0.01
@@ -297,6 +298,14 @@ def test_looking_at_a_key_asks_for_that_key_alone(source: Source, page: Dashboar
     get(page, "/api/key?pool=0&text='bob'")
 
     assert source.asked.count("worker") == 1
+
+
+def test_a_text_of_a_key_is_one_line_of_what_can_be_printed() -> None:
+    class Bell:
+        def __repr__(self) -> str:
+            return "a\a\nb"
+
+    assert text_of(Bell()) == r"a\x07\nb"
 
 
 def test_where_a_source_cannot_be_asked_for_a_key_it_is_found_among_the_hot_ones() -> None:
