@@ -171,7 +171,7 @@ def _bar(bar: Bar, y: float, place: Callable[[float], float]) -> str:
         [
             "<g>",
             f"<title>{escape(f'{bar.label} {bar.run}: {tip}')}</title>",
-            _text(left - 6, middle + 4, bar.run, "tick end"),
+            _text(left - 6, middle + 4, bar.run, "tick end") if bar.run else "",
             _rectangle(left, y, max(end - left, 1), f"bar {bar.role}"),
             _stroke(place(spread.lowest), middle, right, middle, "whisker"),
             _stroke(place(spread.lowest), middle - 4, place(spread.lowest), middle + 4, "whisker"),

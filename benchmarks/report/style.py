@@ -37,7 +37,7 @@ a { color: var(--ours); }
 figure { margin: 0; }
 svg { display: block; width: 100%; max-width: 860px; height: auto; overflow: visible; }
 .plot { overflow-x: auto; }
-.plot > svg { min-width: 36rem; }
+.plot > .broad > svg { min-width: 36rem; }
 .plot > .narrow { display: none; }
 .run { margin: 1.4rem 0 .2rem; font-weight: 600; }
 .plot + .wide { margin-top: .5rem; }

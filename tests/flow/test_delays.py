@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 
+from tests.helpers import Running
 from tests.keyed.doubles import NoLanes
 from tests.points import at_each_point
+from tests.pool.witness import Gate
 from threadpool_mb.keyed.delays import Delays, Due
 from threadpool_mb.keyed.flow import FlowFuture
 from threadpool_mb.threads.timers import Timers
@@ -127,10 +129,47 @@ def test_a_lane_that_comes_as_the_last_one_of_its_time_is_cancelled_waits_no_lon
         scene.delays.wait(1.0, other, future)
 
     for scene in at_each_point(prepare, lambda scene: scene.future.cancel(), come):
+        assert len(scene.delays) == 1 + len(others) - len(scene.scheduled)
         scene.turn_to(1.0)
         assert set(scene.scheduled) == {scene.lane, *others}
         assert len(scene.scheduled) == 1 + len(others)
         others.clear()
+
+
+def test_a_lane_that_is_just_being_scheduled_is_counted() -> None:
+    class Stopping(Lane):
+        """Is popped, and not scheduled yet."""
+
+        gate: Gate
+
+        @property
+        def put(self) -> Callable[[Lane], None]:
+            def stop_and_put(lane: Lane) -> None:
+                self.gate()
+                self.schedule(lane)
+
+            return stop_and_put
+
+    counts: list[int] = []
+    cancelling: list[Running[bool]] = []
+
+    def prepare() -> Scene:
+        scene = Scene()
+        scene.lane = Stopping(scene.scheduled)
+        scene.lane.gate = Gate()
+        scene.wait()
+        return scene
+
+    def cancel(scene: Scene) -> None:
+        cancelling.append(Running(scene.future.cancel))
+        scene.lane.gate.wait_until_reached()
+
+    for scene in at_each_point(prepare, lambda scene: counts.append(len(scene.delays)), cancel):
+        assert counts.pop() > 0
+        scene.lane.gate.open()
+        if cancelling:
+            assert cancelling.pop().result()
+            assert not len(scene.delays)
 
 
 def test_nothing_is_kept_of_times_whose_lanes_were_all_cancelled() -> None:

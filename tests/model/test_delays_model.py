@@ -143,15 +143,16 @@ def cancelling(*bugs: str) -> Process[Memory]:  # noqa: C901 - small steps
     def pop(m: Memory) -> Outcomes[Memory]:
         time = in_hand(m, "canceller")
         if "b" not in m.lanes[time]:
-            return [(m, END)]
+            return [(forgetting(m, "canceller"), END)]
         return [(without(m, time, "b"), "schedule")]
 
     def have_it_go_on(m: Memory) -> Outcomes[Memory]:
         return [(schedule(m, "b"), "any left")]
 
     def any_left(m: Memory) -> Outcomes[Memory]:
-        left = m.lanes[in_hand(m, "canceller")]
-        return [(m, END if left else "take away")]
+        if m.lanes[in_hand(m, "canceller")]:
+            return [(forgetting(m, "canceller"), END)]
+        return [(m, "take away")]
 
     def take_away(m: Memory) -> Outcomes[Memory]:
         mine = m.place == in_hand(m, "canceller")
@@ -160,19 +161,30 @@ def cancelling(*bugs: str) -> Process[Memory]:  # noqa: C901 - small steps
 
     def end_it(m: Memory) -> Outcomes[Memory]:
         after = m if "does not end it" in bugs else end(m, in_hand(m, "canceller"))
-        return [(after, "let go")]
+        return [(after, "let go" if "leaves what came meanwhile" in bugs else "pop others")]
+
+    def pop_others(m: Memory) -> Outcomes[Memory]:
+        time = in_hand(m, "canceller")
+        if not m.lanes[time]:
+            return [(m, "let go")]
+        lane = min(m.lanes[time])
+        return [(schedule(without(m, time, lane), lane), "pop others")]
 
     def let_go(m: Memory) -> Outcomes[Memory]:
         """Let go of the timer: the thread that has the timers does so, when it looks."""
         time = in_hand(m, "canceller")
-        over = m.over[time] or "does not end it" in bugs
-        return [(m, "look at lanes" if over else END)]
+        if m.over[time] or "does not end it" in bugs:
+            return [(m, "look at lanes")]
+        return [(forgetting(m, "canceller"), END)]
 
     def look_at_lanes(m: Memory) -> Outcomes[Memory]:
-        return [(m, END if m.lanes[in_hand(m, "canceller")] else "drop")]
+        if m.lanes[in_hand(m, "canceller")]:
+            return [(forgetting(m, "canceller"), END)]
+        return [(m, "drop")]
 
     def drop(m: Memory) -> Outcomes[Memory]:
-        return [(replace(m, timers=m.timers - {in_hand(m, "canceller")}), END)]
+        time = in_hand(m, "canceller")
+        return [(forgetting(replace(m, timers=m.timers - {time}), "canceller"), END)]
 
     return Process(
         "canceller",
@@ -184,6 +196,7 @@ def cancelling(*bugs: str) -> Process[Memory]:  # noqa: C901 - small steps
             "any left": any_left,
             "take away": take_away,
             "is over": end_it,
+            "pop others": pop_others,
             "let go": let_go,
             "look at lanes": look_at_lanes,
             "drop": drop,
@@ -216,13 +229,24 @@ def clock(*bugs: str) -> Process[Memory]:
     def pop(m: Memory) -> Outcomes[Memory]:
         time = in_hand(m, "clock")
         if not m.lanes[time]:
-            return [(m, "fire")]
+            return [(forgetting(m, "clock"), "fire")]
         lane = min(m.lanes[time])
         return [(schedule(without(m, time, lane), lane), "pop")]
 
     return Process(
         "clock", {"wait": wait, "fire": fire, "take away": take_away, "is over": end_it, "pop": pop}
     )
+
+
+def fault(m: Memory) -> str | None:
+    """Return what must never be."""
+    if m.twice:
+        return "a lane is in two hands"
+    in_hands = {time for _, time in m.found}
+    counted = {m.place, *in_hands}
+    if any(lanes for time, lanes in enumerate(m.lanes) if time not in counted):
+        return "a lane waits where nothing counts it"
+    return None
 
 
 def run(of_turns: str = "", of_cancelling: str = "", of_clock: str = "") -> Explored[Memory]:
@@ -234,7 +258,7 @@ def run(of_turns: str = "", of_cancelling: str = "", of_clock: str = "") -> Expl
             cancelling(of_cancelling),
             clock(of_clock),
         ],
-        always=lambda m: "a lane is in two hands" if m.twice else None,
+        always=fault,
         finally_=lambda m: None if m.done == _BOTH else "a lane waits for ever",
     )
 
@@ -252,6 +276,7 @@ def test_each_lane_goes_on_once() -> None:
         ("looks no more", "", ""),
         ("does not look what it got", "", ""),
         ("", "does not end it", ""),
+        ("", "leaves what came meanwhile", ""),
         ("", "", "is not over"),
     ],
 )

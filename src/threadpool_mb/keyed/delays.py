@@ -28,9 +28,10 @@ was there first, (ii) was before (3). Either way (3) finds that the lane is not 
 is broken before all times are made to go on, which is as (ii) and (iii).
 
 A time that has no lane left, as they were cancelled, is not kept until then: the thread that has
-popped the last one does (i) and (ii), and the timer is let go of once it sees both that it is over
-and that there is no lane. A lane that was added just before is found there, and the timer stays;
-one that is added later finds that the time is over, and is scheduled early.
+popped the last one does (i) to (iii), with the lanes that were added meanwhile. The timer is let go
+of once it sees both that it is over and that there is no lane. A lane that is added later finds
+that the time is over, and is scheduled early. So no lane waits for a time that was taken away, but
+for those in a thread's hand: these are counted (`moving`), or the lane's own thread runs still.
 `tests/model/test_delays_model.py` runs through the interleavings.
 """
 
@@ -66,14 +67,14 @@ class _Lane(Protocol):
 class Due(Entry):
     """A time from which on some lanes may go on. Threads: internally synchronized."""
 
-    __slots__ = ("_delays", "lanes", "over", "place")
+    __slots__ = ("_delays", "lanes", "over", "tick")
 
     quick = True
 
-    def __init__(self, place: float, delays: "Delays") -> None:
+    def __init__(self, tick: float, delays: "Delays") -> None:
         """Have no lane wait yet."""
-        super().__init__(place * _GRID)
-        self.place: Final = place
+        super().__init__(tick * _GRID)
+        self.tick: Final = tick
         """Its number in the grid."""
         self._delays: Final = delays
         self.lanes: Final[dict[Future[Any], _Lane]] = {}
@@ -116,27 +117,37 @@ class Due(Entry):
         if not future.cancelled():
             return
         delays, lanes = self._delays, self.lanes
-        lane = lanes.get(future)
-        if lane is None:
+        if future not in lanes:
             return  # a different thread has it, or is about to look
-        threads = lane.shard.threads
         delays.moving[future] = None
         try:
-            # No interrupt comes between the two, nor before the `try`; see `interrupts`.
-            for _ in map(threads.put, after(lanes.pop, future)):  # (b)
+            # No interrupt comes before the `try`; see `interrupts`.
+            if self._schedule(future) and not lanes:  # (b)
+                delays.take_away(self)  # (i)
+                self.over = True  # (ii)
+                for other in [*lanes]:
+                    self._schedule(other)  # (iii)
+                delays.timers.cancelled()
+        finally:
+            delays.moving.pop(future, None)
+
+    def _schedule(self, future: Future[Any]) -> bool:
+        """Have a lane go on at once; return whether this thread had it."""
+        lane = self.lanes.get(future)
+        if lane is None:
+            return False
+        threads = lane.shard.threads
+        try:
+            # No interrupt comes between the two; see `interrupts`.
+            for _ in map(threads.put, after(self.lanes.pop, future)):
                 try:
                     threads.grow_if_needed()
                 except BaseException:  # an interrupt
                     threads.grow_if_needed()
                     raise
         except KeyError:
-            return  # the other one has it
-        finally:
-            delays.moving.pop(future, None)
-        if not lanes:
-            delays.take_away(self)
-            self.over = True
-            delays.timers.cancelled()
+            return False  # a different thread has it
+        return True
 
 
 @final
@@ -151,27 +162,28 @@ class Delays:
         # Guards the writing of the times. No thread waits under it. Reentrant: a signal handler, or
         # a finalizer, may cancel.
         self._lock: Final = threading.RLock()
-        # By the number of the time in the grid.
+        # By their ticks.
         self._times: Final[dict[float, Due]] = {}
         self.moving: Final[dict[object, None]] = {}
         """What is just having lanes scheduled that have waited."""
 
     def __len__(self) -> int:
         """Return how many lanes wait, or are just being scheduled."""
-        moving = len(self.moving)
         with self._lock:
-            return moving + sum(len(due.lanes) for due in self._times.values())
+            waiting = sum(len(due.lanes) for due in self._times.values())
+        # After that: what has taken a lane away by now has said so before, until it is scheduled.
+        return waiting + len(self.moving)
 
     def wait(self, when: float, lane: _Lane, future: Any) -> None:  # noqa: ANN401 - a `FlowFuture`
         """Have a lane wait until a time, or until the future of its next task is cancelled.
 
         Nothing may touch the lane on this thread after that.
         """
-        number = -(-when // _GRID)
+        tick = -(-when // _GRID)
         shard = lane.shard
-        due = self._times.get(number)
+        due = self._times.get(tick)
         if due is None:
-            due = self._new(number)
+            due = self._new(tick)
         future.held = due  # (1)
         # From here on another thread may have the lane.
         due.lanes[future] = lane  # (2)
@@ -180,17 +192,17 @@ class Delays:
         ):
             shard.threads.schedule(lane)
 
-    def _new(self, number: float) -> Due:
+    def _new(self, tick: float) -> Due:
         with self._lock:
-            due = self._times.get(number)
+            due = self._times.get(tick)
             if due is None:
-                due = self._times[number] = Due(number, self)
+                due = self._times[tick] = Due(tick, self)
                 self.timers.add(due)
             return due
 
     def take_away(self, due: Due) -> None:
         """Have no other lane wait for a time."""
         with self._lock:
-            if self._times.get(due.place) is due:
+            if self._times.get(due.tick) is due:
                 # A signal handler that has cancelled the last one of others has taken it away.
-                self._times.pop(due.place, None)
+                self._times.pop(due.tick, None)

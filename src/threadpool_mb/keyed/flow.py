@@ -20,7 +20,7 @@ from threadpool_mb.keyed.futures import (
     KeyedFuture,
     NoKey,
     SeveralFuture,
-    foresee,
+    declare_attributes,
 )
 from threadpool_mb.keyed.observed import ObservedCall
 from threadpool_mb.keyed.pacing import Pace, Paced
@@ -117,9 +117,9 @@ class FlowSeveralFuture[R](SeveralFuture[R], WatchedFuture[R]):
 
 
 _LATER: Final = ("in_room", "stripe", "held")
-foresee(FlowFuture, *_LATER)
-foresee(WatchedFuture, *_LATER, "failed")
-foresee(FlowSeveralFuture, *_LATER, "failed", "of_all")
+declare_attributes(FlowFuture, *_LATER)
+declare_attributes(WatchedFuture, *_LATER, "failed")
+declare_attributes(FlowSeveralFuture, *_LATER, "failed", "of_all")
 
 
 @final

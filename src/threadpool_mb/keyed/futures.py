@@ -40,7 +40,7 @@ from threadpool_mb.threads.shared import SharedThreads
 from threadpool_mb.threads.waiting import Waiters, parked
 from threadpool_mb.values import Uncopied
 
-__all__ = ["PENDING", "RUNNING", "KeyedFuture", "NoKey", "SeveralFuture", "foresee"]
+__all__ = ["PENDING", "RUNNING", "KeyedFuture", "NoKey", "SeveralFuture", "declare_attributes"]
 
 _logger = Logger(__name__)
 
@@ -335,7 +335,7 @@ class KeyedFuture[R](Uncopied, Future[R]):
             )
 
 
-def foresee(kind: type[KeyedFuture[Any]], *names: str) -> None:
+def declare_attributes(kind: type[KeyedFuture[Any]], *names: str) -> None:
     """Have all futures of a class share one table of the names that any of them will have.
 
     CPython keeps an object's attributes without a dict as long as the class's table has their
@@ -348,7 +348,7 @@ def foresee(kind: type[KeyedFuture[Any]], *names: str) -> None:
         setattr(future, name, None)
 
 
-foresee(KeyedFuture)
+declare_attributes(KeyedFuture)
 
 
 class _CanLeaveOut(Protocol):
@@ -377,4 +377,4 @@ class SeveralFuture[R](KeyedFuture[R]):
         return cancelled
 
 
-foresee(SeveralFuture, "of_all")
+declare_attributes(SeveralFuture, "of_all")

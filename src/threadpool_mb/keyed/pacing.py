@@ -107,11 +107,17 @@ def _would_run(task: Task) -> bool:
 class Pace:
     """When the tasks of each key may begin. Threads: internally synchronized."""
 
-    # fmt: off
     __slots__ = (
-        "_due", "_interval", "_locks", "_looked", "_may_be_late", "begins", "clock", "now", "wait",
+        "_due",
+        "_interval",
+        "_locks",
+        "_looked",
+        "_may_be_late",
+        "begins",
+        "clock",
+        "now",
+        "wait",
     )
-    # fmt: on
 
     def __init__(self, rate: Rate, table: Table) -> None:
         """Have tasks of a table wait for their times."""

@@ -11,7 +11,7 @@ queue, and is not found. Senders that wait get slots in the order in which they 
 sender that comes at the moment at which a slot is freed. Where none waits, one that finds no slot
 gives its core away a few times before it gets in the line: the threads that free slots go on, and
 mostly it then need not wait. With that, a message of sixteen senders under a bound of 1,000 takes
-0.93 to 1.03 µs of the processor, 1.15 to 1.20 without (3.14t; `docs/performance.md`, "A bound").
+0.93 to 1.03 µs of one core, 1.15 to 1.20 without (3.14t, `benchmarks.flow bound`).
 
 **Assumes.** What `line.slots` does.
 

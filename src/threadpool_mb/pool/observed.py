@@ -329,9 +329,11 @@ def observed(
 def _lane_of(
     mixin: type[_ObservedLane], lane: type[GeneratorLane[Any, Any]], **methods: Callable[..., Any]
 ) -> type[GeneratorLane[Any, Any]]:
-    slots = ("handler_error", "sent", "tell_sent")[: 2 + issubclass(mixin, _EnvelopingLane)]
+    slots = ["handler_error", "sent"]
+    if issubclass(mixin, _EnvelopingLane):
+        slots.append("tell_sent")
     name = f"Observed{lane.__name__.lstrip('_')}"
-    return type(name, (mixin, lane), {"__slots__": slots, **methods})
+    return type(name, (mixin, lane), {"__slots__": tuple(slots), **methods})
 
 
 # No `super()`, which looks through the base classes for each message.

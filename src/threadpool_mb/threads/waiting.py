@@ -34,7 +34,7 @@ from typing import Any, Final, Self, final, override
 from threadpool_mb.arguments import NEVER, Deadline, shortest
 from threadpool_mb.threads.here import Source, here
 
-__all__ = ["Waiters", "get_patiently", "parked", "receive_patiently"]
+__all__ = ["Waiters", "get_patiently", "give_way", "parked", "receive_patiently"]
 
 _LONGEST_PAUSE: Final = 1.0
 """Seconds after which a thread that waits for a future asks again for one more thread: the system
