@@ -30,7 +30,8 @@ is broken before all times are made to go on, which is as (ii) and (iii).
 A time that has no lane left, as they were cancelled, is not kept until then: the thread that has
 popped the last one does (i) and (ii), and the timer is let go of once it sees both that it is over
 and that there is no lane. A lane that was added just before is found there, and the timer stays;
-one that is added later finds that the time is over, and is scheduled early.
+one that is added later finds that the time is over, and is scheduled early. So a time may be taken
+away and still have lanes: they count as waiting, too (`Delays.__len__`).
 `tests/model/test_delays_model.py` runs through the interleavings.
 """
 
@@ -39,7 +40,7 @@ from concurrent.futures import Future
 from typing import Any, Final, Protocol, final, override
 
 from threadpool_mb.interrupts import after
-from threadpool_mb.threads.entries import Entry
+from threadpool_mb.threads.entries import Entry, log_raised
 from threadpool_mb.threads.shared import SharedThreads
 from threadpool_mb.threads.timers import Timers
 
@@ -94,14 +95,15 @@ class Due(Entry):
         delays.take_away(self)  # (i)
         self.over = True  # (ii)
         pop = self.lanes.pop
-        try:
-            for future in [*self.lanes]:
+        for future in [*self.lanes]:
+            try:
                 lane = pop(future, None)  # (iii)
                 if lane is not None:
                     # Not ahead of others: those that are late would keep others from beginning.
                     lane.shard.threads.schedule(lane)
-        finally:
-            delays.moving.pop(self, None)
+            except BaseException:  # noqa: BLE001 - logged: no thread, or no memory; the others go on
+                log_raised()
+        delays.moving.pop(self, None)
 
     @override
     def drop(self) -> None:
@@ -143,7 +145,7 @@ class Due(Entry):
 class Delays:
     """The lanes whose next task may not begin yet. Threads: internally synchronized."""
 
-    __slots__ = ("_lock", "_times", "moving", "timers")
+    __slots__ = ("_lock", "_taken_away", "_times", "moving", "timers")
 
     def __init__(self, timers: Timers) -> None:
         """Have no lane wait."""
@@ -153,14 +155,17 @@ class Delays:
         self._lock: Final = threading.RLock()
         # By the number of the time in the grid.
         self._times: Final[dict[float, Due]] = {}
+        # Those that no lane finds any more, but that may have some.
+        self._taken_away: Final[dict[Due, None]] = {}
         self.moving: Final[dict[object, None]] = {}
         """What is just having lanes scheduled that have waited."""
 
     def __len__(self) -> int:
         """Return how many lanes wait, or are just being scheduled."""
-        moving = len(self.moving)
         with self._lock:
-            return moving + sum(len(due.lanes) for due in self._times.values())
+            waiting = sum(len(due.lanes) for due in [*self._times.values(), *self._taken_away])
+        # After that: what is popped meanwhile was there before.
+        return waiting + len(self.moving)
 
     def wait(self, when: float, lane: _Lane, future: Any) -> None:  # noqa: ANN401 - a `FlowFuture`
         """Have a lane wait until a time, or until the future of its next task is cancelled.
@@ -192,5 +197,9 @@ class Delays:
         """Have no other lane wait for a time."""
         with self._lock:
             if self._times.get(due.place) is due:
+                self._taken_away[due] = None
                 # A signal handler that has cancelled the last one of others has taken it away.
                 self._times.pop(due.place, None)
+                for each in [*self._taken_away]:
+                    if each.cancelled:
+                        self._taken_away.pop(each, None)
