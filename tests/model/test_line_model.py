@@ -151,7 +151,7 @@ def thread(  # noqa: C901 - a step each, and they share their names
             return [(replace(m, given=m.given - {me}, held=m.held + 1), "put")]
         return [(m, "leave")] if me in m.told or impatient else []
 
-    steps = {
+    steps: dict[str, Step[Memory]] = {
         "take": take,
         "enter": enter,
         "check": check,
