@@ -10,6 +10,7 @@ from tests.helpers import Running
 from tests.keyed.doubles import NoLanes
 from tests.points import at_each_point
 from tests.pool.witness import Gate
+from threadpool_mb.errors import ThreadRefused
 from threadpool_mb.keyed.delays import Delays, Due
 from threadpool_mb.keyed.flow import FlowFuture
 from threadpool_mb.threads.timers import Timers
@@ -131,6 +132,7 @@ def test_a_lane_that_comes_as_the_last_one_of_its_time_is_cancelled_waits_no_lon
     for scene in at_each_point(prepare, lambda scene: scene.future.cancel(), come):
         assert len(scene.delays) == 1 + len(others) - len(scene.scheduled)
         scene.turn_to(1.0)
+        assert not len(scene.delays)
         assert set(scene.scheduled) == {scene.lane, *others}
         assert len(scene.scheduled) == 1 + len(others)
         others.clear()
@@ -199,6 +201,26 @@ def test_lanes_wait_together_for_a_time_that_is_not_before_their_own() -> None:
     assert scene.scheduled == lanes[:98]
     scene.turn_to(1.0 + 2 / 1024)
     assert scene.scheduled == lanes
+
+
+def test_a_lane_that_gets_no_thread_keeps_no_other_one_of_its_time_waiting() -> None:
+    scene = Scene()
+
+    class Refused(Lane):
+        """A lane whose threads are none."""
+
+        def schedule(self, lane: Lane) -> None:
+            """Have it in the queue, and no thread."""
+            super().schedule(lane)
+            raise ThreadRefused("the system started no thread")
+
+    lanes: list[Any] = [Refused(scene.scheduled), Lane(scene.scheduled)]
+    for number, lane in enumerate(lanes):
+        future: FlowFuture[int] = FlowFuture(NoLanes(), number)  # type: ignore[arg-type]
+        scene.delays.wait(1.0, lane, future)
+    scene.turn_to(1.0)
+    assert scene.scheduled == lanes
+    assert not len(scene.delays)
 
 
 @pytest.mark.parametrize("when", [1e300, 1.7e308])

@@ -3,8 +3,9 @@
 import pytest
 
 from tests.helpers import Running, until
+from tests.points import at_each_point, interrupted_at_each_point
 from tests.pool.witness import Gate
-from threadpool_mb.arguments import AT_ONCE
+from threadpool_mb.arguments import AT_ONCE, Deadline
 from threadpool_mb.errors import MailboxClosed
 from threadpool_mb.line import striped
 from threadpool_mb.line.askers import Asker, always
@@ -192,3 +193,46 @@ def test_senders_that_wait_are_told_when_the_slots_are_shut() -> None:
     for sender in senders:
         with pytest.raises(MailboxClosed):
             sender.result()
+
+
+def full() -> StripedSlots:
+    """Return slots of which the only one is taken."""
+    slots = StripedSlots(1, None)
+    assert taken(slots) == 1
+    return slots
+
+
+def test_a_sender_that_is_interrupted_as_it_waits_is_given_nothing_any_more() -> None:
+    """Wherever the interrupt comes, also as it gets in the line or leaves it."""
+    for slots in interrupted_at_each_point(full, lambda slots: slots.wait(Deadline(0.0005))):
+        assert not slots.waiting
+        assert not slots.askers
+        free(slots.stripe(3))
+        assert taken(slots) == 1
+        assert not slots.wait(AT_ONCE)
+
+
+def test_a_slot_that_is_freed_in_the_midst_of_a_wait_comes_to_it_or_stays() -> None:
+    freed, got = list[bool](), list[bool]()
+
+    def wait(slots: StripedSlots) -> None:
+        got.append(slots.wait(Deadline(0.0005)))
+
+    def handle(slots: StripedSlots) -> None:
+        free(slots.stripe(3))
+        freed.append(True)
+
+    for slots in at_each_point(full, wait, handle):
+        assert not slots.waiting
+        assert not slots.askers
+        assert taken(slots) == len(freed) - got.pop()
+        freed.clear()
+
+
+def test_what_is_free_is_found_though_a_sender_has_waited_in_vain() -> None:
+    """The stripes say that slots are wanted, until one is freed."""
+    slots = full()
+    assert not slots.wait(Deadline(0.0005))
+    assert slots.stripe(0).wanted
+    slots.stripe(3).put(True)  # noqa: FBT003 - a slot, and its thread has not looked yet
+    assert slots.take_from(slots.stripe(0))

@@ -639,6 +639,72 @@ def test_a_lock_of_an_owner_that_another_thread_held_does_not_hang_the_child(loc
     assert lines == [*["PoolClosed True"] * 6, "RuntimeError True", "5", "0"]
 
 
+def test_a_throttled_task_can_be_cancelled_in_the_child_whatever_another_thread_held() -> None:
+    """Its lane is the parent's: there it goes on at its time."""
+    lines = run("""
+        def child():
+            print(future.cancel(), future.cancelled())
+
+        def hold():
+            with executor._table.delayed._lock:
+                held.set()
+                go.wait()
+
+        held, go = threading.Event(), threading.Event()
+        executor = mb.KeyedExecutor(1, rate=mb.Rate(1 / 3600))
+        executor.submit_keyed("a", int).result()
+        future = executor.submit_keyed("a", int)
+        until(lambda: executor._table.delayed)
+        thread = threading.Thread(target=hold)
+        thread.start()
+        held.wait()
+        print(in_child(child))
+        go.set()
+        thread.join()
+        print(future.cancelled(), len(executor._table.delayed), future.cancel())
+        executor.shutdown()
+    """)
+
+    assert lines == ["True True", "0", "False 1 True"]
+
+
+def test_a_child_that_a_throttled_task_has_forked_ends_whatever_another_thread_held() -> None:
+    lines = run("""
+        def forks():
+            held.wait()
+            pid = fork()
+            if pid:
+                print(status(pid), flush=True)
+                go.set()
+
+        def hold():
+            with contextlib.ExitStack() as stack:
+                for lock in executor._flow._pace._locks:
+                    stack.enter_context(lock)
+                held.set()
+                go.wait()
+
+        import contextlib
+        held, go = threading.Event(), threading.Event()
+        executor = mb.KeyedExecutor(1, rate=mb.Rate(1000))
+        executor.submit_keyed("a", int).result()
+        begun = threading.Event()
+        def begins():
+            begun.set()
+            forks()
+        future = executor.submit_keyed("a", begins)
+        begun.wait()
+        thread = threading.Thread(target=hold)
+        thread.start()
+        future.result()
+        thread.join()
+        executor.shutdown()
+        print("done")
+    """)
+
+    assert lines == ["0", "done"]
+
+
 @pytest.mark.parametrize("method", ["fork", "forkserver", "spawn"])
 def test_a_module_level_pool_beside_multiprocessing(method: str, tmp_path: object) -> None:
     (module := tmp_path / "pooled.py").write_text(  # type: ignore[operator]

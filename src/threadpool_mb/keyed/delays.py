@@ -40,7 +40,7 @@ from concurrent.futures import Future
 from typing import Any, Final, Protocol, final, override
 
 from threadpool_mb.interrupts import after
-from threadpool_mb.threads.entries import Entry
+from threadpool_mb.threads.entries import Entry, log_raised
 from threadpool_mb.threads.shared import SharedThreads
 from threadpool_mb.threads.timers import Timers
 
@@ -95,14 +95,15 @@ class Due(Entry):
         delays.take_away(self)  # (i)
         self.over = True  # (ii)
         pop = self.lanes.pop
-        try:
-            for future in [*self.lanes]:
+        for future in [*self.lanes]:
+            try:
                 lane = pop(future, None)  # (iii)
                 if lane is not None:
                     # Not ahead of others: those that are late would keep others from beginning.
                     lane.shard.threads.schedule(lane)
-        finally:
-            delays.moving.pop(self, None)
+            except BaseException:  # noqa: BLE001 - logged: no thread, or no memory; the others go on
+                log_raised()
+        delays.moving.pop(self, None)
 
     @override
     def drop(self) -> None:

@@ -67,8 +67,9 @@ class FlowFuture[R](KeyedFuture[R]):
         try:
             return super().cancel()
         finally:
-            # Not a callback, which each task that waits would pay for. See `Due`.
-            if self.held is not None:
+            # Not a callback, which each task that waits would pay for. See `Due`. In a child of
+            # `os.fork` no lane goes on, and a thread that is gone may hold what this would look at.
+            if self.held is not None and not self._lanes.in_child:
                 self.held.no_more(self)
 
     @override

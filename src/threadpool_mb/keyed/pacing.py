@@ -171,7 +171,8 @@ class Pace:
 
         `due`: as a task's, which has begun, or else does not use it.
         """
-        if due is None:
+        # In a child of `os.fork` nothing comes next, and a thread that is gone may hold the lock.
+        if due is None or task.shard.in_child:
             return
         then = due[1] if has_run else due[1] - self._interval
         try:

@@ -49,10 +49,9 @@ as it leaves the line. A task cannot do so while its loop does not run. Such a t
 where its loop was stopped after it was told, `tell` takes the slot back. For that, a sender that
 waits in the line calls `tell` now and then.
 
-A sender that parks a thread which takes turns of many workers tells that thread's pool, so that a
-different thread may take their turns. If the sender is a worker itself, it is part of the circles
-that `threadpool_mb.threads.circles` finds: it waits for the worker that receives from the full
-mailbox. Other designs that were tried, and their figures: `docs/performance.md`.
+A sender that parks a thread which takes turns of many workers tells that thread's pool. If it is a
+worker itself, it is part of the circles that `threadpool_mb.threads.circles` finds. Other designs
+that were tried, and their figures: `docs/performance.md`.
 """
 
 import collections
@@ -128,17 +127,16 @@ class Slots:
         self._unissued = limit
         self.parked: Final[dict[int, None]] = {}
         """The threads that wait, as `threading.get_ident()`: until it has a slot or gives up."""
-        # How many of these threads wait in the queue, and not in the line.
-        self._parking = 0
+        # Those of them that wait in the queue, and not in the line.
+        self._parking: Final[dict[Asker, None]] = {}
         self.closed: bool = False
         self.askers: Final[collections.OrderedDict[Asker, None]] = collections.OrderedDict()
         """The line, the first one first."""
         self.holder: Holder | None = None
-        """The worker that receives from the mailbox, if it is a pool's, until the mailbox is shut:
-        it refers back to the slots."""
+        """The pool's worker that receives, until the mailbox is shut: it refers to the slots."""
         # The askers that were given a slot and have not used it.
         self._given: Final[dict[Asker, bool]] = {}
-        # The askers that are just about to use a slot that they were given, by their threads.
+        # Those that are just about to use it, by their threads.
         self._using: Final[dict[int, Asker]] = {}
 
     @property
@@ -208,10 +206,7 @@ class Slots:
             self._using.pop(me, None)
 
     def forked(self) -> None:
-        """Wake the sender on the thread that has forked, if it waits; in a child of `os.fork`.
-
-        The senders that ask for a slot are the parent's, and are not told.
-        """
+        """Wake the sender on the thread that has forked, if it waits; in a child of `os.fork`."""
         remake(self._lock)
         self.closed = True
         if threading.get_ident() in self.parked:
@@ -292,8 +287,8 @@ class Slots:
             DispatchDeadlock: if the wait would be for ever.
         """
         if self.timeout is not None or deadline.remaining() is not None:
-            # The wait ends by itself, and so is part of no circle. Or it is one of the pauses of a
-            # call that waits for room: the whole wait is followed there (`pool.inputs`).
+            # The wait ends by itself: it is part of no circle. Or it is one of the pauses of a call
+            # that waits for room: the whole wait is followed there (`pool.inputs`).
             expedite(holder)
             return self._wait(deadline)
         with waiting_for(Room(self, holder)) as waiting:
@@ -315,41 +310,45 @@ class Slots:
 
     def _wait_parked(self, end: Deadline, go_on: _GoOn) -> bool:
         """Wait, and call `go_on` now and then; see `parked`."""
-        me = threading.get_ident()
-        place: tuple[Asker, queue.SimpleQueue[None]] | None = None
         # Whether this runs in a finalizer, or a signal handler, while this thread holds the lock:
         # then it waits where it can be served without the lock.
-        inside, taken = is_owned(self._lock), False
-        # Where hardly any thread is left: a thread that is given its slot in the line counts as
-        # going on at once.
+        inside, stands, taken = is_owned(self._lock), False, False
+        # Where hardly any thread is left: what is given its slot in the line goes on at once.
         in_line = self._in_line or (here.serving is not None and here.serving.starved)
-        mine = asker_of_thread()
-        with self._lock:
-            if (self.askers or self._given or in_line) and not inside:
-                place = mine
-                self._join_locked(place[0])
-            else:
-                self._parking += 1
-            self.parked[me] = None
+        asker, gate = asker_of_thread()
         try:
-            taken = self._park(end) if place is None else self._stand(*place, end, go_on)
+            with self._lock:
+                if (self.askers or self._given or in_line) and not inside:
+                    stands = True
+                    self._join_locked(asker)
+                else:
+                    self._parking[asker] = None
+                self.parked[threading.get_ident()] = None
+            taken = self._stand(asker, gate, end, go_on) if stands else self._park(end)
         finally:
-            self.parked.pop(me, None)
-            if place is None:
-                with self._lock:
-                    self._parking -= 1
-                if self.askers:
-                    self.tell()
-            elif not taken:
-                self.leave(place[0])
+            try:
+                self._end_wait(asker, stands=stands, taken=taken)
+            except BaseException:  # an interrupt
+                self._end_wait(asker, stands=stands, taken=taken)
+                raise
         return taken or self._not_taken()
+
+    def _end_wait(self, asker: Asker, *, stands: bool, taken: bool) -> None:
+        """Wait no more; what is done already is not done again."""
+        self.parked.pop(threading.get_ident(), None)
+        if not stands:
+            self._parking.pop(asker, None)
+            if self.askers:
+                self.tell()
+        elif not taken:
+            self.leave(asker)
 
     def _join_locked(self, asker: Asker) -> None:
         """Get in line."""
         self.askers[asker] = None
 
     def _uses_its_own_locked(self) -> bool:
-        """Use the slot that this thread was given for the task which it delivers for."""
+        """Use the slot that the task was given which this thread delivers for."""
         asker = self._using.get(threading.get_ident())
         return asker is not None and self._given.pop(asker, False)
 

@@ -150,7 +150,9 @@ class StripedSlots(Slots):
         if self._unissued:
             self._issue(stripe)
         # Where others wait, what comes free is moved to their line: this one goes there, too.
-        stripes = () if stripe.wanted else stripe.nearest
+        # Not what the stripe says alone: that may be of a line that is empty by now.
+        others_wait = stripe.wanted and (self.askers or self._parking_here)
+        stripes = () if others_wait else stripe.nearest
         sources: list[Callable[[bool], object]] = [each.get for each in stripes if each.qsize()]
         if self._free.qsize():
             sources.append(self._free.get)
