@@ -247,6 +247,36 @@ def test_scrapes_are_right_while_many_threads_send(registry: CollectorRegistry) 
     assert last["threadpool_mb_waiting_seconds_count", "busy"] == 1500
 
 
+def test_what_the_last_turn_of_an_executor_has_done_stays_in_the_sum(
+    registry: CollectorRegistry,
+) -> None:
+    observer = Prometheus(registry)
+    begun, go_on = threading.Event(), threading.Event()
+
+    def wait() -> None:
+        begun.set()
+        assert go_on.wait(15)
+
+    with mb.KeyedExecutor(1, thread_name_prefix="orders", observe=observer) as lasting:
+        lasting.submit(int).result()
+        ending = mb.KeyedExecutor(1, thread_name_prefix="orders", observe=observer)
+        ending.submit(wait)
+        cancelled = ending.submit(int)
+        assert begun.wait(15)
+        # The executor ends in the turn of its last task.
+        ending.shutdown(wait=False)
+        cancelled.cancel()
+        go_on.set()
+        ending.shutdown()
+        until(lambda: ending.stats().state == "ended" and lasting.stats().handled == 1)
+
+        values = scraped(registry)
+        assert values["threadpool_mb_handled_total", "orders"] == 2
+        assert values["threadpool_mb_cancelled_total", "orders"] == 1
+        assert observer._figures._ending == []
+    assert scraped(registry) == {}
+
+
 def test_a_second_one_in_one_registry_is_refused_until_the_first_is_closed(
     registry: CollectorRegistry,
 ) -> None:
