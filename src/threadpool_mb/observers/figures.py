@@ -110,7 +110,7 @@ class Figures:
         seem to have come since.
         """
         with _listing:
-            self._ending += [each for each in self._pools if each[0] is owner]
+            self._ending.extend(each for each in self._pools if each[0] is owner)
             self._pools[:] = [each for each in self._pools if each[0] is not owner]
         self._settle()
 
