@@ -80,7 +80,11 @@ class Observer:
         """
 
     def detach(self, name: str, /) -> None:
-        """Take note that the pool has ended: its workers, and all that it tells."""
+        """Take note that the pool has ended: its workers, and all that it tells.
+
+        The turns in which they have ended may not be counted yet: `stats()` is the last word once
+        its `state` is `"ended"`.
+        """
 
     def started(self, key: Any, incarnation: int, /) -> None:  # noqa: ANN401 - of any pool
         """Take note of a worker that begins, on its thread: before its first step."""

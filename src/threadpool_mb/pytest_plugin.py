@@ -74,21 +74,19 @@ class PoolFactory:
 
         Raises:
             BaseException: what workers have raised, if the test has not failed itself.
+            KeyboardInterrupt: the user's, in any case.
             AssertionError: if a pool has not ended.
         """
         pools, self._pools[:] = self._pools.copy(), []
         errors: list[BaseException] = []
         for pool, _ in reversed(pools):
-            if error is not None:
-                pool.cancel()
-            try:
-                report = pool.drain(timeout=_PATIENCE)
-            except BaseException as raised:  # noqa: BLE001 - raised below
-                errors.append(raised)
-            else:
-                if not report.finished:
-                    errors.append(AssertionError(_what_is_left(pool, report)))
-        errors += [_failure(each) for _, take in pools for each in take()]
+            errors += _ended(pool, cancel=error is not None)
+        taken = [each for _, take in pools for each in take()]
+        for each in errors:
+            # The user's, who does not want to wait: it ends the run. A worker's is one of `taken`.
+            if isinstance(each, KeyboardInterrupt) and not any(each is one for one in taken):
+                raise each
+        errors += [_failure(each) for each in taken]
         if error is not None:
             for each in errors:
                 error.add_note(f"a pool of this test: {type(each).__name__}: {each}")
@@ -96,6 +94,17 @@ class PoolFactory:
             raise errors[0]
         elif errors:
             raise BaseExceptionGroup("the pools of this test", errors)
+
+
+def _ended(pool: mb.Pool[Any, Any], *, cancel: bool) -> list[BaseException]:
+    """End a pool; return what fails its test, but for what its workers have raised."""
+    if cancel:
+        pool.cancel()
+    try:
+        report = pool.drain(timeout=_PATIENCE)
+    except BaseException as raised:  # noqa: BLE001 - raised by who calls this
+        return [raised]
+    return [] if report.finished else [AssertionError(_what_is_left(pool, report))]
 
 
 def _failure(error: BaseException) -> BaseException:

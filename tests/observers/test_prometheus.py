@@ -247,6 +247,46 @@ def test_scrapes_are_right_while_many_threads_send(registry: CollectorRegistry) 
     assert last["threadpool_mb_waiting_seconds_count", "busy"] == 1500
 
 
+class Holding(mb.Observer):
+    """Holds the thread that tells it of the end."""
+
+    def __init__(self) -> None:
+        self.told, self.go_on = threading.Event(), threading.Event()
+
+    def detach(self, name: str, /) -> None:
+        del name
+        self.told.set()
+        assert self.go_on.wait(15)
+
+
+def test_what_the_last_turn_of_an_executor_has_done_stays_in_the_sum(
+    registry: CollectorRegistry,
+) -> None:
+    observer, holding = Prometheus(registry), Holding()
+    begun, go_on = threading.Event(), threading.Event()
+
+    def wait() -> None:
+        begun.set()
+        assert go_on.wait(15)
+
+    with mb.KeyedExecutor(1, thread_name_prefix="orders", observe=observer):
+        ending = mb.KeyedExecutor(1, thread_name_prefix="orders", observe=[observer, holding])
+        ending.submit(wait)
+        assert begun.wait(15)
+        ending.shutdown(wait=False)
+        go_on.set()
+        # The executor ends in the turn of its last task.
+        assert holding.told.wait(15)
+        assert scraped(registry)["threadpool_mb_handled_total", "orders"] == 0
+        holding.go_on.set()
+        ending.shutdown()
+        until(lambda: ending.stats().state == "ended")
+
+        assert scraped(registry)["threadpool_mb_handled_total", "orders"] == 1
+        assert scraped(registry)["threadpool_mb_handled_total", "orders"] == 1
+    assert scraped(registry) == {}
+
+
 def test_a_second_one_in_one_registry_is_refused_until_the_first_is_closed(
     registry: CollectorRegistry,
 ) -> None:

@@ -1,14 +1,26 @@
 """What is shown as ended is shown with all that it has done: nobody looks at it again."""
 
+import threading
 from collections.abc import Callable, Generator
 from typing import Any
 
 import pytest
 
-from tests.helpers import until
+from tests.helpers import DEADLINE, until
 from tests.insides import NEVER_BY_ITSELF, dispatcher_of, table_of
 from tests.pool.witness import Gate
-from threadpool_mb import Broker, BrokerConfig, Dispatch, KeepResource, KeyedExecutor, Pool
+from threadpool_mb import (
+    Broker,
+    BrokerConfig,
+    DeadLetter,
+    Dispatch,
+    DrainReport,
+    KeepResource,
+    KeyedExecutor,
+    Observer,
+    Pool,
+    Restart,
+)
 from threadpool_mb.keyed.tasks import Task
 from threadpool_mb.pool.generator_lanes import GeneratorLane
 from threadpool_mb.threads.watching import Watch
@@ -114,3 +126,77 @@ def over(shown: Any) -> bool:  # noqa: ANN401 - a pool or an executor
     if isinstance(shown, Pool):
         return not list(shown.workers())
     return table_of(shown)._ended.is_open
+
+
+class Ending(Observer):
+    """Keeps what was counted when the end was told, and what is told after it."""
+
+    def __init__(self) -> None:
+        self.dead_letters: list[int] = []
+        self.late = 0
+
+    def attach(self, name: str, stats: Callable[[], Any], /) -> None:
+        del name
+        self._stats = stats
+
+    def dead_letter(self, letter: DeadLetter[Any, Any], /) -> None:
+        del letter
+        self.late += bool(self.dead_letters)
+
+    def detach(self, name: str, /) -> None:
+        del name
+        self.dead_letters.append(sum(self._stats().dead_letters.values()))
+
+
+def raising(_key: str) -> Generator[None, object]:
+    """Fail at each message."""
+    yield
+    raise ValueError
+
+
+def test_a_pool_ends_after_the_dead_letters_of_workers_that_never_start() -> None:
+    observer = Ending()
+    letters = list[object]()
+
+    def keep(letter: DeadLetter[str, object]) -> None:
+        letters.append(letter.message)
+        # What the dispatcher has been told before this, it has done then; it has not ended.
+        passed = threading.Event()
+        dispatcher_of(pool).call_soon(passed.set)
+        assert passed.wait(5)
+
+    pool = Pool[str, object](
+        raising,
+        start="on_demand",
+        restart=Restart(delay=NEVER_BY_ITSELF, max_delay=NEVER_BY_ITSELF),
+        on_dead_letter=keep,
+        observe=observer,
+    )
+    pool.dispatch("a", "bad")
+    until(lambda: pool.stats().failed == 1)
+    pool.dispatch_many("a", range(3))
+    pool.cancel()
+
+    report = pool.join()
+
+    assert letters == [0, 1, 2]
+    assert sum(report.dead_letters.values()) == len(letters)
+    assert (observer.dead_letters, observer.late) == ([len(letters)], 0)
+
+
+def test_a_hook_that_waits_for_the_end_as_the_pool_is_cancelled_comes_back() -> None:
+    reports = list[DrainReport[str]]()
+    pool = Pool[str, object](
+        raising,
+        start="on_demand",
+        restart=Restart(delay=NEVER_BY_ITSELF, max_delay=NEVER_BY_ITSELF),
+        on_dead_letter=lambda _: reports.append(pool.join(timeout=DEADLINE)),
+    )
+    pool.dispatch("a", "bad")
+    until(lambda: pool.stats().failed == 1)
+    pool.dispatch_many("a", range(3))
+
+    pool.cancel()
+
+    assert reports
+    assert all(report.finished for report in reports)

@@ -80,8 +80,14 @@ class Line:
         self.roster.close()
         while self.roster.unfinished():
             self.end_one()
+        self.tell()
         assert self.told[-1] is None
         assert self.roster.workers == 0
+
+    def tell(self) -> None:
+        """Tell the mailboxes of those that have left."""
+        for each, what in list(self.roster.untold.items()):
+            self.roster.told(each, what)
 
     def end_one(self) -> None:
         """End the worker whose turn it is, if there is one."""
@@ -205,6 +211,35 @@ def test_a_pool_may_be_cancelled_while_it_is_cancelled() -> None:
     ):
         assert line.roster.unfinished() == [line.entered[0]]
         assert set(line.roster.untold) >= set(line.entered[2:])
+
+
+def test_a_pool_ends_once_the_messages_of_those_are_dead_letters_that_were_dropped() -> None:
+    line = Line()
+    line.run()
+    replace(line)
+    running, dropped = line.entered
+    line.roster.cancel()
+    line.roster.end(running, "cancelled")
+    assert None not in line.told
+
+    line.roster.told(dropped, "abandon")
+
+    assert line.told[-1] is None
+
+
+def test_a_mailbox_that_raises_as_it_is_abandoned_does_not_keep_the_pool_from_ending() -> None:
+    line = Line()
+    line.enter()
+    line.roster.cancel()
+    assert None not in line.told
+
+    line.roster.not_buried(line.entered[0])
+
+    assert line.told[-1] is None
+    # It is to be told again.
+    assert list(line.roster.untold) == line.entered
+    line.roster.told(line.entered[0], "abandon again")
+    assert not line.roster.untold
 
 
 class Meddling:

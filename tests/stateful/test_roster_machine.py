@@ -152,7 +152,8 @@ class RosterMachine(stateful.RuleBasedStateMachine):
 
         assert told == [worker.incarnation for worker in running]
         assert list(self.roster.untold) == [worker.incarnation for worker in pending]
-        self.roster.untold.clear()
+        for incarnation in list(self.roster.untold):
+            self.roster.told(incarnation, "abandon")
         self.take_out(*pending)
 
     @stateful.invariant()

@@ -118,6 +118,26 @@ def test_after():
     assert "a worker has raised KeyboardInterrupt('of the worker')" in text
 
 
+def test_the_users_interrupt_as_the_pools_of_a_failed_test_end_ends_pytest(run: Run) -> None:
+    outcomes, text = run("""
+def drain(self, *, timeout):
+    self.cancel()
+    self.join()
+    raise KeyboardInterrupt("of the user")  # as Ctrl-C, where it waits
+
+def test_bad(threadpool_mb_pool, monkeypatch):
+    threadpool_mb_pool(worker)
+    monkeypatch.setattr(mb.Pool, "drain", drain)
+    assert False
+
+def test_after():
+    pass
+""")
+
+    assert "test_after" not in outcomes
+    assert "KeyboardInterrupt: of the user" in text
+
+
 def test_an_error_that_is_taken_or_restarted_fails_no_test(run: Run) -> None:
     outcomes, _ = run("""
 def test_taken(threadpool_mb_pool):

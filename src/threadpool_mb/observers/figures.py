@@ -76,6 +76,9 @@ class _Ended:
                     self.counts[at] = self.counts.get(at, 0) + value
 
 
+type _Read = tuple[object, str, Callable[[], Stats]]
+"""A pool's owner, its name, and what reads it."""
+
 type Snapshot = Stats | _Ended
 """What is read of a pool, or of those with its name that have ended."""
 
@@ -84,11 +87,13 @@ type Snapshot = Stats | _Ended
 class Figures:
     """The pools that can be read now. Threads: internally synchronized."""
 
-    __slots__ = ("_ended", "_pools")
+    __slots__ = ("_ended", "_ending", "_pools")
 
     def __init__(self) -> None:
         """Know of no pool."""
-        self._pools: Final[list[tuple[object, str, Callable[[], Stats]]]] = []
+        self._pools: Final[list[_Read]] = []
+        # Those that were removed, but may have something to count.
+        self._ending: Final[list[_Read]] = []
         # By name, as long as there is a pool with the name.
         self._ended: Final[dict[str, _Ended]] = {}
 
@@ -104,21 +109,35 @@ class Figures:
         fell would be taken for one that begins anew: all that the others have counted so far would
         seem to have come since.
         """
-        # It counts no more: what is read here, off the lock, is what a snapshot would show.
-        final: list[tuple[str, Stats]] = [
-            each
-            for other, name, stats in list(self._pools)
-            if other is owner
-            for each in _snapshots([(other, name, stats)])
-        ]
         with _listing:
+            self._ending.extend(each for each in self._pools if each[0] is owner)
             self._pools[:] = [each for each in self._pools if each[0] is not owner]
+        self._settle()
+
+    def _settle(self) -> None:
+        """Take what pools have counted in all into the sum, of those that count no more.
+
+        That is told of a pool's end in the last of its turns, say, which has yet to be counted.
+        """
+        with _listing:
+            ending = list(self._ending)
+        for each in ending:
+            now = _snapshots([each])  # off the lock
+            if not now or now[0][1].state == "ended":
+                with _listing:
+                    self._take_locked(each, now)
+        with _listing:
             names = {name for _, name, _ in self._pools}
-            for name, stats in final:
-                if name in names:
-                    self._ended_of(name).take(stats)
-                else:
-                    self._ended.pop(name, None)
+            self._ending[:] = [each for each in self._ending if each[1] in names]
+            for name in self._ended.keys() - names:
+                del self._ended[name]
+
+    def _take_locked(self, pool: _Read, now: list[tuple[str, Stats]]) -> None:
+        left = [each for each in self._ending if each is not pool]
+        if len(left) < len(self._ending):  # else another thread has taken it
+            self._ending[:] = left
+            for name, stats in now:
+                self._ended_of(name).take(stats)
 
     def _ended_of(self, name: str) -> _Ended:
         ended = self._ended.get(name)
@@ -128,8 +147,9 @@ class Figures:
 
     def read(self) -> list[tuple[str, Snapshot]]:
         """Return a snapshot of each pool, behind its name."""
+        self._settle()
         with _listing:
-            pools = list(self._pools)
+            pools = [*self._pools, *self._ending]
             process = os.getpid()
             # Copied in the same hold: a pool is in one of both.
             before = [
@@ -162,7 +182,7 @@ def encodable(text: str) -> str:
     return text.encode(errors="backslashreplace").decode()
 
 
-def _snapshots(pools: list[tuple[object, str, Callable[[], Stats]]]) -> list[tuple[str, Stats]]:
+def _snapshots(pools: list[_Read]) -> list[tuple[str, Stats]]:
     snapshots: list[tuple[str, Stats]] = []
     for _, name, stats in pools:
         try:

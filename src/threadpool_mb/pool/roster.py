@@ -24,7 +24,7 @@ and what stands before it is said by the incarnations, which change without a ca
   that counts as none.
 """
 
-from typing import Final, Literal, final
+from typing import Final, final
 
 from threadpool_mb.dead_letters import DeadLetterReason
 from threadpool_mb.errors import PoolClosed
@@ -196,9 +196,10 @@ class Roster[K, M](RosterTables[K, M]):
             self.workers -= 1
             if reason is not None:
                 leftovers.reason = reason
-                self.untold[incarnation] = (
-                    "abandon" if dropped else "close" if may_start else "cancel"
-                )
+                if dropped:
+                    self._abandon_locked(incarnation)
+                else:
+                    self.untold[incarnation] = "close" if may_start else "cancel"
             if dropped:
                 self._drop_locked(incarnation)
             try:
@@ -340,29 +341,12 @@ class Roster[K, M](RosterTables[K, M]):
             dropped = [each for each in self.unfinished() if each.state == "pending"]
             for each in dropped:
                 each.leftovers.reason = DeadLetterReason.POOL_CLOSED
-                self.untold[each] = "abandon"
+                self._abandon_locked(each)
                 self._drop_locked(each)
                 forget(self.routes, each.key, each)
                 forget(self._leaving, each.key, each)
             self._tell_if_finished_locked()
             return self.unfinished()
-
-    def told(
-        self, incarnation: Incarnation[K, M], what: Literal["abandon", "close", "cancel"]
-    ) -> None:
-        """Take note that a mailbox was told `what`.
-
-        Another thread may have found more to tell meanwhile:
-
-        1. The remover reads "close", for a worker that is to drain, and tells the mailbox.
-        2. The canceller drops that worker, which has not started, and writes "abandon".
-        3. The remover comes here. The entry is a different one now, and stays for the next look.
-
-        To delete whatever is there in (3) would lose the messages that wait in the mailbox.
-        """
-        with self.lock:
-            if self.untold.get(incarnation) == what:
-                del self.untold[incarnation]
 
     def _drop_locked(self, incarnation: Incarnation[K, M]) -> None:
         """Take a worker that has not started out of its line."""
@@ -388,9 +372,3 @@ class Roster[K, M](RosterTables[K, M]):
         if incarnation.current:
             incarnation.current = False
             self.workers -= 1
-
-    def _tell_if_finished_locked(self) -> None:
-        if self.closed and not self._told and self._none_unfinished():
-            self._ready(None)
-            # Last: what was interrupted is done again; a second `None` does no harm.
-            self._told = True

@@ -7,7 +7,10 @@ from threadpool_mb.forking import MADE_BEFORE_FORK, remake
 from threadpool_mb.pool.census import Census
 from threadpool_mb.pool.incarnation import Incarnation
 
-__all__ = ["RosterTables"]
+__all__ = ["RosterTables", "What"]
+
+type What = Literal["abandon", "abandon again", "close", "cancel"]
+"""What a mailbox is to be told; "abandon again" if it has raised, and the end does not wait."""
 
 
 class RosterTables[K, M](Census[K, M]):
@@ -19,6 +22,7 @@ class RosterTables[K, M](Census[K, M]):
     __slots__ = (
         "_leaving",
         "_start_at_once",
+        "_to_bury",
         "_told",
         "cancelled",
         "closed",
@@ -48,9 +52,12 @@ class RosterTables[K, M](Census[K, M]):
         """The current worker of each key. Written by the roster alone, read by any thread."""
         # One of a key's workers that have not ended, at least where the last one was removed.
         self._leaving: Final[dict[K, Incarnation[K, M]]] = {}
-        self.untold: Final[dict[Incarnation[K, M], Literal["abandon", "close", "cancel"]]] = {}
+        self.untold: Final[dict[Incarnation[K, M], What]] = {}
         """What the mailboxes of workers that have left are to be told; see `told`. What an
         interrupt or a mailbox has kept from being told stays, for the next call that closes."""
+        # How many of these are to "abandon" what waits for them. The end is not told before that:
+        # it is another thread that makes dead letters of it, or is about to.
+        self._to_bury: int = 0
         self.to_restart: Final[dict[Incarnation[K, M], Literal["waits", "called off"]]] = {}
         """Failed workers that wait to begin anew; those that will not, until that was told."""
         # Whether the end was told to `ready`.
@@ -119,3 +126,41 @@ class RosterTables[K, M](Census[K, M]):
                     found[worker] = None
                     ways += [worker.predecessor, worker.successor]
             return list(found)
+
+    def told(self, incarnation: Incarnation[K, M], what: What) -> None:
+        """Take note that a mailbox was told `what`.
+
+        Another thread may have found more to tell meanwhile:
+
+        1. The remover reads "close", for a worker that is to drain, and tells the mailbox.
+        2. The canceller drops that worker, which has not started, and writes "abandon".
+        3. The remover comes here. The entry is a different one now, and stays for the next look.
+
+        To delete whatever is there in (3) would lose the messages that wait in the mailbox.
+        """
+        with self.lock:
+            if self.untold.get(incarnation) == what:
+                # The count first: what is interrupted here is done again, and an end that comes too
+                # early is better than none.
+                self._to_bury -= what == "abandon"
+                del self.untold[incarnation]
+                self._tell_if_finished_locked()
+
+    def not_buried(self, incarnation: Incarnation[K, M]) -> None:
+        """Take note that a mailbox has raised as it was to be abandoned: the end comes anyway."""
+        with self.lock:
+            if self.untold.get(incarnation) == "abandon":
+                self._to_bury -= 1
+                self.untold[incarnation] = "abandon again"
+                self._tell_if_finished_locked()
+
+    def _abandon_locked(self, incarnation: Incarnation[K, M]) -> None:
+        before = self.untold.get(incarnation)
+        self.untold[incarnation] = "abandon"
+        self._to_bury += before != "abandon"
+
+    def _tell_if_finished_locked(self) -> None:
+        if self.closed and not self._told and self._to_bury <= 0 and self._none_unfinished():
+            self._ready(None)
+            # Last: what was interrupted is done again; a second `None` does no harm.
+            self._told = True

@@ -2,7 +2,8 @@
 
 **Guarantees.** Whatever keeps a mailbox from being told (an interrupt, a user's mailbox that
 raises, no memory for the marker) reaches the caller, once all others were told; and the next call
-that closes, cancels or joins tells all of them again. More than once is once, for a mailbox.
+that closes, cancels or joins tells all of them again. More than once is once, for a mailbox. What
+waited for a worker that never starts is dead letters before the pool ends.
 """
 
 import functools
@@ -81,17 +82,24 @@ class Telling[K, M]:
         """
         while (what := self._roster.untold.get(incarnation)) is not None:
             match what:
-                case "abandon":
-                    incarnation.bury()
-                    # One that is to begin anew may have callers.
-                    tell_watchers(incarnation)
-                    if self._roster.to_restart.pop(incarnation, None) is not None:
-                        self._called_off(incarnation)
+                case "abandon" | "abandon again":
+                    self._abandon(incarnation)
                 case "close":
                     incarnation.mailbox.close()
                 case "cancel":
                     incarnation.mailbox.cancel()
             self._roster.told(incarnation, what)
+
+    def _abandon(self, incarnation: Incarnation[K, M]) -> None:
+        try:
+            incarnation.bury()
+            # One that is to begin anew may have callers.
+            tell_watchers(incarnation)
+            if self._roster.to_restart.pop(incarnation, None) is not None:
+                self._called_off(incarnation)
+        except Exception:
+            self._roster.not_buried(incarnation)  # the pool ends all the same
+            raise
 
     def _tell_all(self, functions: Iterable[Callable[[], object]]) -> None:
         """Call mailboxes' methods; what the first one has raised passes after the last."""
