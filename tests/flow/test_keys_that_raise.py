@@ -153,5 +153,6 @@ def test_nor_of_an_executor_with_a_rate() -> None:
         executor.submit_keyed(0, handled.append, 1).result(DEADLINE)
 
         assert handled == [1]
-        assert len(pace._due[stripe]) <= 2
+        # Times are forgotten as the key's line ends, after its task.
+        until(lambda: len(pace._due[stripe]) <= 2)
         evil.hash_raises = False

@@ -197,7 +197,8 @@ class Roster[K, M](RosterTables[K, M]):
             if reason is not None:
                 leftovers.reason = reason
                 if dropped:
-                    self._abandon_locked(incarnation)
+                    self.untold[incarnation] = "abandon"
+                    self._to_bury += 1
                 else:
                     self.untold[incarnation] = "close" if may_start else "cancel"
             if dropped:

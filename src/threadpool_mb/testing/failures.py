@@ -47,7 +47,7 @@ class Failures[K]:
         errors: list[BaseException] = []
         for each in self._taken():
             error = each.error
-            if error is not None:  # pragma: no branch - `add` takes no others
+            if error is not None:  # pragma: no branch - no others are added
                 note = self._say(each)
                 if note not in getattr(error, "__notes__", ()):
                     error.add_note(note)
