@@ -69,6 +69,12 @@ def test_what_is_known_of_a_key_that_raises_is_nothing() -> None:
     assert flow.due_before(evil) is None
 
 
+def end_first_turns(pool: Pool[Any, Any]) -> None:
+    """Have the pool's one thread end the turns that it was given: these go on as workers pause."""
+    pool.dispatch("behind them", int)
+    assert pool.flush(timeout=DEADLINE)
+
+
 class RaisesAsItEnters:
     """A key that raises where a worker enters."""
 
@@ -102,12 +108,14 @@ def test_the_room_of_a_message_comes_back_whose_key_raises_as_its_worker_enters(
     with Pool(
         worker,
         start="on_demand",
+        max_threads=1,
         max_waiting=2,
         when_full="raise",
         message_ttl=flow.get("message_ttl"),
         on_dead_letter=letters.append,
     ) as pool:
         pool.initialize(other)
+        end_first_turns(pool)
         monkeypatch.setattr(RaisesAsItEnters, "raises", True)
         for _ in range(5):
             with pytest.raises(Boom):
@@ -125,10 +133,11 @@ def test_the_room_of_a_message_comes_back_whose_key_raises_as_its_worker_enters(
 def test_nor_does_a_late_message_keep_its_room(monkeypatch: pytest.MonkeyPatch) -> None:
     key, other = RaisesAsItEnters(), RaisesAsItEnters()
 
-    with Pool(worker, start="on_demand", max_waiting=2, when_full="raise") as pool:
+    with Pool(worker, start="on_demand", max_threads=1, max_waiting=2, when_full="raise") as pool:
         keeping = dispatcher_of(pool).keeping
         assert keeping is not None
         pool.initialize(other)
+        end_first_turns(pool)
         monkeypatch.setattr(RaisesAsItEnters, "raises", True)
         for _ in range(5):
             assert not keeping.redeliver(key, int)
