@@ -277,7 +277,7 @@ def test_one_who_delivers_while_its_thread_holds_the_lock_waits_where_it_can_be_
                 return target.deliver("nested")
 
         with in_thread(in_the_midst) as sender:
-            until(lambda: len(slots._parking) == 1)
+            until(lambda: slots._parking == 1)
             received = await asyncio.to_thread(lambda: [mailbox.receive(), mailbox.receive()])
             assert sender.result()
             assert received[1] == "nested"

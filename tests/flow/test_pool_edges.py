@@ -55,10 +55,8 @@ def test_a_pinned_worker_takes_room_that_has_come_since_it_looked(
         lane: Any = worker_of(pool, "a")
         lane.stripe.get(False)  # the only slot: another sender has it
 
-        def take_nothing_at_first(
-            slots: StripedSlots, stripe: Stripe, *, lingers: bool = False
-        ) -> bool:
-            looked.append(take(slots, stripe, lingers=lingers))
+        def take_nothing_at_first(slots: StripedSlots, stripe: Stripe) -> bool:
+            looked.append(take(slots, stripe))
             if len(looked) == 1:
                 lane.stripe.put(True)  # noqa: FBT003 - the slot
             return looked[-1]

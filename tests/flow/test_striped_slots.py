@@ -7,7 +7,6 @@ from tests.points import at_each_point, interrupted_at_each_point
 from tests.pool.witness import Gate
 from threadpool_mb.arguments import AT_ONCE, Deadline
 from threadpool_mb.errors import MailboxClosed
-from threadpool_mb.line import striped
 from threadpool_mb.line.askers import Asker, always
 from threadpool_mb.line.striped import Stripe, StripedSlots
 
@@ -45,29 +44,6 @@ def test_a_slot_that_is_freed_as_a_sender_gets_in_line_comes_to_it(
     slots = StripedSlots(1, None)
     assert taken(slots) == 1
     gate = Gate()
-    join = StripedSlots._join_locked
-
-    def stop_and_join(self: StripedSlots, asker: Asker) -> None:
-        gate()
-        join(self, asker)
-
-    monkeypatch.setattr(StripedSlots, "_join_locked", stop_and_join)
-    sender = Running(slots.wait)
-    gate.wait_until_reached()
-    assert not slots.stripe(3).wanted
-    free(slots.stripe(3))
-    gate.open()
-
-    assert sender.result()
-
-
-def test_a_slot_that_is_freed_before_a_sender_gathers_them_comes_to_it(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """The thread that frees it has seen the sender, and moves it; the sender finds none to move."""
-    slots = StripedSlots(1, None)
-    assert taken(slots) == 1
-    gate = Gate()
     gather = StripedSlots._gather
 
     def stop_and_gather(self: StripedSlots) -> None:
@@ -77,64 +53,11 @@ def test_a_slot_that_is_freed_before_a_sender_gathers_them_comes_to_it(
     monkeypatch.setattr(StripedSlots, "_gather", stop_and_gather)
     sender = Running(slots.wait)
     gate.wait_until_reached()
-    assert all(each.wanted and each.askers for each in slots.stripes)
+    assert not slots.stripe(3).wanted
     free(slots.stripe(3))
-    assert not any(each.wanted or each.askers for each in slots.stripes)
     gate.open()
 
     assert sender.result()
-
-
-def test_a_slot_that_a_turn_frees_comes_to_a_sender_that_waits() -> None:
-    slots = StripedSlots(1, None)
-    assert taken(slots) == 1
-    sender = Running(slots.wait)
-    stripe = slots.stripe(5)
-    until(lambda: bool(stripe.askers) and slots.askers)
-
-    stripe.free(None)
-    assert stripe.askers
-    stripe.tell()
-
-    assert sender.result()
-    assert not any(each.askers for each in slots.stripes)
-
-
-def test_a_sender_that_lingers_takes_a_slot_that_is_freed_meanwhile(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    slots = StripedSlots(1, None)
-    assert taken(slots) == 1
-    looks: list[int] = []
-
-    def give_way() -> bool:
-        looks.append(len(looks))
-        if len(looks) == 3:
-            free(slots.stripe(6))
-        return True
-
-    monkeypatch.setattr(striped, "give_way", give_way)
-
-    assert not slots.take_from(slots.stripe(2))
-    assert not looks
-    assert slots.take_from(slots.stripe(2), lingers=True)
-    assert looks == [0, 1, 2]
-    assert not slots.take_from(slots.stripe(2), lingers=True)
-    assert len(looks) == 6
-
-
-def test_no_sender_lingers_where_others_wait_already(monkeypatch: pytest.MonkeyPatch) -> None:
-    slots = StripedSlots(1, None)
-    assert taken(slots) == 1
-    first = Running(slots.wait)
-    stripe = slots.stripe(2)
-    until(lambda: bool(stripe.wanted) and slots.askers)
-    monkeypatch.setattr(striped, "give_way", lambda: pytest.fail("it lingers"))
-
-    assert not slots.take_from(stripe, lingers=True)
-
-    free(stripe)
-    assert first.result()
 
 
 def test_a_slot_that_is_freed_while_a_sender_waits_comes_to_it_and_the_next_one_stays() -> None:

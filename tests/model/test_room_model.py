@@ -66,32 +66,12 @@ class Steps:
         self.table[name] = lock
         self.table[f"{name} 1"] = unlock
 
-    def stand(self, name: str, then: str) -> None:
-        """Get in the line, and have the stripes say that slots are wanted, under the lock."""
-
-        def join(m: Memory) -> Outcomes[Memory]:
-            return (
-                [] if m.lock else [(replace(m, line=(*m.line, self.me), lock=self.me), f"{name} 0")]
-            )
-
-        def unlock(m: Memory) -> Outcomes[Memory]:
-            return [(replace(_telling(m, 1, bool(m.line)), lock=""), then)]
-
-        self.table[name] = join
-        self.table[f"{name} 0"] = lambda m: [(_telling(m, 0, bool(m.line)), f"{name} 1")]
-        self.table[f"{name} 1"] = unlock
-
     @staticmethod
     def give(m: Memory, again: str, then: str) -> Outcomes[Memory]:
-        """Give a slot of the queue to the first one in the line, if there are both.
-
-        The look into the queue is not under the lock.
-        """
-        if not m.queue:
-            return [(m, then)]
+        """Give a slot of the queue to the first one in the line, if there are both."""
         if m.lock:
             return []
-        if not m.line:
+        if not m.line or not m.queue:
             return [(m, then)]
         first, *others = m.line
         given = replace(m, queue=m.queue - 1, line=tuple(others), have=m.have | {first})
@@ -138,7 +118,8 @@ def sender(me: str, *bugs: str, looks: bool) -> Process[Memory]:
         return [(m, "tell" if "tells before" in bugs else "stand")]
 
     def stand(m: Memory) -> Outcomes[Memory]:
-        return [] if m.lock else [(replace(m, line=(*m.line, me)), "move 0")]
+        goto = "move 0" if {"tells before", "tells nobody"} & set(bugs) else "tell"
+        return [] if m.lock else [(replace(m, line=(*m.line, me)), goto)]
 
     if looks:
         steps.table |= {
@@ -146,12 +127,8 @@ def sender(me: str, *bugs: str, looks: bool) -> Process[Memory]:
             "wanted": lambda m: [(m, "take" if m.wanted[0] else "other")],
             "other": lambda m: look(m, 1, "take"),
         }
-    steps.table["take"] = take
-    if {"tells before", "tells nobody"} & set(bugs):
-        steps.table["stand"] = stand
-        steps.tell_stripes("tell", "stand")
-    else:
-        steps.stand("stand", "move 0")
+    steps.table |= {"take": take, "stand": stand}
+    steps.tell_stripes("tell", "stand" if "tells before" in bugs else "move 0")
     steps.move(0, "move 1")
     steps.move(1, "last look")
     steps.table["last look"] = lambda m: steps.give(m, "last look", "wait")

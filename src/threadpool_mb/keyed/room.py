@@ -67,14 +67,9 @@ class Room:
                 would ever come free.
             MailboxClosed: if it was closed.
         """
-        looks = 0
-        while True:
-            for get in self.slots.sources(stripe):
-                if _take_with(get, holder):
-                    return
-            looks += 1
-            if not self._waits or not self.slots.lingers(stripe, looks):
-                break
+        for get in self.slots.sources(stripe):
+            if _take_with(get, holder):
+                return
         if not self._wait():
             raise Full(f"{self._table.name} is full: {self.limit} tasks wait")
         holder.in_room = True

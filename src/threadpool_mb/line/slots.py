@@ -6,13 +6,11 @@ million messages wait.
 
 **Guarantees.** Never more slots are taken than the limit, but for `overdraw`. A freed slot goes to
 a sender that waits, if there is one. Threads and tasks are served in the order in which they began
-to wait; only a sender that comes at the moment at which a slot is freed may be earlier. Once shut,
-every sender that waits wakes.
+to wait; only one that comes as a slot is freed may be earlier. Once shut, all that wait wake.
 
 **Assumes.** Of `SimpleQueue`, what `line.inlet` assumes; and that what is put is handed to the
 thread that waits in `get`, so that no `get_nowait` comes between (`tests/test_assumptions.py`). An
-interrupt that hits the main thread between taking a slot and putting its message costs the mailbox
-that slot.
+interrupt of the main thread between taking a slot and putting its message costs that slot.
 
 Why no wake-up is lost: a slot is an entry of the queue, not a signal. A slot that no sender waits
 for stays in the queue; a sender that times out or is interrupted has not taken one. Shutting frees
@@ -49,9 +47,10 @@ as it leaves the line. A task cannot do so while its loop does not run. Such a t
 where its loop was stopped after it was told, `tell` takes the slot back. For that, a sender that
 waits in the line calls `tell` now and then.
 
-A sender that parks a thread which takes turns of many workers tells that thread's pool. If it is a
-worker itself, it is part of the circles that `threadpool_mb.threads.circles` finds. Other designs
-that were tried, and their figures: `docs/performance.md`.
+A sender that parks a thread which takes turns of many workers tells that thread's pool, so that a
+different thread may take their turns. If the sender is a worker itself, it is part of the circles
+that `threads.circles` finds: it waits for the worker that receives. Other designs that were tried,
+and their figures: `docs/performance.md`.
 """
 
 import collections
@@ -67,15 +66,13 @@ from threadpool_mb.forking import remake
 from threadpool_mb.interrupts import is_owned
 from threadpool_mb.line.askers import Asker, Room, asker_in_debt, asker_of_thread
 from threadpool_mb.threads.circles import expedite, waiting_for
-from threadpool_mb.threads.here import Holder, here
+from threadpool_mb.threads.here import Holder, Source, here
 from threadpool_mb.threads.waiting import parked
 
 __all__ = ["Slots", "refuse"]
 
 _PAUSE: Final = 0.1
 """Seconds until a thread in the line looks whether a slot is to be taken back."""
-
-type _GoOn = Callable[[], None]
 
 
 def refuse(_message: object, /) -> Never:
@@ -85,6 +82,11 @@ def refuse(_message: object, /) -> Never:
         MailboxClosed: always.
     """
     raise MailboxClosed("the mailbox is closed")
+
+
+def _source(items: "queue.SimpleQueue[None]", deadline: Deadline) -> Source[None]:
+    serving = here.serving
+    return items if serving is None else serving.source(items, deadline)
 
 
 class Slots:
@@ -105,6 +107,7 @@ class Slots:
         "parked",
         "take",
         "timeout",
+        "waiting",
     )
 
     _in_line: ClassVar[bool] = False
@@ -125,24 +128,22 @@ class Slots:
         # finalizer while it is held, and that may deliver.
         self._lock: Final = threading.RLock()
         self._unissued = limit
+        self.waiting: int = 0
+        """The number of threads that wait."""
         self.parked: Final[dict[int, None]] = {}
         """The threads that wait, as `threading.get_ident()`: until it has a slot or gives up."""
-        # Those of them that wait in the queue, and not in the line.
-        self._parking: Final[dict[Asker, None]] = {}
+        # How many of these threads wait in the queue, and not in the line.
+        self._parking = 0
         self.closed: bool = False
         self.askers: Final[collections.OrderedDict[Asker, None]] = collections.OrderedDict()
         """The line, the first one first."""
         self.holder: Holder | None = None
-        """The pool's worker that receives, until the mailbox is shut: it refers to the slots."""
+        """The worker that receives from the mailbox, if it is a pool's, until the mailbox is shut:
+        it refers back to the slots."""
         # The askers that were given a slot and have not used it.
         self._given: Final[dict[Asker, bool]] = {}
-        # Those that are just about to use it, by their threads.
+        # The askers that are just about to use a slot that they were given, by their threads.
         self._using: Final[dict[int, Asker]] = {}
-
-    @property
-    def waiting(self) -> int:
-        """The number of threads that wait."""
-        return len(self.parked)
 
     def shut(self) -> None:
         """Wake every sender that waits."""
@@ -182,7 +183,7 @@ class Slots:
         Blocks: never.
         """
         with self._lock:
-            self._join_locked(asker)
+            self.askers[asker] = None
         self.tell()
         # Read after the asker got in line: either this sees `closed`, or `shut` sees the asker.
         if self.closed:
@@ -206,7 +207,10 @@ class Slots:
             self._using.pop(me, None)
 
     def forked(self) -> None:
-        """Wake the sender on the thread that has forked, if it waits; in a child of `os.fork`."""
+        """Wake the sender on the thread that has forked, if it waits; in a child of `os.fork`.
+
+        The senders that ask for a slot are the parent's, and are not told.
+        """
         remake(self._lock)
         self.closed = True
         if threading.get_ident() in self.parked:
@@ -214,9 +218,6 @@ class Slots:
 
     def tell(self) -> None:
         """Give the free slots to the senders that stand in the line. Blocks: never."""
-        # Without the lock: what is put after this look, the thread that puts it tells of.
-        if not self._given and not self._free.qsize():
-            return
         told: list[Asker] = []
         try:
             with self._lock:
@@ -257,9 +258,7 @@ class Slots:
             MailboxClosed: if the mailbox was shut, before or during the wait.
             DispatchDeadlock: if the wait would be for ever.
         """
-        at_once = self.timeout == 0 or deadline.remaining() == 0
-        # What others issue meanwhile a sender that waits finds: it gets in line under the lock.
-        with self._lock if at_once or self._unissued or self._using else contextlib.nullcontext():
+        with self._lock:
             if self._unissued:
                 # One for this sender, and as many as there are already for later senders. Under
                 # the lock, so that a sender which finds nothing left to issue finds these. No call
@@ -273,7 +272,7 @@ class Slots:
                 return True
             if self._given and self._uses_its_own_locked():
                 return True
-        if at_once:
+        if self.timeout == 0 or deadline.remaining() == 0:
             return self._take_at_once()
         holder = self.holder
         if holder is not None and (here.serving is not None or here.inner):
@@ -287,8 +286,8 @@ class Slots:
             DispatchDeadlock: if the wait would be for ever.
         """
         if self.timeout is not None or deadline.remaining() is not None:
-            # The wait ends by itself: it is part of no circle. Or it is one of the pauses of a call
-            # that waits for room: the whole wait is followed there (`pool.inputs`).
+            # The wait ends by itself, and so is part of no circle. Or it is one of the pauses of a
+            # call that waits for room: the whole wait is followed there (`pool.inputs`).
             expedite(holder)
             return self._wait(deadline)
         with waiting_for(Room(self, holder)) as waiting:
@@ -308,47 +307,48 @@ class Slots:
         room = workers[-1].waits_for if workers else None
         return isinstance(room, Room) and room.slots is self
 
-    def _wait_parked(self, end: Deadline, go_on: _GoOn) -> bool:
+    def _wait_parked(self, end: Deadline, go_on: Callable[[], None]) -> bool:
         """Wait, and call `go_on` now and then; see `parked`."""
-        # Whether this runs in a finalizer, or a signal handler, while this thread holds the lock:
-        # then it waits where it can be served without the lock.
-        inside, stands, taken = is_owned(self._lock), False, False
-        # Where hardly any thread is left: what is given its slot in the line goes on at once.
+        me = threading.get_ident()
+        place: tuple[Asker, queue.SimpleQueue[None]] | None = None
+        # In a finalizer, or a signal handler, that has come while this thread holds the lock.
+        inside = is_owned(self._lock)
+        # Where hardly any thread is left: a thread that is given its slot in the line counts as
+        # going on at once.
         in_line = self._in_line or (here.serving is not None and here.serving.starved)
-        asker, gate = asker_of_thread()
+        own, entered, taken = asker_of_thread(), False, False
         try:
-            with self._lock:
+            with self._lock:  # no interrupt comes within
                 if (self.askers or self._given or in_line) and not inside:
-                    stands = True
-                    self._join_locked(asker)
+                    place = own
+                    self.askers[own[0]] = None
                 else:
-                    self._parking[asker] = None
-                self.parked[threading.get_ident()] = None
-            taken = self._stand(asker, gate, end, go_on) if stands else self._park(end)
+                    self._parking += 1
+                self.waiting += 1
+                self.parked[me] = None
+                entered = True
+            taken = self._park(end) if place is None else self._stand(*place, end, go_on)
         finally:
             try:
-                self._end_wait(asker, stands=stands, taken=taken)
-            except BaseException:  # an interrupt
-                self._end_wait(asker, stands=stands, taken=taken)
-                raise
+                if entered:
+                    with self._lock:
+                        self.waiting -= 1
+                        self.parked.pop(me, None)
+                        if place is None:
+                            self._parking -= 1
+            finally:
+                if place is not None:
+                    try:
+                        self.leave(place[0])
+                    except BaseException:  # an interrupt, perhaps before it began
+                        self.leave(place[0])
+                        raise
+                elif self.askers:
+                    self.tell()
         return taken or self._not_taken()
 
-    def _end_wait(self, asker: Asker, *, stands: bool, taken: bool) -> None:
-        """Wait no more; what is done already is not done again."""
-        self.parked.pop(threading.get_ident(), None)
-        if not stands:
-            self._parking.pop(asker, None)
-            if self.askers:
-                self.tell()
-        elif not taken:
-            self.leave(asker)
-
-    def _join_locked(self, asker: Asker) -> None:
-        """Get in line."""
-        self.askers[asker] = None
-
     def _uses_its_own_locked(self) -> bool:
-        """Use the slot that the task was given which this thread delivers for."""
+        """Use the slot that this thread was given for the task which it delivers for."""
         asker = self._using.get(threading.get_ident())
         return asker is not None and self._given.pop(asker, False)
 
@@ -365,7 +365,7 @@ class Slots:
         if self.closed:
             return False
         with contextlib.suppress(queue.Empty):
-            parked().source(self._free, end).get(timeout=end.remaining())
+            _source(self._free, end).get(timeout=end.remaining())
             return True
         return False
 
@@ -377,15 +377,16 @@ class Slots:
         go_on: Callable[[], None],
     ) -> bool:
         """Wait in the line."""
-        source = parked().source(gate, end)
+        source = _source(gate, end)
         while not self.closed:
             left = end.remaining()
             # Each time: it takes back the slots that are to be taken back.
             self.tell()
             with contextlib.suppress(queue.Empty):
                 source.get(timeout=shortest(left, _PAUSE))
-            if self._given.pop(asker, False):
-                return True
+            with self._lock:
+                if self._given.pop(asker, False):
+                    return True
             if left == 0:
                 break
             go_on()

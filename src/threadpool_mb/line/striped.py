@@ -8,17 +8,13 @@ of its own. Only where that stripe has none does the sender look for more, here.
 **Guarantees.** Those of `line.slots`. No more slots are taken than the limit, but for `overdraw`. A
 sender waits only where it has found no slot; a slot that another thread moves just then is in no
 queue, and is not found. Senders that wait get slots in the order in which they came, but for a
-sender that comes at the moment at which a slot is freed. Where none waits, one that finds no slot
-gives its core away a few times before it gets in the line: the threads that free slots go on, and
-mostly it then need not wait. With that, a message of sixteen senders under a bound of 1,000 takes
-0.93 to 1.03 µs of one core, 1.15 to 1.20 without (3.14t, `benchmarks.flow bound`).
+sender that comes at the moment at which a slot is freed.
 
 **Assumes.** What `line.slots` does.
 
 A slot that is freed into a stripe while a sender waits elsewhere must come to that sender:
 
-1. The sender gets in the line of `line.slots`, and has all stripes say that slots are `wanted`,
-   and that there are `askers`.
+1. The sender gets in the line of `line.slots`, and has all stripes say that slots are `wanted`.
 2. It moves slots of the stripes to the line, as long as a sender stands there, and waits.
 a. A thread that frees a slot puts it into a stripe.
 b. It looks whether slots are wanted there. If so, it moves those of that stripe to the line, too.
@@ -26,15 +22,13 @@ b. It looks whether slots are wanted there. If so, it moves those of that stripe
 (2) and (a) are operations on one queue. If (a) comes first, (2) moves the slot. If (2) does, so
 does (1), and (b) sees it.
 
-A thread writes `wanted` and `askers` under the lock, of all stripes, by what it reads of the line
-there; a thread that frees a slot reads one of the two. A sender gets in the line before it writes.
-So the thread that writes last has read of every sender in the line. Both may stay set when the line
-is empty: the next thread that frees a slot clears them.
+A thread writes `wanted` under the lock, of all stripes, by what it reads of the line there. A
+sender gets in the line before it writes. So the thread that writes last has read of every sender in
+the line. `wanted` may stay set when the line is empty: the next thread that frees a slot clears it.
 `tests/model/test_room_model.py` runs through the interleavings.
 """
 
 import queue
-import weakref
 from collections.abc import Callable
 from typing import Final, final, override
 
@@ -42,7 +36,6 @@ from threadpool_mb.arguments import Deadline
 from threadpool_mb.interrupts import after
 from threadpool_mb.line.askers import Asker
 from threadpool_mb.line.slots import Slots
-from threadpool_mb.threads.waiting import give_way
 
 __all__ = ["NOT_TO_WAIT", "SLOT", "Stripe", "StripedSlots"]
 
@@ -52,24 +45,10 @@ _STRIPES: Final = 7
 _MOST: Final = 16
 """How many slots a stripe is issued at once, at most."""
 
-_LOOKS: Final = 4
-"""How often a sender looks for a slot before it gets in line; more often, no more came through."""
-
 NOT_TO_WAIT: Final = (False,)
 """The arguments of `Stripe.get`, for a `map`; see `interrupts`."""
 SLOT: Final = (True,)
 """The arguments of `Stripe.put`, for a `map`."""
-
-
-def _read_by_all(*shared: object) -> None:
-    """Have threads read attributes with these values without the lock of the object that has them.
-
-    A free-threaded build takes that lock for each read of an entry of `__slots__` whose value a
-    different thread has made, until there was a weak reference to the value: 47 ns and not 30 on
-    3.14t, 50 and not 40 on 3.13t, where no other thread has the lock.
-    """
-    for each in shared:
-        weakref.ref(each)
 
 
 @final
@@ -79,17 +58,7 @@ class Stripe:
     The thread that has freed one calls `StripedSlots.move`, if slots are `wanted`.
     """
 
-    __slots__ = (
-        "__weakref__",
-        "askers",
-        "free",
-        "get",
-        "nearest",
-        "put",
-        "qsize",
-        "slots",
-        "wanted",
-    )
+    __slots__ = ("get", "put", "qsize", "slots", "wanted")
 
     def __init__(self, slots: "StripedSlots") -> None:
         """Hold none."""
@@ -105,18 +74,6 @@ class Stripe:
         """All of them."""
         self.wanted: bool = False
         """Whether a sender waits for a slot; not of the slots, which all threads would look at."""
-        # What a lane's turn frees the slots of its messages with, as it does those of a mailbox.
-        self.free: Final[Callable[[None], None]] = free.put  # type: ignore[assignment]  # pyright: ignore[reportAttributeAccessIssue]
-        """Free a slot, `free(None)`; call `tell` if there are `askers` after that."""
-        self.askers: Final[set[None]] = set()
-        """Not empty if slots are `wanted`."""
-        self.nearest: tuple[Stripe, ...] = ()
-        """All stripes, this one first, then the next one: not all look elsewhere in one place."""
-        _read_by_all(self, self.get, self.put, self.free, self.qsize, self.askers)
-
-    def tell(self) -> None:
-        """Have slots come to senders that wait; see `StripedSlots.move`."""
-        self.slots.move(self)
 
 
 @final
@@ -135,8 +92,6 @@ class StripedSlots(Slots):
         super().__init__(limit, timeout)
         self.stripes: Final = tuple(Stripe(self) for _ in range(_STRIPES))
         """Where slots are free, besides what has to come to senders that wait."""
-        for number, stripe in enumerate(self.stripes):
-            stripe.nearest = self.stripes[number:] + self.stripes[:number]
         self._at_once: Final = max(1, min(_MOST, limit // (4 * _STRIPES)))
         # The waits of threads that cannot wait in the line, by objects of their own.
         self._parking_here: Final[dict[object, None]] = {}
@@ -152,39 +107,21 @@ class StripedSlots(Slots):
         # Where others wait, what comes free is moved to their line: this one goes there, too.
         # Not what the stripe says alone: that may be of a line that is empty by now.
         others_wait = stripe.wanted and (self.askers or self._parking_here)
-        stripes = () if others_wait else stripe.nearest
-        sources: list[Callable[[bool], object]] = [each.get for each in stripes if each.qsize()]
-        if self._free.qsize():
-            sources.append(self._free.get)
-        return sources
+        stripes = () if others_wait else (stripe, *self.stripes)
+        return [*(each.get for each in stripes if each.qsize()), self._free.get]
 
-    def lingers(self, stripe: Stripe, looks: int) -> bool:
-        """Return whether to look once more, after so many looks: the core was given away meanwhile.
-
-        Not where others wait: this sender gets in their line.
-        """
-        return looks < _LOOKS and not stripe.wanted and give_way()
-
-    def take_from(self, stripe: Stripe, *, lingers: bool = False) -> bool:
+    def take_from(self, stripe: Stripe) -> bool:
         """Take a slot where a stripe has none; return whether there was one."""
-        looks = 0
-        while True:
-            for get in self.sources(stripe):
-                try:
-                    get(False)
-                except queue.Empty:
-                    continue
-                return True
-            looks += 1
-            if not lingers or not self.lingers(stripe, looks):
-                return False
+        for get in self.sources(stripe):
+            try:
+                get(False)
+            except queue.Empty:
+                continue
+            return True
+        return False
 
     def move(self, stripe: Stripe) -> None:
         """Have slots of a stripe come to senders that wait, if there are any. Blocks: never."""
-        self._move(stripe)
-        self._look_whether_wanted()
-
-    def _move(self, stripe: Stripe) -> None:
         try:
             while stripe.qsize() and (self.askers or self._parking_here):
                 # No interrupt comes between the two; see `interrupts`.
@@ -194,11 +131,8 @@ class StripedSlots(Slots):
                     self.tell()
         except queue.Empty:
             pass
-
-    def _look_whether_wanted(self) -> None:
         if not self.askers and not self._parking_here:
-            with self._lock:
-                self._tell_stripes_locked()
+            self._tell_stripes()
 
     @override
     def ask(self, asker: Asker) -> None:
@@ -226,17 +160,10 @@ class StripedSlots(Slots):
         return super()._stand(asker, gate, end, go_on)
 
     @override
-    def _join_locked(self, asker: Asker) -> None:
-        super()._join_locked(asker)
-        self._tell_stripes_locked()
-
-    @override
     def _park(self, end: Deadline) -> bool:
         me = object()
         self._parking_here[me] = None
         try:
-            with self._lock:
-                self._tell_stripes_locked()
             self._gather()
             return super()._park(end)
         finally:
@@ -253,15 +180,12 @@ class StripedSlots(Slots):
 
     def _gather(self) -> None:
         """Have the slots of all stripes come to the senders that wait; this thread is one."""
+        self._tell_stripes()
         for stripe in self.stripes:
-            self._move(stripe)
-        self._look_whether_wanted()
+            self.move(stripe)
 
-    def _tell_stripes_locked(self) -> None:
-        for stripe in self.stripes:
-            # Asked for each, each time: a finalizer may come here behind a call.
-            if self.askers or self._parking_here:
-                stripe.askers.add(None)
-            else:
-                stripe.askers.clear()
-            stripe.wanted = True if self.askers or self._parking_here else False  # noqa: SIM210 - no call
+    def _tell_stripes(self) -> None:
+        with self._lock:
+            for stripe in self.stripes:
+                # Asked for each: a finalizer may come here as the loop goes on. No call in between.
+                stripe.wanted = True if self.askers or self._parking_here else False  # noqa: SIM210 - no call

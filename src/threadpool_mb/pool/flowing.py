@@ -107,18 +107,29 @@ class _InRoom(_Flowing):
         base: Any = super()
         base._suspend()  # noqa: SLF001 - its own
 
-    def _go_on(self, waits: Suspended) -> Any:  # noqa: ANN401 - as there
-        self.common.flow.suspended.pop(self, None)
+    def _work(self) -> int:
+        lane: Any = self
+        # Not for each turn: there is one dict for all lanes.
+        if isinstance(lane._generator, Suspended):  # noqa: SLF001 - its own
+            self.common.flow.suspended.pop(self, None)
         base: Any = super()
-        return base._go_on(waits)  # noqa: SLF001 - its own
+        goes_on: int = base._work()  # noqa: SLF001 - its own
+        return goes_on
 
-    def _take(self) -> Any:  # noqa: ANN401 - what is in the queue
-        """Take the next message out of the queue, and free its slot, as a turn does."""
+    def get(self, block: bool = True, timeout: float | None = None) -> Any:  # noqa: ANN401, FBT001, FBT002 - as there
+        """Take the next message; never waits."""
+        del block, timeout
         lane: Any = self
         message: Any = _get_nowait(lane)
         if message is not Marker:
-            self._give_back()
+            # `_give_back`, written out.
+            stripe = self.stripe
+            stripe.put(True)  # noqa: FBT003 - a slot
+            if stripe.wanted:
+                stripe.slots.move(stripe)
         return message
+
+    _take = get  # what a lane that looks at times, too, takes its entries with
 
     def get_nowait(self) -> Any:  # noqa: ANN401 - an M, or the marker
         """Take what comes next; for `sweep`."""
@@ -251,7 +262,6 @@ class _Timed(_Flowing):
         if type(waits) is Sleep or type(waits.wait) is not _Until:
             base: Any = super()
             return base._go_on(waits)  # noqa: SLF001 - its own
-        self.common.flow.suspended.pop(self, None)
         generator = waits.generator
         waits.let_go()
         lane._generator = generator  # noqa: SLF001 - its own
@@ -264,9 +274,7 @@ def _kind(kind: Any, *, timed: bool, in_room: bool) -> type[GeneratorWorkers[Any
     bases: tuple[type, ...] = (_Timed,) * timed + (_InRoom,) * in_room
     slots = ("due", "early", "fresh") * timed + ("stripe",) * in_room
     members: dict[str, Any] = {"__slots__": slots}
-    of_lane: Any = type(f"Flowing{lane.__name__.lstrip('_')}", (*bases, lane), members)
-    if in_room and not timed:
-        of_lane.freed = of_lane.stripe
+    of_lane = type(f"Flowing{lane.__name__.lstrip('_')}", (*bases, lane), members)
     return type(f"Flowing{kind.__name__}", (kind,), {"__slots__": (), "_lane": of_lane})
 
 

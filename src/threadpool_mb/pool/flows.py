@@ -88,7 +88,7 @@ class PoolFlow:
             PoolClosed: if the pool is closed.
         """
         room = stripe.slots
-        if room.take_from(stripe, lingers=deadline is not AT_ONCE and room.timeout is None):
+        if room.take_from(stripe):
             return True
         try:
             return self._wait(room, threads, deadline)

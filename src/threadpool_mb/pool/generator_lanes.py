@@ -26,7 +26,7 @@ from threadpool_mb.arguments import make_generator
 from threadpool_mb.dead_letters import DeadLetterReason
 from threadpool_mb.errors import Cancelled
 from threadpool_mb.line.inlet import IDLE, TAKEN, Inlet, Marker
-from threadpool_mb.line.lane import INIT_MAKES_QUEUE, Lane
+from threadpool_mb.line.lane import INIT_MAKES_QUEUE
 from threadpool_mb.line.slots import Slots
 from threadpool_mb.pool.called_here import CalledHere
 from threadpool_mb.pool.common import Common
@@ -86,7 +86,6 @@ class GeneratorLane[K, M](CalledHere[K, M]):
     )
 
     common: Common[K, M]
-    freed: Any = Lane.__dict__["slots"]  # what its turn frees: `slots` itself, read where that is
     # Said again, as in `Lane`.
     direct: Inlet[M] | None
     cancelled: bool
@@ -294,7 +293,7 @@ class GeneratorLane[K, M](CalledHere[K, M]):
                             return "suspended"
                     message = Marker
             send, get, marker = generator.send, self.get, Marker
-            slots: Any = self.freed
+            slots: Any = self.slots
             free = askers = slots
             if slots is not None:
                 free, askers = slots.free, slots.askers

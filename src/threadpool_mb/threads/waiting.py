@@ -34,7 +34,7 @@ from typing import Any, Final, Self, final, override
 from threadpool_mb.arguments import NEVER, Deadline, shortest
 from threadpool_mb.threads.here import Source, here
 
-__all__ = ["Waiters", "get_patiently", "give_way", "parked", "receive_patiently"]
+__all__ = ["Waiters", "get_patiently", "parked", "receive_patiently"]
 
 _LONGEST_PAUSE: Final = 1.0
 """Seconds after which a thread that waits for a future asks again for one more thread: the system
@@ -150,14 +150,6 @@ def get_patiently[T](items: Source[T]) -> T:
             if end - start > _TOO_LONG:
                 _not_before = end + _PARK_AT_ONCE_FOR
     return items.get()
-
-
-def give_way() -> bool:
-    """Give the core away once; not where threads that are idle park at once. Return whether."""
-    if time.perf_counter() < _not_before:
-        return False
-    os.sched_yield()
-    return True
 
 
 def receive_patiently[T](messages: "queue.SimpleQueue[T]") -> T:
