@@ -17,7 +17,7 @@ from typing import Final
 from benchmarks.budget_peers import IDEAL, ORIGINAL, OURS, cell
 from benchmarks.machine import build
 from benchmarks.peers.installed import CASTY, NIGRAINS, PACKAGES, TONIO, Package
-from benchmarks.processes import CHECKOUT, run_module
+from benchmarks.processes import CHECKOUT, checkout_of, run_module
 
 type Cells = Mapping[str, Sequence[float]]
 
@@ -122,12 +122,12 @@ def main(words: Sequence[str]) -> int:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--base", type=Path, metavar="CHECKOUT", help="of the library of before")
+    parser.add_argument(
+        "--base", type=checkout_of, metavar="CHECKOUT", help="of the library of before"
+    )
     parser.add_argument("--rounds", type=int, default=7, help="how many pairs (7)")
     parser.add_argument("--scale", type=float, default=1.0, help="more or less work (1.0)")
     arguments = parser.parse_args(words)
-    if arguments.base is not None and not (arguments.base / "src" / "threadpool_mb").is_dir():
-        parser.error(f"--base: there is no src/threadpool_mb in {arguments.base}")
     if arguments.rounds < 1 or arguments.scale <= 0:
         parser.error("there must be a round at least, and something to do")
     base: list[Cells] = []
@@ -135,7 +135,7 @@ def main(words: Sequence[str]) -> int:
     for number in range(arguments.rounds):
         order = [(now, CHECKOUT)]
         if arguments.base is not None:
-            order.insert(number % 2, (base, arguments.base.absolute()))
+            order.insert(number % 2, (base, arguments.base))
         for found, checkout in order:
             found.append(run(checkout, arguments.scale, number))
     print("\n".join(table(base, now)))

@@ -28,7 +28,7 @@ from typing import Final
 import threadpool_mb as mb
 from benchmarks.instructions import collected
 from benchmarks.machine import build
-from benchmarks.processes import CHECKOUT, LONGEST, run_module
+from benchmarks.processes import CHECKOUT, LONGEST, checkout_of, run_module
 
 PARTS: Final = ("initialize", "first turn", "dispatch", "message and end")
 BYTECODES: Final = "bytecodes"
@@ -216,16 +216,16 @@ def main(words: Sequence[str]) -> int:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--base", type=Path, metavar="CHECKOUT", help="of the library of before")
+    parser.add_argument(
+        "--base", type=checkout_of, metavar="CHECKOUT", help="of the library of before"
+    )
     parser.add_argument("--rounds", type=int, default=5, help="processes that are timed (5)")
     parser.add_argument("--keys", type=int, default=20_000, help="lives of each of them (20000)")
     parser.add_argument("--instructions", action="store_true", help="with callgrind: minutes")
     arguments = parser.parse_args(words)
-    if arguments.base is not None and not (arguments.base / "src" / "threadpool_mb").is_dir():
-        parser.error(f"--base: there is no src/threadpool_mb in {arguments.base}")
     if arguments.instructions and shutil.which("valgrind") is None:
         parser.error("there is no valgrind on PATH, which counts the instructions")
-    libraries = [CHECKOUT] if arguments.base is None else [arguments.base.absolute(), CHECKOUT]
+    libraries = [CHECKOUT] if arguments.base is None else [arguments.base, CHECKOUT]
     found = {
         "bytecodes": [counted(library, 100, 600) for library in libraries],
         "µs of processor time": [

@@ -1,5 +1,6 @@
 """Parts of a benchmark that run in a process of their own."""
 
+import argparse
 import json
 import os
 import subprocess
@@ -10,6 +11,18 @@ from typing import Any, Final
 CHECKOUT: Final = Path(__file__).parents[1]
 LONGEST: Final = 600.0
 """Seconds after which a process is held to be stuck."""
+
+
+def checkout_of(text: str) -> Path:
+    """Return the absolute path of a checkout of the library; the type of a command's argument.
+
+    Raises:
+        argparse.ArgumentTypeError: if it has no library.
+    """
+    path = Path(text)
+    if not (path / "src" / "threadpool_mb").is_dir():
+        raise argparse.ArgumentTypeError(f"there is no src/threadpool_mb in {path}")
+    return path.absolute()
 
 
 def run_module(module: str, *words: str, library: Path | None = None) -> Any:  # noqa: ANN401 - what the module prints
