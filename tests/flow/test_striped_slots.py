@@ -8,6 +8,7 @@ from tests.pool.witness import Gate
 from threadpool_mb.arguments import AT_ONCE, Deadline
 from threadpool_mb.errors import MailboxClosed
 from threadpool_mb.line.askers import Asker, always
+from threadpool_mb.line.slots import refuse
 from threadpool_mb.line.striped import Stripe, StripedSlots
 
 
@@ -105,15 +106,50 @@ def test_a_debt_is_paid_by_what_is_freed_next() -> None:
     assert taken(slots) == 1
 
 
+def sent(slots: StripedSlots) -> None:
+    """Wait for a slot as a sender does: it looks whether they are shut once it has one in hand."""
+    if slots.wait() and slots.closed:
+        slots.give_back()
+        refuse(None)
+
+
 def test_senders_that_wait_are_told_when_the_slots_are_shut() -> None:
     slots = StripedSlots(1, None)
     assert taken(slots) == 1
-    senders = [Running(slots.wait) for _ in range(3)]
+    senders = [Running(lambda: sent(slots)) for _ in range(3)]
     until(lambda: len(slots.askers) == 3)
 
     slots.shut()
 
     for sender in senders:
+        with pytest.raises(MailboxClosed):
+            sender.result()
+
+
+def test_a_slot_that_shutting_frees_as_a_sender_gets_in_line_ends_the_waits_of_all(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """That sender gives it to the first in the line, who is to give it back."""
+    slots = StripedSlots(1, None)
+    assert taken(slots) == 1
+    first = Running(lambda: sent(slots))
+    until(lambda: len(slots.askers) == 1)
+    gate = Gate()
+    gather = StripedSlots._gather
+
+    def stop_and_gather(self: StripedSlots) -> None:
+        gate()
+        gather(self)
+
+    monkeypatch.setattr(StripedSlots, "_gather", stop_and_gather)
+    last = Running(lambda: sent(slots))
+    gate.wait_until_reached()
+    slots.free(None)  # as `shut` does, before it tells those in the line
+    slots.closed = True
+    gate.open()
+    slots.shut()
+
+    for sender in (first, last):
         with pytest.raises(MailboxClosed):
             sender.result()
 

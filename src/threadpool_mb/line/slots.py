@@ -255,7 +255,7 @@ class Slots:
         Blocks: for the slots' timeout, or until the deadline, whatever comes first.
 
         Raises:
-            MailboxClosed: if the mailbox was shut, before or during the wait.
+            MailboxClosed: if it was shut. The slot that `shut` frees comes to a sender, who looks.
             DispatchDeadlock: if the wait would be for ever.
         """
         with self._lock:
@@ -297,7 +297,7 @@ class Slots:
         """Wait until there is a slot and take it; `False` if there was none in time."""
         end = Deadline(shortest(self.timeout, deadline.remaining()))
         wait = parked()
-        # Not told twice: the thread that gives a slot ends no wait that is inside a wait.
+        # Not told twice: who gives a slot ends no wait that is inside a wait.
         with contextlib.nullcontext() if self._is_waited_for_here() else wait:
             return self._wait_parked(end, wait.go_on)
 
