@@ -6,7 +6,7 @@ A call knows which worker has it, waits for room until its deadline, and may run
 on its caller's thread only where its worker is idle (`GeneratorLane.handle_here`).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, Protocol, final, override
 
 from threadpool_mb.arguments import AT_ONCE, NEVER, Deadline, describe, shortest
@@ -24,7 +24,7 @@ from threadpool_mb.pool.undelivered import Undelivered
 from threadpool_mb.threads.circles import waiting_for, would_wait_for_itself
 from threadpool_mb.values import Missing, Uncopied
 
-__all__ = ["Calls", "KeyInput", "PoolInput", "calls_of"]
+__all__ = ["Calls", "KeyInput", "PoolInput", "calls_of", "check_pairs"]
 
 
 class _Routes[K, M](Protocol):
@@ -256,3 +256,15 @@ def calls_of[K, M](
     if keeping is not None and keeping.lives.end_idle:
         return _KeepingCalls(dispatcher, undelivered, inline=inline)
     return Calls(dispatcher, undelivered, inline=inline)
+
+
+def check_pairs[P](pairs: Iterable[P]) -> Iterable[P]:
+    """Return pairs of a key and a message, as they are.
+
+    Raises:
+        TypeError: if they are a mapping. It yields its keys, of which those that are pairs would be
+            taken for a key and a message each.
+    """
+    if isinstance(pairs, Mapping):
+        raise TypeError(f"pairs of a key and a message are the items() of {describe(pairs)}")
+    return pairs
