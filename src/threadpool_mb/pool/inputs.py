@@ -7,7 +7,7 @@ on its caller's thread only where its worker is idle (`GeneratorLane.handle_here
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Final, Protocol, final, override
+from typing import Any, Final, Protocol, cast, final, override
 
 from threadpool_mb.arguments import AT_ONCE, NEVER, Deadline, describe, shortest
 from threadpool_mb.calls.answer import Answer
@@ -265,6 +265,8 @@ def check_pairs[P](pairs: Iterable[P]) -> Iterable[P]:
         TypeError: if they are a mapping. It yields its keys, of which those that are pairs would be
             taken for a key and a message each.
     """
-    if isinstance(pairs, Mapping):
-        raise TypeError(f"pairs of a key and a message are the items() of {describe(pairs)}")
+    given: object = pairs
+    if isinstance(given, Mapping):
+        shown = describe(cast("object", given))
+        raise TypeError(f"pairs of a key and a message are the items() of {shown}")
     return pairs
