@@ -56,7 +56,9 @@ class PoolFactory:
         testing: Any = importlib.import_module("threadpool_mb.testing.seeded")
         if seed is None:
             failures = testing.Failures(None, on_worker_exit)
-            pool: mb.Pool[Any, Any] = mb.Pool(worker, on_worker_exit=failures.add, **options)
+            # Not `mb.Pool`: a test may have put this factory in its place.
+            pools: Any = importlib.import_module("threadpool_mb.pool.pool")
+            pool: mb.Pool[Any, Any] = pools.Pool(worker, on_worker_exit=failures.add, **options)
             self._pools.append((pool, failures.take))
             return pool
         seeded = testing.SeededPool(worker, seed=seed, on_worker_exit=on_worker_exit, **options)

@@ -494,3 +494,19 @@ def test_what_a_users_own_mailbox_raises_passes_though_it_looks_like_a_missing_k
 
     assert caught.value is error
     assert witness.dead == []
+
+
+def test_a_mapping_is_not_dispatched_by_its_keys_though_these_are_pairs() -> None:
+    taken: list[object] = []
+
+    def worker(key: str) -> Generator[None, object]:
+        while True:
+            taken.append((yield))
+
+    orders: Any = {("alice", "EUR"): 5}
+    with Pool(worker, start="on_demand") as pool:
+        with pytest.raises(TypeError, match=r"are the items\(\) of {\('alice', 'EUR'\): 5}"):
+            pool.dispatch_all(orders)
+        pool.dispatch_all(orders.items())
+
+    assert taken == [5]

@@ -14,10 +14,17 @@ from tests.insides import worker_of
 from tests.points import interrupted_at_each_point
 from tests.pool.doubles import Boom
 from tests.pool.witness import Witness, finish
-from threadpool_mb import Cancelled, Pool, PoolClosed, Unlimited
+from threadpool_mb import Cancelled, Observer, Pool, PoolClosed, Unlimited, sleep
 from threadpool_mb.line.inlet import IDLE
 
 variable: contextvars.ContextVar[str] = contextvars.ContextVar("variable", default="unset")
+
+
+class Follows(Observer):
+    """Is told of each message, so that generators are wrapped."""
+
+    def begun(self, key: object, message: object, sent: object) -> None:
+        """Be told, and do nothing."""
 
 
 @pytest.fixture
@@ -141,28 +148,45 @@ def test_a_worker_that_raises_in_its_set_up_fails(witness: Witness) -> None:
     assert witness.dead == [("a", "left", "worker failed")]
 
 
-@pytest.mark.parametrize(
-    ("drain", "text"),
-    [
-        (True, "generator ignored GeneratorExit"),
-        (False, "the worker ignored Cancelled: it went on to its next yield"),
-    ],
-)
-def test_a_worker_that_goes_on_when_it_is_ended_fails(
-    witness: Witness, *, drain: bool, text: str
+@pytest.mark.parametrize(("drain", "ignored"), [(True, "GeneratorExit"), (False, "Cancelled")])
+@pytest.mark.parametrize("observed", [False, True])
+def test_a_worker_that_goes_on_when_it_is_ended_fails_and_is_told_where(
+    witness: Witness, *, drain: bool, ignored: str, observed: bool
 ) -> None:
-    def worker(key: str) -> Generator[None, str]:
+    def worker(key: str) -> Generator[Any, str]:
         with contextlib.suppress(GeneratorExit, Cancelled):
             yield
-        yield
+        yield from sleep(0)
 
-    with witness.pool(worker) as pool:
+    with witness.pool(worker, observe=Follows() if observed else None) as pool:
         witness.start(pool, "a")
         pool.remove("a", drain=drain)
         until(lambda: witness.exits)
 
-    assert str(witness.exits[0].error) == text
+    line = worker.__code__.co_firstlineno + 3
+    assert str(witness.exits[0].error) == (
+        f"the worker ignored {ignored}: it went on to its next yield, in line {line} of"
+        f" {worker.__qualname__}; a worker that ends has no more turns, and cannot wait by"
+        " `yield from` any more"
+    )
     assert witness.exits[0].cause == "failed"
+
+
+def test_a_runtime_error_of_a_workers_own_clean_up_is_reported_as_it_is(witness: Witness) -> None:
+    error = RuntimeError("of its own")
+
+    def worker(key: str) -> Generator[None, str]:
+        try:
+            yield
+        finally:
+            raise error
+
+    with witness.pool(worker) as pool:
+        witness.start(pool, "a")
+        pool.remove("a", drain=True)
+        until(lambda: witness.exits)
+
+    assert witness.ended == [("a", error)]
 
 
 @pytest.mark.parametrize("when", ["in its set-up", "for a message"])

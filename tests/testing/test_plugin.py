@@ -101,6 +101,26 @@ def test_after():
     assert "the pools of this test (2 sub-exceptions)" in text
 
 
+def test_the_factory_may_take_the_place_of_the_pools_of_a_program(run: Run) -> None:
+    outcomes, text = run("""
+class Program:
+    def __init__(self):
+        self.pool = mb.Pool(worker, start="on_demand")
+
+def test_bad(threadpool_mb_pool, monkeypatch):
+    monkeypatch.setattr(mb, "Pool", threadpool_mb_pool)
+    Program().pool.dispatch("a", ValueError("of the worker"))
+
+def test_after():
+    with Program().pool as pool:
+        assert isinstance(pool, mb.Pool)
+""")
+
+    assert outcomes == {"test_bad": "FAILED", "test_after": "PASSED"}
+    assert "ValueError: of the worker" in text
+    assert "RecursionError" not in text
+
+
 def test_a_keyboard_interrupt_of_a_worker_fails_its_test_and_does_not_end_pytest(run: Run) -> None:
     outcomes, text = run("""
 def interrupted(key):

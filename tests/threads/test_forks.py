@@ -1,5 +1,10 @@
 """What a child of `os.fork` can do with the pools and executors of its parent: know it, at once."""
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
 from tests.forks import run
@@ -738,6 +743,49 @@ def test_a_module_level_pool_beside_multiprocessing(method: str, tmp_path: objec
     """)
 
     assert lines == ["True True", "0"]
+
+
+@pytest.mark.parametrize(
+    ("method", "preload", "printed"),
+    [
+        ("spawn", "", "True"),
+        ("forkserver", "", "the pool 'module' was made before os.fork()"),
+        ("forkserver", "multiprocessing.set_forkserver_preload([])", "True"),
+    ],
+)
+def test_a_pool_of_the_main_module_beside_multiprocessing(
+    method: str, preload: str, printed: str, tmp_path: Path
+) -> None:
+    (program := tmp_path / "program.py").write_text(
+        "import multiprocessing\n"
+        "import threadpool_mb as mb\n"
+        "def worker(key):\n"
+        "    while True:\n"
+        "        yield\n"
+        "pool = mb.Pool(worker, start='on_demand', name='module')\n"
+        "def job():\n"
+        "    try:\n"
+        "        print(pool.dispatch('a', 1), flush=True)\n"
+        "    except mb.PoolClosed as error:\n"
+        "        print(error, flush=True)\n"
+        "if __name__ == '__main__':\n"
+        f"    {preload}\n"
+        f"    process = multiprocessing.get_context({method!r}).Process(target=job)\n"
+        "    process.start()\n"
+        "    process.join()\n"
+        "    print(process.exitcode)\n"
+    )
+    # Of the fork beside the pool's threads CPython warns, in the server.
+    done = subprocess.run(  # noqa: S603 - the test's own program
+        [sys.executable, "-W", "ignore", program],
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+        capture_output=True,
+        text=True,
+        timeout=20,
+        check=False,
+    )
+
+    assert [line.partition(": it takes")[0] for line in done.stdout.splitlines()] == [printed, "0"]
 
 
 def test_what_the_parents_workers_hold_is_not_finalized_in_the_child_when_it_drops_the_pool() -> (

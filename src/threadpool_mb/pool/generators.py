@@ -30,8 +30,19 @@ type GeneratorFunction[K, M] = Callable[[K], WorkerGenerator[M]]
 
 
 def close_drained(generator: WorkerGenerator[Any]) -> Literal["drained"]:
-    """Close a worker that has handled its backlog."""
-    generator.close()
+    """Close a worker that has handled its backlog.
+
+    Raises:
+        RuntimeError: if it goes on to another `yield` all the same.
+        BaseException: what it raises on its way out.
+    """
+    try:
+        generator.close()
+    except RuntimeError:
+        if (where := _yields_at(generator)) is None:
+            raise  # of the worker's own
+        # The interpreter's says neither which worker's `yield` it was, nor what to do.
+        raise RuntimeError(_went_on("GeneratorExit", where)) from None
     return "drained"
 
 
@@ -46,8 +57,26 @@ def stop(generator: WorkerGenerator[Any]) -> Literal["stopped"]:
         generator.throw(Cancelled("the worker was asked to stop"))
     except StopIteration:
         return "stopped"
-    generator.close()
-    raise RuntimeError("the worker ignored Cancelled: it went on to its next yield")
+    text = _went_on("Cancelled", _yields_at(generator))
+    close_drained(generator)
+    raise RuntimeError(text)
+
+
+def _yields_at(generator: WorkerGenerator[Any]) -> str | None:
+    """Return where a generator is suspended; `None` if it has ended, or does not say."""
+    frame = getattr(generator, "gi_frame", None)
+    if frame is None:
+        return None
+    return f"line {frame.f_lineno} of {frame.f_code.co_qualname}"
+
+
+def _went_on(ignored: str, where: str | None) -> str:
+    """Return the text of the error of a worker that was to end, and went on."""
+    place = "" if where is None else f", in {where}"
+    return (
+        f"the worker ignored {ignored}: it went on to its next yield{place}; a worker that ends has"
+        " no more turns, and cannot wait by `yield from` any more"
+    )
 
 
 def close_failed(generator: WorkerGenerator[Any], owner: str, key: object) -> None:

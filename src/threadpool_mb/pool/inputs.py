@@ -6,8 +6,8 @@ A call knows which worker has it, waits for room until its deadline, and may run
 on its caller's thread only where its worker is idle (`GeneratorLane.handle_here`).
 """
 
-from collections.abc import Callable
-from typing import Any, Final, Protocol, final, override
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Final, Protocol, cast, final, override
 
 from threadpool_mb.arguments import AT_ONCE, NEVER, Deadline, describe, shortest
 from threadpool_mb.calls.answer import Answer
@@ -24,7 +24,7 @@ from threadpool_mb.pool.undelivered import Undelivered
 from threadpool_mb.threads.circles import waiting_for, would_wait_for_itself
 from threadpool_mb.values import Missing, Uncopied
 
-__all__ = ["Calls", "KeyInput", "PoolInput", "calls_of"]
+__all__ = ["Calls", "KeyInput", "PoolInput", "calls_of", "check_pairs"]
 
 
 class _Routes[K, M](Protocol):
@@ -256,3 +256,17 @@ def calls_of[K, M](
     if keeping is not None and keeping.lives.end_idle:
         return _KeepingCalls(dispatcher, undelivered, inline=inline)
     return Calls(dispatcher, undelivered, inline=inline)
+
+
+def check_pairs[P](pairs: Iterable[P]) -> Iterable[P]:
+    """Return pairs of a key and a message, as they are.
+
+    Raises:
+        TypeError: if they are a mapping. It yields its keys, of which those that are pairs would be
+            taken for a key and a message each.
+    """
+    given: object = pairs
+    if isinstance(given, Mapping):
+        shown = describe(cast("object", given))
+        raise TypeError(f"pairs of a key and a message are the items() of {shown}")
+    return pairs

@@ -28,7 +28,7 @@ from threadpool_mb.observing import observers_of
 from threadpool_mb.pool.dispatcher import Dispatcher
 from threadpool_mb.pool.flows import check_flow
 from threadpool_mb.pool.incarnation import Incarnation
-from threadpool_mb.pool.inputs import KeyInput, PoolInput, calls_of
+from threadpool_mb.pool.inputs import KeyInput, PoolInput, calls_of, check_pairs
 from threadpool_mb.pool.later import Timer
 from threadpool_mb.pool.lives import Restart, check_lives
 from threadpool_mb.pool.pool_life import PoolLife
@@ -319,9 +319,9 @@ class Pool[K, M](PoolLife[K, M], Uncopied):
     def dispatch_all(self, pairs: Iterable[tuple[K, M]], /) -> int:
         """Hand messages to their keys' workers, in order.
 
-        Blocks, returns and raises as `dispatch_many` does.
+        Blocks, returns and raises as `dispatch_many` does; a mapping raises `TypeError`.
         """
-        return sum(itertools.starmap(self.dispatch, pairs))
+        return sum(itertools.starmap(self.dispatch, check_pairs(pairs)))
 
     def dispatch_later(self, delay: float, key: K, message: M, /) -> Timer:
         """Hand a message to the key's worker after `delay` seconds.

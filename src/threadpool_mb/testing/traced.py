@@ -45,6 +45,11 @@ class _Traced(Generator[Any, Any, object]):
         """Whether it runs."""
         return bool(getattr(self._generator, "gi_running", True))
 
+    @property
+    def gi_frame(self) -> object:
+        """Where it is suspended; `None` once it has ended."""
+        return getattr(self._generator, "gi_frame", None)
+
     @override
     def __next__(self) -> Any:
         self._record(self._key, "goes on" if self._started else "starts")
