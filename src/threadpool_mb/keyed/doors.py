@@ -53,7 +53,9 @@ class _Later(Entry):
         except ThreadRefused:
             pass  # it was cancelled, and stands in its line
         except Exception as error:  # noqa: BLE001 - a key's own methods
-            if self._flow.closed:
+            shard = task.shard
+            # Not the table, which is closed when all shards are.
+            if shard.closed and not shard.broken:
                 _drop(future)
             elif future.set_running_or_notify_cancel():
                 future.set_exception(error)

@@ -150,11 +150,6 @@ class Flow:
         """What fires the tasks that wait for a time."""
         return self._table.clock
 
-    @property
-    def closed(self) -> bool:
-        """Whether the executor was shut down."""
-        return self._table.closed and not self._table.broken
-
     def observed(self, key: object, function: Callable[..., Any]) -> Callable[..., Any]:
         """Return what a task calls in the place of a function, about to be submitted."""
         observers = self.observers
