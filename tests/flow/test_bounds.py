@@ -175,6 +175,7 @@ def test_a_task_is_not_told_while_a_thread_has_just_been_handed_what_makes_room(
         both = threading.Barrier(2)
         wait([executor.submit_keyed(key, both.wait) for key in "ab"], DEADLINE)
         until(lambda: threads.idle == 2)
+
         def submit_two() -> None:
             executor.submit_keyed("handed", int)
             gate.wait_until_reached()

@@ -2,8 +2,8 @@
 
 **Guarantees.** Never more messages wait than the limit. A worker that waits for room is told once
 all threads of its pool do so, or have nothing to do, and no worker waits for anything else: none
-would come. The time at which a key's next message is due is kept here, also for the key's next worker, and no longer than
-it matters.
+would come. The time at which a key's next message is due is kept here, also for the key's next
+worker, and no longer than it matters.
 
 **How.** The room is slots in stripes (`line.striped`), and the lanes take and free them
 (`pool.flowing`); here is what is done where there is none.
