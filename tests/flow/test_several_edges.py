@@ -229,3 +229,42 @@ def test_a_child_is_not_held_up_by_a_thread_that_puts_up_gates_in_the_parent() -
         executor.shutdown()
         """
     ) == ["RuntimeError True", "0 0"]
+
+
+def test_what_a_child_cancels_is_cancelled_for_all_who_wait_and_lets_nothing_of_the_parents_go_on() -> (
+    None
+):
+    """No lane goes on there, and a list of lanes that wait may be in the hands of no thread."""
+    assert forks.run(
+        """
+        from concurrent.futures import wait
+        from threadpool_mb.keyed.several import Several
+        from threadpool_mb.threads.timers import Timers
+
+        executor = mb.KeyedExecutor(2, max_waiting=9)
+        begun, go_on = threading.Event(), threading.Event()
+        executor.submit_keyed("a", lambda: (begun.set(), go_on.wait(DEADLINE)))
+        assert begun.wait(DEADLINE)
+        futures = [
+            executor.submit_keyed("a", int),
+            executor.submit_multi(["b", "a"], int),
+            executor.submit_exclusive(int),
+            executor.submit_later(3600, "c", int),
+        ]
+        room = executor._flow.room.slots
+
+        def child():
+            touched = []
+            Several._release = lambda _: touched.append("lanes")
+            Timers.cancelled = lambda _: touched.append("timers")
+            free = [stripe.qsize() for stripe in room.stripes]
+            print([future.cancel() for future in futures])
+            print(len(wait(futures, DEADLINE).done), touched)
+            print(free == [stripe.qsize() for stripe in room.stripes])
+
+        code = in_child(child)
+        go_on.set()
+        print([future.result() for future in futures[:3]], code)
+        executor.shutdown()
+        """
+    ) == ["[True, True, True, True]", "4 []", "True", "[0, 0, 0] 0"]

@@ -70,8 +70,10 @@ class _Later(Entry):
         if not future.cancelled():
             return
         with contextlib.suppress(IndexError):
-            self._task.pop()[1].tell_cancelled()
-            self._flow.clock.timers.cancelled()
+            task, cancelled = self._task.pop()
+            cancelled.tell_cancelled()
+            if not task.shard.in_child:  # else the clock is the parent's
+                self._flow.clock.timers.cancelled()
 
 
 def _drop(future: FlowFuture[Any]) -> None:

@@ -167,6 +167,9 @@ class KeyedFuture[R](Uncopied, Future[R]):
             self._state = _CANCELLED
             if self._made is not None:
                 self._made.notify_all()
+            if self._lanes.in_child:
+                # No thread comes to leave it out. Not what frees its room, which is the parent's.
+                KeyedFuture.set_running_or_notify_cancel(self)
         if self._callbacks is not None:
             self._call_back(self._callbacks)
         return True
@@ -372,7 +375,9 @@ class SeveralFuture[R](KeyedFuture[R]):
     def cancel(self) -> bool:
         """Cancel it if its task does not run yet; return whether it is cancelled."""
         cancelled = super().cancel()
-        if cancelled:
+        # In a child of `os.fork` no lane goes on. The lists of those that wait are the parent's: a
+        # thread that is not here may have had one in its hands.
+        if cancelled and not self._lanes.in_child:
             cast("_CanLeaveOut", self._lanes).cancelled(self)
         return cancelled
 
