@@ -231,9 +231,7 @@ def test_a_child_is_not_held_up_by_a_thread_that_puts_up_gates_in_the_parent() -
     ) == ["RuntimeError True", "0 0"]
 
 
-def test_what_a_child_cancels_is_cancelled_for_all_who_wait_and_lets_nothing_of_the_parents_go_on() -> (
-    None
-):
+def test_what_a_child_cancels_is_so_for_all_who_wait_and_nothing_of_the_parents_goes_on() -> None:
     """No lane goes on there, and a list of lanes that wait may be in the hands of no thread."""
     assert forks.run(
         """
@@ -268,3 +266,49 @@ def test_what_a_child_cancels_is_cancelled_for_all_who_wait_and_lets_nothing_of_
         executor.shutdown()
         """
     ) == ["[True, True, True, True]", "4 []", "True", "[0, 0, 0] 0"]
+
+
+def test_a_child_waits_for_no_future_that_a_thread_of_the_parent_has_in_hand() -> None:
+    """Nor for what that thread waits with, among those that are to be told."""
+    assert forks.run(
+        """
+        from concurrent.futures import as_completed, wait
+
+        executor = mb.KeyedExecutor(1, max_waiting=9)
+        begun, go_on = threading.Event(), threading.Event()
+        executor.submit_keyed("a", lambda: (begun.set(), go_on.wait(DEADLINE)))
+        assert begun.wait(DEADLINE)
+        futures = [
+            *(executor.submit_keyed("a", int) for _ in range(4)),
+            executor.submit_multi(["b", "a"], int),
+        ]
+        waits = Running(lambda: wait(futures, DEADLINE))
+        until(lambda: all(future._waiters for future in futures))
+        inside, leave = threading.Event(), threading.Event()
+
+        def hold():
+            with futures[0]._mutex, futures[1]._mutex, futures[2]._mutex, futures[3]._mutex:
+                with futures[4]._mutex, futures[0]._waiters[0].lock:
+                    inside.set()
+                    leave.wait(DEADLINE)
+
+        holds = Running(hold)
+        assert inside.wait(DEADLINE)
+
+        def child():
+            futures[1].add_done_callback(lambda _: print("called"))
+            print(len(wait(futures[2:], 0).done), futures[0].cancel(), futures[4].cancel())
+            try:
+                print(next(as_completed(futures[3:4], 0)))
+            except TimeoutError:
+                print([future.cancel() for future in futures])
+            print(len(wait(futures, DEADLINE).done))
+
+        code = in_child(child)
+        leave.set()
+        go_on.set()
+        print(len(waits.result().done), [future.result() for future in futures], code)
+        holds.result()
+        executor.shutdown()
+        """
+    ) == ["0 True True", "called", "[True, True, True, True, True]", "5", "5 [0, 0, 0, 0, 0] 0"]

@@ -13,10 +13,10 @@ from threadpool_mb.errors import ThreadRefused
 from threadpool_mb.keyed.delays import Due
 from threadpool_mb.keyed.exclusive import Exclusive
 from threadpool_mb.keyed.flow import Flow, FlowFuture, FlowSeveralFuture
-from threadpool_mb.keyed.futures import SeveralFuture
 from threadpool_mb.keyed.looking import LookedAt
 from threadpool_mb.keyed.placing import Placing
 from threadpool_mb.keyed.several import Several
+from threadpool_mb.keyed.several_future import SeveralFuture
 from threadpool_mb.keyed.table import Table
 from threadpool_mb.keyed.tasks import Shard, Task
 from threadpool_mb.threads.entries import Entry

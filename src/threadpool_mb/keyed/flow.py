@@ -19,12 +19,12 @@ from threadpool_mb.keyed.futures import (
     RUNNING,
     KeyedFuture,
     NoKey,
-    SeveralFuture,
     declare_attributes,
 )
 from threadpool_mb.keyed.observed import ObservedCall
 from threadpool_mb.keyed.pacing import Pace, Paced
 from threadpool_mb.keyed.room import Room
+from threadpool_mb.keyed.several_future import SeveralFuture
 from threadpool_mb.keyed.table import Table
 from threadpool_mb.keyed.tasks import Shard, Task
 from threadpool_mb.line.striped import NOT_TO_WAIT, SLOT, Stripe
