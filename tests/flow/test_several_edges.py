@@ -312,3 +312,33 @@ def test_a_child_waits_for_no_future_that_a_thread_of_the_parent_has_in_hand() -
         executor.shutdown()
         """
     ) == ["0 True True", "called", "[True, True, True, True, True]", "5", "5 [0, 0, 0, 0, 0] 0"]
+
+
+def test_a_sender_in_a_child_looks_for_no_room_and_finds_no_task_that_waits() -> None:
+    assert forks.run(
+        """
+        import queue
+        from threadpool_mb.line.striped import StripedSlots
+
+        executor = mb.KeyedExecutor(1, max_waiting=9)
+        begun, go_on = threading.Event(), threading.Event()
+        executor.submit_keyed("a", lambda: (begun.set(), go_on.wait(DEADLINE)))
+        assert begun.wait(DEADLINE)
+        several = executor.submit_multi(["a", "b"], int)
+        executor.submit_keyed("b", int)
+
+        def child():
+            StripedSlots.sources = lambda *_: print("looked")
+            told(executor.submit_keyed, "c", int)
+            told(executor.submit, int)
+            told(executor.for_key("c").submit, int)
+            told(executor.submit_exclusive, int)
+            told(executor._work_queue.get_nowait)
+            print(executor._work_queue.qsize())
+
+        code = in_child(child)
+        go_on.set()
+        print(several.result(), code)
+        executor.shutdown()
+        """
+    ) == ["RuntimeError True"] * 4 + ["Empty False", "0", "0 0"]

@@ -347,7 +347,9 @@ class KeyedFuture[R](Uncopied, Future[R]):
         threads = self._lanes.threads
         with waiting_upon(threads, self), parked(threads) as waiting:
             while True:
-                with condition:
+                # Not `condition`, whose `__enter__` is Python: behind its acquiring an interrupt
+                # may come, and nothing would release the lock.
+                with self._mutex:
                     if self._state in _UNDONE:
                         left = deadline.remaining()
                         if left == 0:
