@@ -198,7 +198,7 @@ class KeyedFuture[R](Uncopied, Future[R]):
                 self._made.notify_all()
             if in_child:
                 # No thread comes to leave it out. Not what frees its room, which is the parent's.
-                KeyedFuture.set_running_or_notify_cancel(self)
+                KeyedFuture.set_running_or_notify_cancel(self)  # pyright: ignore[reportUnknownMemberType]
         if self._callbacks is not None:
             self._call_back(self._callbacks)
         return True
