@@ -11,7 +11,8 @@ import pytest
 import threadpool_mb as mb
 from tests.aio.doubles import run, until_in_loop
 from tests.helpers import DEADLINE, Running, in_thread, until
-from threadpool_mb.line.askers import Asker
+from tests.points import at_each_point, interrupted_at_each_point
+from threadpool_mb.line.askers import Asker, always
 from threadpool_mb.line.slots import Slots
 
 
@@ -285,3 +286,66 @@ def test_one_who_delivers_while_its_thread_holds_the_lock_waits_where_it_can_be_
 
     run(main())
     assert mailbox.receive() == "task"
+
+
+class InLine:
+    """Two senders in line before slots of which one is free, and nobody has been told of it."""
+
+    def __init__(self, first_runs: Callable[[], bool] = always) -> None:
+        self.slots = Slots(1, None)
+        assert self.slots.wait()
+        self.told = list[Asker]()
+        self.askers = [self._asker(first_runs), self._asker(always)]
+        for asker in self.askers:
+            self.slots.ask(asker)
+        self.slots.free(None)
+
+    def _asker(self, runs: Callable[[], bool]) -> Asker:
+        asker = Asker(lambda: self.told.append(asker) or True, runs)  # type: ignore[func-returns-value]
+        return asker
+
+    def check(self) -> None:
+        """See one slot, and all in line but those that have it; who is first, comes first."""
+        slots = self.slots
+        slots.tell()  # as who waits in the line does now and then
+        has_it = list(slots._given)
+        standing = [each for each in self.askers if each.runs()]
+        assert has_it == standing[:1]
+        assert [each for each in slots.askers if each.runs()] == standing[1:]
+        assert set(has_it) <= set(self.told)
+        assert slots._free.qsize() == 0
+        for asker in standing:
+            slots.leave(asker)
+        assert slots._free.qsize() == 1
+
+
+@pytest.mark.parametrize("runs", [True, False], ids=["runs", "stopped"])
+def test_an_interrupt_as_a_slot_is_given_loses_neither_the_slot_nor_who_stands_in_line(
+    runs: bool,  # noqa: FBT001 - a case
+) -> None:
+    def prepare() -> InLine:
+        return InLine(lambda: runs)
+
+    for scene in interrupted_at_each_point(prepare, lambda scene: scene.slots.tell()):
+        scene.check()
+
+
+def test_an_interrupt_as_one_leaves_the_line_passes_its_slot_on() -> None:
+    def prepare() -> InLine:
+        scene = InLine()
+        scene.slots.tell()
+        assert scene.slots._given
+        return scene
+
+    for scene in interrupted_at_each_point(prepare, lambda each: each.slots.leave(each.askers[0])):
+        scene.slots.leave(scene.askers[0])  # as who was interrupted does
+        assert list(scene.slots._given) == [scene.askers[1]]
+        assert list(dict.fromkeys(scene.told)) == scene.askers
+
+
+def test_a_handler_may_leave_the_line_as_a_slot_is_given() -> None:
+    def leave(scene: InLine) -> None:
+        scene.slots.leave(scene.askers.pop(0))
+
+    for scene in at_each_point(InLine, lambda each: each.slots.tell(), leave):
+        scene.check()

@@ -4,6 +4,7 @@ import contextlib
 import queue
 import threading
 from collections.abc import Iterator
+from concurrent.futures import wait
 from typing import Any
 
 import pytest
@@ -11,8 +12,12 @@ import pytest
 import threadpool_mb as mb
 from tests.flow.submissions import held
 from tests.helpers import DEADLINE, Running, run_together, until
+from tests.insides import table_of
 from tests.pool.witness import Gate
 from threadpool_mb import Full, KeyedExecutor
+from threadpool_mb.keyed import room
+from threadpool_mb.keyed.tasks import Task
+from threadpool_mb.threads.shared import SharedThreads
 
 
 def test_a_sender_that_does_not_wait_is_told_and_its_task_never_runs(gate: Gate) -> None:
@@ -114,6 +119,71 @@ def test_a_task_that_submits_into_its_own_full_executor_is_told_or_gets_through(
     assert told
     # Each that was asked for was done, or its sender was told.
     assert len(done) - 1 + len(told) == 4 * sum(depth > 0 for depth in done)
+
+
+@pytest.mark.parametrize("spare", ["idle", "starting"])
+def test_a_task_that_finds_it_full_is_told_though_another_thread_has_nothing_to_do(
+    spare: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What waits stands behind the task: a thread that waits for a turn gets none."""
+    monkeypatch.setattr(room, "_PAUSE", 0.001)
+    with KeyedExecutor(2, max_waiting=1) as executor:
+        threads = table_of(executor).threads
+        assert isinstance(threads, SharedThreads)
+        if spare == "idle":
+            both = threading.Barrier(2)
+            wait([executor.submit_keyed(key, both.wait) for key in "ab"], DEADLINE)
+            until(lambda: threads.idle == 2)
+        else:
+            executor.submit_keyed("a", threads.grow, least=2).result(DEADLINE)
+
+        def submit_two() -> str:
+            executor.submit_keyed("a", int)
+            assert threads.spare == 1
+            try:
+                executor.submit_keyed("a", int)
+            except Full:
+                return "Full"
+            return "taken"
+
+        assert executor.submit_keyed("a", submit_two).result(DEADLINE) == "Full"
+
+
+def test_a_task_is_not_told_while_a_thread_has_just_been_handed_what_makes_room(
+    monkeypatch: pytest.MonkeyPatch, gate: Gate
+) -> None:
+    """A thread that has a turn in hand counts as idle until it knows."""
+    looks = list[bool]()
+    await_turn, is_stuck = SharedThreads._await_turn, room.Room._is_stuck
+
+    def stop_with_a_turn(threads: SharedThreads) -> object:
+        turn = await_turn(threads)
+        if isinstance(turn, Task) and turn.key == "handed":
+            gate()
+        return turn
+
+    def look(self: room.Room, threads: SharedThreads) -> bool:
+        looks.append(is_stuck(self, threads))
+        if sum(looks) == 3:
+            gate.open()
+        return looks[-1]
+
+    monkeypatch.setattr(SharedThreads, "_await_turn", stop_with_a_turn)
+    monkeypatch.setattr(room.Room, "_is_stuck", look)
+    with KeyedExecutor(2, max_waiting=1) as executor:
+        threads = table_of(executor).threads
+        both = threading.Barrier(2)
+        wait([executor.submit_keyed(key, both.wait) for key in "ab"], DEADLINE)
+        until(lambda: threads.idle == 2)
+
+        def submit_two() -> None:
+            executor.submit_keyed("handed", int)
+            gate.wait_until_reached()
+            executor.submit_keyed("c", int)
+
+        executor.submit_keyed("a", submit_two).result(DEADLINE)
+
+    assert looks[:3] == [True] * 3
 
 
 def test_tasks_that_fan_out_wait_for_room_where_others_go_on() -> None:

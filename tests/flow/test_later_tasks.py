@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.helpers import DEADLINE, refusing_threads, until
+from tests.helpers import DEADLINE, Running, refusing_threads, until
 from tests.insides import table_of
 from tests.pool.witness import Gate
 from threadpool_mb import Full, KeyedExecutor, ThreadRefused
@@ -43,6 +43,20 @@ def test_one_that_is_not_due_at_shutdown_is_cancelled_and_so_is_who_waits_for_it
     assert not [each for each in threading.enumerate() if each.name.endswith("-clock")]
     with pytest.raises(RuntimeError, match="after shutdown"):
         executor.submit_later(0, "a", int)
+
+
+def test_one_that_comes_due_while_the_executor_is_being_shut_down_is_cancelled() -> None:
+    """Its shard is closed by then, and the executor is not yet."""
+    executor = KeyedExecutor(1)
+    table = table_of(executor)
+    with table.shards[-1].lock:
+        closing = Running(executor.shutdown)
+        until(lambda: table.shards[0].closed)
+        future = executor.submit_later(0, 0, int)
+        until(future.done)
+        assert future.cancelled()
+
+    closing.result()
 
 
 def test_one_that_is_cancelled_before_its_time_is_let_go_of() -> None:

@@ -1,6 +1,7 @@
 """Flow of pools, at its edges: workers that fill their own pool, and what is kept of times."""
 
 import functools
+import threading
 from collections.abc import Generator
 from typing import Any
 
@@ -8,7 +9,7 @@ import pytest
 
 from tests.forks import run
 from tests.helpers import DEADLINE, until
-from tests.insides import dispatcher_of, worker_of
+from tests.insides import dispatcher_of, threads_of, worker_of
 from tests.pool.witness import Gate
 from threadpool_mb import CallTimedOut, Command, Full, Pool, PoolClosed, Rate, call, sleep
 from threadpool_mb.line.striped import Stripe, StripedSlots
@@ -42,6 +43,39 @@ def test_a_pinned_worker_that_finds_its_own_pool_full_is_told_at_once() -> None:
         assert pool.stats().handled == 2
 
     assert told == ["the pool 'two' is full: 1 messages wait, and a pinned worker does not wait"]
+
+
+@pytest.mark.parametrize("spare", ["idle", "starting"])
+def test_a_worker_that_finds_its_own_pool_full_is_told_though_a_thread_has_nothing_to_do(
+    spare: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(flows, "_PAUSE", 0.001)
+    told = list[str]()
+
+    def fill() -> None:
+        pool.dispatch("a", int)
+        assert threads_of(pool).spare == 1
+        try:
+            pool.dispatch("a", int)
+        except Full as full:
+            told.append(str(full))
+
+    with Pool(worker, start="on_demand", max_waiting=1, max_threads=2) as pool:
+        threads = threads_of(pool)
+        if spare == "idle":
+            both = threading.Barrier(2)
+            pool.dispatch("a", both.wait)
+            pool.dispatch("b", both.wait)
+            until(lambda: threads.idle == 2)
+        else:
+            pool.dispatch("a", functools.partial(threads.grow, least=2))
+            assert pool.flush("a", timeout=DEADLINE)
+        pool.dispatch("a", fill)
+        assert pool.flush("a", timeout=DEADLINE)
+
+    assert [text.rpartition(": ")[2] for text in told] == [
+        "1 messages wait, and none of its threads goes on"
+    ]
 
 
 def test_a_pinned_worker_takes_room_that_has_come_since_it_looked(

@@ -229,3 +229,116 @@ def test_a_child_is_not_held_up_by_a_thread_that_puts_up_gates_in_the_parent() -
         executor.shutdown()
         """
     ) == ["RuntimeError True", "0 0"]
+
+
+def test_what_a_child_cancels_is_so_for_all_who_wait_and_nothing_of_the_parents_goes_on() -> None:
+    """No lane goes on there, and a list of lanes that wait may be in the hands of no thread."""
+    assert forks.run(
+        """
+        from concurrent.futures import wait
+        from threadpool_mb.keyed.several import Several
+        from threadpool_mb.threads.timers import Timers
+
+        executor = mb.KeyedExecutor(2, max_waiting=9)
+        begun, go_on = threading.Event(), threading.Event()
+        executor.submit_keyed("a", lambda: (begun.set(), go_on.wait(DEADLINE)))
+        assert begun.wait(DEADLINE)
+        futures = [
+            executor.submit_keyed("a", int),
+            executor.submit_multi(["b", "a"], int),
+            executor.submit_exclusive(int),
+            executor.submit_later(3600, "c", int),
+        ]
+        room = executor._flow.room.slots
+
+        def child():
+            touched = []
+            Several._release = lambda _: touched.append("lanes")
+            Timers.cancelled = lambda _: touched.append("timers")
+            free = [stripe.qsize() for stripe in room.stripes]
+            print([future.cancel() for future in futures])
+            print(len(wait(futures, DEADLINE).done), touched)
+            print(free == [stripe.qsize() for stripe in room.stripes])
+
+        code = in_child(child)
+        go_on.set()
+        print([future.result() for future in futures[:3]], code)
+        executor.shutdown()
+        """
+    ) == ["[True, True, True, True]", "4 []", "True", "[0, 0, 0] 0"]
+
+
+def test_a_child_waits_for_no_future_that_a_thread_of_the_parent_has_in_hand() -> None:
+    """Nor for what that thread waits with, among those that are to be told."""
+    assert forks.run(
+        """
+        from concurrent.futures import as_completed, wait
+
+        executor = mb.KeyedExecutor(1, max_waiting=9)
+        begun, go_on = threading.Event(), threading.Event()
+        executor.submit_keyed("a", lambda: (begun.set(), go_on.wait(DEADLINE)))
+        assert begun.wait(DEADLINE)
+        futures = [
+            *(executor.submit_keyed("a", int) for _ in range(4)),
+            executor.submit_multi(["b", "a"], int),
+        ]
+        waits = Running(lambda: wait(futures, DEADLINE))
+        until(lambda: all(future._waiters for future in futures))
+        inside, leave = threading.Event(), threading.Event()
+
+        def hold():
+            with futures[0]._mutex, futures[1]._mutex, futures[2]._mutex, futures[3]._mutex:
+                with futures[4]._mutex, futures[0]._waiters[0].lock:
+                    inside.set()
+                    leave.wait(DEADLINE)
+
+        holds = Running(hold)
+        assert inside.wait(DEADLINE)
+
+        def child():
+            futures[1].add_done_callback(lambda _: print("called"))
+            print(len(wait(futures[2:], 0).done), futures[0].cancel(), futures[4].cancel())
+            try:
+                print(next(as_completed(futures[3:4], 0)))
+            except TimeoutError:
+                print([future.cancel() for future in futures])
+            print(len(wait(futures, DEADLINE).done))
+
+        code = in_child(child)
+        leave.set()
+        go_on.set()
+        print(len(waits.result().done), [future.result() for future in futures], code)
+        holds.result()
+        executor.shutdown()
+        """
+    ) == ["0 True True", "called", "[True, True, True, True, True]", "5", "5 [0, 0, 0, 0, 0] 0"]
+
+
+def test_a_sender_in_a_child_looks_for_no_room_and_finds_no_task_that_waits() -> None:
+    assert forks.run(
+        """
+        import queue
+        from threadpool_mb.line.striped import StripedSlots
+
+        executor = mb.KeyedExecutor(1, max_waiting=9)
+        begun, go_on = threading.Event(), threading.Event()
+        executor.submit_keyed("a", lambda: (begun.set(), go_on.wait(DEADLINE)))
+        assert begun.wait(DEADLINE)
+        several = executor.submit_multi(["a", "b"], int)
+        executor.submit_keyed("b", int)
+
+        def child():
+            StripedSlots.sources = lambda *_: print("looked")
+            told(executor.submit_keyed, "c", int)
+            told(executor.submit, int)
+            told(executor.for_key("c").submit, int)
+            told(executor.submit_exclusive, int)
+            told(executor._work_queue.get_nowait)
+            print(executor._work_queue.qsize())
+
+        code = in_child(child)
+        go_on.set()
+        print(several.result(), code)
+        executor.shutdown()
+        """
+    ) == ["RuntimeError True"] * 4 + ["Empty False", "0", "0 0"]

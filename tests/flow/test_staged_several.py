@@ -13,9 +13,10 @@ from tests.keyed.unthreaded import table_without_threads
 from tests.mailbox.stepping import STEPS, each_step, held
 from threadpool_mb.keyed import several as module
 from threadpool_mb.keyed.exclusive import Exclusive
-from threadpool_mb.keyed.futures import KeyedFuture, SeveralFuture
+from threadpool_mb.keyed.futures import KeyedFuture
 from threadpool_mb.keyed.placing import Placing
 from threadpool_mb.keyed.several import Several
+from threadpool_mb.keyed.several_future import SeveralFuture
 from threadpool_mb.keyed.tasks import Task
 
 pytestmark = [STEPS, pytest.mark.usefixtures("few_shards")]

@@ -133,14 +133,15 @@ def test_no_future_has_a_dict_of_its_own_however_many_are_made_before_one_is_don
     # In a new process: what other tests have done to the classes would count.
     program = """
 import gc
-from threadpool_mb.keyed import flow, futures
+from threadpool_mb.keyed import flow, futures, several_future
 
 class Lanes:
     threads = None
+    in_child = False
 
 for kind in (
     futures.KeyedFuture,
-    futures.SeveralFuture,
+    several_future.SeveralFuture,
     flow.FlowFuture,
     flow.WatchedFuture,
     flow.FlowSeveralFuture,

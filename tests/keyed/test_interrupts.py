@@ -1,7 +1,10 @@
 """A signal handler that runs in the middle of a call: one that interrupts, one that submits."""
 
 import contextlib
+import sys
+import threading
 from collections.abc import Iterator
+from types import FrameType
 
 import pytest
 
@@ -115,3 +118,29 @@ def test_wherever_the_first_thread_is_interrupted_another_one_is_started() -> No
         assert executor.submit_keyed("b", lambda: 1).result(DEADLINE) == 1
         assert executor.submit_keyed("a", lambda: 2).result(DEADLINE) == 2
         executor.shutdown()
+
+
+def test_a_wait_that_is_interrupted_as_it_takes_the_lock_does_not_keep_it() -> None:
+    """As it would in `Condition.__enter__`: behind the acquiring, and before the `with` knows."""
+    gate, entered = Gate(), list[str]()
+    enter = threading.Condition.__enter__.__code__
+
+    def passing(frame: FrameType, event: str, _: object) -> None:
+        if event == "c_return" and frame.f_code is enter:
+            entered.append(event)
+            raise KeyboardInterrupt
+
+    with KeyedExecutor(1) as executor:
+        executor.submit_keyed("key", gate)
+        gate.wait_until_reached()
+        future = executor.submit_keyed("key", int)
+        sys.setprofile(passing)
+        try:
+            with pytest.raises(TimeoutError):
+                future.result(0.001)
+        finally:
+            sys.setprofile(None)
+            gate.open()
+
+        assert not entered
+        assert future.result(DEADLINE) == 0

@@ -14,7 +14,7 @@ from tests.conformance.configs import Alike
 from tests.helpers import Running
 from tests.mailbox.stepping import each_step, held
 from tests.points import at_each_point, interrupted_at_each_point
-from threadpool_mb.line import askers, slots
+from threadpool_mb.line import askers, slots, standing
 from threadpool_mb.line.askers import Asker
 from threadpool_mb.line.inlet import DONE
 from threadpool_mb.line.sliding import SlidingStore
@@ -270,7 +270,7 @@ class Interrupted(queue.SimpleQueue[Any]):
 @pytest.fixture
 def _waits_are_interrupted(monkeypatch: pytest.MonkeyPatch) -> None:
     stand_in = types.SimpleNamespace(SimpleQueue=Interrupted, Empty=queue.Empty)
-    for module in (sending, slots):
+    for module in (sending, slots, standing):
         monkeypatch.setattr(module, "queue", stand_in)
     monkeypatch.setattr(askers, "Gate", Interrupted)
 

@@ -13,10 +13,10 @@ from threadpool_mb.errors import ThreadRefused
 from threadpool_mb.keyed.delays import Due
 from threadpool_mb.keyed.exclusive import Exclusive
 from threadpool_mb.keyed.flow import Flow, FlowFuture, FlowSeveralFuture
-from threadpool_mb.keyed.futures import SeveralFuture
 from threadpool_mb.keyed.looking import LookedAt
 from threadpool_mb.keyed.placing import Placing
 from threadpool_mb.keyed.several import Several
+from threadpool_mb.keyed.several_future import SeveralFuture
 from threadpool_mb.keyed.table import Table
 from threadpool_mb.keyed.tasks import Shard, Task
 from threadpool_mb.threads.entries import Entry
@@ -53,7 +53,9 @@ class _Later(Entry):
         except ThreadRefused:
             pass  # it was cancelled, and stands in its line
         except Exception as error:  # noqa: BLE001 - a key's own methods
-            if self._flow.closed:
+            shard = task.shard
+            # Not the table, which is closed when all shards are.
+            if shard.closed and not shard.broken:
                 _drop(future)
             elif future.set_running_or_notify_cancel():
                 future.set_exception(error)
@@ -68,8 +70,10 @@ class _Later(Entry):
         if not future.cancelled():
             return
         with contextlib.suppress(IndexError):
-            self._task.pop()[1].tell_cancelled()
-            self._flow.clock.timers.cancelled()
+            task, cancelled = self._task.pop()
+            cancelled.tell_cancelled()
+            if not task.shard.in_child:  # else the clock is the parent's
+                self._flow.clock.timers.cancelled()
 
 
 def _drop(future: FlowFuture[Any]) -> None:

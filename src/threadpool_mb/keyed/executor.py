@@ -108,7 +108,7 @@ class KeyedExecutor(MoreDoors):
                 was cancelled counts until its turn comes.
             when_full: what a sender does that finds so many: `"wait"` for room, or `"raise"`
                 `Full`. A task of the executor itself that would wait for ever gets `Full`: where
-                all threads wait and no task can begin; and at once, if they are pinned. On the
+                no thread goes on and no task can begin; and at once, if they are pinned. On the
                 thread of an event loop, waiting blocks the loop.
             rate: how often tasks may begin, for each key. One that has to wait holds no thread.
             after_error: `"cancel_key"`: a task that raises has those cancelled that wait for its

@@ -19,12 +19,12 @@ from threadpool_mb.keyed.futures import (
     RUNNING,
     KeyedFuture,
     NoKey,
-    SeveralFuture,
     declare_attributes,
 )
 from threadpool_mb.keyed.observed import ObservedCall
 from threadpool_mb.keyed.pacing import Pace, Paced
 from threadpool_mb.keyed.room import Room
+from threadpool_mb.keyed.several_future import SeveralFuture
 from threadpool_mb.keyed.table import Table
 from threadpool_mb.keyed.tasks import Shard, Task
 from threadpool_mb.line.striped import NOT_TO_WAIT, SLOT, Stripe
@@ -149,11 +149,6 @@ class Flow:
     def clock(self) -> Clock:
         """What fires the tasks that wait for a time."""
         return self._table.clock
-
-    @property
-    def closed(self) -> bool:
-        """Whether the executor was shut down."""
-        return self._table.closed and not self._table.broken
 
     def observed(self, key: object, function: Callable[..., Any]) -> Callable[..., Any]:
         """Return what a task calls in the place of a function, about to be submitted."""

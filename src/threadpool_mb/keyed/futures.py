@@ -23,6 +23,10 @@ thread that waits in it. If (a) comes first, (2) finds the future finished, and 
 
 `_state` is read without the lock where it is only asked whether it is final: it is written last,
 and no final state becomes an unfinished one again.
+
+In a child of `os.fork`, a thread that is not there may hold `_mutex`, and the locks of those in
+`_waiters`, which are all other threads'. So what may be called there lets go of both first, once
+for each future, before it takes the lock (`_freed`).
 """
 
 import threading
@@ -31,7 +35,7 @@ from concurrent.futures import CancelledError, Future, InvalidStateError
 from typing import Any, Final, Protocol, cast, final, override
 
 from threadpool_mb.arguments import NEVER, Deadline, describe
-from threadpool_mb.forking import MADE_BEFORE_FORK
+from threadpool_mb.forking import MADE_BEFORE_FORK, forks, remade_in_children, remake
 from threadpool_mb.keyed.tally import Tally
 from threadpool_mb.logs import Logger
 from threadpool_mb.threads.here import here
@@ -40,7 +44,7 @@ from threadpool_mb.threads.shared import SharedThreads
 from threadpool_mb.threads.waiting import Waiters, parked
 from threadpool_mb.values import Uncopied
 
-__all__ = ["PENDING", "RUNNING", "KeyedFuture", "NoKey", "SeveralFuture", "declare_attributes"]
+__all__ = ["PENDING", "RUNNING", "KeyedFuture", "NoKey", "declare_attributes"]
 
 _logger = Logger(__name__)
 
@@ -57,6 +61,10 @@ _LATER: Final = ("_state", "_result", "_exception", "_made", "_listeners", "_cal
 
 _make_mutex: Final[Callable[[], Any]] = getattr(threading, "_CRLock", None) or threading.RLock
 """`threading.RLock` without its frame of Python: each task has one. Under gevent there is none."""
+
+
+_freeing: Final = remade_in_children(threading.RLock())
+"""Guards `KeyedFuture._freed`. No thread waits under it. Reentrant: a finalizer may cancel."""
 
 
 class _Lanes(Protocol):
@@ -108,6 +116,8 @@ class KeyedFuture[R](Uncopied, Future[R]):
     _made: threading.Condition | None = None
     _listeners: Waiters | None = None
     _callbacks: list[Callable[[Future[R]], object]] | None = None
+    # After how many forks it was let go of what threads of the parent may hold.
+    _freed: int = 0
 
     def __init__(self, lanes: _Lanes, key: object) -> None:  # pyright: ignore[reportMissingSuperCall]
         """Make a pending future of a task of `key`."""
@@ -122,6 +132,12 @@ class KeyedFuture[R](Uncopied, Future[R]):
 
     @property
     def _condition(self) -> threading.Condition:  # type: ignore[override]  # pyright: ignore[reportIncompatibleVariableOverride]
+        if self._lanes.in_child:
+            self._free()
+        return self._own_condition()
+
+    def _own_condition(self) -> threading.Condition:
+        """Return the condition, for what does not wait in a child of `os.fork`."""
         made = self._made
         if made is None:
             with self._mutex:
@@ -134,10 +150,20 @@ class KeyedFuture[R](Uncopied, Future[R]):
 
     @property
     def _waiters(self) -> list[Any]:  # type: ignore[override]  # pyright: ignore[reportIncompatibleVariableOverride]
+        if self._lanes.in_child:
+            self._free()
         with self._mutex:
             if self._listeners is None:
                 self._listeners = Waiters(self._lanes.threads)
             return self._listeners
+
+    def _free(self) -> None:
+        """Let go of what threads that are not in this child may hold."""
+        with _freeing:
+            if self._freed != forks():
+                remake(self._mutex)
+                self._listeners = None
+                self._freed = forks()
 
     @override
     def cancelled(self) -> bool:
@@ -161,12 +187,18 @@ class KeyedFuture[R](Uncopied, Future[R]):
     @override
     def cancel(self) -> bool:
         """Cancel it if its task does not run yet; return whether it is cancelled."""
+        in_child = self._lanes.in_child
+        if in_child:
+            self._free()
         with self._mutex:
             if self._state != PENDING:
                 return self.cancelled()
             self._state = _CANCELLED
             if self._made is not None:
                 self._made.notify_all()
+            if in_child:
+                # No thread comes to leave it out. Not what frees its room, which is the parent's.
+                KeyedFuture.set_running_or_notify_cancel(self)  # pyright: ignore[reportUnknownMemberType]
         if self._callbacks is not None:
             self._call_back(self._callbacks)
         return True
@@ -232,6 +264,8 @@ class KeyedFuture[R](Uncopied, Future[R]):
 
         Blocks: as long as `fn` does, if it is done.
         """
+        if self._lanes.in_child:
+            self._free()
         with self._mutex:
             if self._state in _UNDONE:
                 if self._callbacks is None:
@@ -309,11 +343,13 @@ class KeyedFuture[R](Uncopied, Future[R]):
         self._check_stands_not_behind_this()
         if deadline.remaining() == 0:
             raise TimeoutError
-        condition = self._condition
+        condition = self._own_condition()
         threads = self._lanes.threads
         with waiting_upon(threads, self), parked(threads) as waiting:
             while True:
-                with condition:
+                # Not `condition`, whose `__enter__` is Python: behind its acquiring an interrupt
+                # may come, and nothing would release the lock.
+                with self._mutex:
                     if self._state in _UNDONE:
                         left = deadline.remaining()
                         if left == 0:
@@ -349,32 +385,3 @@ def declare_attributes(kind: type[KeyedFuture[Any]], *names: str) -> None:
 
 
 declare_attributes(KeyedFuture)
-
-
-class _CanLeaveOut(Protocol):
-    def cancelled(self, future: KeyedFuture[Any], /) -> None:
-        """Take note that the future was cancelled."""
-        ...
-
-
-class SeveralFuture[R](KeyedFuture[R]):
-    """The future of a task of several keys, or of all."""
-
-    told_twice = True
-
-    @property
-    @override
-    def _why_not(self) -> str:
-        which = "all keys" if self.of_all else f"the keys {describe(self._key)}"
-        return f"a task cannot wait for a task of {which}, which runs only after it"
-
-    @override
-    def cancel(self) -> bool:
-        """Cancel it if its task does not run yet; return whether it is cancelled."""
-        cancelled = super().cancel()
-        if cancelled:
-            cast("_CanLeaveOut", self._lanes).cancelled(self)
-        return cancelled
-
-
-declare_attributes(SeveralFuture, "of_all")

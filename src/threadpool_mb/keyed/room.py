@@ -30,8 +30,8 @@ __all__ = ["Room"]
 _PAUSE: Final = 0.05
 """Seconds until a task that waits looks whether anything can begin."""
 _LOOKS: Final = 20
-"""How often it finds that all threads wait, and some for something else, until it is told: one of
-those may have what it waits for, and not know yet."""
+"""How often it finds that no thread goes on, and some wait for something else, until it is told:
+one of those may have what it waits for, or have been handed a turn, and not know yet."""
 
 
 class _Holder(Protocol):
@@ -112,7 +112,7 @@ class Room:
         return slots.wait(AT_ONCE)
 
     def _is_stuck(self, threads: SharedThreads) -> bool:
-        """Return whether all threads wait, and no task can begin.
+        """Return whether all threads wait, or have nothing to do, and no task can begin.
 
         Each slot is a waiting task's, and none is in the hand of a sender, which would put a task.
         """

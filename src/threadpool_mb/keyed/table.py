@@ -314,6 +314,7 @@ class Table:
         self.at_close()
         for shard in self.shards:
             shard.forked()
+            shard.stripe = None  # a sender is refused, and looks for no room before
         # For a thread that waits in `join`, and has forked in a signal handler.
         self._ended.open()
         keep(self)
@@ -369,6 +370,8 @@ class Table:
                     future.tell_cancelled()
 
     def _unfinished(self) -> Iterator[list[Task]]:
+        if self.in_child:
+            return  # they are the parent's
         for shard in self.shards:
             with shard.lock:
                 tasks = list(shard.unfinished())

@@ -17,35 +17,9 @@ for stays in the queue; a sender that times out or is interrupted has not taken 
 one slot more. Each sender that finds the mailbox closed with a slot in its hand frees it again, for
 the next sender that waits. `tests/model/test_slots_model.py` runs through every interleaving of it.
 
-**The line.** A task of asyncio must not park its thread. It stands in a line, as an `Asker`; the
-thread that finds a free slot *gives* it one, and tells it. A task that was only told would come too
-late each time: while its loop wakes up, a thread that waits in the queue has been handed the slot,
-or a thread that has just delivered takes it. As long as an asker stands in the line, or was given a
-slot and has not used it, threads that have to wait stand there, too: first come, first served.
-
-Two races are not decided by the lock. First, a slot that is freed as a sender gets in line:
-
-1. The sender gets in line.
-2. It looks into the queue for a free slot (`tell`).
-a. The receiver puts the slot into the queue.
-b. It looks whether a sender stands in the line, and calls `tell`.
-
-If (a) comes before (2), (2) finds the slot. If it comes after, so does (b), which finds the sender.
-
-Second, the line and the threads that parked in the queue before there was a line. These threads
-come first: so `tell` gives nothing to the line as long as `_parking` counts any.
-
-1. A thread that was handed a slot by the queue takes itself out of that count.
-2. It looks whether a sender stands in the line, and calls `tell`.
-a. Another slot is put. No thread parks any more, so the slot stays in the queue.
-b. The receiver calls `tell`, which finds the thread counted, and gives nothing.
-
-(b) comes before (1), and so does (a); so (2) finds the slot, and the line.
-
-A slot that was given is used, or goes on to the next asker: a task that is cancelled passes it on
-as it leaves the line. A task cannot do so while its loop does not run. Such a task is passed over;
-where its loop was stopped after it was told, `tell` takes the slot back. For that, a sender that
-waits in the line calls `tell` now and then.
+**The line.** A task of asyncio must not park its thread: it stands in a line (`line.standing`). As
+long as an asker stands in the line, or was given a slot and has not used it, threads that have to
+wait stand there, too: first come, first served.
 
 A sender that parks a thread which takes turns of many workers tells that thread's pool, so that a
 different thread may take their turns. If the sender is a worker itself, it is part of the circles
@@ -53,7 +27,6 @@ that `threads.circles` finds: it waits for the worker that receives. Other desig
 and their figures: `docs/performance.md`.
 """
 
-import collections
 import contextlib
 import queue
 import threading
@@ -65,6 +38,7 @@ from threadpool_mb.errors import MailboxClosed
 from threadpool_mb.forking import remake
 from threadpool_mb.interrupts import is_owned
 from threadpool_mb.line.askers import Asker, Room, asker_in_debt, asker_of_thread
+from threadpool_mb.line.standing import Line
 from threadpool_mb.threads.circles import expedite, waiting_for
 from threadpool_mb.threads.here import Holder, Source, here
 from threadpool_mb.threads.waiting import parked
@@ -89,61 +63,30 @@ def _source(items: "queue.SimpleQueue[None]", deadline: Deadline) -> Source[None
     return items if serving is None else serving.source(items, deadline)
 
 
-class Slots:
+class Slots(Line):
     """The free slots of one mailbox; of many, see `line.striped`."""
 
-    __slots__ = (
-        "_free",
-        "_given",
-        "_lock",
-        "_parking",
-        "_unissued",
-        "_using",
-        "askers",
-        "closed",
-        "free",
-        "holder",
-        "limit",
-        "parked",
-        "take",
-        "timeout",
-        "waiting",
-    )
+    __slots__ = ("_unissued", "holder", "limit", "parked", "timeout", "waiting")
 
     _in_line: ClassVar[bool] = False
     """Whether threads wait in the line in any case."""
 
     def __init__(self, limit: int, timeout: float | None) -> None:
         """Issue up to `limit` slots, for which senders wait at most `timeout` seconds."""
+        super().__init__()
         self.limit: Final = limit
         """The most messages that wait."""
         self.timeout: Final = timeout
         """How many seconds a sender waits for a slot; `None` for ever."""
-        self._free: Final[queue.SimpleQueue[None]] = queue.SimpleQueue()
-        self.take: Final[Callable[[], None]] = self._free.get_nowait
-        """Take a slot; `queue.Empty` if none is free that was issued."""
-        self.free: Final[Callable[[None], None]] = self._free.put
-        """Free a slot, `free(None)`; if there are `askers` after that, call `tell`."""
-        # Guards the rest. No thread waits under it. Reentrant: the garbage collector may run a
-        # finalizer while it is held, and that may deliver.
-        self._lock: Final = threading.RLock()
+        # The rest is under the lock.
         self._unissued = limit
         self.waiting: int = 0
         """The number of threads that wait."""
         self.parked: Final[dict[int, None]] = {}
         """The threads that wait, as `threading.get_ident()`: until it has a slot or gives up."""
-        # How many of these threads wait in the queue, and not in the line.
-        self._parking = 0
-        self.closed: bool = False
-        self.askers: Final[collections.OrderedDict[Asker, None]] = collections.OrderedDict()
-        """The line, the first one first."""
         self.holder: Holder | None = None
         """The worker that receives from the mailbox, if it is a pool's, until the mailbox is shut:
         it refers back to the slots."""
-        # The askers that were given a slot and have not used it.
-        self._given: Final[dict[Asker, bool]] = {}
-        # The askers that are just about to use a slot that they were given, by their threads.
-        self._using: Final[dict[int, Asker]] = {}
 
     def shut(self) -> None:
         """Wake every sender that waits."""
@@ -156,12 +99,6 @@ class Slots:
                 line = list(self.askers)
             for asker in line:
                 asker.tell()
-
-    def give_back(self) -> None:
-        """Free a slot that was taken in vain."""
-        self.free(None)
-        if self.askers:
-            self.tell()
 
     def overdraw(self) -> None:
         """Take a slot for a message that cannot wait for one; in debt, if need be.
@@ -177,35 +114,6 @@ class Slots:
                     return
             self.ask(asker_in_debt(self._given))
 
-    def ask(self, asker: Asker) -> None:
-        """Get in line. `asker` is told when it is given a slot, and whenever it is to try again.
-
-        Blocks: never.
-        """
-        with self._lock:
-            self.askers[asker] = None
-        self.tell()
-        # Read after the asker got in line: either this sees `closed`, or `shut` sees the asker.
-        if self.closed:
-            asker.tell()
-
-    def leave(self, asker: Asker) -> None:
-        """Leave the line; a slot that `asker` was given and has not used goes to the next asker."""
-        with self._lock:
-            self.askers.pop(asker, None)
-            unused = self._given.pop(asker, False)
-        if unused:
-            self.give_back()
-
-    def using[R](self, asker: Asker, deliver: Callable[[], R]) -> R:
-        """Call `deliver`, which may use the slot that `asker` was given, if it was given one."""
-        me = threading.get_ident()
-        self._using[me] = asker
-        try:
-            return deliver()
-        finally:
-            self._using.pop(me, None)
-
     def forked(self) -> None:
         """Wake the sender on the thread that has forked, if it waits; in a child of `os.fork`.
 
@@ -215,39 +123,6 @@ class Slots:
         self.closed = True
         if threading.get_ident() in self.parked:
             self.free(None)
-
-    def tell(self) -> None:
-        """Give the free slots to the senders that stand in the line. Blocks: never."""
-        told: list[Asker] = []
-        try:
-            with self._lock:
-                for asker in list(self._given):
-                    if not asker.runs() and self._given.pop(asker, False):
-                        self.free(None)
-                while self.askers and not self._parking:
-                    self.take()
-                    self._give_locked(told)
-        except queue.Empty:
-            pass
-        finally:
-            # Not under the lock, but also where an interrupt has come.
-            for asker in told:
-                if not asker.tell():
-                    self.leave(asker)
-
-    def _give_locked(self, told: list[Asker]) -> None:
-        """Give a slot to the first asker that can use it; those before it are told all the same."""
-        while self.askers:
-            try:
-                # In one step: a finalizer or signal handler may call `tell` at any call here.
-                asker, _ = self.askers.popitem(last=False)
-            except KeyError:
-                break
-            told.append(asker)
-            if asker.runs():
-                self._given[asker] = True
-                return
-        self.free(None)
 
     def wait(self, deadline: Deadline = NEVER) -> bool:
         """Take a slot where `take` found none; `False` if none came free in time.
@@ -346,11 +221,6 @@ class Slots:
                 elif self.askers:
                     self.tell()
         return taken or self._not_taken()
-
-    def _uses_its_own_locked(self) -> bool:
-        """Use the slot that this thread was given for the task which it delivers for."""
-        asker = self._using.get(threading.get_ident())
-        return asker is not None and self._given.pop(asker, False)
 
     def _take_at_once(self) -> bool:
         """Look once more, for slots that other senders have issued."""

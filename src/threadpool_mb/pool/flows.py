@@ -1,9 +1,9 @@
 """What holds for all workers of a pool: a bound on what waits, a rate, the age of messages.
 
 **Guarantees.** Never more messages wait than the limit. A worker that waits for room is told once
-all threads of its pool do so, and no worker waits for anything else: none would come. The time at
-which a key's next message is due is kept here, also for the key's next worker, and no longer than
-it matters.
+all threads of its pool do so, or have nothing to do, and no worker waits for anything else: none
+would come. The time at which a key's next message is due is kept here, also for the key's next
+worker, and no longer than it matters.
 
 **How.** The room is slots in stripes (`line.striped`), and the lanes take and free them
 (`pool.flowing`); here is what is done where there is none.
@@ -36,6 +36,9 @@ _NOT_KEPT: Final = "%s: the time of the next message of key %s cannot be kept"
 
 _PAUSE: Final = 0.05
 """Seconds until a worker that waits for room looks whether anything else can go on."""
+_LOOKS: Final = 20
+"""How often it finds that nothing does, where some threads have nothing to do, until it is told:
+one of those may just have been handed a turn, and not know yet."""
 
 
 @final
@@ -123,12 +126,16 @@ class PoolFlow:
     def _wait_as_worker(
         self, room: StripedSlots, threads: SharedThreads, deadline: Deadline, full: str
     ) -> bool:
-        """Wait in a worker of this pool, until all its threads wait for room: none would come."""
+        """Wait in a worker of this pool, until none of its threads goes on: no room would come."""
         me = object()
         self._waiting[me] = None
+        looks = 0
         try:
             with parked() as wait:
-                while not self._none_goes_on(threads):
+                while looks < _LOOKS:
+                    looks = looks + 1 if self._none_goes_on(threads) else 0
+                    if looks and not threads.spare:
+                        break
                     left = deadline.remaining()
                     if room.wait(Deadline(_PAUSE if left is None else min(left, _PAUSE))):
                         return True
@@ -139,13 +146,16 @@ class PoolFlow:
             del self._waiting[me]
         if room.wait(AT_ONCE):
             return True
-        raise Full(f"{full}, and all its threads wait for room")
+        raise Full(f"{full}, and none of its threads goes on")
 
     def _none_goes_on(self, threads: SharedThreads) -> bool:
-        """Return whether all threads wait for room, and no worker waits for anything else."""
+        """Return whether all threads wait for room, or have nothing to do.
+
+        And no worker waits for anything else.
+        """
         if self.suspended or any_held(self):
             return False
-        return threads.stuck and len(self._waiting) >= len(threads)
+        return threads.stuck and len(self._waiting) + threads.spare >= len(threads)
 
     def due_before(self, key: object) -> float | None:
         """Return when the next message of a key is due, as an earlier worker has left it.

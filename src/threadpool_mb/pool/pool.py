@@ -151,8 +151,8 @@ class Pool[K, M](PoolLife[K, M], Uncopied):
             message_ttl: seconds that a message may wait for its generator worker. One that has
                 waited longer is a dead letter (`"expired"`) when its turn comes.
             max_waiting: how many messages may wait for generator workers, of all keys together. A
-                worker that waits for room gets `Full` once all threads of the pool do so; at once,
-                if it is pinned.
+                worker that waits for room gets `Full` once all threads of the pool do so, or have
+                nothing to do; at once, if it is pinned.
             when_full: what `dispatch` does that finds so many: `"wait"`, or `"raise"` `Full`; the
                 message was not taken.
             on_dead_letter: called with each message that no worker will receive, on the thread on

@@ -167,11 +167,18 @@ class ThreadCount:
 
     @property
     def stuck(self) -> bool:
-        """Whether all threads wait for others of their turns, and none is left to be taken."""
+        """Whether no turn goes on: threads wait for others of their turns, or for any turn.
+
+        And no turn is left to be taken. A thread that waits for any may just have been handed one,
+        and not know yet; where there is none of these (`spare`), that is out of the question.
+        """
         with self._lock:
-            running = len(self._threads)
-            busy = not (self._idle or self._starting or len(self._ready))
-            return busy and 0 < running <= self._blocked
+            return not len(self._ready) and 0 < len(self._threads) <= self._blocked + self.spare
+
+    @property
+    def spare(self) -> int:
+        """How many threads have no turn: those that are idle, or have not had their first one."""
+        return self._idle + self._starting
 
     @property
     def handled(self) -> int:
