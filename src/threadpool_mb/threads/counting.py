@@ -233,6 +233,21 @@ class ThreadCount:
         """Whether a turn waits that no thread will take at once."""
         return not self._idle and len(self._ready) > self._starting
 
+    def _enter(self) -> "queue.SimpleQueue[None] | None":
+        """Count this thread as idle, and return `None`; or return the bell of a spare one."""
+        with self._lock:
+            if self._idle and not self._closed:
+                return self._spares.add()
+            self._idle += 1
+            self.growing = False
+        return None
+
+    def _leave(self) -> None:
+        """Count this thread as idle no more."""
+        with self._lock:
+            self._idle -= 1
+            self._look_whether_idle_locked()
+
     def _look_whether_growing_locked(self) -> None:
         running = len(self._threads)
         self._too_many = running > self._max_threads

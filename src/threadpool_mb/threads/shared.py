@@ -348,18 +348,8 @@ class SharedThreads(ThreadCount):
 
     def _wait(self) -> Turn | None:
         """Wait for a turn, on a thread that counts as idle or spare meanwhile; see `spares`."""
-        while True:
-            with self._lock:
-                spare = self._idle and not self._closed
-                if spare:
-                    bell = self._spares.add()  # (a)
-                else:
-                    self._idle += 1
-                    self.growing = False
-            if not spare:
-                break
-            self.grow_if_needed()  # (b)
-            bell.get()  # (c)
+        while (bell := self._enter()) is not None:
+            bell.get()  # (b)
             try:
                 return self._next_turn()  # (i)
             except queue.Empty:
@@ -367,9 +357,7 @@ class SharedThreads(ThreadCount):
             finally:
                 self._may_ask["may ask"] = True  # (ii)
         turn = self._await_turn()
-        with self._lock:
-            self._idle -= 1
-            self._look_whether_idle_locked()
+        self._leave()
         return turn
 
     def _next_turn(self) -> Turn | None:

@@ -14,25 +14,26 @@ spare last is woken first: its core is the warmest.
 A turn must not wait while a thread is spare and no other one will come to it. One more is *needed*
 where a turn waits, and no thread is idle. Threads are woken one after the other, by who has the
 *permit* (an entry of a dict, which `SharedThreads` has). The sender is (1) to (3), the thread that
-becomes spare (a) to (c), the woken one (i) to (iii):
+becomes spare (a) and (b), the woken one (i) to (iii):
 
 1. It puts a turn.
 2. It reads whether a thread is idle. If so, it is done.
 3. It takes the permit and wakes a thread, which has the permit from then on. If there is no permit,
    it is done.
 a. Under the lock of the count the thread sees that another one is idle, and enters its bell.
-b. It does (2) and (3) for a turn that waits.
-c. It waits at its bell.
+b. It waits at its bell.
 i. It looks into the queue.
 ii. It puts the permit back.
-iii. If it has a turn, it does (2) and (3) before it begins with it. If not, it begins anew: it is
-     idle, or does (a) and (b).
+iii. If it has a turn, it does (2) and (3) for the others before it begins with it. If not, it is
+     idle, or does (a).
 
-An idle thread that is handed a turn takes itself out of that count under the lock, and then does
-(2) and (3). So if (1) comes before that, it sees the turn; if it comes after, (2) reads that no
-thread is idle. If there is no permit at (3), the woken thread has it: (1) came before (ii), and
-(iii) sees the turn, as (iii) waits in the queue, or does (2) and (3). If (3) finds no thread that
-is spare, but one that was to be, (a) comes after (3), and so does (b), which sees the turn.
+An idle thread that is handed a turn takes itself out of that count, under the lock, and then does
+(2) and (3) for the others.
+
+If (2) finds an idle thread, that one does (2) and (3) later, or waits in the queue and is handed
+the turn. If there is no permit at (3), the woken thread has it: (1) came before (ii), so (iii)
+comes to that turn. If (3) finds no thread that is spare, and one becomes spare after that, (a) has
+seen an idle thread: which does (2) and (3) after that, and so sees the turn.
 
 `tests/model/test_spares_model.py` runs through the interleavings.
 """
