@@ -139,7 +139,7 @@ def test_a_task_that_finds_it_full_is_told_though_another_thread_has_nothing_to_
 
         def submit_two() -> str:
             executor.submit_keyed("a", int)
-            assert threads.spare == 1
+            assert threads.unoccupied == 1
             try:
                 executor.submit_keyed("a", int)
             except Full:
@@ -172,11 +172,15 @@ def test_a_task_is_not_told_while_a_thread_has_just_been_handed_what_makes_room(
     monkeypatch.setattr(room.Room, "_is_stuck", look)
     with KeyedExecutor(2, max_waiting=1) as executor:
         threads = table_of(executor).threads
+        assert isinstance(threads, SharedThreads)
         both = threading.Barrier(2)
         wait([executor.submit_keyed(key, both.wait) for key in "ab"], DEADLINE)
         until(lambda: threads.idle == 2)
 
         def submit_two() -> None:
+            # The other thread is spare. It is woken, and waits in the queue then.
+            threads.nudge()
+            until(lambda: threads._idle == 1)
             executor.submit_keyed("handed", int)
             gate.wait_until_reached()
             executor.submit_keyed("c", int)

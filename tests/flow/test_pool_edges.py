@@ -54,7 +54,7 @@ def test_a_worker_that_finds_its_own_pool_full_is_told_though_a_thread_has_nothi
 
     def fill() -> None:
         pool.dispatch("a", int)
-        assert threads_of(pool).spare == 1
+        assert threads_of(pool).unoccupied == 1
         try:
             pool.dispatch("a", int)
         except Full as full:

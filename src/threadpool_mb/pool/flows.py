@@ -134,7 +134,7 @@ class PoolFlow:
             with parked() as wait:
                 while looks < _LOOKS:
                     looks = looks + 1 if self._none_goes_on(threads) else 0
-                    if looks and not threads.spare:
+                    if looks and not threads.unoccupied:
                         break
                     left = deadline.remaining()
                     if room.wait(Deadline(_PAUSE if left is None else min(left, _PAUSE))):
@@ -155,7 +155,7 @@ class PoolFlow:
         """
         if self.suspended or any_held(self):
             return False
-        return threads.stuck and len(self._waiting) + threads.spare >= len(threads)
+        return threads.stuck and len(self._waiting) + threads.unoccupied >= len(threads)
 
     def due_before(self, key: object) -> float | None:
         """Return when the next message of a key is due, as an earlier worker has left it.

@@ -14,6 +14,7 @@ from typing import Final, Self, final
 
 from threadpool_mb.interrupts import trying
 from threadpool_mb.threads.here import Holder
+from threadpool_mb.threads.spares import Spares
 from threadpool_mb.threads.turns import ReadyTurns, ServingThread
 
 __all__ = ["RestingThreads", "ThreadCount", "default_max_threads", "shared_name"]
@@ -42,12 +43,14 @@ class ThreadCount:
         "_idle",
         "_lock",
         "_max_threads",
+        "_may_start",
         "_only",
         "_ready",
         "_refused",
         "_resting",
         "_seldom",
         "_serving",
+        "_spares",
         "_starting",
         "_threads",
         "_too_many",
@@ -68,7 +71,9 @@ class ThreadCount:
         # The threads that count; not those that rest.
         self._threads: Final[list[threading.Thread]] = []
         self._resting: Final = RestingThreads(self._lock)
+        # Whether a thread waits in the queue, or is about to, or was just handed a turn there.
         self._idle: int = 0
+        self._spares: Final = Spares()
         self._starting: int = 0
         # The threads that take turns, by their idents; what those have done that have ended.
         self._serving: Final[dict[int, ServingThread]] = {}
@@ -86,13 +91,16 @@ class ThreadCount:
         self._seldom: bool = False
         self.in_child: bool = False
         """Whether the threads are those of the process that has forked this one."""
+        # Whether there may be more threads than there are.
+        self._may_start: bool = True
         self.growing: bool = True
-        """Whether there may be more threads than there are."""
+        """Whether a thread that puts a turn is to look whether one more thread is needed for it:
+        none is idle, and one may be started, or woken."""
 
     def _count_no_more(self) -> None:
         """Have no further thread."""
         self._closed = True
-        self.growing = False
+        self._may_start = self.growing = False
 
     def _in_child(self) -> None:
         """Take note that the threads are those of the process that has forked this one."""
@@ -170,15 +178,17 @@ class ThreadCount:
         """Whether no turn goes on: threads wait for others of their turns, or for any turn.
 
         And no turn is left to be taken. A thread that waits for any may just have been handed one,
-        and not know yet; where there is none of these (`spare`), that is out of the question.
+        and not know yet; where there is none of these (`unoccupied`), that is out of the question.
         """
         with self._lock:
-            return not len(self._ready) and 0 < len(self._threads) <= self._blocked + self.spare
+            return (
+                not len(self._ready) and 0 < len(self._threads) <= self._blocked + self.unoccupied
+            )
 
     @property
-    def spare(self) -> int:
-        """How many threads have no turn: those that are idle, or have not had their first one."""
-        return self._idle + self._starting
+    def unoccupied(self) -> int:
+        """How many threads have no turn: they wait for one, or have not had their first one."""
+        return self.idle + self._starting
 
     @property
     def handled(self) -> int:
@@ -195,7 +205,7 @@ class ThreadCount:
     @property
     def idle(self) -> int:
         """How many threads wait for a turn."""
-        return self._idle
+        return self._idle + len(self._spares)
 
     def __contains__(self, thread: threading.Thread) -> bool:
         """Return whether the thread is one of these."""
@@ -207,12 +217,60 @@ class ThreadCount:
         with self._lock:
             return sum(thread.is_alive() for thread in self._threads)
 
+    def _rests(self, *, starting: bool) -> "queue.SimpleQueue[bool] | None":
+        """Return what this thread is to rest with, if there are more threads than there may be.
+
+        The thread rests where it has nothing to do, or another thread goes on. It counts no more
+        then. Turns that were put since it looked are left to the other threads. If all of those
+        wait, it asks for one more thread, as any sender would.
+        """
+        with self._lock:
+            running = len(self._threads)
+            # A thread that is being started may be refused, and is not counted on.
+            launched = self._starting - starting
+            others = running - 1 - self._blocked - launched
+            if running <= self._max_threads or (others <= 0 and (launched or len(self._ready))):
+                return None
+            self._threads.remove(threading.current_thread())
+            self._starting -= starting
+            bell = self._resting.add_locked()
+            self._look_whether_growing_locked()
+        self.grow_if_needed()
+        return bell
+
+    def _one_is_needed(self) -> bool:
+        """Whether a turn waits that no thread will take at once."""
+        return not self._idle and len(self._ready) > self._starting
+
+    def _enter(self) -> "queue.SimpleQueue[None] | None":
+        """Count this thread as idle, and return `None`; or return the bell of a spare one."""
+        with self._lock:
+            if self._idle and not self._closed:
+                return self._spares.add()
+            self._idle += 1
+            self.growing = False
+        return None
+
+    def _leave(self) -> None:
+        """Count this thread as idle no more."""
+        with self._lock:
+            self._idle -= 1
+            self._look_whether_idle_locked()
+
     def _look_whether_growing_locked(self) -> None:
         running = len(self._threads)
         self._too_many = running > self._max_threads
         self._seldom = self._too_many or self.in_child
         more = running < self._max_threads and not self._refused
-        self.growing = not self._closed and (more or (running == self._blocked and not self.pinned))
+        all_wait = running == self._blocked and not self.pinned
+        self._may_start = not self._closed and (more or all_wait)
+        self._look_whether_idle_locked()
+
+    def _look_whether_idle_locked(self) -> None:
+        if self._idle or self._closed:
+            self.growing = False
+        else:
+            self.growing = self._may_start or len(self._spares) > 0
 
 
 _REST_SECONDS: Final = 0.1

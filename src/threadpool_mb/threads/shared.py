@@ -107,8 +107,9 @@ class SharedThreads(ThreadCount):
         self.any: bool = False
         """Whether a thread was started; one that is being started may be refused, and is none."""
         self._next_nudge: float = 0.0
-        # Has its one entry while no thread asks for one more. The thread that asks pops it. A call
-        # of `grow` puts it back, also one that was not asked for, which a lock would not allow.
+        # Has its one entry while no thread asks for one more, and no spare one is being woken: the
+        # permit of `spares`. The thread that asks pops it. A call of `grow` puts it back, also one
+        # that was not asked for, which a lock would not allow.
         self._may_ask: Final[dict[str, bool]] = {"may ask": True}
 
     def schedule(self, turn: Turn) -> None:
@@ -133,17 +134,15 @@ class SharedThreads(ThreadCount):
             if not may_ask:
                 return
             try:
-                self._ask()
+                # The thread that was woken puts the entry back.
+                if not self._spares.wake():
+                    self._ask()
             except BaseException:
                 self._may_ask["may ask"] = True
                 raise
 
-    def _one_is_needed(self) -> bool:
-        """Whether a turn waits that no thread will take at once."""
-        return not self._idle and len(self._ready) > self._starting
-
     def grow(self, *, least: int = 0) -> None:
-        """Start a thread if one is needed, or if there are fewer than `least`.
+        """Start or wake a thread if one is needed, or start one if there are fewer than `least`.
 
         Blocks: some tenths of a millisecond.
 
@@ -156,10 +155,9 @@ class SharedThreads(ThreadCount):
             with self._lock:
                 self._may_ask["may ask"] = True
                 running = len(self._threads)
-                wanted = running < least or self._one_is_needed()
-                if not self.growing or not wanted:
+                if running >= least and (not self._one_is_needed() or self._spares.wake()):
                     return
-                if self._wake_rested_locked():
+                if not self._may_start or self._wake_rested_locked():
                     return
                 thread = new_thread(self._serve, self._named(running))
                 self._launches.launch_locked(thread)
@@ -220,6 +218,7 @@ class SharedThreads(ThreadCount):
             self._count_no_more()
             self._resting.end_locked()
         self._ready.put(None)
+        self._spares.wake_all()
 
     def forked(self, *, usable: bool = False) -> bool:
         """Take no turn in a child of `os.fork`, unless never used and `usable`: returns whether."""
@@ -262,6 +261,7 @@ class SharedThreads(ThreadCount):
         self._next_nudge = now + _NUDGE_SECONDS
         for _ in range(self._idle):
             self.put(NUDGE)
+        self._spares.wake_all()
 
     def join(self, deadline: Deadline) -> bool:
         """Wait until every thread has ended; for `SharedThreads` that are closed.
@@ -346,34 +346,26 @@ class SharedThreads(ThreadCount):
         with contextlib.suppress(BaseException):
             _logger.exception("%s: a turn raised", self._name)  # noqa: LOG004 - it is
 
-    def _rests(self, *, starting: bool) -> "queue.SimpleQueue[bool] | None":
-        """Return what this thread is to rest with, if there are more threads than there may be.
-
-        The thread rests where it has nothing to do, or another thread goes on. It counts no more
-        then. Turns that were put since it looked are left to the other threads. If all of those
-        wait, it asks for one more thread, as any sender would.
-        """
-        with self._lock:
-            running = len(self._threads)
-            # A thread that is being started may be refused, and is not counted on.
-            launched = self._starting - starting
-            others = running - 1 - self._blocked - launched
-            if running <= self._max_threads or (others <= 0 and (launched or len(self._ready))):
-                return None
-            self._threads.remove(threading.current_thread())
-            self._starting -= starting
-            bell = self._resting.add_locked()
-            self._look_whether_growing_locked()
-        self.grow_if_needed()
-        return bell
-
     def _wait(self) -> Turn | None:
-        """Wait for a turn, on a thread that counts as idle meanwhile."""
-        with self._lock:
-            self._idle += 1
+        """Wait for a turn, on a thread that counts as idle or spare meanwhile; see `spares`."""
+        while (bell := self._enter()) is not None:
+            bell.get()  # (b)
+            try:
+                return self._next_turn()  # (i)
+            except queue.Empty:
+                pass
+            finally:
+                self._may_ask["may ask"] = True  # (ii)
         turn = self._await_turn()
-        with self._lock:
-            self._idle -= 1
+        self._leave()
+        return turn
+
+    def _next_turn(self) -> Turn | None:
+        """Return the next turn; `queue.Empty` if there is none."""
+        ready = self._ready
+        turn = ready.take(crowded=self._too_many) if ready.moved else None
+        if turn is None and (turn := ready.get(False)) is None:
+            turn = self._last_turn()
         return turn
 
     def _await_turn(self) -> Turn | None:

@@ -1,0 +1,82 @@
+"""Threads that have nothing to do while another thread waits in the queue already.
+
+A turn that is put wakes a thread that waits in the queue, if one does. That costs its sender a
+system call, and on a machine with few cores the sender's own core, though a thread that is awake
+would have come to the turn in a few µs. So one thread alone waits in the queue. The others are
+*spare*: each waits at a bell of its own, and is woken where one more thread is needed. The figures
+are in `docs/performance.md`.
+
+**Guarantees.** A spare thread that is woken looks into the queue. Of those, the one that became
+spare last is woken first: its core is the warmest.
+
+**Assumes.** Of two threads that pop an entry of a dict, each gets a different one.
+
+A turn must not wait while a thread is spare and no other one will come to it. One more is *needed*
+where a turn waits, and no thread is idle. Threads are woken one after the other, by who has the
+*permit* (an entry of a dict, which `SharedThreads` has). The sender is (1) to (3), the thread that
+becomes spare (a) and (b), the woken one (i) to (iii):
+
+1. It puts a turn.
+2. It reads whether a thread is idle. If so, it is done.
+3. It takes the permit and wakes a thread, which has the permit from then on. If there is no permit,
+   it is done.
+a. Under the lock of the count the thread sees that another one is idle, and enters its bell.
+b. It waits at its bell.
+i. It looks into the queue.
+ii. It puts the permit back.
+iii. If it has a turn, it does (2) and (3) for the others before it begins with it. If not, it is
+     idle, or does (a).
+
+An idle thread that is handed a turn takes itself out of that count, under the lock, and then does
+(2) and (3) for the others.
+
+If (2) finds an idle thread, that one does (2) and (3) later, or waits in the queue and is handed
+the turn. If there is no permit at (3), the woken thread has it: (1) came before (ii), so (iii)
+comes to that turn. If (3) finds no thread that is spare, and one becomes spare after that, (a) has
+seen an idle thread: which does (2) and (3) after that, and so sees the turn.
+
+`tests/model/test_spares_model.py` runs through the interleavings.
+"""
+
+import queue
+from typing import Final, final
+
+from threadpool_mb.interrupts import after
+
+__all__ = ["Spares"]
+
+
+@final
+class Spares:
+    """The threads that are spare. Threads: internally synchronized."""
+
+    __slots__ = ("_bells",)
+
+    def __init__(self) -> None:
+        """Have none."""
+        self._bells: Final[dict[queue.SimpleQueue[None], None]] = {}
+
+    def __len__(self) -> int:
+        """Return how many there are."""
+        return len(self._bells)
+
+    def add(self) -> "queue.SimpleQueue[None]":
+        """Add this thread; return what it is to wait at, with `get`."""
+        bell = queue.SimpleQueue[None]()
+        self._bells[bell] = None
+        return bell
+
+    def wake(self) -> bool:
+        """Wake the thread that was added last; return whether there was one. Blocks: never."""
+        try:
+            # No interrupt comes between the two; see `interrupts`.
+            for bell, _ in after(self._bells.popitem):
+                bell.put(None)
+        except KeyError:
+            return False
+        return True
+
+    def wake_all(self) -> None:
+        """Wake each thread. Blocks: never."""
+        while self.wake():
+            pass
