@@ -137,3 +137,14 @@ def stuck(path: Path, key: object) -> Generator[None, Any]:
         _append(path, f"{key} {message}")
         while not path.with_name(f"go-{message}").exists():
             os.sched_yield()
+
+
+def ending_slowly(path: Path, key: object) -> Generator[None, Any]:
+    """Wait, as it ends, until a file is there."""
+    try:
+        while True:
+            yield
+    finally:
+        _append(path, f"{key} ends")
+        while not path.with_name(f"go-{key}").exists():
+            os.sched_yield()

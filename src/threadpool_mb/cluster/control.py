@@ -79,6 +79,8 @@ class Control:
         self._past: list[PoolStats] = []
         self._woken: Final = threading.Event()
         self._suspected = self._in_child = False
+        # Whether nodes were told to end, as all was handled: a `MOVE` would get no answer any more.
+        self._nodes_end = False
         self.dropped = False
         """Whether nobody has the pool any more. No lock: a finalizer may run under any of these."""
 
@@ -239,7 +241,8 @@ class Control:
     def _deal(self) -> None:
         """Have the table be that of the nodes there are."""
         wanted = self.membership.wanted()
-        if self.state in {"running", "closing"} and wanted.keys() != self.router.table.links.keys():
+        deals = self.state in {"running", "closing"} and not self._nodes_end
+        if deals and wanted.keys() != self.router.table.links.keys():
             self.router.deal(wanted)
         for link in self.membership.vacating():
             if link.address not in self.router.table.links and not (
@@ -316,7 +319,8 @@ class Control:
                 for entry in link.outbox.take_unsent():
                     self._teller.bury(entry, DeadLetterReason.POOL_CLOSED)
                 link.tell_to_end("cancel")
-        elif not self.router.outstanding(links):
+        elif self._nodes_end or not self.router.outstanding(links):
+            self._nodes_end = True
             for link in links:
                 link.tell_to_end("close")
         if all(link.report is not None for link in links) and not self.router.held:
