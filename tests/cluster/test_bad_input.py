@@ -77,7 +77,12 @@ def test_a_key_that_cannot_be_pickled_any_more_stops_no_other(
 def test_a_key_that_cannot_be_hashed_is_refused(client: Client) -> None:
     key: Any = []
     with ClusterPool(collecting, client) as pool:
-        for use in (lambda: pool.dispatch(key, 1), lambda: pool.ref(key), lambda: pool.remove(key)):
+        for use in (
+            lambda: pool.dispatch(key, 1),
+            lambda: pool.ref(key),
+            lambda: pool.remove(key),
+            lambda: pool.flush(key),
+        ):
             with pytest.raises(TypeError, match=r"a key must be hashable, not \[\]"):
                 use()
 

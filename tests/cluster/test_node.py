@@ -320,7 +320,7 @@ def test_keys_that_move_are_told_and_then_that_they_have_ended() -> None:
         node.until(lambda: node.all("moved"))
 
         ((number, keys),) = node.all("moves")
-        assert (number, loaded(keys)) == (7, [goes])
+        assert (number, [loaded(key) for key in keys]) == (7, [goes])
         assert [loaded(key) for key in node.all("moved")] == [goes]
         assert [worker.key for worker in loaded(asyncio.run(node.actor.unfinished(5)))] == [stays]
         # All has to go where there is no other node.
@@ -454,7 +454,7 @@ def test_only_workers_that_fail_are_told_where_nobody_asks_for_the_others() -> N
         node.send("fails", "fail")
         node.until(lambda: node.exits and node.done == {1, 2})
 
-        assert [loaded(written)[0] for written, *_ in node.exits] == ["fails"]
+        assert [loaded(key) for (key, *_), *_ in node.exits] == ["fails"]
         assert node.all("starts") == []
 
 
@@ -480,8 +480,8 @@ def test_the_end_of_a_worker_is_told_also_where_its_message_cannot_be_sent_back(
         node.put(Entry("key", [], dumped([]), PICKLED, 0))
         node.until(lambda: node.exits)
 
-    written, error, _, cause, _ = node.exits[0]
-    assert loaded(written) == ("key", "[<unsent>]")
+    (key, message, _), error, _, cause, _ = node.exits[0]
+    assert (loaded(key), loaded(message)) == ("key", "[<unsent>]")
     assert repr(loaded_error(error)) == "ValueError('with that in hand')"
     assert cause == "failed"
 

@@ -22,7 +22,7 @@ from threadpool_mb.cluster.membership import Membership
 from threadpool_mb.cluster.own_threads import OwnThreads
 from threadpool_mb.cluster.routing import Router
 from threadpool_mb.cluster.telling import Teller
-from threadpool_mb.cluster.wire import MOVE, Events, loaded
+from threadpool_mb.cluster.wire import MOVE, Events, loaded_keys
 from threadpool_mb.dead_letters import DeadLetterOffice, DeadLetterReason
 from threadpool_mb.errors import PoolClosed
 from threadpool_mb.forking import MADE_BEFORE_FORK
@@ -166,9 +166,9 @@ class Control:
     def moved(self, link: Link, events: Events) -> None:
         """Take note of keys that move from a node, or have ended there."""
         for number, keys in events.moves:
-            self.router.answered(link, number, loaded(keys))
+            self.router.answered(link, number, loaded_keys(keys))
         if events.moved:
-            self.router.moved(link, [loaded(key) for key in events.moved])
+            self.router.moved(link, loaded_keys(events.moved))
 
     def lost(self, link: Link) -> None:
         """Tell of the workers of a node that is lost."""
@@ -181,7 +181,7 @@ class Control:
             self._woken.set()
 
     def unwritten(self, entries: list[Entry]) -> None:
-        """Make dead letters of messages that cannot be sent after all."""
+        """Make dead letters of messages that cannot be sent, or placed, after all."""
         for entry in entries:
             self._teller.bury(entry, DeadLetterReason.UNREADABLE)
         self.settled()
@@ -221,6 +221,7 @@ class Control:
                 for link in self.membership.started(self):
                     self.threads.start(link.threads)
                 self._deal()
+                self._bury_unplaceable()
                 if self.state != "running":
                     self._end_step()
             except Exception:
@@ -253,6 +254,12 @@ class Control:
                     link.outbox.stop()
                     self._forget(link)
                     self._answer(link)
+
+    def _bury_unplaceable(self) -> None:
+        for entries, error in self.router.take_unplaceable():
+            text = "%s: the key %s cannot be hashed or compared any more"
+            _logger.error(text, self.name, describe(entries[0].key), exc_info=error)
+            self.unwritten(entries)
 
     def _lose(self, link: Link) -> None:
         """See to what was at a node that is lost."""
