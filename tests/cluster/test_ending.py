@@ -20,6 +20,7 @@ from tests.cluster.workers import (
     ending_slowly,
     logging,
     stuck,
+    wait_for_event,
 )
 from tests.forks import run
 from tests.helpers import in_thread, run_together, until
@@ -333,7 +334,7 @@ def test_a_node_that_is_starting_as_the_pool_ends_is_given_back(
     go = Event("go", client=client)
     address = machines.add()
     # Both threads of the Dask worker are busy.
-    busy = [client.submit(_wait_for, "go", workers=[address], pure=False) for _ in range(2)]
+    busy = [client.submit(wait_for_event, "go", workers=[address], pure=False) for _ in range(2)]
     until(lambda: pool._control.membership.starting)
     pool.close()
 
@@ -354,7 +355,9 @@ def test_a_node_that_starts_once_the_others_were_told_to_end_keeps_nobody_waitin
     pool.flush(timeout=15)
     address = machines.add()
     # Both threads of the Dask worker are busy.
-    busy = [client.submit(_wait_for, "go-late", workers=[address], pure=False) for _ in range(2)]
+    busy = [
+        client.submit(wait_for_event, "go-late", workers=[address], pure=False) for _ in range(2)
+    ]
     until(lambda: pool._control.membership.starting)
     pool.close()
     until(lambda: log.read_text() == "a ends\n")  # and the node waits for it
@@ -379,10 +382,6 @@ def test_only_a_thread_of_the_pool_that_runs_counts_as_one() -> None:
     # Its number may be that of another thread now.
     assert own.running == set()
     assert not own.is_own
-
-
-def _wait_for(name: str) -> None:
-    Event(name).wait(60)
 
 
 def _tasks(dask_scheduler: Scheduler) -> list[str]:

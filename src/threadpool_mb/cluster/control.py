@@ -146,10 +146,10 @@ class Control:
 
     def vacate(self, address: str, deadline: Deadline) -> bool:
         """Have a node get no more keys, and wait until it has gone; see `ClusterPool.vacate`."""
-        link = self.membership.vacate(address)
+        self.membership.vacate(address)
         self._woken.set()
-        return self._flushes.wait_until(
-            lambda: link is None or link not in self.links() or self._has_ended(), deadline
+        return self._flushes.wait_for_a_node(
+            lambda: self._has_ended() or not self.membership.has(address), deadline
         )
 
     # What links tell; see `LinkOwner`.
@@ -254,6 +254,8 @@ class Control:
                     link.outbox.stop()
                     self._forget(link)
                     self._answer(link)
+        if self._flushes.of_a_node:
+            self._flushes.look()
 
     def _bury_unplaceable(self) -> None:
         for entries, error in self.router.take_unplaceable():
