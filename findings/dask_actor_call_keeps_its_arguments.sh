@@ -50,7 +50,7 @@ def take(payload):
 
 
 def alive(call):
-    """Call, one after the other, and wait for each answer; return how many arguments are left."""
+    """Call, one after the other, and wait for each answer; return what counts the arguments that are left."""
     payloads = []
     for _ in range(CALLS):
         payload = Payload()
@@ -67,9 +67,8 @@ def main():
     with LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=None) as cluster, \
             Client(cluster) as client:
         sink = client.submit(Sink, actor=True, pure=False).result()
-        (address,) = client.scheduler_info()["workers"]
         gc.collect()
-        run = alive(lambda payload: client.run(take, payload)[address])
+        run = alive(lambda payload: next(iter(client.run(take, payload).values())))
         left = run()
         print(f"client.run: of {CALLS} arguments of {SIZE >> 20} MiB, {left} are left")
         actor = alive(lambda payload: sink.take(payload).result())

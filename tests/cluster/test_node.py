@@ -5,6 +5,7 @@ import contextlib
 import dataclasses
 import gc
 import itertools
+import sys
 import threading
 from collections.abc import Callable, Generator, Iterator
 from typing import Any, Final, Literal
@@ -221,6 +222,34 @@ def test_a_message_that_cannot_be_read_is_dead_and_the_others_of_its_batch_are_h
         assert node.call("key", GetAll()) == ["a", "b"]
 
     assert "the message for key 'key' is unreadable" in caplog.text
+
+
+class Exiting:
+    """Ends the thread that reads it: its module is a script, which calls `sys.exit`."""
+
+    def __reduce__(self) -> tuple[Callable[[str], None], tuple[str]]:
+        return sys.exit, ("usage: …",)
+
+
+def test_a_message_whose_module_exits_as_it_is_imported_is_dead_and_the_node_goes_on() -> None:
+    with running() as node:
+        node.put(Entry("key", None, dumped(Exiting()), PICKLED, 0))
+        node.put(Entry(Exiting(), "a", "a", PLAIN, 0))
+        well, error = node.ask("key", CALL, Exiting())
+        node.send("key", "b")
+
+        assert node.call("key", GetAll()) == ["b"]
+
+    assert [reason for _, _, reason in node.dead] == [mb.DeadLetterReason.UNREADABLE] * 3
+    assert not well
+    assert str(loaded_error(error)) == "SystemExit('usage: …') as it was read"
+
+
+def test_a_worker_whose_module_exits_as_it_is_imported_is_an_error() -> None:
+    setup = Setup(versions_here(), "orders", HERE, dumped(Exiting()), dumped(FRESH))
+
+    with pytest.raises(RuntimeError, match=r"SystemExit\(.usage.* as it was read"):
+        NodeActor(setup)
 
 
 def test_a_key_that_is_no_plain_data_is_read_once_for_its_messages() -> None:

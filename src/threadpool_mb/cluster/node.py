@@ -38,6 +38,7 @@ from threadpool_mb.cluster.wire import (
     Setup,
     dumped,
     loaded,
+    read,
     sendable_error,
     versions_here,
 )
@@ -130,7 +131,7 @@ class _Node:
         kind = RetryingObserver if retries else NodeObserver
         self._observer: Final = kind(self._started if options.tells_workers else None)
         self._pool: Final[Pool[Any, Any]] = Pool(
-            loaded(setup.worker),
+            read(setup.worker),
             name=f"{setup.pool}@{setup.node}",
             start="on_demand",
             inline_calls=False,
@@ -219,7 +220,7 @@ class _Node:
                     self._control(kind, key, body, ticket, asked.get(index))
             except PoolClosed:
                 ticket.dead(DeadLetterReason.POOL_CLOSED)
-            except Exception:
+            except BaseException:  # `SystemExit`, too: of a script that is imported as it is read
                 _logger.exception(
                     "%s: the message for key %s is unreadable", self._pool, describe(key)
                 )
@@ -241,7 +242,7 @@ class _Node:
 
     def _call(self, key: object, body: bytes, ticket: Ticket, asked: Asked) -> None:
         try:
-            command = loaded(body)
+            command = read(body)
         except Exception as error:
             self._tray.replies.append((asked.number, False, sendable_error(error, self._address)))
             self.news.tell_at_once()

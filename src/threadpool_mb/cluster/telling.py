@@ -9,7 +9,7 @@ from typing import Any, Final, final
 
 from threadpool_mb.cluster.asks import Asks
 from threadpool_mb.cluster.entries import Entry
-from threadpool_mb.cluster.wire import MOVE, REMOVE, loaded, loaded_error
+from threadpool_mb.cluster.wire import MOVE, REMOVE, loaded, loaded_error, read
 from threadpool_mb.dead_letters import DeadLetterOffice, DeadLetterReason
 from threadpool_mb.events import ExitCause, WorkerExit
 from threadpool_mb.logs import Logger
@@ -63,7 +63,7 @@ class Teller:
         """Take note of workers that have begun: their keys, pickled, and their numbers."""
         for key, number in starts:
             try:
-                self._live.setdefault(node, {})[number] = loaded(key)
+                self._live.setdefault(node, {})[number] = read(key)
             except Exception:  # of a user's class
                 _logger.exception("%s: the key of a worker is unreadable", self._name)
 
@@ -74,7 +74,7 @@ class Teller:
             key = self._live.get(node, {}).pop(number, MISSING)
             try:
                 if key is MISSING:  # nobody asked for beginnings
-                    key = loaded(written)
+                    key = read(written)
             except Exception:  # of a user's class
                 _logger.exception("%s: the end of a worker is unreadable", self._name)
                 continue
@@ -118,6 +118,6 @@ class Teller:
 def _read(message: bytes, text: str) -> Any:
     """Return a message, or the text that describes it, where its class cannot be read here."""
     try:
-        return loaded(message)
+        return read(message)
     except Exception:  # noqa: BLE001 - of a user's class
         return text

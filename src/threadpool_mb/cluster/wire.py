@@ -38,6 +38,7 @@ __all__ = [
     "loaded",
     "loaded_error",
     "loaded_keys",
+    "read",
     "sendable_error",
     "versions_here",
 ]
@@ -188,12 +189,29 @@ def _by_value(value: object) -> bytes:
 loaded: Final[Callable[[bytes], Any]] = pickle.loads
 
 
+def read(data: bytes) -> Any:
+    """Return what is pickled, of a user's class: whatever goes wrong is an `Exception`.
+
+    To read it may import a module: a script that is none, as it calls `sys.exit`, is not to end the
+    thread that reads, for which others wait.
+
+    Raises:
+        Exception: what the class raises; a `RuntimeError` where that is none.
+    """
+    try:
+        return loaded(data)
+    except Exception:
+        raise
+    except BaseException as error:
+        raise RuntimeError(f"{describe(error)} as it was read") from error
+
+
 def loaded_keys(written: Iterable[bytes]) -> list[Any]:
     """Return keys that move, without those that cannot be read here: these are not waited for."""
     keys: list[Any] = []
     for each in written:
         try:
-            keys.append(loaded(each))
+            keys.append(read(each))
         except Exception:  # of a user's class
             _logger.exception("a key that moves is unreadable")
     return keys
@@ -218,7 +236,7 @@ def loaded_error(data: bytes) -> BaseException:
     """Return an exception that `sendable_error` has written, or one that says the same."""
     written, text, note = loaded(data)
     try:
-        error = loaded(written)
+        error = read(written)
     except Exception:  # noqa: BLE001 - of a user's exception
         error = None
     return error if isinstance(error, BaseException) else _noted(RuntimeError(text), note)
