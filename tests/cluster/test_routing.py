@@ -17,7 +17,7 @@ from threadpool_mb.cluster.link import Link
 from threadpool_mb.cluster.own_threads import OwnThreads
 from threadpool_mb.cluster.placing import digest_of, owner_of
 from threadpool_mb.cluster.routing import Router
-from threadpool_mb.cluster.wire import MOVE, PLAIN
+from threadpool_mb.cluster.wire import MOVE, PLAIN, dumped
 
 A: Final = "tcp://a"
 B: Final = "tcp://b"
@@ -541,7 +541,8 @@ def _moody() -> Moody:
     return next(
         key
         for key in map(Moody, map(str, range(300)))
-        if owner_of(digest_of(key), (A, B)) == A and owner_of(digest_of(key), (A, B, C)) == C
+        if owner_of(digest_of(key, dumped), (A, B)) == A
+        and owner_of(digest_of(key, dumped), (A, B, C)) == C
     )
 
 
