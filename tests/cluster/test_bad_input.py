@@ -2,12 +2,14 @@
 
 import asyncio
 import dataclasses
+import importlib
 import threading
 from collections.abc import Generator
+from pathlib import Path
 from typing import Any
 
 import pytest
-from distributed import Client
+from distributed import Client, Scheduler
 
 import threadpool_mb as mb
 from tests.cluster.machines import Machines
@@ -77,7 +79,12 @@ def test_a_key_that_cannot_be_pickled_any_more_stops_no_other(
 def test_a_key_that_cannot_be_hashed_is_refused(client: Client) -> None:
     key: Any = []
     with ClusterPool(collecting, client) as pool:
-        for use in (lambda: pool.dispatch(key, 1), lambda: pool.ref(key), lambda: pool.remove(key)):
+        for use in (
+            lambda: pool.dispatch(key, 1),
+            lambda: pool.ref(key),
+            lambda: pool.remove(key),
+            lambda: pool.flush(key),
+        ):
             with pytest.raises(TypeError, match=r"a key must be hashable, not \[\]"):
                 use()
 
@@ -210,6 +217,27 @@ def test_a_wrong_argument_is_refused_with_its_value(
 ) -> None:
     with pytest.raises(error, match=text):
         ClusterPool(collecting, client, **options)
+
+
+def test_a_worker_of_a_module_that_nodes_cannot_import_is_refused_and_leaves_no_node(
+    client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "only_at_the_client.py").write_text("def worker(key):\n    yield\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    worker = importlib.import_module("only_at_the_client").worker
+
+    with pytest.raises(ModuleNotFoundError, match="only_at_the_client"):
+        ClusterPool(worker, client, name="without")
+
+    tasks = client.run_on_scheduler(_tasks)
+    assert not [each for each in tasks if "threadpool_mb-without" in each]
+    with ClusterPool(collecting, client) as pool:
+        pool.dispatch("a", 1)
+        assert mb.call(pool.ref("a"), GetAll(), timeout=15) == [1]
+
+
+def _tasks(dask_scheduler: Scheduler) -> list[str]:
+    return [str(each) for each in dask_scheduler.tasks]
 
 
 def test_what_is_no_worker_is_refused_before_anything_is_sent(client: Client) -> None:

@@ -12,7 +12,16 @@ from distributed import Client, Event, Scheduler
 
 import threadpool_mb as mb
 from tests.cluster.machines import Machines
-from tests.cluster.workers import GetAll, Never, OneSided, collecting, logging, stuck
+from tests.cluster.workers import (
+    GetAll,
+    Never,
+    OneSided,
+    collecting,
+    ending_slowly,
+    logging,
+    stuck,
+    wait_for_event,
+)
 from tests.forks import run
 from tests.helpers import in_thread, run_together, until
 from threadpool_mb.arguments import Deadline
@@ -325,7 +334,7 @@ def test_a_node_that_is_starting_as_the_pool_ends_is_given_back(
     go = Event("go", client=client)
     address = machines.add()
     # Both threads of the Dask worker are busy.
-    busy = [client.submit(_wait_for, "go", workers=[address], pure=False) for _ in range(2)]
+    busy = [client.submit(wait_for_event, "go", workers=[address], pure=False) for _ in range(2)]
     until(lambda: pool._control.membership.starting)
     pool.close()
 
@@ -335,6 +344,31 @@ def test_a_node_that_is_starting_as_the_pool_ends_is_given_back(
     assert not pool._control.membership.starting
     tasks = client.run_on_scheduler(_tasks)
     assert not [each for each in tasks if "threadpool_mb-ended" in each]
+
+
+def test_a_node_that_starts_once_the_others_were_told_to_end_keeps_nobody_waiting(
+    client: Client, machines: Machines, log: Path
+) -> None:
+    go = Event("go-late", client=client)
+    pool = ClusterPool(functools.partial(ending_slowly, log), client)
+    pool.dispatch("a", 1)
+    pool.flush(timeout=15)
+    address = machines.add()
+    # Both threads of the Dask worker are busy.
+    busy = [
+        client.submit(wait_for_event, "go-late", workers=[address], pure=False) for _ in range(2)
+    ]
+    until(lambda: pool._control.membership.starting)
+    pool.close()
+    until(lambda: log.read_text() == "a ends\n")  # and the node waits for it
+
+    go.set()
+    until(lambda: len(pool._control.links()) == 3 and not pool._control.membership.starting)
+    until(lambda: any(each.report is not None for each in pool._control.links()))
+    log.with_name("go-a").touch()
+
+    assert pool.join(timeout=30).finished
+    client.gather(busy)
 
 
 def test_only_a_thread_of_the_pool_that_runs_counts_as_one() -> None:
@@ -348,10 +382,6 @@ def test_only_a_thread_of_the_pool_that_runs_counts_as_one() -> None:
     # Its number may be that of another thread now.
     assert own.running == set()
     assert not own.is_own
-
-
-def _wait_for(name: str) -> None:
-    Event(name).wait(60)
 
 
 def _tasks(dask_scheduler: Scheduler) -> list[str]:

@@ -39,7 +39,7 @@ class Node:
     def told(self) -> tuple[list[list[Any]], list[Any]]:
         """Return what is told: which keys go, and which have ended."""
         moves, moved = self.leaving.gather()
-        return [loaded(keys) for _, keys in moves], [loaded(key) for key in moved]
+        return [[loaded(key) for key in keys] for _, keys in moves], [loaded(key) for key in moved]
 
 
 @pytest.fixture
@@ -102,3 +102,74 @@ def test_a_key_that_leaves_again_is_told_once_all_its_workers_have_ended(node: N
     until(node.leaving.look)
 
     assert node.told()[1] == [GOES]
+
+
+class Moody:
+    """A key that cannot be pickled, or hashed, once it is told so."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.pickles = self.hashes = True
+
+    def __hash__(self) -> int:
+        if not self.hashes:
+            raise LookupError("no hash any more")
+        return hash(self.name)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Moody) and other.name == self.name
+
+    def __reduce__(self) -> tuple[type["Moody"], tuple[str]]:
+        if not self.pickles:
+            raise LookupError("not to be pickled any more")
+        return Moody, (self.name,)
+
+
+@pytest.mark.parametrize("mood", ["pickles", "hashes"])
+def test_a_key_that_raises_as_it_is_to_move_ends_and_stops_no_other(node: Node, mood: str) -> None:
+    ended: list[object] = []
+    pool: mb.Pool[Any, int] = mb.Pool(
+        node._worker, start="on_demand", on_worker_exit=lambda each: ended.append(each.key)
+    )
+    leaving = Leaving(pool, HERE)
+    key = Moody("key")
+    for each in node.go.values():
+        each.set()
+    with pool:
+        pool.dispatch(key, 1)
+        pool.dispatch(GOES, 1)
+        pool.flush()
+        setattr(key, mood, False)
+
+        leaving.begin(7, ())
+        until(lambda: leaving.look() and not leaving._leaving)
+        moves, moved = leaving.gather()
+
+        assert [(number, [loaded(each) for each in keys]) for number, keys in moves] == [
+            (7, [GOES])
+        ]
+        assert [loaded(each) for each in moved] == [GOES]
+        # One that cannot be hashed cannot be found to be ended, either.
+        until(lambda: set(ended) >= ({key, GOES} if mood == "pickles" else {GOES}))
+        key.hashes = True
+
+
+def test_a_key_that_raises_while_it_leaves_is_told_as_moved(node: Node) -> None:
+    pool: mb.Pool[Any, int] = mb.Pool(node._worker, start="on_demand")
+    leaving = Leaving(pool, HERE)
+    key = Moody("key")
+    with pool:
+        pool.dispatch(key, 1)
+        until(lambda: node.handled)
+        leaving.begin(7, ())
+        assert [each.key for each in leaving._leaving] == [key]
+        key.hashes = False
+
+        leaving.begin(8, ())
+        assert leaving.look()
+
+        moves, moved = leaving.gather()
+        assert [number for number, _ in moves] == [7, 8]
+        assert [loaded(each).name for each in moved] == ["key"]
+        key.hashes = True
+        node.go[1].set()

@@ -149,3 +149,38 @@ def test_a_node_that_is_lost_as_it_has_started_is_begun_again(client: FakeClient
         membership.begin(address)
     assert list(client.submitted) == [A]
     assert membership.starting
+
+
+def test_a_dask_worker_has_a_node_from_before_it_starts_until_it_is_given_back(
+    client: FakeClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    membership = Membership("orders", _any(client), b"", b"", batch=1, batch_time=0, credits=1)
+    seen: list[bool] = []
+    submit = client.submit
+
+    def submitting(*arguments: object, workers: list[str], **options: object) -> FakeFuture:
+        # It is to be freed just now, after it was looked whether it is.
+        membership.vacate(A)
+        seen.append(membership.has(A))
+        return submit(*arguments, workers=workers, **options)
+
+    def started(*_: object) -> object:
+        seen.append(membership.has(A))
+        return object()
+
+    monkeypatch.setattr(client, "submit", submitting)
+    monkeypatch.setattr(membership_module, "actor_of", started)
+    assert not membership.has(A)
+
+    membership.begin(A)
+    assert membership.has(A)
+    client.submitted[A].status = "finished"
+    owner: Any = Owner()
+    (link,) = membership.started(owner)
+    assert membership.has(A)
+    assert seen == [True, True]
+
+    membership.forget(link)
+    assert not membership.has(A)
+    membership.begin(A)
+    assert not membership.has(A)

@@ -6,12 +6,12 @@ import threading
 from pathlib import Path
 from typing import Any
 
-from distributed import Client
+from distributed import Client, Event
 
 import threadpool_mb as mb
 from tests.cluster.conftest import nodes
 from tests.cluster.machines import Machines
-from tests.cluster.workers import Where, collecting, logging, stuck
+from tests.cluster.workers import Where, collecting, logging, stuck, wait_for_event
 from tests.helpers import in_thread, until
 from threadpool_mb.cluster import ClusterPool
 from threadpool_mb.cluster.placing import digest_of, owner_of
@@ -80,6 +80,28 @@ def test_a_vacated_dask_worker_gives_its_keys_to_others(
         retired = client.retire_workers([address])
         assert list(retired) == [address]
     assert dead == []
+    machines.kill(address)
+
+
+def test_a_dask_worker_is_vacated_once_the_node_has_gone_that_is_starting_there(
+    client: Client, machines: Machines
+) -> None:
+    go = Event("go-vacated", client=client)
+    with ClusterPool(collecting, client) as pool:
+        before = nodes(pool)
+        address = machines.add()
+        # Both threads of the Dask worker are busy.
+        options = {"workers": [address], "pure": False}
+        busy = [client.submit(wait_for_event, "go-vacated", **options) for _ in range(2)]
+        until(lambda: pool._control.membership.starting)
+
+        assert not pool.vacate(address, timeout=0)
+        go.set()
+        assert pool.vacate(address, timeout=30)
+
+        client.gather(busy)
+        assert nodes(pool) == before
+        assert list(client.retire_workers([address])) == [address]
     machines.kill(address)
 
 

@@ -1,6 +1,7 @@
 """When a node tells its client what was handled: at the node alone, without a cluster."""
 
 import asyncio
+import gc
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -101,6 +102,26 @@ def test_a_loop_that_waits_for_more_sees_soon_that_somebody_may_wait_for_what_th
         await waiting
 
     _run(hasty)
+
+
+@pytest.mark.parametrize("worth", [True, False])
+def test_a_loop_that_has_waited_leaves_nothing_to_the_garbage_collection(*, worth: bool) -> None:
+    async def wait(news: News) -> None:
+        for _ in range(10):
+            await news.wait(Reporter(news=True, worth=worth), NEVER, 0.02)
+        await asyncio.sleep(0.02)  # a last look may be due
+
+    def events() -> int:
+        return sum(isinstance(each, asyncio.Event) for each in gc.get_objects())
+
+    gc.collect()
+    before = events()
+    gc.disable()
+    try:
+        _run(wait)
+        assert events() == before
+    finally:
+        gc.enable()
 
 
 def test_the_first_news_wakes_a_loop_that_waits_for_any() -> None:

@@ -5,6 +5,7 @@ import contextlib
 import dataclasses
 import gc
 import itertools
+import sys
 import threading
 from collections.abc import Callable, Generator, Iterator
 from typing import Any, Final, Literal
@@ -223,6 +224,34 @@ def test_a_message_that_cannot_be_read_is_dead_and_the_others_of_its_batch_are_h
     assert "the message for key 'key' is unreadable" in caplog.text
 
 
+class Exiting:
+    """Ends the thread that reads it: its module is a script, which calls `sys.exit`."""
+
+    def __reduce__(self) -> tuple[Callable[[str], None], tuple[str]]:
+        return sys.exit, ("usage: …",)
+
+
+def test_a_message_whose_module_exits_as_it_is_imported_is_dead_and_the_node_goes_on() -> None:
+    with running() as node:
+        node.put(Entry("key", None, dumped(Exiting()), PICKLED, 0))
+        node.put(Entry(Exiting(), "a", "a", PLAIN, 0))
+        well, error = node.ask("key", CALL, Exiting())
+        node.send("key", "b")
+
+        assert node.call("key", GetAll()) == ["b"]
+
+    assert [reason for _, _, reason in node.dead] == [mb.DeadLetterReason.UNREADABLE] * 3
+    assert not well
+    assert str(loaded_error(error)) == "SystemExit('usage: …') as it was read"
+
+
+def test_a_worker_whose_module_exits_as_it_is_imported_is_an_error() -> None:
+    setup = Setup(versions_here(), "orders", HERE, dumped(Exiting()), dumped(FRESH))
+
+    with pytest.raises(RuntimeError, match=r"SystemExit\(.usage.* as it was read"):
+        NodeActor(setup)
+
+
 def test_a_key_that_is_no_plain_data_is_read_once_for_its_messages() -> None:
     key = ("a", "key")
 
@@ -320,7 +349,7 @@ def test_keys_that_move_are_told_and_then_that_they_have_ended() -> None:
         node.until(lambda: node.all("moved"))
 
         ((number, keys),) = node.all("moves")
-        assert (number, loaded(keys)) == (7, [goes])
+        assert (number, [loaded(key) for key in keys]) == (7, [goes])
         assert [loaded(key) for key in node.all("moved")] == [goes]
         assert [worker.key for worker in loaded(asyncio.run(node.actor.unfinished(5)))] == [stays]
         # All has to go where there is no other node.
@@ -454,7 +483,7 @@ def test_only_workers_that_fail_are_told_where_nobody_asks_for_the_others() -> N
         node.send("fails", "fail")
         node.until(lambda: node.exits and node.done == {1, 2})
 
-        assert [loaded(written)[0] for written, *_ in node.exits] == ["fails"]
+        assert [loaded(key) for (key, *_), *_ in node.exits] == ["fails"]
         assert node.all("starts") == []
 
 
@@ -480,8 +509,8 @@ def test_the_end_of_a_worker_is_told_also_where_its_message_cannot_be_sent_back(
         node.put(Entry("key", [], dumped([]), PICKLED, 0))
         node.until(lambda: node.exits)
 
-    written, error, _, cause, _ = node.exits[0]
-    assert loaded(written) == ("key", "[<unsent>]")
+    (key, message, _), error, _, cause, _ = node.exits[0]
+    assert (loaded(key), loaded(message)) == ("key", "[<unsent>]")
     assert repr(loaded_error(error)) == "ValueError('with that in hand')"
     assert cause == "failed"
 

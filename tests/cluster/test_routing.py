@@ -17,7 +17,7 @@ from threadpool_mb.cluster.link import Link
 from threadpool_mb.cluster.own_threads import OwnThreads
 from threadpool_mb.cluster.placing import digest_of, owner_of
 from threadpool_mb.cluster.routing import Router
-from threadpool_mb.cluster.wire import MOVE, PLAIN
+from threadpool_mb.cluster.wire import MOVE, PLAIN, dumped
 
 A: Final = "tcp://a"
 B: Final = "tcp://b"
@@ -513,3 +513,108 @@ def test_what_has_ended_elsewhere_meanwhile_is_not_taken_for_ended_here() -> Non
 
     rig.moved(A, MOVES)
     assert rig.sent(C) == [1]
+
+
+class Moody:
+    """A key that cannot be hashed, or compared, once it is told so."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.hashes = self.compares = True
+
+    def __hash__(self) -> int:
+        if not self.hashes:
+            raise LookupError("no hash any more")
+        return hash(self.name)
+
+    def __eq__(self, other: object) -> bool:
+        if not self.compares:
+            raise LookupError("not to be compared any more")
+        return isinstance(other, Moody) and other.name == self.name
+
+    def __reduce__(self) -> tuple[type["Moody"], tuple[str]]:
+        return Moody, (self.name,)
+
+
+def _moody() -> Moody:
+    """Return a key that lives at A, and then at C."""
+    return next(
+        key
+        for key in map(Moody, map(str, range(300)))
+        if owner_of(digest_of(key, dumped), (A, B)) == A
+        and owner_of(digest_of(key, dumped), (A, B, C)) == C
+    )
+
+
+@pytest.mark.parametrize("mood", ["hashes", "compares"])
+def test_a_key_that_raises_while_its_messages_are_held_stops_no_other(mood: str) -> None:
+    rig = Rig(A, B)
+    rig.link(C)
+    key = _moody()
+    rig.deal(A, B, C)
+    rig.place(key, "bad")
+    rig.place(MOVES, 1)
+    rig.place(MOVES_FROM_B, 2)
+    assert rig.router.held == 3
+    told = Moody(key.name)
+    rig.answer(A, MOVES, told)
+    rig.answer(B)
+    assert rig.router.left(list, 0, key, of_all=False)
+
+    for each in (key, told):
+        setattr(each, mood, False)
+    rig.moved(A, MOVES)
+
+    assert rig.sent(C) == [2, 1]
+    # The monitor makes dead letters of the others; until then they count.
+    assert rig.router.held == 1
+    assert rig.router.left(list, 0, None, of_all=True)
+    ((entries, error),) = rig.router.take_unplaceable()
+    assert [each.message for each in entries] == ["bad"]
+    assert isinstance(error, LookupError)
+    assert rig.router.held == 0
+    assert rig.router.take_unplaceable() == []
+
+
+def test_a_key_that_raises_as_its_node_is_lost_stops_no_other() -> None:
+    rig = Rig(A, B)
+    key = Moody("a")
+    link = rig.links[A]
+    again = [Entry(each, each, each, PLAIN, 0) for each in (MOVES, key, MOVES)]
+    key.hashes = False
+
+    rig.router.lose(link, again)
+
+    assert rig.sent(B) == [MOVES, MOVES]
+    ((entries, _),) = rig.router.take_unplaceable()
+    assert [each.message for each in entries] == [key]
+
+
+def test_keys_that_cannot_be_compared_are_no_reason_not_to_answer_or_to_move() -> None:
+    rig = Rig(A, B)
+    rig.link(C)
+    one, other, unhashed = _moody(), _moody(), Moody("x")
+    one.compares = other.compares = unhashed.hashes = False
+    rig.deal(A, B, C)
+
+    rig.answer(A, one, other, unhashed, MOVES)
+    rig.answer(B)
+    rig.place(MOVES, 1)
+    rig.moved(A, other, unhashed, MOVES)
+
+    assert rig.sent(C) == [1]
+
+
+def test_a_flush_of_a_key_compares_it_with_those_alone_that_hash_alike() -> None:
+    rig = Rig(A, B)
+    key = Moody("a")
+    rig.place(key, 1)
+    rig.deal(A)
+    rig.place(Moody("b"), 2)
+    key.compares = False
+
+    assert not rig.router.left(rig.links.values, 0, "c", of_all=False)
+    assert rig.router.left(rig.links.values, 0, key, of_all=False)
+    assert not rig.router.left(rig.links.values, 0, Moody("a"), of_all=False)
+    key.hashes = False
+    assert rig.router.left(rig.links.values, 0, Moody("b"), of_all=False)

@@ -7,6 +7,8 @@ from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
+from distributed import Event
+
 import threadpool_mb as mb
 
 
@@ -137,3 +139,19 @@ def stuck(path: Path, key: object) -> Generator[None, Any]:
         _append(path, f"{key} {message}")
         while not path.with_name(f"go-{message}").exists():
             os.sched_yield()
+
+
+def ending_slowly(path: Path, key: object) -> Generator[None, Any]:
+    """Wait, as it ends, until a file is there."""
+    try:
+        while True:
+            yield
+    finally:
+        _append(path, f"{key} ends")
+        while not path.with_name(f"go-{key}").exists():
+            os.sched_yield()
+
+
+def wait_for_event(name: str) -> None:
+    """Be busy, as a task of Dask, until an event is set."""
+    Event(name).wait(60)

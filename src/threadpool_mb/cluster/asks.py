@@ -12,7 +12,7 @@ from threadpool_mb.arguments import Deadline
 from threadpool_mb.calls import unanswered
 from threadpool_mb.calls.answer import Answer
 from threadpool_mb.calls.messages import Call, answer_of
-from threadpool_mb.cluster.wire import loaded, loaded_error
+from threadpool_mb.cluster.wire import loaded, loaded_error, read
 from threadpool_mb.dead_letters import DeadLetterReason
 from threadpool_mb.logs import Logger
 from threadpool_mb.values import MISSING
@@ -72,7 +72,7 @@ def answer_call(call: Call[Any], well: bool, payload: Any) -> None:  # noqa: FBT
         _answer_error(answer, *payload)  # pyright: ignore[reportUnknownArgumentType]
     else:
         try:
-            value = loaded(payload) if well else loaded_error(payload)
+            value = read(payload) if well else loaded_error(payload)
         except Exception as error:  # noqa: BLE001 - of a user's class
             well, value = False, error
         if well:

@@ -22,7 +22,7 @@ from threadpool_mb.cluster.membership import Membership
 from threadpool_mb.cluster.own_threads import OwnThreads
 from threadpool_mb.cluster.routing import Router
 from threadpool_mb.cluster.telling import Teller
-from threadpool_mb.cluster.wire import MOVE, Events, loaded
+from threadpool_mb.cluster.wire import MOVE, Events, loaded_keys
 from threadpool_mb.dead_letters import DeadLetterOffice, DeadLetterReason
 from threadpool_mb.errors import PoolClosed
 from threadpool_mb.forking import MADE_BEFORE_FORK
@@ -79,6 +79,8 @@ class Control:
         self._past: list[PoolStats] = []
         self._woken: Final = threading.Event()
         self._suspected = self._in_child = False
+        # Whether nodes were told to end, as all was handled: a `MOVE` would get no answer any more.
+        self._nodes_end = False
         self.dropped = False
         """Whether nobody has the pool any more. No lock: a finalizer may run under any of these."""
 
@@ -144,10 +146,10 @@ class Control:
 
     def vacate(self, address: str, deadline: Deadline) -> bool:
         """Have a node get no more keys, and wait until it has gone; see `ClusterPool.vacate`."""
-        link = self.membership.vacate(address)
+        self.membership.vacate(address)
         self._woken.set()
-        return self._flushes.wait_until(
-            lambda: link is None or link not in self.links() or self._has_ended(), deadline
+        return self._flushes.wait_for_a_node(
+            lambda: self._has_ended() or not self.membership.has(address), deadline
         )
 
     # What links tell; see `LinkOwner`.
@@ -164,9 +166,9 @@ class Control:
     def moved(self, link: Link, events: Events) -> None:
         """Take note of keys that move from a node, or have ended there."""
         for number, keys in events.moves:
-            self.router.answered(link, number, loaded(keys))
+            self.router.answered(link, number, loaded_keys(keys))
         if events.moved:
-            self.router.moved(link, [loaded(key) for key in events.moved])
+            self.router.moved(link, loaded_keys(events.moved))
 
     def lost(self, link: Link) -> None:
         """Tell of the workers of a node that is lost."""
@@ -179,7 +181,7 @@ class Control:
             self._woken.set()
 
     def unwritten(self, entries: list[Entry]) -> None:
-        """Make dead letters of messages that cannot be sent after all."""
+        """Make dead letters of messages that cannot be sent, or placed, after all."""
         for entry in entries:
             self._teller.bury(entry, DeadLetterReason.UNREADABLE)
         self.settled()
@@ -219,6 +221,7 @@ class Control:
                 for link in self.membership.started(self):
                     self.threads.start(link.threads)
                 self._deal()
+                self._bury_unplaceable()
                 if self.state != "running":
                     self._end_step()
             except Exception:
@@ -239,7 +242,8 @@ class Control:
     def _deal(self) -> None:
         """Have the table be that of the nodes there are."""
         wanted = self.membership.wanted()
-        if self.state in {"running", "closing"} and wanted.keys() != self.router.table.links.keys():
+        deals = self.state in {"running", "closing"} and not self._nodes_end
+        if deals and wanted.keys() != self.router.table.links.keys():
             self.router.deal(wanted)
         for link in self.membership.vacating():
             if link.address not in self.router.table.links and not (
@@ -250,6 +254,14 @@ class Control:
                     link.outbox.stop()
                     self._forget(link)
                     self._answer(link)
+        if self._flushes.of_a_node:
+            self._flushes.look()
+
+    def _bury_unplaceable(self) -> None:
+        for entries, error in self.router.take_unplaceable():
+            text = "%s: the key %s cannot be hashed or compared any more"
+            _logger.error(text, self.name, describe(entries[0].key), exc_info=error)
+            self.unwritten(entries)
 
     def _lose(self, link: Link) -> None:
         """See to what was at a node that is lost."""
@@ -316,7 +328,8 @@ class Control:
                 for entry in link.outbox.take_unsent():
                     self._teller.bury(entry, DeadLetterReason.POOL_CLOSED)
                 link.tell_to_end("cancel")
-        elif not self.router.outstanding(links):
+        elif self._nodes_end or not self.router.outstanding(links):
+            self._nodes_end = True
             for link in links:
                 link.tell_to_end("close")
         if all(link.report is not None for link in links) and not self.router.held:

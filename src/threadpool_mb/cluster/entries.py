@@ -31,6 +31,16 @@ class Entry:
         """How many flushes were begun before it was sent."""
         self.asked: Final = asked
 
+    def is_for(self, key: object, hashed: int) -> bool:
+        """Return whether this is for a key, whose hash is given; as a dictionary has it.
+
+        A key of this message that cannot be hashed or compared is another one.
+        """
+        try:
+            return self.key is key or (hash(self.key) == hashed and bool(self.key == key))
+        except Exception:  # noqa: BLE001 - of a user's class
+            return False
+
 
 @final
 class Batch:

@@ -18,7 +18,7 @@ __all__ = ["Flushes"]
 class Flushes:
     """The flushes of one pool. Threads: internally synchronized."""
 
-    __slots__ = ("_changed", "_links", "_of_keys", "_router", "begun")
+    __slots__ = ("_changed", "_links", "_of_keys", "_of_nodes", "_router", "begun")
 
     def __init__(self, router: Router, links: Callable[[], list[Link]]) -> None:
         """Of what `router` holds, and what was sent to `links()`."""
@@ -29,7 +29,12 @@ class Flushes:
         self._changed = threading.Condition(threading.Lock())
         self.begun: int = 0
         """How many were begun: the epoch of messages that are sent now."""
-        self._of_keys = 0
+        self._of_keys = self._of_nodes = 0
+
+    @property
+    def of_a_node(self) -> bool:
+        """Whether something waits for a node, of which nothing is told when it never starts."""
+        return self._of_nodes > 0
 
     @property
     def of_a_key(self) -> bool:
@@ -59,6 +64,16 @@ class Flushes:
             with self._changed:
                 self._of_keys -= not of_all
         return not left
+
+    def wait_for_a_node(self, over: Callable[[], bool], deadline: Deadline) -> bool:
+        """Wait until `over()`; see `wait_until`. The monitor has this look as often as it does."""
+        with self._changed:
+            self._of_nodes += 1
+        try:
+            return self.wait_until(over, deadline)
+        finally:
+            with self._changed:
+                self._of_nodes -= 1
 
     def wait_until(
         self, over: Callable[[], bool], deadline: Deadline, *, hurry: bool = False

@@ -68,6 +68,8 @@ class Membership:
         # Workers on which no node is to be started: one has failed there, or they are to be freed.
         self._shunned: Final[set[str]] = set()
         self._seen: list[str] = []
+        # On which a node may be about to start.
+        self._beginning: str | None = None
 
     def look(self) -> list[str]:
         """Return the addresses of the Dask workers there are.
@@ -89,10 +91,19 @@ class Membership:
 
     def begin(self, address: str) -> None:
         """Start a node on a Dask worker, unless there is one."""
-        if address in self._links or address in self._starting or address in self._shunned:
+        if address in self._links or address in self._starting:
             return
+        # Before the look whether it is to be freed: `has` is asked after it was noted that it is.
+        self._beginning = address
+        try:
+            if address not in self._shunned:
+                self._starting[address] = self._submitted(address)
+        finally:
+            self._beginning = None
+
+    def _submitted(self, address: str) -> DaskFuture:
         setup = Setup(versions_here(), self._name, address, self._worker, self._options)
-        self._starting[address] = self._client.submit(
+        return self._client.submit(
             NodeActor,
             setup,
             actor=True,
@@ -108,9 +119,14 @@ class Membership:
         return is_closed(self._client)
 
     @property
-    def starting(self) -> bool:
-        """Whether a node is starting."""
-        return bool(self._starting)
+    def starting(self) -> int:
+        """How many nodes are starting."""
+        return len(self._starting)
+
+    def has(self, address: str) -> bool:
+        """Return whether a Dask worker has a node, or one is starting there."""
+        # In this order: it is each until it is the next.
+        return address == self._beginning or address in self._starting or address in self._links
 
     def wait_for_all(self, owner: LinkOwner) -> list[Link]:
         """Wait for the nodes that are starting; return their links, which are not started.
@@ -135,34 +151,40 @@ class Membership:
         """Return the links of nodes that have started since; they are not started."""
         links: list[Link] = []
         for address, future in list(self._starting.items()):
-            if not future.done() or self._starting.pop(address, None) is None:
-                continue  # or its Dask worker was found to be gone, as another node had failed
-            try:
-                actor = actor_of(self._client, future, NodeActor, address)
-            except Exception as error:
-                # If the Dask worker is gone, that is no news.
-                if address in self.look():
-                    self._shunned.add(address)
-                    text = "%s: no node on the Dask worker %s"
-                    _logger.error(text, self._name, address, exc_info=error)  # noqa: TRY400 - of another place
-                continue
-            if actor is None:
-                continue  # another one is started, if the Dask worker is there
-            link = Link(
-                address,
-                next(self._numbers),
-                actor,
-                owner,
-                name=self._name,
-                batch=self._batch,
-                batch_time=self._batch_time,
-                credits=self._credits,
-            )
-            with self._lock:
-                self._links[address] = link
-                self._futures[address] = future
-            links.append(link)
+            # It may be gone, as another node had failed, and its Dask worker was not found.
+            if future.done() and address in self._starting:
+                link = self._begun(address, future, owner)
+                links += () if link is None else (link,)
+                self._starting.pop(address, None)
         return links
+
+    def _begun(self, address: str, future: DaskFuture, owner: LinkOwner) -> Link | None:
+        """Return the link of a node that has ended to start; `None` if there is none."""
+        try:
+            actor = actor_of(self._client, future, NodeActor, address)
+        except Exception as error:
+            # If the Dask worker is gone, that is no news.
+            if address in self.look():
+                self._shunned.add(address)
+                text = "%s: no node on the Dask worker %s"
+                _logger.error(text, self._name, address, exc_info=error)  # noqa: TRY400 - of another place
+            return None
+        if actor is None:
+            return None  # another one is started, if the Dask worker is there
+        link = Link(
+            address,
+            next(self._numbers),
+            actor,
+            owner,
+            name=self._name,
+            batch=self._batch,
+            batch_time=self._batch_time,
+            credits=self._credits,
+        )
+        with self._lock:
+            self._links[address] = link
+            self._futures[address] = future
+        return link
 
     def lost(self, addresses: Iterable[str]) -> list[Link]:
         """Return the links of nodes that are there no more, if these are the Dask workers."""
@@ -193,11 +215,10 @@ class Membership:
         keep(self._links, self._futures, self._starting)
         self._lock, self._links = threading.Lock(), {}
 
-    def vacate(self, address: str) -> Link | None:
-        """Have a Dask worker get no more keys; return its link, if it has a node."""
+    def vacate(self, address: str) -> None:
+        """Have a Dask worker get no more keys."""
         with self._lock:
             self._shunned.add(address)
-            return self._links.get(address)
 
     def links(self) -> list[Link]:
         """Return the links of all nodes."""

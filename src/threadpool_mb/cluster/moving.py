@@ -7,19 +7,34 @@ meanwhile: those of its workers that were to end have ended, and a newer one may
 
 import threading
 import time
-from collections.abc import Iterable
-from typing import Any, Final, final
+from collections.abc import Container, Iterable
+from typing import Any, Final, NamedTuple, final
 
+from threadpool_mb.arguments import describe
 from threadpool_mb.cluster.placing import digest_of, owner_of
 from threadpool_mb.cluster.wire import dumped
+from threadpool_mb.logs import Logger
 from threadpool_mb.pool.pool import Pool
 
 __all__ = ["Leaving"]
+
+_logger = Logger(__name__)
 
 _SHORTEST: Final = 0.002
 """Seconds between two looks whether a worker has ended."""
 _SHARE: Final = 4
 """How many times as long as a look takes it is until the next one."""
+
+
+class _Key(NamedTuple):
+    """A key that leaves."""
+
+    key: Any
+    written: bytes
+    """The key, pickled: while it can be."""
+    ending: tuple[object, ...]
+    """Its workers that are to end. One that begins later is that of a key that has come back: its
+    end is not waited for, as it may live for ever."""
 
 
 @final
@@ -32,15 +47,13 @@ class Leaving:
         """Of the pool of the node `address`."""
         self._pool: Final = pool
         self._address: Final = address
-        # The workers that are to end, by key. A worker that begins later is that of a key that has
-        # come back: its end is not waited for, as it may live for ever.
-        self._leaving: Final[dict[Any, tuple[object, ...]]] = {}
+        self._leaving: list[_Key] = []
         # The line of a key: its workers that have not ended.
         self._line: Final = pool._dispatcher.roster.line  # noqa: SLF001  # pyright: ignore[reportPrivateUsage] - of no use to others
         # Guards the next two. No thread waits under it.
         self._lock: Final = threading.Lock()
-        self._moves: list[tuple[int, bytes]] = []
-        self._moved: dict[Any, None] = {}
+        self._moves: list[tuple[int, list[bytes]]] = []
+        self._moved: list[_Key] = []
         self.pause: float | None = None
         """Seconds until the next look; `None`: none is needed."""
 
@@ -49,48 +62,75 @@ class Leaving:
 
         All messages for them that were sent here were dispatched before.
         """
-        keys = {worker.key: None for worker in self._pool.workers()}
-        going = [
-            key
-            for key in keys
-            if not nodes or owner_of(digest_of(key, dumped), nodes) != self._address
-        ]
-        for key in going:
-            self._pool.remove(key, drain=True)
-            self._leaving[key] = tuple(self._line(key))
+        # By identity: what a key's class does is seen to where each key is.
+        keys = {id(key): key for key in [worker.key for worker in self._pool.workers()]}
+        going: dict[Any, _Key] = {}
+        for key in keys.values():
+            try:
+                if not self._stays(key, nodes):
+                    self._pool.remove(key, drain=True)
+                    going[key] = _Key(key, dumped(key), tuple(self._line(key)))
+            except Exception:  # of a user's class; others are not to wait for it
+                _logger.exception("%s: the end of key %s is not told", self._pool, describe(key))
+        # What came back meanwhile, and is leaving again.
+        self._leaving = [each for each in self._leaving if not _is_in(each.key, going)]
+        self._leaving += going.values()
         with self._lock:
-            self._moves.append((number, dumped(going)))
-            for key in going:
-                # It came back meanwhile, and is leaving again.
-                self._moved.pop(key, None)
+            self._moves.append((number, [each.written for each in going.values()]))
+            self._moved = [each for each in self._moved if not _is_in(each.key, going)]
         self.look()
+
+    def _stays(self, key: Any, nodes: tuple[str, ...]) -> bool:
+        """Return whether a key is dealt to this node, as far as can be said."""
+        try:
+            return bool(nodes) and owner_of(digest_of(key, dumped), nodes) == self._address
+        except Exception:  # of a user's class
+            _logger.exception("%s: the key %s cannot be pickled", self._pool, describe(key))
+            return False
 
     def look(self) -> bool:
         """Look which of them have ended; return whether there is something to tell."""
         if not self._leaving:
             return not self.quiet
         start = time.perf_counter()
-        line = self._line
-        gone = [key for key, ending in self._leaving.items() if not _both(ending, line(key))]
-        for key in gone:
-            del self._leaving[key]
+        there: list[_Key] = []
+        gone: list[_Key] = []
+        for each in self._leaving:
+            (there if self._is_there(each) else gone).append(each)
+        self._leaving = there
         with self._lock:
-            self._moved.update(dict.fromkeys(gone))
+            self._moved += gone
         took = time.perf_counter() - start
-        self.pause = max(_SHORTEST, _SHARE * took) if self._leaving else None
+        self.pause = max(_SHORTEST, _SHARE * took) if there else None
         return not self.quiet
+
+    def _is_there(self, leaving: _Key) -> bool:
+        """Return whether a worker of a key that is to end has not ended."""
+        try:
+            return _both(leaving.ending, self._line(leaving.key))
+        except Exception:  # of a user's class; others are not to wait for it
+            _logger.exception("%s: the key %s cannot be found", self._pool, describe(leaving.key))
+            return False
 
     @property
     def quiet(self) -> bool:
         """Whether there is nothing to tell."""
         return not (self._moves or self._moved)
 
-    def gather(self) -> tuple[list[tuple[int, bytes]], list[bytes]]:
-        """Take what there is to tell."""
+    def gather(self) -> tuple[list[tuple[int, list[bytes]]], list[bytes]]:
+        """Take what there is to tell: which keys leave, and which have ended, each pickled."""
         with self._lock:
             moves, self._moves = self._moves, []
-            moved, self._moved = self._moved, {}
-        return moves, [dumped(key) for key in moved]
+            moved, self._moved = self._moved, []
+        return moves, [each.written for each in moved]
+
+
+def _is_in(key: object, keys: Container[object]) -> bool:
+    """Return whether a key is among others; one that cannot be compared is not."""
+    try:
+        return key in keys
+    except Exception:  # noqa: BLE001 - of a user's class
+        return False
 
 
 def _both(some: Iterable[object], others: Iterable[object]) -> bool:

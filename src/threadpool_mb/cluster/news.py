@@ -87,19 +87,46 @@ class News:
                 await asyncio.wait_for(news.wait(), seconds)
         self._any.clear()
         if not reporter.has_hasty_news:
-            latest = loop.time() + patience
-
-            def look() -> None:
-                # By itself: to wake this coroutine each time would cost several times as much.
-                # Dead letters wake nothing by themselves.
-                if reporter.has_hasty_news or reporter.is_worth_it or loop.time() >= latest:
-                    haste.set()
-                elif not haste.is_set():
-                    loop.call_later(_SOON, look)
-
-            loop.call_later(_SOON, look)
+            looking = _Looking(reporter, loop, haste, loop.time() + patience)
+            loop.call_later(_SOON, looking.look)
             await haste.wait()
         self._hasty.clear()
+
+
+@final
+class _Looking:
+    """Looks now and then, on the loop, whether what there is to tell need not wait any longer.
+
+    An object, not a function within `wait` that has itself called again: such a function refers to
+    itself. One would be left by each answer, with its event, until the next garbage collection.
+    """
+
+    __slots__ = ("_haste", "_latest", "_loop", "_reporter")
+
+    def __init__(
+        self,
+        reporter: Reporter,
+        loop: asyncio.AbstractEventLoop,
+        haste: asyncio.Event,
+        latest: float,
+    ) -> None:
+        """Set `haste` then, at the latest at that time of the loop."""
+        self._reporter: Final = reporter
+        self._loop: Final = loop
+        self._haste: Final = haste
+        self._latest: Final = latest
+
+    def look(self) -> None:
+        """Look, and have this called again if need be.
+
+        By itself: to wake the coroutine each time would cost several times as much. Dead letters
+        wake nothing by themselves.
+        """
+        reporter, haste = self._reporter, self._haste
+        if reporter.has_hasty_news or reporter.is_worth_it or self._loop.time() >= self._latest:
+            haste.set()
+        elif not haste.is_set():
+            self._loop.call_later(_SOON, self.look)
 
 
 def _wake(waiters: deque[_Waiter]) -> None:

@@ -38,6 +38,7 @@ from threadpool_mb.cluster.wire import (
     Setup,
     dumped,
     loaded,
+    read,
     sendable_error,
     versions_here,
 )
@@ -130,7 +131,7 @@ class _Node:
         kind = RetryingObserver if retries else NodeObserver
         self._observer: Final = kind(self._started if options.tells_workers else None)
         self._pool: Final[Pool[Any, Any]] = Pool(
-            loaded(setup.worker),
+            read(setup.worker),
             name=f"{setup.pool}@{setup.node}",
             start="on_demand",
             inline_calls=False,
@@ -219,7 +220,7 @@ class _Node:
                     self._control(kind, key, body, ticket, asked.get(index))
             except PoolClosed:
                 ticket.dead(DeadLetterReason.POOL_CLOSED)
-            except Exception:
+            except BaseException:  # `SystemExit`, too: of a script that is imported as it is read
                 _logger.exception(
                     "%s: the message for key %s is unreadable", self._pool, describe(key)
                 )
@@ -241,7 +242,7 @@ class _Node:
 
     def _call(self, key: object, body: bytes, ticket: Ticket, asked: Asked) -> None:
         try:
-            command = loaded(body)
+            command = read(body)
         except Exception as error:
             self._tray.replies.append((asked.number, False, sendable_error(error, self._address)))
             self.news.tell_at_once()
@@ -330,6 +331,7 @@ class _Node:
         # Before anything else is gathered: all that the pool tells was told before. So it is with
         # keys that have moved: what their workers have handled is told by then.
         ended = self._ended
+        figures = self._figures()  # what it raises comes before anything is taken
         self._ended_told = ended is not None
         moves, moved = self._leaving.gather()
         # In the reverse order of `Events`. What an entry rests on (a worker's end on its beginning,
@@ -339,7 +341,7 @@ class _Node:
         starts = taken(tray.starts)
         replies = taken(tray.replies)
         dead = taken(tray.dead)
-        events = Events(dead, replies, starts, exits, moves, moved, done, self._figures(), ended)
+        events = Events(dead, replies, starts, exits, moves, moved, done, figures, ended)
         self._last = (known + 1, events)
         return self._last
 
@@ -368,8 +370,17 @@ class _Node:
 
 def _sendable_exit(ended: WorkerExit[Any], address: str) -> bytes:
     error = None if ended.error is None else sendable_error(ended.error, address)
+    # Each by itself: what cannot be read there is not to keep the end from being told.
+    text = describe(ended.message)
+    written = _dumped_or(ended.key, b"")
+    message = _dumped_or(ended.message, dumped(text))
+    return dumped(
+        ((written, message, text), error, ended.incarnation, ended.cause, ended.restart_in)
+    )
+
+
+def _dumped_or(value: object, other: bytes) -> bytes:
     try:
-        written = dumped((ended.key, ended.message))
-    except Exception:  # noqa: BLE001 - a message that was made here
-        written = dumped((ended.key, describe(ended.message)))
-    return dumped((written, error, ended.incarnation, ended.cause, ended.restart_in))
+        return dumped(value)
+    except Exception:  # noqa: BLE001 - of a user's class, or changed here
+        return other

@@ -139,11 +139,12 @@ class Outbox:
 
     def left(self, epoch: int, key: object, *, of_all: bool) -> bool:
         """Return whether a message is left that was sent by then; of one key, or of all."""
+        hashed = 0 if of_all else hash(key)
         with self._lock:
             if not self.outstanding:
                 return False
             return any(
-                entry.epoch <= epoch and (of_all or entry.key == key)
+                entry.epoch <= epoch and (of_all or entry.is_for(key, hashed))
                 for entries in (self._unsettled, self._outbox)
                 for entry in entries
             )

@@ -5,7 +5,7 @@ from types import TracebackType
 from typing import Self, override
 
 from threadpool_mb.aio.life import AsyncLife
-from threadpool_mb.arguments import Deadline, check_timeout
+from threadpool_mb.arguments import Deadline, check_key, check_timeout
 from threadpool_mb.cluster.control import Control
 from threadpool_mb.pool.reports import DrainReport, PoolStats
 from threadpool_mb.values import MISSING, Missing
@@ -30,8 +30,10 @@ class ClusterLife[K](AsyncLife[DrainReport[K]]):
 
         Raises:
             RuntimeError: in a hook, which would wait for itself.
+            TypeError: if the key cannot be hashed.
             ValueError: if the timeout is no number of seconds.
         """
+        check_key(key)
         return self._control.flush(key, Deadline(timeout), of_all=key is MISSING)
 
     def stats(self) -> PoolStats:

@@ -23,6 +23,7 @@ worker of the key on the node before has ended. The exception is a node that is 
 runs on.
 """
 
+import contextlib
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from threading import get_ident
@@ -109,7 +110,11 @@ class Router:
         self._previous: Table = self.table
         self._unanswered: Final[set[Link]] = set()
         self._ending: Final[dict[Any, Link]] = {}
-        self._held: Final[dict[Any, list[Entry]]] = {}
+        self._held: dict[Any, list[Entry]] = {}
+        # What is held for keys that cannot be hashed or compared any more: what the class of one
+        # key does is not to concern messages for others. The monitor makes dead letters of it.
+        self._unplaceable: list[tuple[list[Entry], Exception]] = []
+        # Of both.
         self._held_count = 0
         self._moves = 0
         self.closed: Callable[[], Exception] | None = None
@@ -201,11 +206,11 @@ class Router:
 
         Of one key, or of all. Under the lock, since messages go from one place to another.
         """
+        hashed = 0 if of_all else hash(key)
         with self.lock:
             return any(
-                entry.epoch <= epoch
-                for each, entries in self._held.items()
-                if of_all or each == key
+                entry.epoch <= epoch and (of_all or entry.is_for(key, hashed))
+                for entries in (*self._held.values(), *(each for each, _ in self._unplaceable))
                 for entry in entries
             ) or any(link.outbox.left(epoch, key, of_all=of_all) for link in links())
 
@@ -236,7 +241,10 @@ class Router:
         """Take note of which keys are to end at a node, and no others."""
         with self.lock:
             if number == self._moves and link in self._unanswered:
-                self._ending.update(dict.fromkeys(keys, link))
+                for key in keys:
+                    # What the class of one key does is not to concern messages for others.
+                    with contextlib.suppress(Exception):
+                        self._ending[key] = link
                 self._unanswered.discard(link)
                 self._go_on_locked()
 
@@ -244,8 +252,9 @@ class Router:
         """Take note of keys that have ended at a node."""
         with self.lock:
             for key in keys:
-                if self._ending.get(key) is link:
-                    del self._ending[key]
+                with contextlib.suppress(Exception):  # of a user's class
+                    if self._ending.get(key) is link:
+                        del self._ending[key]
             self._go_on_locked()
 
     def lose(self, link: Link, again: Iterable[Entry]) -> None:
@@ -260,20 +269,35 @@ class Router:
                 each.outbox.use(self.table)
             first: dict[Any, list[Entry]] = {}
             for entry in again:
-                first.setdefault(entry.key, []).append(entry)
                 self._held_count += 1
+                try:
+                    first.setdefault(entry.key, []).append(entry)
+                except Exception as error:  # noqa: BLE001 - of a user's class
+                    self._unplaceable.append(([entry], error))
             for key, entries in first.items():
-                self._held[key] = entries + self._held.get(key, [])
+                try:
+                    self._held[key] = entries + self._held.get(key, [])
+                except Exception as error:  # noqa: BLE001 - of a user's class
+                    self._unplaceable.append((entries, error))
             self._go_on_locked()
 
     def _go_on_locked(self) -> None:
         """Place what need not be held any more; settle if nothing moves."""
-        for key in [key for key in self._held if not self._must_wait(key)]:
-            link = self.table.owner(key)
-            if link is not None:  # pragma: no branch - a key without a node must wait
-                entries = self._held.pop(key)
-                self._held_count -= len(entries)
-                link.outbox.push(entries)
+        given_up: list[list[Entry]] = []
+        for key, entries in list(self._held.items()):
+            try:
+                link = None if self._must_wait(key) else self.table.owner(key)
+                if link is None:
+                    continue
+                del self._held[key]
+            except Exception as error:  # noqa: BLE001 - of a user's class
+                self._unplaceable.append((entries, error))
+                given_up.append(entries)
+                continue
+            self._held_count -= len(entries)
+            link.outbox.push(entries)
+        if given_up:
+            self._held = {k: v for k, v in self._held.items() if all(v is not g for g in given_up)}
         if (
             not (
                 self._unanswered or self._ending or self._held or self.closed or self.table.settled
@@ -284,6 +308,15 @@ class Router:
             for link in self.table.links.values():
                 link.outbox.use(self.table)
         self._changed.notify_all()
+
+    def take_unplaceable(self) -> list[tuple[list[Entry], Exception]]:
+        """Take out what cannot be placed any more, and why."""
+        if not self._unplaceable:
+            return []  # mostly
+        with self.lock:
+            taken, self._unplaceable = self._unplaceable, []
+            self._held_count -= sum(len(entries) for entries, _ in taken)
+        return taken
 
     def close(self, error: Callable[[], Exception]) -> None:
         """Let no sender place anything any more."""
@@ -306,6 +339,6 @@ class Router:
         with self.lock:
             held = [entry for entries in self._held.values() for entry in entries]
             self._held.clear()
-            self._held_count = 0
+            self._held_count = sum(len(entries) for entries, _ in self._unplaceable)
             self._changed.notify_all()
         return held

@@ -9,10 +9,11 @@ from typing import Any, Final, final
 
 from threadpool_mb.cluster.asks import Asks
 from threadpool_mb.cluster.entries import Entry
-from threadpool_mb.cluster.wire import MOVE, REMOVE, loaded, loaded_error
+from threadpool_mb.cluster.wire import MOVE, REMOVE, loaded, loaded_error, read
 from threadpool_mb.dead_letters import DeadLetterOffice, DeadLetterReason
 from threadpool_mb.events import ExitCause, WorkerExit
 from threadpool_mb.logs import Logger
+from threadpool_mb.values import MISSING
 
 __all__ = ["NodeLost", "Teller"]
 
@@ -61,20 +62,32 @@ class Teller:
     def began(self, node: int, starts: Iterable[tuple[bytes, int]]) -> None:
         """Take note of workers that have begun: their keys, pickled, and their numbers."""
         for key, number in starts:
-            self._live.setdefault(node, {})[number] = loaded(key)
+            try:
+                self._live.setdefault(node, {})[number] = read(key)
+            except Exception:  # of a user's class
+                _logger.exception("%s: the key of a worker is unreadable", self._name)
 
     def ended(self, node: int, exits: Iterable[bytes]) -> None:
         """Tell of workers that have ended."""
         for each in exits:
-            written, error, number, cause, restart_in = loaded(each)
+            (written, message, text), error, number, cause, restart_in = loaded(each)
+            key = self._live.get(node, {}).pop(number, MISSING)
             try:
-                key, message = loaded(written)
+                if key is MISSING:  # nobody asked for beginnings
+                    key = read(written)
             except Exception:  # of a user's class
                 _logger.exception("%s: the end of a worker is unreadable", self._name)
                 continue
-            self._live.get(node, {}).pop(number, None)
             raised = None if error is None else loaded_error(error)
-            self._tell(node, key, number, raised, cause, message=message, restart_in=restart_in)
+            self._tell(
+                node,
+                key,
+                number,
+                raised,
+                cause,
+                message=_read(message, text),
+                restart_in=restart_in,
+            )
 
     def lost(self, node: int, address: str) -> None:
         """Tell of the workers of a node that is lost."""
@@ -100,3 +113,11 @@ class Teller:
             self._on_worker_exit(WorkerExit(key, node << _NUMBERS | number, error, cause, **rest))
         except Exception:
             _logger.exception("%s: on_worker_exit raised", self._name)
+
+
+def _read(message: bytes, text: str) -> Any:
+    """Return a message, or the text that describes it, where its class cannot be read here."""
+    try:
+        return read(message)
+    except Exception:  # noqa: BLE001 - of a user's class
+        return text

@@ -9,13 +9,14 @@ import dataclasses
 import pickle
 import platform
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from importlib import metadata
 from typing import Any, Final, NamedTuple, final
 
 import cloudpickle  # type: ignore[import-untyped,import-not-found,unused-ignore]  # pyright: ignore[reportMissingImports, reportMissingTypeStubs]
 
 from threadpool_mb.arguments import describe
+from threadpool_mb.logs import Logger
 from threadpool_mb.pool.lives import Restart
 from threadpool_mb.protocols import MailboxConfig
 
@@ -36,9 +37,13 @@ __all__ = [
     "is_plain",
     "loaded",
     "loaded_error",
+    "loaded_keys",
+    "read",
     "sendable_error",
     "versions_here",
 ]
+
+_logger = Logger(__name__)
 
 PLAIN: Final = 0
 """A message that is plain data, as it is."""
@@ -127,8 +132,8 @@ class Events(NamedTuple):
     """Workers that have begun: the key, pickled, and the number."""
     exits: list[bytes]
     """Workers that have ended: `WorkerExit`s, pickled."""
-    moves: list[tuple[int, bytes]]
-    """Moves: the number of each, and the keys that are still to end there, pickled."""
+    moves: list[tuple[int, list[bytes]]]
+    """Moves: the number of each, and the keys that are still to end there, each pickled."""
     moved: list[bytes]
     """Keys that have ended, pickled."""
     done: list[tuple[int, list[int] | None]]
@@ -184,6 +189,34 @@ def _by_value(value: object) -> bytes:
 loaded: Final[Callable[[bytes], Any]] = pickle.loads
 
 
+def read(data: bytes) -> Any:
+    """Return what is pickled, of a user's class: whatever goes wrong is an `Exception`.
+
+    To read it may import a module: a script that is none, as it calls `sys.exit`, is not to end the
+    thread that reads, for which others wait.
+
+    Raises:
+        Exception: what the class raises; a `RuntimeError` where that is none.
+    """
+    try:
+        return loaded(data)
+    except Exception:
+        raise
+    except BaseException as error:
+        raise RuntimeError(f"{describe(error)} as it was read") from error
+
+
+def loaded_keys(written: Iterable[bytes]) -> list[Any]:
+    """Return keys that move, without those that cannot be read here: these are not waited for."""
+    keys: list[Any] = []
+    for each in written:
+        try:
+            keys.append(read(each))
+        except Exception:  # of a user's class
+            _logger.exception("a key that moves is unreadable")
+    return keys
+
+
 def sendable_error(error: BaseException, node: str) -> bytes:
     """Return an exception pickled, with its traceback as a note; and what says the same.
 
@@ -203,7 +236,7 @@ def loaded_error(data: bytes) -> BaseException:
     """Return an exception that `sendable_error` has written, or one that says the same."""
     written, text, note = loaded(data)
     try:
-        error = loaded(written)
+        error = read(written)
     except Exception:  # noqa: BLE001 - of a user's exception
         error = None
     return error if isinstance(error, BaseException) else _noted(RuntimeError(text), note)
