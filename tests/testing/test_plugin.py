@@ -186,6 +186,19 @@ def test_after():
     assert "a pool of this test: ValueError: of the worker" in text
 
 
+def test_a_test_without_pools_fails_as_it_does_without_the_plugin(run: Run) -> None:
+    outcomes, text = run("""
+def test_bad():
+    raise KeyError("of the test")
+
+def test_after():
+    pass
+""")
+
+    assert outcomes == {"test_bad": "FAILED", "test_after": "PASSED"}
+    assert "KeyError: 'of the test'" in text
+
+
 def test_a_pool_that_does_not_end_fails_the_test_and_is_named(run: Run) -> None:
     outcomes, text = run("""
 from threadpool_mb import pytest_plugin
