@@ -213,9 +213,7 @@ def test_one_whose_key_raises_as_it_cancels_it_stays_cancelled(gate: Gate) -> No
         assert executor.submit_later(0, "a", int, "3").result(DEADLINE) == 3
 
 
-def _due_behind(
-    executor: KeyedExecutor, gate: Gate, key: object
-) -> concurrent.futures.Future[int]:
+def _due_behind(executor: KeyedExecutor, gate: Gate, key: object) -> concurrent.futures.Future[int]:
     """Submit a task whose time has come once the gate is opened, before which the clock stands."""
     clock = table_of(executor).clock
     clock.start()

@@ -502,11 +502,16 @@ def test_an_error_of_the_block_stands_though_the_pool_does_not_end() -> None:
             case _:
                 inbox.receive()
 
-    with pytest.raises(KeyError, match="of the block"), SeededPool(worker) as pool:
-        pool.initialize("answers")
-        pool.initialize("asks", "asks")
-        pool.run()
-        raise KeyError("of the block")
+    def leave() -> None:
+        with pool:
+            pool.initialize("answers")
+            pool.initialize("asks", "asks")
+            pool.run()
+            raise KeyError("of the block")
+
+    pool = SeededPool(worker)
+    with pytest.raises(KeyError, match="of the block"):
+        leave()
     assert pool.stats().state == "ended"
     inbox.close()
 
