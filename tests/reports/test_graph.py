@@ -97,6 +97,7 @@ def test_each_link_of_the_pages_leads_to_one_of_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(graphviz.Digraph, "pipe", lambda *_, **__: '<svg width="1pt"></svg>')
+    monkeypatch.setattr("reports.graph.pygments.highlight", lambda *_: "")
 
     pages(tmp_path)
 
