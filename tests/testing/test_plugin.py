@@ -10,6 +10,7 @@ from typing import Final
 import pytest
 
 import threadpool_mb
+from tests.helpers import DEADLINE
 from threadpool_mb import pytest_plugin
 
 pytest_plugins = ["pytester"]
@@ -38,7 +39,7 @@ def result_of(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, tests:
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
     pytester.makepyfile(HEAD + tests)
     result = pytester.runpytest_subprocess(
-        "-p", "threadpool_mb.pytest_plugin", "-p", "no:cacheprovider", "-rA", timeout=20
+        "-p", "threadpool_mb.pytest_plugin", "-p", "no:cacheprovider", "-rA", timeout=DEADLINE + 5
     )
     return result.outlines
 
