@@ -6,6 +6,7 @@
 #   supervising          each scenario in a process of its own, under a cap and a time limit
 #   child, spec          that process: round after round, a reading after each
 #   readings             what is read when everything is quiet
+#   waiting              until it is quiet, and which time counts
 #   judging              the slope, and the assertions
 #   culprits             on failure: what has grown, and what holds it
 #   results              what is kept of a run, as JSON

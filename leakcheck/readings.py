@@ -2,9 +2,10 @@
 
 **What counts as quiet.** Whoever ran in the round may be about to park, with an object in hand. So
 it is looked again and again, up to `GRACE` seconds, until there is no more than there was: waiting
-does not make a leak go away. Each look begins with two collections. The first also drains what
-free-threaded builds keep for the thread that made an object which another one has dropped
-(gh-157838); the second frees what hung from that.
+does not make a leak go away. Time does not count in which a thread of this process gets no core,
+since it has no chance to park; see `waiting`. Each look begins with two collections. The first also
+drains what free-threaded builds keep for the thread that made an object which another one has
+dropped (gh-157838); the second frees what hung from that.
 
 **What reading costs.** Nothing that is counted: the figures go into arrays whose memory is there
 before the first round, and the dicts of counts by class are dropped, but for those of classes that
@@ -30,7 +31,7 @@ from leakcheck.results import Growth, Series
 from leakcheck.waiting import holds_within
 
 GRACE: Final = 5.0
-"""Seconds that a round has to come to rest; on a busy machine a thread takes its time to end."""
+"""Seconds, as `waiting` counts them, that a round has to come to rest."""
 _GRACE_ONCE_STUCK: Final = 0.2
 """... after one that has not: that is held to be a leak, and the next ones have less time."""
 

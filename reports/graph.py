@@ -147,9 +147,9 @@ def pages(out: Path) -> None:
     looks = HtmlFormatter(linenos="inline", style="default")
     for module, path in known.items():
         code = pygments.highlight(path.read_text("utf-8"), PythonLexer(), looks)
-        body = (
-            f'<p><a href="{box(module)}.html">{box(module)}</a></p><div class="code">{code}</div>'
-        )
+        above = box(module) if box(module) in drawn else "index"
+        text = "All" if above == "index" else above
+        body = f'<p><a href="{above}.html">{text}</a></p><div class="code">{code}</div>'
         style = looks.get_style_defs()
         (out / f"{module}.html").write_text(document(module, body, style), "utf-8")
 

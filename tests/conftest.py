@@ -7,6 +7,7 @@ import contextvars
 import gc
 import importlib.util
 import logging
+import signal
 import sys
 import sysconfig
 import threading
@@ -120,7 +121,7 @@ def raising_log() -> Iterator[RaisingHandler]:
 
 
 def pytest_configure() -> None:
-    """Make warnings errors in all threads, as `python -W error -m pytest` does.
+    """Make warnings errors in all threads, as `python -W error -m pytest` does; let Ctrl-C through.
 
     pytest's `filterwarnings` is not enough. Where warnings are context-aware, which is the default
     on free-threaded builds from 3.14, it holds in the context of the thread that runs the tests and
@@ -128,6 +129,9 @@ def pytest_configure() -> None:
     filters of the interpreter hold. They are what an empty context changes.
     """
     contextvars.Context().run(warnings.simplefilter, "error")
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        # So a shell starts what runs in the background. Some tests interrupt the main thread.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     if importlib.util.find_spec("hypothesis"):  # not in each environment
         _ask_hypothesis_for_no_speed()
     for name in (*SAME_EVERYWHERE, *ON_TWO_BUILDS):

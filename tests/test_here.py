@@ -8,6 +8,8 @@ from collections.abc import Callable
 import pytest
 
 from tests.helpers import Running
+from threadpool_mb.pool.common import shown
+from threadpool_mb.threads import here as here_module
 from threadpool_mb.threads.here import here
 
 
@@ -129,3 +131,21 @@ def test_trio_says_nothing_while_it_is_only_being_imported(monkeypatch: pytest.M
     monkeypatch.setitem(sys.modules, "trio.lowlevel", types.ModuleType("trio.lowlevel"))
 
     assert allowed()
+
+
+def test_a_loop_is_found_by_a_function_of_python_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    find = here_module._look_for_asyncio
+    monkeypatch.setattr(here_module, "_loop_of_asyncio", find)
+    of_c = asyncio._get_running_loop  # type: ignore[attr-defined]
+
+    monkeypatch.setattr(asyncio.events, "_get_running_loop", lambda: "a loop")
+    assert find() == "a loop"
+    assert here_module._loop_of_asyncio is find
+
+    monkeypatch.setattr(asyncio.events, "_get_running_loop", of_c)
+    assert find() is None
+    assert here_module._loop_of_asyncio is of_c
+
+
+def test_a_turn_on_no_thread_of_a_pool_is_not_watched() -> None:
+    assert list(shown(None, 3)) == [None, None, None]

@@ -4,7 +4,7 @@ Only pools, executors and brokers have envelopes whose observers have the messag
 is handed to a user's code is never an envelope: `plain` opens it.
 """
 
-from typing import Any, Final, final
+from typing import Any, Final, cast, final
 
 __all__ = ["Observed", "again", "opened", "plain"]
 
@@ -44,12 +44,10 @@ def plain[M](message: M) -> M:
 
 
 def again[M](message: M) -> M:
-    """Return a message in an envelope of its own, of one that is in one."""
+    """Return a message that is in an envelope in another one."""
     carried: Any = message
-    if type(carried) is Observed:
-        another: Any = Observed(carried.message, carried.sent)
-        message = another
-    return message
+    another: Any = Observed(carried.message, carried.sent)
+    return cast("M", another)
 
 
 def opened[M](message: M) -> tuple[M, Any]:

@@ -232,3 +232,13 @@ def test_an_interrupt_right_before_a_task_is_woken_keeps_it_for_the_next_run(
         with pytest.raises(KeyboardInterrupt):
             loop.run_until_complete(asyncio.sleep(DEADLINE))
         loop.run_until_complete(main())
+
+
+def test_each_loop_has_the_pulse_that_it_had_before_another_one_asked() -> None:
+    with contextlib.closing(asyncio.new_event_loop()) as one:
+        with contextlib.closing(asyncio.new_event_loop()) as other:
+            before, others = waking.pulse_of(one), waking.pulse_of(other)
+
+            assert waking.pulse_of(one) is before
+            assert waking.pulse_of(other) is others
+        assert before is not others

@@ -1,5 +1,6 @@
 """A dashboard's beginning and end: its threads, its port, the interpreter's exit, and forks."""
 
+import asyncio
 import copy
 import gc
 import os
@@ -16,7 +17,7 @@ import pytest
 from tests.dashboard.doubles import Record, Source, connected, get, pool
 from tests.helpers import until
 from threadpool_mb import ThreadRefused
-from threadpool_mb.dashboard import door, serve
+from threadpool_mb.dashboard import door, serve, server
 
 
 def names() -> list[str]:
@@ -275,3 +276,29 @@ def test_a_connection_that_comes_as_the_server_stops_is_closed() -> None:
             connection.close()
 
     gc.collect()  # a transport that was left open warns, and fails the test
+
+
+def test_an_answer_to_a_connection_that_was_never_made_is_dropped() -> None:
+    connection = server._Connection(lambda head: b"answer to " + head, set())
+
+    connection.data_received(b"GET /\r\n\r\n")
+    connection.data_received(b"more, which is not asked about")
+
+    assert connection._answered
+
+
+def test_what_ends_the_server_once_it_serves_ends_its_thread(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Fails(asyncio.Event):
+        async def wait(self) -> bool:  # type: ignore[override]
+            raise KeyError("it ends")
+
+    monkeypatch.setattr("threadpool_mb.dashboard.server.asyncio.Event", Fails)
+    serving = server.Server(socket.create_server(("127.0.0.1", 0)), lambda head: head)
+
+    with pytest.raises(KeyError, match="it ends"):
+        serving.run()
+
+    serving.wait_until_it_serves()  # it has served
+    assert serving._socket.fileno() == -1

@@ -46,3 +46,13 @@ def test_a_missing_stream_shows_nothing() -> None:
         pass
 
     assert asked == []
+
+
+def test_what_is_shown_already_is_not_written_again() -> None:
+    terminal = Terminal()
+    bar = Progress(terminal, "work", 4, lambda: 1)
+
+    bar._draw(terminal)
+    bar._draw(terminal)
+
+    assert terminal.getvalue() == f"\rwork [{'#' * 10}{'.' * 30}]  25 %"

@@ -1,8 +1,10 @@
 """`submit_later`, `cancel_key` and `after_error`."""
 
+import concurrent.futures
 import functools
 import threading
 import time
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
@@ -178,3 +180,57 @@ def test_without_it_they_go_on() -> None:
     with KeyedExecutor(1, max_waiting=10) as executor:
         executor.submit_keyed("a", fail)
         assert executor.submit_keyed("a", int, "6").result(DEADLINE) == 6
+
+
+class DoesAndRaises:
+    """A key that does something as it is asked for its hash, and raises; at first it does not."""
+
+    def __init__(self) -> None:
+        self.does: Callable[[], object] | None = None
+
+    def __hash__(self) -> int:
+        if self.does is not None:
+            self.does()
+            raise KeyError("the key's own")
+        return 7
+
+
+def test_one_whose_key_raises_at_its_time_has_that_error(gate: Gate) -> None:
+    key = DoesAndRaises()
+    with KeyedExecutor(1) as executor:
+        late = _due_behind(executor, gate, key)
+        key.does = int
+        gate.open()
+        with pytest.raises(KeyError, match="the key's own"):
+            late.result(DEADLINE)
+
+
+def test_one_whose_key_raises_as_it_shuts_the_executor_down_is_cancelled(gate: Gate) -> None:
+    key, executor = DoesAndRaises(), KeyedExecutor(1)
+    late = _due_behind(executor, gate, key)
+    key.does = functools.partial(executor.shutdown, wait=False)
+    gate.open()
+    concurrent.futures.wait([late], DEADLINE)
+    assert late.cancelled()
+    executor.shutdown()
+
+
+def test_one_whose_key_raises_as_it_cancels_it_stays_cancelled(gate: Gate) -> None:
+    key = DoesAndRaises()
+    with KeyedExecutor(1) as executor:
+        late = _due_behind(executor, gate, key)
+        key.does = late.cancel
+        gate.open()
+        concurrent.futures.wait([late], DEADLINE)
+        assert late.cancelled()
+        # The clock goes on.
+        assert executor.submit_later(0, "a", int, "3").result(DEADLINE) == 3
+
+
+def _due_behind(executor: KeyedExecutor, gate: Gate, key: object) -> concurrent.futures.Future[int]:
+    """Submit a task whose time has come once the gate is opened, before which the clock stands."""
+    clock = table_of(executor).clock
+    clock.start()
+    clock._inbox.put(gate)
+    gate.wait_until_reached()
+    return executor.submit_later(0, key, int)

@@ -12,6 +12,10 @@ from tests.helpers import DEADLINE, RaisingHandler, Running, refusing_threads, u
 from tests.insides import table_of
 from tests.pool.witness import Gate
 from threadpool_mb import KeyedExecutor, ThreadRefused
+from threadpool_mb.arguments import Deadline
+from threadpool_mb.keyed.exclusive import Exclusive
+from threadpool_mb.threads import clock as clocks
+from threadpool_mb.threads.clock import Clock
 
 
 @pytest.fixture
@@ -346,3 +350,67 @@ def test_a_log_handler_that_raises_holds_up_no_other_task_of_a_key(
 
     assert behind.result(DEADLINE) == "behind"
     assert any("a task's end raised" in line for line in raising_log.emitted)
+
+
+def test_an_executor_that_is_shut_down_as_an_exclusive_task_comes_refuses_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    put = Exclusive._put
+
+    def put_and_shut_down(several: Exclusive, *arguments: Any) -> None:  # noqa: ANN401 - its own
+        put(several, *arguments)
+        executor.shutdown(wait=False)
+
+    executor = KeyedExecutor(1)
+    monkeypatch.setattr(Exclusive, "_put", put_and_shut_down)
+    ran: list[int] = []
+
+    with pytest.raises(RuntimeError, match="after shutdown"):
+        executor.submit_exclusive(ran.append, 1)
+
+    executor.shutdown()
+    assert ran == []
+
+
+def test_a_clock_that_another_thread_starts_meanwhile_has_one_thread() -> None:
+    clock = Clock("raced")
+
+    class Raced:
+        """The clock's lock; before it is had, another thread has started the clock."""
+
+        def __init__(self, lock: Any) -> None:  # noqa: ANN401 - of some kind
+            self.lock = lock
+
+        def __enter__(self) -> None:
+            clock._lock = self.lock  # type: ignore[misc]
+            Running(clock.start).result()
+            self.lock.acquire()
+
+        def __exit__(self, *_: object) -> None:
+            self.lock.release()
+
+    clock._lock = Raced(clock._lock)  # type: ignore[misc, assignment]
+    clock.start()
+
+    assert len([each for each in threading.enumerate() if each.name == "raced-clock"]) == 1
+    clock.close()
+    assert clock.join(Deadline(DEADLINE))
+
+
+def test_a_clock_whose_thread_cannot_be_made_is_refused_and_may_be_started_later(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refused(*_: object) -> None:
+        raise MemoryError("no memory")
+
+    clock = Clock("refused")
+    monkeypatch.setattr(clocks, "new_thread", refused)
+    with pytest.raises(ThreadRefused, match="no memory"):
+        clock.start()
+    monkeypatch.undo()
+
+    assert not clock.started
+    clock.start()
+    assert clock.runs
+    clock.close()
+    assert clock.join(Deadline(DEADLINE))

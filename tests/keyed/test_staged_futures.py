@@ -119,3 +119,22 @@ def test_a_result_that_comes_wherever_somebody_begins_to_wait_wakes_him() -> Non
         assert stepped.result() == 1
         finishes.result()
         scene.join()
+
+
+def test_a_condition_that_a_signal_handler_makes_meanwhile_is_everybodys(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    future, seen = new(), list[threading.Condition]()
+
+    class Interrupted(threading.Condition):
+        """Has a handler ask for the future's condition as it is made, once."""
+
+        def __init__(self, lock: Any) -> None:  # noqa: ANN401 - of some kind
+            super().__init__(lock)
+            monkeypatch.undo()
+            seen.append(future._condition)
+
+    monkeypatch.setattr(futures.threading, "Condition", Interrupted)
+
+    assert future._condition is seen[0]
+    assert type(seen[0]) is threading.Condition

@@ -296,3 +296,21 @@ def test_a_task_that_is_taken_back_wherever_it_begins_runs_or_is_handed_over_who
     taking.result()
 
     assert sorted(ran + taken) == list(range(2000))
+
+
+def test_a_task_that_is_cancelled_once_it_was_found_is_left_out(
+    executor: KeyedExecutor, gate: Gate
+) -> None:
+    ran: list[int] = []
+    executor.submit_keyed("a", gate)
+    gate.wait_until_reached()
+    futures = [executor.submit_keyed("a", ran.append, number) for number in range(3)]
+
+    first = executor._work_queue.get()
+    futures[1].cancel()
+    second = executor._work_queue.get()
+    gate.open()
+    executor.shutdown()
+
+    assert [first.future, second.future] == [futures[0], futures[2]]
+    assert ran == []

@@ -9,7 +9,7 @@ import threading
 import pytest
 
 import threadpool_mb as mb
-from leakcheck import readings
+from leakcheck import readings, waiting
 from leakcheck.readings import Readings, own_objects, threads
 from leakcheck.waiting import holds_within
 
@@ -134,6 +134,42 @@ def test_a_thread_that_is_about_to_end_is_waited_for() -> None:
 
     thread.join()
     assert max(taken.series().threads) <= taken.expected[0]
+
+
+@pytest.mark.usefixtures("_impatient")
+def test_what_a_thread_has_in_hand_that_gets_no_core_has_not_grown(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # A round of `media` ends with a cast for which nobody waits.
+    runs, in_hand = threading.Event(), threading.Event()
+
+    def handle() -> None:
+        request = mb.Cast(mb.Notice())
+        in_hand.set()
+        runs.wait()
+        del request
+
+    taken = _begun()
+    thread = threading.Thread(target=handle)
+    thread.start()
+    in_hand.wait()
+    looks: list[None] = []
+
+    def given(_: object) -> float:
+        """Have the machine give the thread no core for far more than the grace."""
+        looks.append(None)
+        if len(looks) < 10:
+            return 0.0
+        runs.set()
+        thread.join()
+        return 1.0
+
+    monkeypatch.setattr(waiting.Given, "since_last", given)
+
+    taken.take()
+
+    assert len(looks) == 10
+    assert taken.growth == {}
 
 
 READ_ON = """

@@ -481,7 +481,12 @@ def test_a_worker_that_a_test_runs_by_hand_yields_its_sleep_once() -> None:
         next(by_hand)
 
 
-def test_a_sleep_without_yield_from_is_refused_as_in_development_mode() -> None:
+def test_a_sleep_without_yield_from_is_refused_as_in_development_mode(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    told = list[type[BaseException] | None]()
+    monkeypatch.setattr(sys, "unraisablehook", lambda args: told.append(args.exc_type))
+
     def worker(_key: str) -> Generator[Any, Any]:
         yield
         yield sleep(0)
@@ -491,6 +496,9 @@ def test_a_sleep_without_yield_from_is_refused_as_in_development_mode() -> None:
         pool.dispatch("a", 1)
 
     assert isinstance(exits[0].error, TypeError)
+    # Where the tests run in that mode, it tells of the sleep besides.
+    until(lambda: len(told) == sys.flags.dev_mode)
+    assert told == [RuntimeWarning] * sys.flags.dev_mode
 
 
 def test_development_mode_has_a_sleep_run_by_hand_as_well() -> None:

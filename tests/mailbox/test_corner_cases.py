@@ -1,11 +1,13 @@
 """One end of the mailbox is gone: its thread has ended and its objects are collected."""
 
 import gc
+from typing import Any
 
 import pytest
 
 import threadpool_mb as mb
 from tests.helpers import Running, until
+from threadpool_mb.mailbox import sending
 
 
 @pytest.mark.behaviour(
@@ -89,3 +91,25 @@ def test_messages_to_a_dead_receiver_fill_a_waiting_mailbox_and_then_time_out() 
     delivered = [deliver(message) for message in range(20)]
 
     assert delivered == [True] * 16 + [False] * 4
+
+
+def test_of_inputs_that_two_threads_make_at_once_both_get_the_first(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    mailbox: mb.Mailbox[int] = mb.Unlimited().create()
+    others: list[object] = []
+
+    made = sending.QueueInput
+
+    class Raced(made[int]):
+        """Another thread makes one while this one is made."""
+
+        def __init__(self, inlet: Any) -> None:  # noqa: ANN401 - of some kind
+            super().__init__(inlet)
+            monkeypatch.undo()
+            others.append(mailbox.new_input())
+
+    monkeypatch.setattr(sending, "QueueInput", Raced)
+
+    assert mailbox.new_input() is others[0]
+    assert mailbox.new_input() is others[0]

@@ -1,12 +1,14 @@
 """`Sliding`: the latest messages; a full mailbox drops its oldest for a new one."""
 
 import logging
+from typing import Any
 
 import pytest
 
 import threadpool_mb as mb
 from tests.helpers import Running, run_together
 from tests.mailbox.staging import Stage
+from threadpool_mb.line.stores import displaced_later
 
 
 def test_a_full_mailbox_drops_its_oldest_message_and_takes_the_new_one() -> None:
@@ -198,3 +200,38 @@ def test_eight_senders_lose_nothing_and_the_last_message_is_never_displaced(limi
         in_order = [number for by, number in received if by == sender]
         assert in_order == sorted(in_order)
         assert sorted(in_order + [number for by, number in dead if by == sender]) == messages
+
+
+def test_a_receiver_inside_of_a_sender_that_displaces_has_it_told_at_the_end() -> None:
+    # As where a finalizer receives, or delivers, under the lock of a pool.
+    dead: list[int] = []
+    mailbox: mb.Mailbox[int] = mb.Sliding(1).create(on_dead_letter=dead.append)
+    deliver = mailbox.new_input().deliver
+    deliver(1)
+
+    with displaced_later():
+        with displaced_later():
+            deliver(2)
+        assert dead == []
+        deliver(3)
+        assert dead == []
+
+    assert sorted(dead) == [1, 2]
+    assert mailbox.receive(timeout=0) == 3
+
+
+def test_what_is_put_back_where_there_is_no_room_any_more_is_displaced_once() -> None:
+    dead: list[int] = []
+    mailbox: Any = mb.Sliding(1).create(on_dead_letter=dead.append)
+    deliver = mailbox.new_input().deliver
+    store, queue = mailbox.inlet.store, mailbox.inlet.queue
+    deliver(2)
+
+    store._put_back(1, queue)
+    assert dead == [1]
+    with displaced_later():
+        store._put_back(0, queue)
+        assert dead == [1]
+
+    assert dead == [1, 0]
+    assert mailbox.receive(timeout=0) == 2

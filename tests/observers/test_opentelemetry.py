@@ -201,6 +201,16 @@ def test_a_span_has_the_attributes_that_the_conventions_have_for_messaging() -> 
     assert span.status.status_code is StatusCode.UNSET
 
 
+def test_a_task_without_a_key_has_a_span_without_one() -> None:
+    telemetry = Telemetry()
+
+    with mb.KeyedExecutor(1, observe=telemetry.observer) as executor:
+        executor.submit(int)
+        executor.submit_keyed("a", int)
+
+    assert ["threadpool_mb.key" in span.attributes for span in telemetry.spans()] == [False, True]
+
+
 def test_what_a_worker_raises_is_the_spans_error() -> None:
     telemetry = Telemetry()
 

@@ -1,5 +1,6 @@
 """What a scrape reads of pools."""
 
+import collections
 import threading
 from collections.abc import Generator
 from typing import Any
@@ -11,6 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 import threadpool_mb as mb
 from tests.forks import run
 from tests.helpers import in_thread, run_together, until
+from tests.pool.doubles import Intercepting
 from threadpool_mb.observers.prometheus import Prometheus
 
 
@@ -345,3 +347,19 @@ print("after", names())
 """)
 
     assert lines == ["child ['childs']", "0", "parent ['parents']", "after []"]
+
+
+def test_what_comes_through_a_users_own_kind_of_mailbox_has_not_waited(
+    registry: CollectorRegistry,
+) -> None:
+    def worker(_key: object, mailbox: mb.Mailbox[Any]) -> None:
+        collections.deque(mailbox, 0)
+
+    observer = Prometheus(registry, histograms=True)
+    with mb.Pool[str, Any](worker, name="orders", observe=observer, mailbox=Intercepting()) as pool:
+        pool.initialize("a")
+        pool.dispatch("a", "x")
+
+    counts = {name[0]: value for name, value in scraped(registry).items()}
+    assert counts["threadpool_mb_handling_seconds_count"] == 1
+    assert counts.get("threadpool_mb_waiting_seconds_count", 0) == 0

@@ -12,6 +12,7 @@ import pytest
 from tests.helpers import run_together, until
 from tests.observing.recording import Recording, whole
 from threadpool_mb import KeyedExecutor, Observer, Rate
+from threadpool_mb.threads.watchers import Watcher
 from threadpool_mb.values import MISSING
 
 _where: Final = contextvars.ContextVar("_where", default="nowhere")
@@ -221,3 +222,18 @@ def test_each_task_is_begun_with_its_own() -> None:
 
     assert len(told) == 900
     assert all(sent == handled for sent, handled in told)
+
+
+def test_what_a_thread_had_in_hand_before_it_has_again_afterwards() -> None:
+    watcher = Watcher("stuck", 60.0)
+    outer = watcher.begun("outer", 1, None)
+    inner = watcher.begun("inner", 2, None)
+    assert [busy.key for busy in watcher._now()] == ["inner"]
+
+    watcher.done("inner", 2, inner, None)
+    assert [busy.key for busy in watcher._now()] == ["outer"]
+    watcher.done("outer", 1, outer, None)
+
+    assert watcher._now() == []
+    watcher.detach("never attached")
+    assert watcher.look() == (0.0, ())

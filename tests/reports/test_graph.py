@@ -5,7 +5,10 @@ import re
 from pathlib import Path
 from typing import Final
 
-from reports.graph import arrows, box, folder, whole
+import graphviz
+import pytest
+
+from reports.graph import arrows, box, folder, pages, whole
 from reports.imports import ROOT, imports, layers, modules
 
 DRAWN: Final = (ROOT / "docs" / "modules.svg").read_text("utf-8")
@@ -88,3 +91,21 @@ def test_the_graph_of_a_folder_has_its_modules_and_what_they_import_from_each_ot
     assert set(drawn) == {path.stem for name, path in modules().items() if box(name) == "aio"}
     assert re.findall(r'\.waking" -> "threadpool_mb\.(.*)"', source) == ["aio.loops"]
     assert "threadpool_mb.calls" not in source
+
+
+def test_each_link_of_the_pages_leads_to_one_of_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(graphviz.Digraph, "pipe", lambda *_, **__: '<svg width="1pt"></svg>')
+    monkeypatch.setattr("reports.graph.pygments.highlight", lambda *_: "")
+
+    pages(tmp_path)
+
+    links = {
+        link
+        for page in tmp_path.iterdir()
+        for link in re.findall(r'<p><a href="(.*?)">', page.read_text("utf-8"))
+    }
+    made = {page.name for page in tmp_path.iterdir()}
+    assert links <= made
+    assert {f"{module}.html" for module in modules()} <= made

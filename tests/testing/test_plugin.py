@@ -10,6 +10,7 @@ from typing import Final
 import pytest
 
 import threadpool_mb
+from tests.helpers import DEADLINE
 from threadpool_mb import pytest_plugin
 
 pytest_plugins = ["pytester"]
@@ -38,7 +39,7 @@ def result_of(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, tests:
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
     pytester.makepyfile(HEAD + tests)
     result = pytester.runpytest_subprocess(
-        "-p", "threadpool_mb.pytest_plugin", "-p", "no:cacheprovider", "-rA", timeout=20
+        "-p", "threadpool_mb.pytest_plugin", "-p", "no:cacheprovider", "-rA", timeout=DEADLINE + 5
     )
     return result.outlines
 
@@ -204,6 +205,19 @@ def test_after():
     assert outcomes == {"test_bad": "FAILED", "test_after": "PASSED"}
     assert "KeyError: 'of the test'" in text
     assert "a pool of this test: ValueError: of the worker" in text
+
+
+def test_a_test_without_pools_fails_as_it_does_without_the_plugin(run: Run) -> None:
+    outcomes, text = run("""
+def test_bad():
+    raise KeyError("of the test")
+
+def test_after():
+    pass
+""")
+
+    assert outcomes == {"test_bad": "FAILED", "test_after": "PASSED"}
+    assert "KeyError: 'of the test'" in text
 
 
 def test_a_pool_that_does_not_end_fails_the_test_and_is_named(run: Run) -> None:

@@ -1,5 +1,6 @@
 """`SeededPool`: turns on the test's thread, in an order that the seed decides."""
 
+import contextlib
 import logging
 import signal
 import threading
@@ -135,6 +136,21 @@ def test_the_order_is_readable() -> None:
     ]
     assert repr(pool.order[:1]) == repr([pool.order[0]])
     assert repr(pool.order) == "<Order of seed 7: 10 steps>"
+
+
+def test_a_wait_in_a_circle_goes_on_with_its_error() -> None:
+    def worker(key: str) -> Generator[Any, str]:
+        other = yield
+        with contextlib.suppress(mb.CallDeadlock, mb.WorkerGone):
+            yield from mb.wait(mb.ask(pool.ref(other), Get()))
+
+    with SeededPool(worker, seed=7, on_dead_letter=lambda _: None) as pool:
+        pool.initialize("a", "b")
+        pool.initialize("b", "a")
+        pool.run()
+
+    texts = [step.text for step in pool.order if step.what == "goes on"]
+    assert [text for text in texts if text.startswith("with CallDeadlock(")]
 
 
 def test_the_engine_is_that_of_a_pool() -> None:
@@ -470,6 +486,34 @@ def test_an_error_of_the_block_stands_and_has_a_note_of_the_workers() -> None:
         raise KeyError("the test's")
 
     assert caught.value.__notes__ == ["a worker had failed before: ValueError('bad')"]
+
+
+def test_an_error_of_the_block_stands_though_the_pool_does_not_end() -> None:
+    inbox: mb.Mailbox[str] = mb.Unlimited().create()
+
+    def worker(key: str) -> Generator[Any, Any]:
+        match (yield):
+            case mb.Call(_, box):
+                yield from mb.sleep(1)
+                box.reply(1)
+            case "asks":
+                pool.initialize("waits", "for ever")
+                mb.call(pool.ref("answers"), Get())
+            case _:
+                inbox.receive()
+
+    def leave() -> None:
+        with pool:
+            pool.initialize("answers")
+            pool.initialize("asks", "asks")
+            pool.run()
+            raise KeyError("of the block")
+
+    pool = SeededPool(worker)
+    with pytest.raises(KeyError, match="of the block"):
+        leave()
+    assert pool.stats().state == "ended"
+    inbox.close()
 
 
 def test_the_interface_of_calls() -> None:

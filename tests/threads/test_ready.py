@@ -1,6 +1,8 @@
 """The turns that wait, and those that are brought forward."""
 
+import collections
 import queue
+from typing import Any
 
 import pytest
 
@@ -8,7 +10,7 @@ from tests.helpers import Running, until
 from tests.insides import blocked, ready
 from threadpool_mb.threads import turns as turns_module
 from threadpool_mb.threads.shared import SharedThreads
-from threadpool_mb.threads.turns import NUDGE, ReadyTurns, ServingThread
+from threadpool_mb.threads.turns import NUDGE, ReadyTurns, ServingThread, Turn
 
 
 class Named:
@@ -264,3 +266,78 @@ def test_where_there_is_no_memory_to_move_a_turn_it_stays_in_the_queue(place: st
 
     assert not turns.moved
     assert {turns.get(False), turns.get(False)} == {turn, None}
+
+
+def test_what_was_put_ahead_comes_before_what_is_brought_forward_after_that() -> None:
+    turns, (a, b, c) = filled(3)
+    ahead = [Named("x"), Named("y")]
+    turns.put_ahead(ahead)
+
+    turns.bring_forward(c)
+
+    assert len(turns) == 5
+    assert all_of(turns) == [*ahead, c, a, b]
+
+
+class NoMemory(collections.OrderedDict[Any, None]):
+    """Has no memory for an entry, once."""
+
+    refuses = True
+
+    def __setitem__(self, key: object, value: None) -> None:
+        if self.refuses:
+            self.refuses = False
+            raise MemoryError("for an entry")
+        super().__setitem__(key, value)
+
+
+def test_without_memory_nothing_that_was_put_ahead_is_lost() -> None:
+    turns, (a, b) = filled(2)
+    ahead = [Named("x"), Named("y")]
+    turns.put_ahead(ahead)
+    turns._ahead = NoMemory()  # type: ignore[misc]
+
+    with pytest.raises(MemoryError, match="for an entry"):
+        turns.bring_forward(b)
+
+    taken = all_of(turns)
+    assert sorted(map(str, taken)) == ["0", "1", "x", "y"]
+    assert taken[2:] == [a, b]
+
+
+def test_nor_where_there_is_none_to_take_it_out() -> None:
+    turns, (a, b) = filled(2)
+    (ahead,) = [Named("x")]
+    turns.put_ahead([ahead])
+    take = turns._next_woken
+
+    def refused(_block: bool) -> Turn:  # noqa: FBT001 - as the queue's
+        turns._next_woken = take  # type: ignore[misc]
+        raise MemoryError("to take it out")
+
+    turns._next_woken = refused  # type: ignore[misc]
+    with pytest.raises(MemoryError, match="to take it out"):
+        turns.bring_forward(b)
+
+    assert all_of(turns) == [ahead, a, b]
+
+
+def test_what_is_put_ahead_as_all_that_was_moved_is_found_gone_is_seen(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    turns, _ = filled(0)
+    late = Named("late")
+    count = ReadyTurns._moved_count
+
+    def none_yet(moved: ReadyTurns) -> int:
+        monkeypatch.setattr(ReadyTurns, "_moved_count", count)
+        before = count(moved)
+        Running(lambda: moved.put_ahead([late])).result()
+        moved.moved = False  # the one that looks is about to write it
+        return before
+
+    monkeypatch.setattr(ReadyTurns, "_moved_count", none_yet)
+
+    assert turns.take(crowded=False) is None
+    assert turns.moved
+    assert turns.take(crowded=False) is late

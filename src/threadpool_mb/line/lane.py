@@ -97,7 +97,7 @@ class Lane[M](queue.SimpleQueue[M], Inlet[M]):
 
     def __init__(self, common: HasThreads, slots: Slots | None) -> None:
         """Make an empty lane that is busy until it was scheduled and has had a turn."""
-        if INIT_MAKES_QUEUE:
+        if INIT_MAKES_QUEUE:  # pragma: no branch - with gevent or eventlet alone
             queue.SimpleQueue.__init__(self)  # pyright: ignore[reportUnknownMemberType]
         # `_open`, written out: a lane is born with each worker.
         self.slots = slots

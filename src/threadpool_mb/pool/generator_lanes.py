@@ -110,7 +110,7 @@ class GeneratorLane[K, M](CalledHere[K, M]):
 
     def __init__(self, common: Common[K, M], key: K, slots: Slots | None) -> None:
         # What `Lane` and `_be_new` do, written out: each call costs a life one part in fifty.
-        if INIT_MAKES_QUEUE:
+        if INIT_MAKES_QUEUE:  # pragma: no branch - with gevent or eventlet alone
             queue.SimpleQueue.__init__(self)  # pyright: ignore[reportUnknownMemberType]
         self.common = common
         self.key = key

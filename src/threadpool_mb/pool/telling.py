@@ -86,7 +86,7 @@ class Telling[K, M]:
                     self._abandon(incarnation)
                 case "close":
                     incarnation.mailbox.close()
-                case "cancel":
+                case "cancel":  # pragma: no branch - there is nothing else
                     incarnation.mailbox.cancel()
             self._roster.told(incarnation, what)
 

@@ -326,7 +326,7 @@ class World:
         limit = math.inf if timeout is None else self._time + timeout
         before = self._numbers
         try:
-            for _ in self._steps("it is not over", max_turns):
+            for _ in self._steps("it is not over", max_turns):  # pragma: no branch - or it raises
                 if done():
                     break
                 if self._step(None) == "idle" and self._idle(limit, None) == "nothing":
@@ -349,7 +349,8 @@ class World:
         before = self._in_time
         self._in_time = before or waiting.left is not None
         try:
-            for _ in self._steps("what is waited for has not come", MAX_TURNS):
+            what = "what is waited for has not come"
+            for _ in self._steps(what, MAX_TURNS):  # pragma: no branch - or it raises
                 done = self._step(waiting)
                 if done == "resume":
                     self._pass_end(waiting)
