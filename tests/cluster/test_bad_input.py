@@ -14,6 +14,7 @@ from distributed import Client, Scheduler
 import threadpool_mb as mb
 from tests.cluster.machines import Machines
 from tests.cluster.workers import GetAll, OneSided, collecting
+from tests.helpers import until
 from threadpool_mb.cluster import ClusterPool, VersionMismatch, link
 from threadpool_mb.cluster.wire import Versions, versions_here
 
@@ -229,8 +230,8 @@ def test_a_worker_of_a_module_that_nodes_cannot_import_is_refused_and_leaves_no_
     with pytest.raises(ModuleNotFoundError, match="only_at_the_client"):
         ClusterPool(worker, client, name="without")
 
-    tasks = client.run_on_scheduler(_tasks)
-    assert not [each for each in tasks if "threadpool_mb-without" in each]
+    # The client's loop tells the scheduler of it.
+    until(lambda: not [each for each in client.run_on_scheduler(_tasks) if "-without-" in each])
     with ClusterPool(collecting, client) as pool:
         pool.dispatch("a", 1)
         assert mb.call(pool.ref("a"), GetAll(), timeout=15) == [1]
