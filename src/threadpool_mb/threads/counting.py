@@ -71,7 +71,8 @@ class ThreadCount:
         # The threads that count; not those that rest.
         self._threads: Final[list[threading.Thread]] = []
         self._resting: Final = RestingThreads(self._lock)
-        # Whether a thread waits in the queue, or is about to, or was just handed a turn there.
+        # How many wait in the queue, or are about to, or were just handed a turn there: one as a
+        # rule, and more only where there is no memory, or when these are closed.
         self._idle: int = 0
         self._spares: Final = Spares()
         self._starting: int = 0
@@ -231,13 +232,18 @@ class ThreadCount:
 
     def _one_is_needed(self) -> bool:
         """Whether a turn waits that no thread will take at once."""
-        return not self._idle and len(self._ready) > self._starting
+        # One that is starting may take long, or be refused: no spare one sleeps on for it.
+        return not self._idle and len(self._ready) > (0 if len(self._spares) else self._starting)
 
     def _enter(self) -> "queue.SimpleQueue[None] | None":
         """Count this thread as idle, and return `None`; or return the bell of a spare one."""
         with self._lock:
-            if self._idle and not self._closed:
-                return self._spares.add()
+            if self._idle and not self._closed and (bell := self._spares.add()) is not None:
+                # A finalizer may have closed them since this looked; and of what was moved, this
+                # thread may be the one that is to take it. So it looks again.
+                if self._closed or self._ready.moved:
+                    self._spares.wake()
+                return bell
             self._idle += 1
             self.growing = False
         return None
