@@ -339,9 +339,10 @@ def test_without_memory_for_a_bell_a_thread_waits_in_the_queue(
 
 
 def test_an_error_raised_into_the_thread_that_waits_leaves_the_others_awake(
-    threads: SharedThreads,
+    threads: SharedThreads, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It loses the turn that it was just handed; the next ones need it no more."""
+    monkeypatch.setattr(threading, "excepthook", lambda _: None)
     came = Gate()
     idents = [
         ident
@@ -376,8 +377,7 @@ def test_a_sender_that_finds_all_woken_puts_the_permit_back_and_looks_again(
     threads = SharedThreads("t", 1, lambda: asked.append("grow"))
     threads._spares.add()
     threads._look_whether_growing_locked()
-    pop = threads._spares.wake
-    assert pop()
+    assert threads._spares.wake()
     lengths = iter([1, 1])
     monkeypatch.setattr(Spares, "__len__", lambda _: next(lengths, 0))
 
