@@ -213,7 +213,7 @@ def test_a_thread_that_is_to_take_what_was_moved_does_not_sleep(
         waits.set()
         return get_patiently(items)  # type: ignore[arg-type]
 
-    def look_in_steps(self: ReadyTurns) -> None:
+    def look_in_steps(self: ReadyTurns) -> bool:
         assert not self._moved_count()
         patch.undo()
         threads.schedule_ahead([Calls(moved)])
@@ -222,6 +222,7 @@ def test_a_thread_that_is_to_take_what_was_moved_does_not_sleep(
         assert waits.wait(DEADLINE)
         assert self._woken.qsize()
         self.moved = True
+        return True
 
     for gate in gates:
         threads.schedule(Calls(gate))

@@ -239,9 +239,7 @@ class ThreadCount:
         """Count this thread as idle, and return `None`; or return the bell of a spare one."""
         with self._lock:
             if self._idle and not self._closed and (bell := self._spares.add()) is not None:
-                # A finalizer may have closed them since this looked; and of what was moved, this
-                # thread may be the one that is to take it. So it looks again.
-                if self._closed or self._ready.moved:
+                if self._closed:  # by a finalizer, since this looked
                     self._spares.wake()
                 return bell
             self._idle += 1
