@@ -1,5 +1,6 @@
 """Spare threads: who waits in the queue, who is woken, and what comes as they change places."""
 
+import contextlib
 import ctypes
 import functools
 import sys
@@ -14,9 +15,11 @@ from tests.points import interrupted_at_each_point
 from tests.pool.witness import Gate
 from threadpool_mb.arguments import Deadline
 from threadpool_mb.threads import shared, spares
+from threadpool_mb.threads.here import Source
 from threadpool_mb.threads.shared import SharedThreads
 from threadpool_mb.threads.spares import Spares
 from threadpool_mb.threads.turns import ReadyTurns, Turn
+from threadpool_mb.threads.waiting import get_patiently
 
 COUNT = 4
 
@@ -35,6 +38,23 @@ class Calls:
 
 def all_idle(threads: SharedThreads) -> bool:
     return threads.idle == COUNT
+
+
+@contextlib.contextmanager
+def blocked(threads: SharedThreads) -> Iterator[None]:
+    """Have one of the threads blocked for as long as it takes: no other turn gets it."""
+    begun, over = threading.Event(), threading.Event()
+
+    def block() -> None:
+        begun.set()
+        over.wait()
+
+    threads.schedule(Calls(block))
+    try:
+        assert begun.wait(DEADLINE)
+        yield
+    finally:
+        over.set()
 
 
 @pytest.fixture
@@ -194,6 +214,7 @@ def test_nobody_is_woken_where_nobody_is_spare() -> None:
 
     assert not spares.wake()
     bell = spares.add()
+    assert bell is not None
     assert spares.wake()
     assert bell.get_nowait() is None
     assert not spares.wake()
@@ -207,11 +228,10 @@ def test_a_thread_that_is_to_take_what_was_moved_does_not_sleep(
     gates = [Gate(), Gate()]
     moved = Gate()
     waits = threading.Event()
-    get_patiently = shared.get_patiently
 
-    def tell_and_get(items: object) -> object:
+    def tell_and_get[T](items: Source[T]) -> T:
         waits.set()
-        return get_patiently(items)  # type: ignore[arg-type]
+        return get_patiently(items)
 
     def look_in_steps(self: ReadyTurns) -> bool:
         assert not self._moved_count()
@@ -242,7 +262,7 @@ def test_a_thread_that_is_to_take_what_was_moved_does_not_sleep(
 
 
 def test_no_thread_sleeps_on_where_one_takes_long_to_start() -> None:
-    gates, blocker, prepared, came = [Gate(), Gate()], Gate(), Gate(), Gate()
+    gates, prepared, came = [Gate(), Gate()], Gate(), Gate()
     number = iter(range(3))
 
     def prepare() -> None:
@@ -258,20 +278,18 @@ def test_no_thread_sleeps_on_where_one_takes_long_to_start() -> None:
     for gate in gates:
         gate.open()
     until(lambda: threads.idle == len(gates))
-    threads.schedule(Calls(blocker))
-    blocker.wait_until_reached()
+    with blocked(threads):
+        threads.schedule(Calls(came))
+        came.wait_until_reached()
 
-    threads.schedule(Calls(came))
-
-    came.wait_until_reached()
-    for gate in (came, blocker, prepared):
-        gate.open()
+    came.open()
+    prepared.open()
     threads.close()
     assert threads.join(Deadline(DEADLINE))
 
 
 def test_no_thread_sleeps_on_where_who_starts_them_is_late() -> None:
-    gates, blocker, came = [Gate(), Gate()], Gate(), Gate()
+    gates, came = [Gate(), Gate()], Gate()
     asked: list[str] = []
     threads = SharedThreads("t", COUNT, lambda: asked.append("grow"))
     for number, gate in enumerate(gates, 1):
@@ -283,14 +301,11 @@ def test_no_thread_sleeps_on_where_who_starts_them_is_late() -> None:
     for gate in gates:
         gate.open()
     until(lambda: threads.idle == len(gates))
-    threads.schedule(Calls(blocker))
-    blocker.wait_until_reached()
+    with blocked(threads):
+        threads.schedule(Calls(came))
+        came.wait_until_reached()
 
-    threads.schedule(Calls(came))
-
-    came.wait_until_reached()
-    for gate in (came, blocker):
-        gate.open()
+    came.open()
     threads.close()
     assert threads.join(Deadline(DEADLINE))
 

@@ -39,8 +39,8 @@ comes to that turn. Or a different sender has it, which does (2) after it has pu
 finds no thread that is spare, and one becomes spare after that, (a) has seen an idle thread: which
 does (2) to (4) after that, and so sees the turn.
 
-*Moved.* A thread that was woken looks for what was moved, too (`turns`). One that becomes spare need
-not: another one is idle, and is nudged.
+*Moved.* A thread that was woken looks for what was moved, too (`turns`). One that becomes spare
+need not: another one is idle, and is nudged.
 
 *Closed.* Who closes takes note of that, under the lock, and then wakes each spare thread. None
 becomes spare after that: (a) looks. A finalizer may close in the midst of (a): so (a) looks once
