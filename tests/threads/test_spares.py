@@ -113,10 +113,10 @@ def test_the_one_that_became_spare_last_is_woken_first(threads: SharedThreads) -
 
 
 def test_a_nudge_has_each_of_them_look_and_wait_again(threads: SharedThreads) -> None:
-    bells = set(threads._spares._bells)
+    bells = set(threads._spares.bells)
 
     threads.nudge()
-    until(lambda: all_idle(threads) and not bells & set(threads._spares._bells))
+    until(lambda: all_idle(threads) and not bells & set(threads._spares.bells))
 
     assert (threads._idle, len(threads._spares)) == (1, COUNT - 1)
 
@@ -385,6 +385,11 @@ def _is_in(frame: types.FrameType | None, name: str) -> bool:
     return False
 
 
+def _none_is_left(self: Spares) -> bool:
+    self.bells.clear()
+    return False
+
+
 def test_a_sender_that_finds_all_woken_puts_the_permit_back_and_looks_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -393,9 +398,7 @@ def test_a_sender_that_finds_all_woken_puts_the_permit_back_and_looks_again(
     threads = SharedThreads("t", 1, lambda: asked.append("grow"))
     threads._spares.add()
     threads._look_whether_growing_locked()
-    assert threads._spares.wake()
-    lengths = iter([1, 1])
-    monkeypatch.setattr(Spares, "__len__", lambda _: next(lengths, 0))
+    monkeypatch.setattr(Spares, "wake", _none_is_left)
 
     threads.schedule(Calls(int))
 

@@ -233,7 +233,7 @@ class ThreadCount:
     def _one_is_needed(self) -> bool:
         """Whether a turn waits that no thread will take at once."""
         # One that is starting may take long, or be refused: no spare one sleeps on for it.
-        return not self._idle and len(self._ready) > (0 if len(self._spares) else self._starting)
+        return not self._idle and len(self._ready) > (0 if self._spares.bells else self._starting)
 
     def _enter(self) -> "queue.SimpleQueue[None] | None":
         """Count this thread as idle, and return `None`; or return the bell of a spare one."""
@@ -265,7 +265,7 @@ class ThreadCount:
         if self._idle or self._closed:
             self.growing = False
         else:
-            self.growing = self._may_start or len(self._spares) > 0
+            self.growing = self._may_start or bool(self._spares.bells)
 
 
 _REST_SECONDS: Final = 0.1

@@ -125,7 +125,7 @@ class SharedThreads(ThreadCount):
     def grow_if_needed(self) -> None:
         """Do the second half of `schedule`, for a caller that did the first with `put`."""
         while self.growing and self._one_is_needed():
-            if not len(self._spares):
+            if not self._spares.bells:
                 self._ask_for_one()
                 return
             if self._spares.wake_if_none_is_woken():

@@ -61,31 +61,32 @@ __all__ = ["Spares"]
 class Spares:
     """The threads that are spare. Threads: internally synchronized."""
 
-    __slots__ = ("_bells", "_permit")
+    __slots__ = ("_permit", "bells")
 
     def __init__(self) -> None:
         """Have none."""
-        self._bells: Final[dict[queue.SimpleQueue[None], None]] = {}
+        self.bells: Final[dict[queue.SimpleQueue[None], None]] = {}
+        """Of each thread that is spare and was not woken; to be read."""
         # Has its one entry while no thread is being woken. It is not the permit to ask for one more
         # thread: who was asked may take a while, in which threads become spare.
         self._permit: Final[dict[str, bool]] = {"may wake": True}
 
     def __len__(self) -> int:
         """Return how many there are."""
-        return len(self._bells)
+        return len(self.bells)
 
     def add(self) -> "queue.SimpleQueue[None] | None":
         """Add this thread; return what it is to wait at, or `None` if there is no memory for it."""
         try:
             bell = queue.SimpleQueue[None]()
-            self._bells[bell] = None
+            self.bells[bell] = None
         except MemoryError:
             return None
         return bell
 
     def has_looked(self, bell: "queue.SimpleQueue[None]") -> None:
         """Put the permit back, on the thread of that bell; an error may have ended its wait."""
-        self._bells.pop(bell, None)
+        self.bells.pop(bell, None)
         self._permit["may wake"] = True
 
     def wake_if_none_is_woken(self) -> bool:
@@ -113,7 +114,7 @@ class Spares:
         """Wake the thread that was added last; return whether there was one. Blocks: never."""
         try:
             # No interrupt comes between the two; see `interrupts`.
-            for bell, _ in after(self._bells.popitem):
+            for bell, _ in after(self.bells.popitem):
                 bell.put(None)
         except KeyError:
             return False
