@@ -32,6 +32,8 @@ class Memory:
     aside: tuple[str, ...] = ()
     woken: tuple[str, ...] = ()
     idle: int = 0
+    spares: tuple[str, ...] = ()
+    rung: frozenset[str] = frozenset()
     read: int = 0
     hand: tuple[tuple[str, str], ...] = field(default=())
     done: tuple[str, ...] = ()
@@ -43,13 +45,21 @@ class Memory:
         return set(self.turns) <= set(self.done)
 
 
+def waking(m: Memory) -> Memory:
+    """Wake a spare thread, if one is needed: (2) to (4) of `threads.spares`, in one step."""
+    some = m.queue or (m.moved and (m.ahead or m.aside or m.woken))
+    if not some or not m.spares or m.idle:
+        return m
+    return replace(m, spares=m.spares[:-1], rung=m.rung | {m.spares[-1]})
+
+
 def sender(turns: str = TURNS) -> Process[Memory]:
     """Return who puts the turns."""
 
     def put(m: Memory) -> Outcomes[Memory]:
         if m.put == len(turns):
             return [(m, END)]
-        return [(replace(m, put=m.put + 1, queue=(*m.queue, turns[m.put])), "put")]
+        return [(waking(replace(m, put=m.put + 1, queue=(*m.queue, turns[m.put]))), "put")]
 
     return Process("sender", {"put": put})
 
@@ -89,7 +99,7 @@ def mover(*bugs: str) -> Process[Memory]:  # noqa: C901 - a table of steps
 
     def nudge(m: Memory) -> Outcomes[Memory]:
         if m.read <= 0:
-            return [(m, "wait")]
+            return [(waking(m), "wait")]
         return [(replace(m, read=m.read - 1, queue=(*m.queue, NUDGE)), "nudge")]
 
     def wait(m: Memory) -> Outcomes[Memory]:
@@ -125,7 +135,7 @@ def waker(turns: str) -> Process[Memory]:
     def nudge(m: Memory, turn: str) -> Outcomes[Memory]:
         if m.read <= 0:
             then = turns[turns.index(turn) + 1 :]
-            return [(m, f"put {then[0]}" if then else END)]
+            return [(waking(m), f"put {then[0]}" if then else END)]
         return [(replace(m, read=m.read - 1, queue=(*m.queue, NUDGE)), f"nudge for {turn}")]
 
     steps = {"put": put, "say so of": say_so, "read idle for": read_idle, "nudge for": nudge}
@@ -140,9 +150,16 @@ def waker(turns: str) -> Process[Memory]:
 
 
 def thread(  # noqa: C901 - a table of steps
-    name: str, *bugs: str, crowded: bool = False
+    name: str,
+    *bugs: str,
+    crowded: bool = False,
+    spare: bool = False,
+    by_another: bool = False,
 ) -> Process[Memory]:
-    """Return a thread that takes turns until all are done."""
+    """Return a thread that takes turns until all are done.
+
+    `spare`: whether one alone waits in the queue. `by_another`: whether turns are put ahead.
+    """
 
     def look(m: Memory) -> Outcomes[Memory]:
         return [(m, "take" if m.moved else "get")]
@@ -166,10 +183,18 @@ def thread(  # noqa: C901 - a table of steps
             return [(m, goto)]
         if "cleared as it was seen" in bugs:
             return [(replace(m, lock=name), f"write, {goto}")]
-        return [(replace(m, lock=name, moved=False), f"look again, {goto}")]
+        if not by_another:
+            return [(replace(m, lock=name, moved=False), f"look again, {goto}")]
+        # What is put ahead between the two is hidden for a moment.
+        return [(replace(m, lock=name), f"clear, {goto}")]
 
     def look_again(m: Memory, goto: str) -> Outcomes[Memory]:
+        if m.woken and "sets it again and sleeps" not in bugs:
+            goto = {"get": "take", "wait": "take idle"}.get(goto, goto)
         return [(replace(m, lock="", moved=m.moved or bool(m.woken)), goto)]
+
+    def clear_seen(m: Memory, goto: str) -> Outcomes[Memory]:
+        return [(replace(m, moved=False), f"look again, {goto}")]
 
     def write(m: Memory, goto: str) -> Outcomes[Memory]:
         return [(replace(m, lock="", moved=False), goto)]
@@ -180,7 +205,7 @@ def thread(  # noqa: C901 - a table of steps
     def nudge_again(m: Memory, goto: str) -> Outcomes[Memory]:
         if m.moved and m.idle > len(m.queue):
             return [(replace(m, queue=(*m.queue, NUDGE)), goto)]
-        return [(m, goto)]
+        return [(waking(m), goto)]
 
     def get(m: Memory) -> Outcomes[Memory]:
         if not m.queue:
@@ -191,8 +216,15 @@ def thread(  # noqa: C901 - a table of steps
         return replace(m, queue=m.queue[1:], hand=(*m.hand, (name, m.queue[0])))
 
     def count(m: Memory) -> Outcomes[Memory]:
+        if spare and m.idle:
+            return [(replace(m, spares=(*m.spares, name)), "bell")]
         goto = "wait" if "moved is not looked at" in bugs else "look once more"
         return [(replace(m, idle=m.idle + 1), goto)]
+
+    def bell(m: Memory) -> Outcomes[Memory]:
+        if name in m.rung:
+            return [(replace(m, rung=m.rung - {name}), "look")]
+        return [(m, END)] if m.all_done else []
 
     def look_once_more(m: Memory) -> Outcomes[Memory]:
         return [(m, "take idle" if m.moved else "wait")]
@@ -220,6 +252,7 @@ def thread(  # noqa: C901 - a table of steps
             "take": lambda m: taken(m, again("run"), "get"),
             "get": get,
             "count": count,
+            "bell": bell,
             "look once more": look_once_more,
             "take idle": lambda m: taken(m, "uncount", "wait"),
             **{
@@ -230,6 +263,10 @@ def thread(  # noqa: C901 - a table of steps
                     "look again, uncount",
                     "look again, wait",
                 )
+            },
+            **{
+                f"clear, {goto}": functools.partial(clear_seen, goto=goto)
+                for goto in (again("run"), "get", "uncount", "wait")
             },
             **{
                 step: functools.partial(write, goto=step.partition(", ")[2])
@@ -296,13 +333,33 @@ def test_each_step_is_needed(of_mover: str, of_thread: str) -> None:
     assert found.claim.startswith("deadlock"), str(found)
 
 
-def test_no_turn_that_is_put_ahead_stays_while_a_thread_sleeps() -> None:
-    threads = [thread("A"), thread("B")]
+@pytest.mark.parametrize("spare", [False, True], ids=["idle", "spare"])
+@pytest.mark.parametrize("needs", [("a", "b"), ("b", "a")], ids="-".join)
+def test_no_turn_that_is_put_ahead_stays_while_a_thread_sleeps(
+    needs: tuple[str, str],
+    spare: bool,  # noqa: FBT001 - a case
+) -> None:
+    threads = [thread(name, spare=spare, by_another=True) for name in "AB"]
 
-    explored = run(waker("b"), *threads, needs=("a", "b"), put="a", turns="ab")
+    for put in ("", "a"):
+        ahead = "ba".replace(put, "")
+        explored = run(waker(ahead), *threads, needs=needs, put=put, turns="ab")
 
-    assert explored.counter_example is None, str(explored.counter_example)
-    assert explored.states > 100
+        assert explored.counter_example is None, str(explored.counter_example)
+        assert explored.states > 100
+
+
+@pytest.mark.parametrize("spare", [False, True], ids=["idle", "spare"])
+def test_a_thread_that_sets_moved_again_and_sleeps_hides_a_turn_that_is_put_ahead(
+    spare: bool,  # noqa: FBT001 - a case
+) -> None:
+    faulty = "sets it again and sleeps"
+    threads = [thread(name, faulty, spare=spare, by_another=True) for name in "AB"]
+
+    found = run(waker("ba"), *threads, put="", turns="ab").counter_example
+
+    assert found is not None
+    assert found.claim.startswith("deadlock"), str(found)
 
 
 def test_a_turn_that_is_put_ahead_and_one_that_is_brought_forward_do_not_hide_each_other() -> None:
@@ -321,3 +378,12 @@ def test_a_thread_that_clears_what_it_has_seen_hides_a_turn_that_is_put_ahead() 
 
     assert found is not None
     assert found.claim.startswith("deadlock"), str(found)
+
+
+def test_no_turn_that_is_brought_forward_stays_while_a_thread_is_spare() -> None:
+    threads = [thread(name, spare=True) for name in "AB"]
+
+    explored = run(mover(), *threads)
+
+    assert explored.counter_example is None, str(explored.counter_example)
+    assert explored.states > 500

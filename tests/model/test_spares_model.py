@@ -31,51 +31,72 @@ class Memory:
     rung: frozenset[str] = frozenset()
     hand: tuple[tuple[str, str], ...] = ()
     done: frozenset[str] = frozenset()
+    turns: str = TURNS
 
     @property
     def all_done(self) -> bool:
-        return self.done == frozenset(TURNS)
+        return self.done == frozenset(self.turns)
 
 
-def _asking(prefix: str, then: str) -> Mapping[str, Step[Memory]]:
-    """Return the steps (2) and (3), from the one that is called `prefix` on."""
-    look, permit, wake, grow = (f"{prefix}{step}" for step in ("", " permit", " wake", " grow"))
+def _woken(m: Memory) -> Memory:
+    return replace(m, spares=m.spares[:-1], rung=m.rung | {m.spares[-1]})
+
+
+def _asking(prefix: str, then: str, *bugs: str) -> Mapping[str, Step[Memory]]:
+    """Return the steps (2) to (4), from the one that is called `prefix` on."""
+    names = ("", " spare", " permit", " wake", " back", " grow")
+    look, spare, permit, wake, back, grow = (f"{prefix}{step}" for step in names)
 
     def is_needed(m: Memory) -> Outcomes[Memory]:
         # What is read first alone can become untrue: a turn that waits, and no thread idle.
-        return [(m, permit if m.queue and not m.idle else then)]
+        return [(m, spare if m.queue and not m.idle else then)]
+
+    def is_spare(m: Memory) -> Outcomes[Memory]:
+        return [(m, permit if m.spares else grow)]
 
     def take_permit(m: Memory) -> Outcomes[Memory]:
         return [(replace(m, permit=False), wake)] if m.permit else [(m, then)]
 
     def wake_one(m: Memory) -> Outcomes[Memory]:
-        if not m.spares:
-            return [(m, grow)]
-        after = replace(m, spares=m.spares[:-1], rung=m.rung | {m.spares[-1]})
-        return [(after, then)]
+        return [(_woken(m), then) if m.spares else (m, back)]
 
-    def look_again(m: Memory) -> Outcomes[Memory]:
-        after = replace(m, permit=True)
-        if m.queue and not m.idle and m.spares:
-            after = replace(after, spares=m.spares[:-1], rung=m.rung | {m.spares[-1]})
-        return [(after, then)]
+    def put_back(m: Memory) -> Outcomes[Memory]:
+        again = then if "puts the permit back and does not look" in bugs else look
+        return [(replace(m, permit=True), again)]
 
-    return {look: is_needed, permit: take_permit, wake: wake_one, grow: look_again}
+    def ask(m: Memory) -> Outcomes[Memory]:
+        # There are as many threads as there may be.
+        return [(_woken(m) if m.queue and not m.idle and m.spares else m, then)]
+
+    return {
+        look: is_needed,
+        spare: is_spare,
+        permit: take_permit,
+        wake: wake_one,
+        back: put_back,
+        grow: ask,
+    }
 
 
-def sender(*bugs: str) -> Process[Memory]:
+def nudger() -> Process[Memory]:
+    """Return who wakes a thread at any time, without a permit."""
+    return Process("nudger", {"wake": lambda m: [(_woken(m) if m.spares else m, END)]})
+
+
+def sender(*bugs: str, turns: str = TURNS) -> Process[Memory]:
     """Return who puts all turns."""
     steps: dict[str, Step[Memory]] = {}
-    for number, turn in enumerate(TURNS):
-        then = END if number + 1 == len(TURNS) else f"put {TURNS[number + 1]}"
+    for number, turn in enumerate(turns):
+        then = END if number + 1 == len(turns) else f"put {turns[number + 1]}"
         if "asks before it puts" in bugs:
-            steps |= _asking(f"ask for {turn}", f"really put {turn}")
+            steps |= _asking(f"ask for {turn}", f"really put {turn}", *bugs)
             steps[f"put {turn}"] = steps[f"ask for {turn}"]
             steps[f"really put {turn}"] = functools.partial(_put, turn=turn, then=then)
         else:
             steps[f"put {turn}"] = functools.partial(_put, turn=turn, then=f"ask for {turn}")
-            steps |= _asking(f"ask for {turn}", then)
-    return Process("sender", {"put a": steps["put a"], **steps})
+            steps |= _asking(f"ask for {turn}", then, *bugs)
+    first = f"put {turns[0]}"
+    return Process("sender", {first: steps[first], **steps})
 
 
 def _put(m: Memory, turn: str, then: str) -> Outcomes[Memory]:
@@ -131,20 +152,22 @@ def thread(name: str, *bugs: str) -> Process[Memory]:  # noqa: C901 - a table of
         "permit, none": lambda m: permit(m, "enter"),
         "run": run,
     }
-    return Process(name, {**steps, **_asking("look", "run")})
+    return Process(name, {**steps, **_asking("look", "run", *bugs)})
 
 
 def each_once(m: Memory) -> str | None:
     """Nothing is taken twice, or lost, and one thread at most waits in the queue."""
     there = [*m.queue, *m.done, *(turn for _, turn in m.hand)]
-    twice = [turn for turn in TURNS if there.count(turn) > 1]
+    twice = [turn for turn in m.turns if there.count(turn) > 1]
     return f"{twice} are there twice" if twice else None if m.idle <= 1 else "two are idle"
 
 
-def run(needs: tuple[str, str], *bugs: str, names: str = "AB") -> Explored[Memory]:
+def run(
+    needs: tuple[str, str], *bugs: str, names: str = "AB", waiting: str = "", put: str = TURNS
+) -> Explored[Memory]:
     return explore(
-        Memory(needs),
-        [sender(*bugs), *(thread(name, *bugs) for name in names)],
+        Memory(needs, queue=tuple(waiting), turns=waiting + put),
+        [sender(*bugs, turns=put), nudger(), *(thread(name, *bugs) for name in names)],
         always=each_once,
         finally_=lambda m: None if m.all_done else "a turn was lost",
     )
@@ -180,3 +203,11 @@ def test_each_step_is_needed(bug: str, needs: tuple[str, str], names: str) -> No
 
     assert found is not None
     assert found.claim.startswith("deadlock"), str(found)
+
+
+@pytest.mark.parametrize("bug", ["", "puts the permit back and does not look"])
+def test_who_has_held_the_permit_for_nothing_looks_again(bug: str) -> None:
+    """A different sender has found no permit, and counts on this one."""
+    explored = run(("ac", "d"), bug, names="ABC", waiting="ab", put="cd")
+
+    assert (explored.counter_example is None) == (not bug), str(explored.counter_example)

@@ -1,7 +1,11 @@
 """Spare threads: who waits in the queue, who is woken, and what comes as they change places."""
 
+import contextlib
+import ctypes
 import functools
+import sys
 import threading
+import types
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -10,9 +14,12 @@ from tests.helpers import DEADLINE, until
 from tests.points import interrupted_at_each_point
 from tests.pool.witness import Gate
 from threadpool_mb.arguments import Deadline
+from threadpool_mb.threads import shared, spares
+from threadpool_mb.threads.here import Source
 from threadpool_mb.threads.shared import SharedThreads
 from threadpool_mb.threads.spares import Spares
-from threadpool_mb.threads.turns import Turn
+from threadpool_mb.threads.turns import ReadyTurns, Turn
+from threadpool_mb.threads.waiting import get_patiently
 
 COUNT = 4
 
@@ -31,6 +38,23 @@ class Calls:
 
 def all_idle(threads: SharedThreads) -> bool:
     return threads.idle == COUNT
+
+
+@contextlib.contextmanager
+def blocked(threads: SharedThreads) -> Iterator[None]:
+    """Have one of the threads blocked for as long as it takes: no other turn gets it."""
+    begun, over = threading.Event(), threading.Event()
+
+    def block() -> None:
+        begun.set()
+        over.wait()
+
+    threads.schedule(Calls(block))
+    try:
+        assert begun.wait(DEADLINE)
+        yield
+    finally:
+        over.set()
 
 
 @pytest.fixture
@@ -89,10 +113,10 @@ def test_the_one_that_became_spare_last_is_woken_first(threads: SharedThreads) -
 
 
 def test_a_nudge_has_each_of_them_look_and_wait_again(threads: SharedThreads) -> None:
-    bells = set(threads._spares._bells)
+    bells = set(threads._spares.bells)
 
     threads.nudge()
-    until(lambda: all_idle(threads) and not bells & set(threads._spares._bells))
+    until(lambda: all_idle(threads) and not bells & set(threads._spares.bells))
 
     assert (threads._idle, len(threads._spares)) == (1, COUNT - 1)
 
@@ -115,7 +139,7 @@ def test_a_turn_that_comes_once_a_woken_thread_has_looked_is_taken(
     with monkeypatch.context() as patch:
         patch.setattr(SharedThreads, "_next_turn", look_and_stop)
         # As where the turn that it was woken for was taken by another thread.
-        assert threads._may_ask.pop("may ask")
+        assert threads._spares._permit.pop("may wake")
         assert threads._spares.wake()
         looked.wait_until_reached()
     threads.schedule(Calls(came))
@@ -181,7 +205,7 @@ def test_an_interrupt_as_a_thread_is_woken_loses_neither_it_nor_the_permit() -> 
         woken = not threads._spares
         assert bell.qsize() == woken  # type: ignore[attr-defined]
         # It puts the permit back itself.
-        assert woken or threads._may_ask
+        assert woken or (threads._may_ask and threads._spares._permit)
         assert woken or not len(threads._ready) or threads.growing
 
 
@@ -190,6 +214,208 @@ def test_nobody_is_woken_where_nobody_is_spare() -> None:
 
     assert not spares.wake()
     bell = spares.add()
+    assert bell is not None
     assert spares.wake()
     assert bell.get_nowait() is None
     assert not spares.wake()
+
+
+def test_a_thread_that_is_to_take_what_was_moved_does_not_sleep(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It clears `moved` and sets it again, and one that is idle has read it in between."""
+    threads = SharedThreads("t", 2)
+    gates = [Gate(), Gate()]
+    moved = Gate()
+    waits = threading.Event()
+
+    def tell_and_get[T](items: Source[T]) -> T:
+        waits.set()
+        return get_patiently(items)
+
+    def look_in_steps(self: ReadyTurns) -> bool:
+        assert not self._moved_count()
+        patch.undo()
+        threads.schedule_ahead([Calls(moved)])
+        self.moved = False
+        gates[1].open()
+        assert waits.wait(DEADLINE)
+        assert self._woken.qsize()
+        self.moved = True
+        return True
+
+    for gate in gates:
+        threads.schedule(Calls(gate))
+    for gate in gates:
+        gate.wait_until_reached()
+    monkeypatch.setattr(shared, "get_patiently", tell_and_get)
+    with monkeypatch.context() as patch:
+        patch.setattr(ReadyTurns, "_look_whether_moved_locked", look_in_steps)
+        threads._ready.moved = True
+        gates[0].open()
+
+        moved.wait_until_reached()
+
+    moved.open()
+    threads.close()
+    assert threads.join(Deadline(DEADLINE))
+
+
+def test_no_thread_sleeps_on_where_one_takes_long_to_start() -> None:
+    gates, prepared, came = [Gate(), Gate()], Gate(), Gate()
+    number = iter(range(3))
+
+    def prepare() -> None:
+        if next(number) == len(gates):
+            prepared()
+
+    threads = SharedThreads("t", COUNT, prepare=prepare)
+    for gate in gates:
+        threads.schedule(Calls(gate))
+        gate.wait_until_reached()
+    threads.schedule(Calls(int))
+    prepared.wait_until_reached()
+    for gate in gates:
+        gate.open()
+    until(lambda: threads.idle == len(gates))
+    with blocked(threads):
+        threads.schedule(Calls(came))
+        came.wait_until_reached()
+
+    came.open()
+    prepared.open()
+    threads.close()
+    assert threads.join(Deadline(DEADLINE))
+
+
+def test_no_thread_sleeps_on_where_who_starts_them_is_late() -> None:
+    gates, came = [Gate(), Gate()], Gate()
+    asked: list[str] = []
+    threads = SharedThreads("t", COUNT, lambda: asked.append("grow"))
+    for number, gate in enumerate(gates, 1):
+        threads.grow(least=number)
+        threads.schedule(Calls(gate))
+        gate.wait_until_reached()
+    threads.schedule(Calls(int))
+    assert asked
+    for gate in gates:
+        gate.open()
+    until(lambda: threads.idle == len(gates))
+    with blocked(threads):
+        threads.schedule(Calls(came))
+        came.wait_until_reached()
+
+    came.open()
+    threads.close()
+    assert threads.join(Deadline(DEADLINE))
+
+
+def test_a_finalizer_that_closes_them_as_one_becomes_spare_leaves_none(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    threads = SharedThreads("t", 2)
+    gates = [Gate(), Gate()]
+    for gate in gates:
+        threads.schedule(Calls(gate))
+    for gate in gates:
+        gate.wait_until_reached()
+    add = Spares.add
+
+    def close_and_add(self: Spares) -> object:
+        threads.close()
+        return add(self)
+
+    monkeypatch.setattr(Spares, "add", close_and_add)
+    for gate in gates:
+        gate.open()
+
+    assert threads.join(Deadline(DEADLINE))
+    assert not threads._spares
+
+
+def test_without_memory_for_a_bell_a_thread_waits_in_the_queue(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refuse() -> object:
+        raise MemoryError
+
+    threads = SharedThreads("t", 2)
+    gates = [Gate(), Gate()]
+    for gate in gates:
+        threads.schedule(Calls(gate))
+    for gate in gates:
+        gate.wait_until_reached()
+    monkeypatch.setattr(spares, "queue", types.SimpleNamespace(SimpleQueue={None: refuse}))
+    for gate in gates:
+        gate.open()
+
+    until(lambda: threads._idle == 2)
+    threads.close()
+    assert threads.join(Deadline(DEADLINE))
+
+
+def test_an_error_raised_into_the_thread_that_waits_leaves_the_others_awake(
+    threads: SharedThreads, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It loses the turn that it was just handed; the next ones need it no more."""
+    monkeypatch.setattr(threading, "excepthook", lambda _: None)
+    came = Gate()
+    idents = [
+        ident
+        for ident, frame in sys._current_frames().items()
+        if ident in threads.serving and _is_in(frame, "_await_turn")
+    ]
+    assert len(idents) == 1
+    exit_it = ctypes.pythonapi.PyThreadState_SetAsyncExc
+    assert exit_it(ctypes.c_ulong(idents[0]), ctypes.py_object(SystemExit)) == 1
+    threads.schedule(Calls(int))
+    until(lambda: len(threads) == COUNT - 1)
+
+    threads.schedule(Calls(came))
+
+    came.wait_until_reached()
+    came.open()
+
+
+def _is_in(frame: types.FrameType | None, name: str) -> bool:
+    while frame is not None:
+        if frame.f_code.co_name == name:
+            return True
+        frame = frame.f_back
+    return False
+
+
+def _none_is_left(self: Spares) -> bool:
+    self.bells.clear()
+    return False
+
+
+def test_a_sender_that_finds_all_woken_puts_the_permit_back_and_looks_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As where `nudge` has woken them after it has seen one."""
+    asked: list[str] = []
+    threads = SharedThreads("t", 1, lambda: asked.append("grow"))
+    threads._spares.add()
+    threads._look_whether_growing_locked()
+    monkeypatch.setattr(Spares, "wake", _none_is_left)
+
+    threads.schedule(Calls(int))
+
+    assert asked == ["grow"]
+    assert threads._spares._permit
+
+
+def test_an_interrupt_between_the_permit_and_the_wake_puts_it_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    spares = Spares()
+
+    def interrupt(_: Spares) -> bool:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Spares, "wake", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        spares.wake_if_none_is_woken()
+
+    assert spares._permit

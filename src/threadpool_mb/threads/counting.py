@@ -71,7 +71,8 @@ class ThreadCount:
         # The threads that count; not those that rest.
         self._threads: Final[list[threading.Thread]] = []
         self._resting: Final = RestingThreads(self._lock)
-        # Whether a thread waits in the queue, or is about to, or was just handed a turn there.
+        # How many wait in the queue, or are about to, or were just handed a turn there: one as a
+        # rule, and more only where there is no memory, or when these are closed.
         self._idle: int = 0
         self._spares: Final = Spares()
         self._starting: int = 0
@@ -240,13 +241,16 @@ class ThreadCount:
 
     def _one_is_needed(self) -> bool:
         """Whether a turn waits that no thread will take at once."""
-        return not self._idle and len(self._ready) > self._starting
+        # One that is starting may take long, or be refused: no spare one sleeps on for it.
+        return not self._idle and len(self._ready) > (0 if self._spares.bells else self._starting)
 
     def _enter(self) -> "queue.SimpleQueue[None] | None":
         """Count this thread as idle, and return `None`; or return the bell of a spare one."""
         with self._lock:
-            if self._idle and not self._closed:
-                return self._spares.add()
+            if self._idle and not self._closed and (bell := self._spares.add()) is not None:
+                if self._closed:  # by a finalizer, since this looked
+                    self._spares.wake()
+                return bell
             self._idle += 1
             self.growing = False
         return None
@@ -270,7 +274,7 @@ class ThreadCount:
         if self._idle or self._closed:
             self.growing = False
         else:
-            self.growing = self._may_start or len(self._spares) > 0
+            self.growing = self._may_start or bool(self._spares.bells)
 
 
 _REST_SECONDS: Final = 0.1

@@ -107,9 +107,8 @@ class SharedThreads(ThreadCount):
         self.any: bool = False
         """Whether a thread was started; one that is being started may be refused, and is none."""
         self._next_nudge: float = 0.0
-        # Has its one entry while no thread asks for one more, and no spare one is being woken: the
-        # permit of `spares`. The thread that asks pops it. A call of `grow` puts it back, also one
-        # that was not asked for, which a lock would not allow.
+        # Has its one entry while no thread asks for one more. The thread that asks pops it. A call
+        # of `grow` puts it back, also one that was not asked for, which a lock would not allow.
         self._may_ask: Final[dict[str, bool]] = {"may ask": True}
 
     def schedule(self, turn: Turn) -> None:
@@ -125,8 +124,14 @@ class SharedThreads(ThreadCount):
     @override
     def grow_if_needed(self) -> None:
         """Do the second half of `schedule`, for a caller that did the first with `put`."""
-        if not self.growing or not self._one_is_needed():
-            return
+        while self.growing and self._one_is_needed():
+            if not self._spares.bells:
+                self._ask_for_one()
+                return
+            if self._spares.wake_if_none_is_woken():
+                return
+
+    def _ask_for_one(self) -> None:
         # Not under the lock: the thread that asks may hold a different lock, which a finalizer that
         # runs under this one waits for. No interrupt comes between the pop and the `try`; see
         # `interrupts`.
@@ -134,9 +139,7 @@ class SharedThreads(ThreadCount):
             if not may_ask:
                 return
             try:
-                # The thread that was woken puts the entry back.
-                if not self._spares.wake():
-                    self._ask()
+                self._ask()
             except BaseException:
                 self._may_ask["may ask"] = True
                 raise
@@ -349,16 +352,17 @@ class SharedThreads(ThreadCount):
     def _wait(self) -> Turn | None:
         """Wait for a turn, on a thread that counts as idle or spare meanwhile; see `spares`."""
         while (bell := self._enter()) is not None:
-            bell.get()  # (b)
             try:
+                bell.get()  # (b)
                 return self._next_turn()  # (i)
             except queue.Empty:
                 pass
             finally:
-                self._may_ask["may ask"] = True  # (ii)
-        turn = self._await_turn()
-        self._leave()
-        return turn
+                self._spares.has_looked(bell)  # (ii)
+        try:
+            return self._await_turn()
+        finally:
+            self._leave()
 
     def _next_turn(self) -> Turn | None:
         """Return the next turn; `queue.Empty` if there is none."""

@@ -35,9 +35,10 @@ idle nor starting, does (2) and (3) before it begins, if `moved` is set.
 
 Nothing guards `moved` against a thread that puts a turn ahead. So a thread that finds nothing moved
 clears it, looks once more, and sets it again if there is something. If the turn is put before that
-second look, the thread sees it. If it comes after, so does (1), which sets `moved` for good. A
-thread that reads `moved` in between, and sleeps, is nudged by the one that sets it again: that one
-takes a turn next, or the thread that does so.
+second look, the thread sees it. If it comes after, so does (1), which sets `moved` for good. In
+between, any number of threads may read that nothing is moved: at (b), or with the nudge in hand
+that (3) has put. So the thread that sets it again must not sleep, nor become spare: it takes what
+was moved, or what comes before that, and does (2) and (3).
 """
 
 import collections
@@ -297,7 +298,8 @@ class ReadyTurns:
                 return woken
         with self._lock:
             turn = self._take_locked(crowded=crowded)
-            self._look_whether_moved_locked()
+            while self._look_whether_moved_locked() and turn is None:
+                turn = self._take_locked(crowded=crowded)
         return turn
 
     def _woken_turn(self) -> Turn | None:
@@ -327,11 +329,14 @@ class ReadyTurns:
     def _ahead_locked(self) -> Turn | None:
         return self._ahead.popitem(last=False)[0] if self._ahead else self._woken_turn()
 
-    def _look_whether_moved_locked(self) -> None:
+    def _look_whether_moved_locked(self) -> bool:
+        """Clear `moved` if nothing is; return whether it was cleared and had to be set again."""
         if not self._moved_count():
             self.moved = False
             if self._woken.qsize():
                 self.moved = True
+                return True
+        return False
 
     def _moved_count(self) -> int:
         return self._woken.qsize() + len(self._ahead) + len(self._aside)
