@@ -3,7 +3,8 @@
 import contextlib
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, as_completed, wait
 from types import FrameType
 
 import pytest
@@ -144,3 +145,37 @@ def test_a_wait_that_is_interrupted_as_it_takes_the_lock_does_not_keep_it() -> N
 
         assert not entered
         assert future.result(DEADLINE) == 0
+
+
+def _completed(future: Future[int]) -> None:
+    for _ in as_completed([future], 0.001):
+        pass
+
+
+@pytest.mark.parametrize("await_", [lambda future: wait([future], 0.001), _completed])
+def test_a_wait_for_several_that_is_interrupted_as_it_ends_does_not_keep_the_lock(
+    await_: Callable[[Future[int]], object],
+) -> None:
+    """`concurrent.futures` enters the condition with `with`: no frame of Python is begun there."""
+    entered = list[str]()
+    of_conditions = {
+        each.__code__ for each in (threading.Condition.__enter__, threading.Condition.__exit__)
+    }
+
+    def passing(frame: FrameType, event: str, _: object) -> None:
+        if frame.f_code in of_conditions and frame.f_locals["self"] is condition:
+            entered.append(event)
+            raise KeyboardInterrupt
+
+    with KeyedExecutor(1) as executor:
+        future = executor.submit_keyed("key", int)
+        assert future.result(DEADLINE) == 0
+        condition = future._condition
+        sys.setprofile(passing)
+        try:
+            await_(future)
+        finally:
+            sys.setprofile(None)
+
+        assert not entered
+        assert not wait([executor.submit(future.cancel)], DEADLINE).not_done
