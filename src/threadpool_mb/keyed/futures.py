@@ -108,8 +108,8 @@ class _Condition(threading.Condition):
     the task would never end. Getting these methods calls nothing of Python, either.
     """
 
-    __enter__ = property(operator.attrgetter("_lock.__enter__"))  # type: ignore[assignment]  # pyright: ignore[reportAssignmentType]
-    __exit__ = property(operator.attrgetter("_lock.__exit__"))  # type: ignore[assignment]  # pyright: ignore[reportAssignmentType]
+    __enter__ = property(operator.attrgetter("_lock.__enter__"))  # pyright: ignore[reportAssignmentType]
+    __exit__ = property(operator.attrgetter("_lock.__exit__"))  # pyright: ignore[reportAssignmentType]
 
 
 class KeyedFuture[R](Uncopied, Future[R]):

@@ -98,15 +98,21 @@ class Room:
         me = object()
         self._own[me] = None
         looks = 0
+        in_hand = False
         try:
             with parked(threads) as wait:
                 while looks < _LOOKS:
                     if slots.wait(Deadline(_PAUSE)):
+                        in_hand = True
                         return True
                     wait.go_on()
                     looks = looks + 1 if self._is_stuck(threads) else 0
                     if looks and len(self._own) >= len(threads.all()):
                         break
+        except BaseException:  # an interrupt
+            if in_hand:
+                slots.give_back()
+            raise
         finally:
             del self._own[me]
         return slots.wait(AT_ONCE)

@@ -130,6 +130,7 @@ class PoolFlow:
         me = object()
         self._waiting[me] = None
         looks = 0
+        in_hand = False
         try:
             with parked() as wait:
                 while looks < _LOOKS:
@@ -138,10 +139,15 @@ class PoolFlow:
                         break
                     left = deadline.remaining()
                     if room.wait(Deadline(_PAUSE if left is None else min(left, _PAUSE))):
+                        in_hand = True
                         return True
                     if left == 0:
                         return False
                     wait.go_on()
+        except BaseException:  # an interrupt
+            if in_hand:
+                room.give_back()
+            raise
         finally:
             del self._waiting[me]
         if room.wait(AT_ONCE):
