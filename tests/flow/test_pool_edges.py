@@ -2,13 +2,13 @@
 
 import functools
 import threading
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from typing import Any
 
 import pytest
 
 from tests.forks import run
-from tests.helpers import DEADLINE, until
+from tests.helpers import DEADLINE, Running, until
 from tests.insides import dispatcher_of, threads_of, worker_of
 from tests.pool.witness import Gate
 from threadpool_mb import (
@@ -26,6 +26,8 @@ from threadpool_mb.arguments import AT_ONCE
 from threadpool_mb.line.striped import Stripe, StripedSlots
 from threadpool_mb.pool import flows
 from threadpool_mb.pool.flows import PoolFlow
+from threadpool_mb.pool.incarnation import Incarnation
+from threadpool_mb.pool.roster import Roster
 
 SOON = 0.01
 
@@ -320,6 +322,44 @@ def test_a_worker_that_waits_for_room_in_its_own_pool_is_told_when_the_pool_is_c
     assert pool.join(timeout=DEADLINE).finished
     assert told == ["the pool 'p' is closed: it takes no message for key 'b'"]
     assert pool.stats().handled == 3
+
+
+@pytest.mark.parametrize("end", [Pool.close, Pool.cancel])
+@pytest.mark.parametrize("send", [Pool.dispatch, Pool.initialize])
+def test_a_pool_that_is_closed_as_a_first_message_has_its_room_wakes_others_and_keeps_no_room(
+    end: Callable[[Pool[str, int]], object],
+    send: Callable[[Pool[str, int], str, int], bool],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    gate = Gate()
+    enter = Roster.enter
+
+    def stop_and_enter(roster: Roster[str, int], incarnation: Incarnation[str, int]) -> bool:
+        gate()
+        return enter(roster, incarnation)
+
+    monkeypatch.setattr(Roster, "enter", stop_and_enter)
+    dead = list[Any]()
+    pool = Pool[str, int](worker, start="on_demand", max_waiting=1, on_dead_letter=dead.append)
+    room = flow_of(pool).room
+    assert room is not None
+    first = Running(lambda: send(pool, "first", 1))
+    gate.wait_until_reached()
+    others = [Running(functools.partial(pool.dispatch, key, 2)) for key in ("second", "third")]
+    until(lambda: len(room.askers) == 2)
+
+    end(pool)
+
+    for other in others:  # the first one has its room still
+        with pytest.raises(PoolClosed):
+            other.result()
+    gate.open()
+    with pytest.raises(PoolClosed):
+        first.result()
+    assert pool.join(timeout=DEADLINE).finished
+    # Shutting frees one more.
+    assert sum(each.qsize() for each in (room._free, *room.stripes)) == room.limit + 1
+    assert not dead
 
 
 def test_what_a_worker_leaves_to_the_next_one_takes_room_until_it_is_handled() -> None:
