@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, as_completed, wait
 from types import FrameType
+from typing import Any
 
 import pytest
 
@@ -112,9 +113,13 @@ def test_results_of_map_keyed_are_cancelled_wherever_waiting_for_them_is_interru
         assert table_of(scene.executor).tasks == 0
 
 
-def test_wherever_the_first_thread_is_interrupted_another_one_is_started() -> None:
+@pytest.mark.parametrize("options", [{}, {"max_waiting": 1}, {"max_waiting": 1, "pinned": True}])
+def test_wherever_the_first_thread_is_interrupted_another_one_is_started(
+    options: dict[str, Any],
+) -> None:
+    """Also where what has no thread has all the room."""
     for executor in interrupted_at_each_point(
-        lambda: KeyedExecutor(1), lambda executor: executor.submit_keyed("a", int)
+        lambda: KeyedExecutor(1, **options), lambda executor: executor.submit_keyed("a", int)
     ):
         assert executor.submit_keyed("b", lambda: 1).result(DEADLINE) == 1
         assert executor.submit_keyed("a", lambda: 2).result(DEADLINE) == 2
