@@ -10,6 +10,8 @@ from tests.helpers import DEADLINE, until
 from tests.points import at_each_point, interrupted_at_each_point
 from tests.pool.witness import Gate
 from threadpool_mb import KeyedExecutor, Rate
+from threadpool_mb.keyed.placing import Placing
+from threadpool_mb.keyed.table import Table
 
 pytestmark = pytest.mark.usefixtures("few_shards")
 
@@ -46,6 +48,26 @@ def test_an_interrupt_leaves_an_executor_that_works(options: str, submission: st
 
     for executor in interrupted_at_each_point(prepare, SUBMISSIONS[submission]):
         check_that_it_works(executor)
+
+
+@pytest.mark.parametrize("submission", ["keyed", "several", "all"])
+def test_an_interrupt_as_what_was_refused_gives_its_room_back_costs_none(
+    submission: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise RuntimeError("closed")
+
+    # The executor is closed once the sender has its room.
+    monkeypatch.setattr(Placing, "place", refuse)
+    monkeypatch.setattr(Table, "submit", refuse)
+
+    def submit(executor: KeyedExecutor) -> None:
+        with pytest.raises(RuntimeError, match="closed"):
+            SUBMISSIONS[submission](executor)
+
+    for executor in interrupted_at_each_point(lambda: KeyedExecutor(1, max_waiting=3), submit):
+        assert free(executor) == 3
+        executor.shutdown()
 
 
 def test_an_interrupt_while_a_throttled_task_is_cancelled_loses_no_key() -> None:

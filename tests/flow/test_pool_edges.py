@@ -2,21 +2,41 @@
 
 import functools
 import threading
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from typing import Any
 
 import pytest
 
 from tests.forks import run
-from tests.helpers import DEADLINE, until
+from tests.helpers import DEADLINE, Running, until
 from tests.insides import dispatcher_of, threads_of, worker_of
 from tests.pool.witness import Gate
-from threadpool_mb import CallTimedOut, Command, Full, Pool, PoolClosed, Rate, call, sleep
+from threadpool_mb import (
+    CallTimedOut,
+    Command,
+    Full,
+    Pool,
+    PoolClosed,
+    Rate,
+    Restart,
+    call,
+    sleep,
+)
+from threadpool_mb.arguments import AT_ONCE
 from threadpool_mb.line.striped import Stripe, StripedSlots
 from threadpool_mb.pool import flows
 from threadpool_mb.pool.flows import PoolFlow
+from threadpool_mb.pool.incarnation import Incarnation
+from threadpool_mb.pool.roster import Roster
 
 SOON = 0.01
+
+
+def flow_of(pool: Pool[Any, Any]) -> PoolFlow:
+    """Return what holds for all workers of a pool."""
+    flow = dispatcher_of(pool)._flow
+    assert flow is not None
+    return flow
 
 
 def worker(_key: object) -> Generator[None, Any]:
@@ -181,6 +201,71 @@ def test_where_another_worker_waits_for_a_time_one_that_finds_no_room_goes_on_wa
     assert sorted(handled) == ["one", "slept", "two"]
 
 
+def _full_with_a_restart_to_come(
+    delay: float, told: list[str], handled: list[str]
+) -> tuple[Pool[str, Any], Gate]:
+    """Return a pool of one thread whose room is that of a worker that is to begin anew.
+
+    Another worker is about to send, once the gate is open.
+    """
+    gate = Gate()
+
+    def fails(_key: object) -> Generator[None, Any]:
+        while True:
+            (yield)()
+
+    def fail() -> None:
+        raise ValueError
+
+    def send() -> None:
+        gate()
+        try:
+            pool.dispatch("c", functools.partial(handled.append, "sent"))
+        except Full as full:
+            told.append(str(full).rpartition(": ")[2])
+
+    pool = Pool[str, Any](
+        fails,
+        start="on_demand",
+        max_waiting=1,
+        max_threads=1,
+        restart=Restart(delay=delay, in_hand="drop"),
+    )
+    pool.dispatch("b", fail)
+    until(lambda: pool.stats().failed)
+    pool.dispatch("a", send)
+    gate.wait_until_reached()
+    pool.dispatch("b", functools.partial(handled.append, "kept"))
+    return pool, gate
+
+
+def test_where_a_worker_is_to_be_restarted_one_that_finds_no_room_goes_on_waiting() -> None:
+    told, handled = list[str](), list[str]()
+    pool, gate = _full_with_a_restart_to_come(0.1, told, handled)
+    with pool:
+        gate.open()
+        assert pool.flush(timeout=DEADLINE)
+
+    assert not told
+    assert handled == ["kept", "sent"]
+
+
+def test_where_a_restart_is_called_off_one_that_finds_no_room_is_told() -> None:
+    """The room of what was waiting there is free then; it is taken by others here."""
+    told, handled = list[str](), list[str]()
+    pool, gate = _full_with_a_restart_to_come(3600, told, handled)
+    with pool:
+        assert pool.remove("b", drain=False)
+        assert flow_of(pool).suspended
+        assert flow_of(pool).room.wait(AT_ONCE)  # type: ignore[union-attr]
+        gate.open()
+        assert pool.flush(timeout=DEADLINE)
+        assert not flow_of(pool).suspended
+
+    assert told == ["1 messages wait, and none of its threads goes on"]
+    assert not handled
+
+
 def test_in_a_forked_child_nobody_waits_for_room_in_the_parents_full_pool() -> None:
     lines = run("""
         def worker(key):
@@ -237,6 +322,44 @@ def test_a_worker_that_waits_for_room_in_its_own_pool_is_told_when_the_pool_is_c
     assert pool.join(timeout=DEADLINE).finished
     assert told == ["the pool 'p' is closed: it takes no message for key 'b'"]
     assert pool.stats().handled == 3
+
+
+@pytest.mark.parametrize("end", [Pool.close, Pool.cancel])
+@pytest.mark.parametrize("send", [Pool.dispatch, Pool.initialize])
+def test_a_pool_that_is_closed_as_a_first_message_has_its_room_wakes_others_and_keeps_no_room(
+    end: Callable[[Pool[str, int]], object],
+    send: Callable[[Pool[str, int], str, int], bool],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    gate = Gate()
+    enter = Roster.enter
+
+    def stop_and_enter(roster: Roster[str, int], incarnation: Incarnation[str, int]) -> bool:
+        gate()
+        return enter(roster, incarnation)
+
+    monkeypatch.setattr(Roster, "enter", stop_and_enter)
+    dead = list[Any]()
+    pool = Pool[str, int](worker, start="on_demand", max_waiting=1, on_dead_letter=dead.append)
+    room = flow_of(pool).room
+    assert room is not None
+    first = Running(lambda: send(pool, "first", 1))
+    gate.wait_until_reached()
+    others = [Running(functools.partial(pool.dispatch, key, 2)) for key in ("second", "third")]
+    until(lambda: len(room.askers) == 2)
+
+    end(pool)
+
+    for other in others:  # the first one has its room still
+        with pytest.raises(PoolClosed):
+            other.result()
+    gate.open()
+    with pytest.raises(PoolClosed):
+        first.result()
+    assert pool.join(timeout=DEADLINE).finished
+    # Shutting frees one more.
+    assert sum(each.qsize() for each in (room._free, *room.stripes)) == room.limit + 1
+    assert not dead
 
 
 def test_what_a_worker_leaves_to_the_next_one_takes_room_until_it_is_handled() -> None:

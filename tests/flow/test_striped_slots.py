@@ -1,14 +1,17 @@
 """Slots in stripes: where a sender finds one, and how one that is freed elsewhere comes to it."""
 
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 
-from tests.helpers import Running, until
+from tests.helpers import DEADLINE, Running, until
 from tests.points import at_each_point, interrupted_at_each_point
 from tests.pool.witness import Gate
 from threadpool_mb.arguments import AT_ONCE, Deadline
 from threadpool_mb.errors import MailboxClosed
 from threadpool_mb.line.askers import Asker, always
-from threadpool_mb.line.slots import refuse
+from threadpool_mb.line.slots import Slots, refuse
 from threadpool_mb.line.striped import Stripe, StripedSlots
 
 
@@ -169,6 +172,79 @@ def test_a_sender_that_is_interrupted_as_it_waits_is_given_nothing_any_more() ->
         free(slots.stripe(3))
         assert taken(slots) == 1
         assert not slots.wait(AT_ONCE)
+
+
+def test_a_sender_that_is_interrupted_once_it_has_a_slot_frees_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Wherever the interrupt comes behind the wait."""
+    got, freed = list[bool](), list[bool]()
+    stand = StripedSlots._stand
+
+    def free_and_stand(slots: StripedSlots, asker: Asker, *others: Any) -> None:  # noqa: ANN401 - as there
+        freed.append(True)
+        slots.free(None)
+        stand(slots, asker, *others)
+
+    monkeypatch.setattr(StripedSlots, "_stand", free_and_stand)
+
+    def prepare() -> StripedSlots:
+        got.clear()
+        freed.clear()
+        return full()
+
+    def wait(slots: StripedSlots) -> None:
+        got.append(slots.wait(Deadline(DEADLINE)))
+
+    for slots in interrupted_at_each_point(prepare, wait):
+        assert not slots.waiting
+        assert not slots.askers
+        assert taken(slots) + len(got) == len(freed)
+
+
+@pytest.mark.parametrize("act", [lambda slots: slots.wait(AT_ONCE), StripedSlots.overdraw])
+def test_a_sender_that_is_interrupted_as_slots_are_issued_costs_none(
+    act: Callable[[StripedSlots], object],
+) -> None:
+    done = list[bool]()
+
+    def prepare() -> StripedSlots:
+        done.clear()
+        return StripedSlots(5, None)
+
+    def issue(slots: StripedSlots) -> None:
+        act(slots)
+        done.append(True)
+
+    for slots in interrupted_at_each_point(prepare, issue):
+        assert taken(slots) + len(done) == 5
+
+
+def test_a_sender_that_is_interrupted_once_it_has_the_slot_of_a_queue_frees_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    got, freed = list[bool](), list[bool]()
+    park = Slots._park
+
+    def free_and_park(slots: Slots, *others: Any) -> None:  # noqa: ANN401 - as there
+        freed.append(True)
+        slots.free(None)
+        park(slots, *others)
+
+    monkeypatch.setattr(Slots, "_park", free_and_park)
+
+    def prepare() -> Slots:
+        got.clear()
+        freed.clear()
+        slots = Slots(1, None)
+        assert slots.wait()
+        return slots
+
+    def wait(slots: Slots) -> None:
+        got.append(slots.wait(Deadline(DEADLINE)))
+
+    for slots in interrupted_at_each_point(prepare, wait):
+        assert slots._free.qsize() + len(got) == len(freed)
 
 
 def test_a_slot_that_is_freed_in_the_midst_of_a_wait_comes_to_it_or_stays() -> None:

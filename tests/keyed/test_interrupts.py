@@ -3,8 +3,10 @@
 import contextlib
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, as_completed, wait
 from types import FrameType
+from typing import Any
 
 import pytest
 
@@ -111,9 +113,13 @@ def test_results_of_map_keyed_are_cancelled_wherever_waiting_for_them_is_interru
         assert table_of(scene.executor).tasks == 0
 
 
-def test_wherever_the_first_thread_is_interrupted_another_one_is_started() -> None:
+@pytest.mark.parametrize("options", [{}, {"max_waiting": 1}, {"max_waiting": 1, "pinned": True}])
+def test_wherever_the_first_thread_is_interrupted_another_one_is_started(
+    options: dict[str, Any],
+) -> None:
+    """Also where what has no thread has all the room."""
     for executor in interrupted_at_each_point(
-        lambda: KeyedExecutor(1), lambda executor: executor.submit_keyed("a", int)
+        lambda: KeyedExecutor(1, **options), lambda executor: executor.submit_keyed("a", int)
     ):
         assert executor.submit_keyed("b", lambda: 1).result(DEADLINE) == 1
         assert executor.submit_keyed("a", lambda: 2).result(DEADLINE) == 2
@@ -144,3 +150,37 @@ def test_a_wait_that_is_interrupted_as_it_takes_the_lock_does_not_keep_it() -> N
 
         assert not entered
         assert future.result(DEADLINE) == 0
+
+
+def _completed(future: Future[int]) -> None:
+    for _ in as_completed([future], 0.001):
+        pass
+
+
+@pytest.mark.parametrize("await_", [lambda future: wait([future], 0.001), _completed])
+def test_a_wait_for_several_that_is_interrupted_as_it_ends_does_not_keep_the_lock(
+    await_: Callable[[Future[int]], object],
+) -> None:
+    """`concurrent.futures` enters the condition with `with`: no frame of Python is begun there."""
+    entered = list[str]()
+    of_conditions = {
+        each.__code__ for each in (threading.Condition.__enter__, threading.Condition.__exit__)
+    }
+
+    def passing(frame: FrameType, event: str, _: object) -> None:
+        if frame.f_code in of_conditions and frame.f_locals["self"] is condition:
+            entered.append(event)
+            raise KeyboardInterrupt
+
+    with KeyedExecutor(1) as executor:
+        future = executor.submit_keyed("key", int)
+        assert future.result(DEADLINE) == 0
+        condition = future._condition
+        sys.setprofile(passing)
+        try:
+            await_(future)
+        finally:
+            sys.setprofile(None)
+
+        assert not entered
+        assert not wait([executor.submit(future.cancel)], DEADLINE).not_done

@@ -261,12 +261,26 @@ class MoreDoors(LookedAt):
             has_room = True
             self._placing.place(several)
         except BaseException:
-            if has_room and not future.cancelled():  # else it was not taken
-                future.cancel()
-            if flowing is not None:
-                flowing.leave()
+            # Once more, if an interrupt comes as what was refused gives its room back.
+            try:
+                _withdraw(future, flowing, has_room=has_room)
+            except BaseException:
+                _withdraw(future, flowing, has_room=has_room)
+                raise
             raise
         return future
+
+
+def _withdraw(
+    future: SeveralFuture[Any], flowing: FlowSeveralFuture[Any] | None, *, has_room: bool
+) -> None:
+    """Cancel a task that was not taken, and free its room."""
+    try:
+        if has_room and not future.cancelled():  # else it was not taken
+            future.cancel()
+    finally:
+        if flowing is not None:
+            flowing.leave()
 
 
 def _check_keys(keys: object) -> tuple[object, ...]:

@@ -195,8 +195,12 @@ class Flow:
                     self._enter(future, stripe, at_once=at_once)
             self._table.submit(task)
         except BaseException:
-            if future.in_room and not task.shard.has(task):
-                future.leave()
+            # Once more, if an interrupt comes as what was refused gives its room back.
+            try:
+                _leave_unless_there(future, task)
+            except BaseException:
+                _leave_unless_there(future, task)
+                raise
             raise
 
     def enter(self, future: FlowFuture[Any], shard: Shard) -> None:
@@ -231,6 +235,12 @@ class Flow:
             room.take(future, stripe)
         except MailboxClosed:
             self._table.refuse()
+
+
+def _leave_unless_there(future: FlowFuture[Any], task: Task) -> None:
+    # A second time, `leave` has those told that wait, though the room is free by then.
+    if future.in_room is not False and not task.shard.has(task):
+        future.leave()
 
 
 def _cancel_waiting(keys: tuple[tuple[Shard, object], ...], failed: FlowFuture[Any]) -> None:

@@ -29,6 +29,7 @@ In a child of `os.fork`, a thread that is not there may hold `_mutex`, and the l
 for each future, before it takes the lock (`_freed`).
 """
 
+import operator
 import threading
 from collections.abc import Callable
 from concurrent.futures import CancelledError, Future, InvalidStateError
@@ -99,6 +100,18 @@ class NoKey:
     __slots__ = ()
 
 
+class _Condition(threading.Condition):
+    """A condition that `with` enters and leaves with no frame of Python.
+
+    `concurrent.futures.wait` and `as_completed` enter it so, to leave a future. In a frame of
+    Python, an interrupt behind the acquiring, or before the release, would leave the lock held, and
+    the task would never end. Getting these methods calls nothing of Python, either.
+    """
+
+    __enter__ = property(operator.attrgetter("_lock.__enter__"))  # pyright: ignore[reportAssignmentType]
+    __exit__ = property(operator.attrgetter("_lock.__exit__"))  # pyright: ignore[reportAssignmentType]
+
+
 class KeyedFuture[R](Uncopied, Future[R]):
     """A `concurrent.futures.Future` that raises where waiting for it would never end.
 
@@ -141,7 +154,7 @@ class KeyedFuture[R](Uncopied, Future[R]):
         made = self._made
         if made is None:
             with self._mutex:
-                fresh = threading.Condition(self._mutex)
+                fresh = _Condition(self._mutex)
                 # Looked at after that call, in which a signal handler may have made one.
                 if self._made is None:
                     self._made = fresh

@@ -89,6 +89,8 @@ class Room:
 
     def _wait(self) -> bool:
         slots, threads = self.slots, self._table.threads
+        if isinstance(threads, PinnedThreads) or not threads.any:
+            self._have_threads()
         if not self._waits:
             return slots.wait(AT_ONCE)
         if here.serving is None or threading.current_thread() not in threads:
@@ -98,18 +100,34 @@ class Room:
         me = object()
         self._own[me] = None
         looks = 0
+        in_hand = False
         try:
             with parked(threads) as wait:
                 while looks < _LOOKS:
                     if slots.wait(Deadline(_PAUSE)):
+                        in_hand = True
                         return True
                     wait.go_on()
                     looks = looks + 1 if self._is_stuck(threads) else 0
                     if looks and len(self._own) >= len(threads.all()):
                         break
+        except BaseException:  # an interrupt
+            if in_hand:
+                slots.give_back()
+            raise
         finally:
             del self._own[me]
         return slots.wait(AT_ONCE)
+
+    def _have_threads(self) -> None:
+        """Have threads for what has the room: a sender's start of one may have been interrupted.
+
+        Raises:
+            ThreadRefused: if the system starts none.
+        """
+        for threads in dict.fromkeys(shard.threads for shard in self._table.shards):
+            if threads.growing and not threads.any:
+                threads.grow_if_needed()
 
     def _is_stuck(self, threads: SharedThreads) -> bool:
         """Return whether all threads wait, or have nothing to do, and no task can begin.

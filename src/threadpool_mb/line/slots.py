@@ -9,8 +9,13 @@ a sender that waits, if there is one. Threads and tasks are served in the order 
 to wait; only one that comes as a slot is freed may be earlier. Once shut, all that wait wake.
 
 **Assumes.** Of `SimpleQueue`, what `line.inlet` assumes; and that what is put is handed to the
-thread that waits in `get`, so that no `get_nowait` comes between (`tests/test_assumptions.py`). An
-interrupt of the main thread between taking a slot and putting its message costs that slot.
+thread that waits in `get`, so that no `get_nowait` comes between (`tests/test_assumptions.py`).
+
+**Interrupts.** One that comes while a sender waits costs no slot: where the sender has one in hand,
+it frees it again. The sender that takes a free one without waiting does so in a single call, for
+each message, and puts the message with the next one: an interrupt between the two costs that slot.
+To close that would take some ten bytecodes more for each message (`interrupts`). `keyed.flow` pays
+them, as a task's future says whether it has a slot.
 
 Why no wake-up is lost: a slot is an entry of the queue, not a signal. A slot that no sender waits
 for stays in the queue; a sender that times out or is interrupted has not taken one. Shutting frees
@@ -36,7 +41,7 @@ from typing import ClassVar, Final, Never
 from threadpool_mb.arguments import NEVER, Deadline, shortest
 from threadpool_mb.errors import MailboxClosed
 from threadpool_mb.forking import remake
-from threadpool_mb.interrupts import is_owned
+from threadpool_mb.interrupts import after, is_owned
 from threadpool_mb.line.askers import Asker, Room, asker_in_debt, asker_of_thread
 from threadpool_mb.line.standing import Line
 from threadpool_mb.threads.circles import expedite, waiting_for
@@ -105,13 +110,7 @@ class Slots(Line):
 
         The next slot that is freed pays the debt, in the line. Blocks: never.
         """
-        try:
-            self.take()
-        except queue.Empty:
-            with self._lock:
-                if self._unissued:
-                    self._unissued -= 1
-                    return
+        if not self._take_one() and not self._issue_one():
             self.ask(asker_in_debt(self._given))
 
     def forked(self) -> None:
@@ -133,26 +132,42 @@ class Slots(Line):
             MailboxClosed: if it was shut. The slot that `shut` frees comes to a sender, who looks.
             DispatchDeadlock: if the wait would be for ever.
         """
-        with self._lock:
-            if self._unissued:
-                # One for this sender, and as many as there are already for later senders. Under
-                # the lock, so that a sender which finds nothing left to issue finds these. No call
-                # stands between looking at the count and lowering it: a finalizer may re-enter.
-                issued = self.limit - self._unissued
-                self._unissued -= 1
-                while issued and self._unissued:
-                    self._unissued -= 1
-                    issued -= 1
-                    self.free(None)
-                return True
-            if self._given and self._uses_its_own_locked():
-                return True
+        if self._issue_one(others=True):
+            return True
         if self.timeout == 0 or deadline.remaining() == 0:
             return self._take_at_once()
         holder = self.holder
         if holder is not None and (here.serving is not None or here.inner):
             return self._wait_as_worker(holder, deadline)
         return self._wait(deadline)
+
+    def _issue_one(self, *, others: bool = False) -> bool:
+        """Issue a slot that this sender takes, or use the one that it was given.
+
+        `others`: and as many as there are already, for later senders, for which each sender that
+        finds nothing left to issue then looks.
+        """
+        in_hand = False
+        try:
+            with self._lock:
+                if self._unissued:
+                    # No call stands between looking at the count and lowering it: a finalizer may
+                    # re-enter.
+                    issued = self.limit - self._unissued if others else 0
+                    self._unissued -= 1
+                    in_hand = True
+                    while issued and self._unissued:
+                        self._unissued -= 1
+                        issued -= 1
+                        self.free(None)
+                elif others and self._given:
+                    for given in self._its_own_locked():
+                        in_hand = given
+                return in_hand
+        except BaseException:  # an interrupt
+            if in_hand:
+                self.give_back()
+            raise
 
     def _wait_as_worker(self, holder: Holder, deadline: Deadline) -> bool:
         """Wait as `wait` does, on a thread that runs a worker, for room in a worker's mailbox.
@@ -165,16 +180,33 @@ class Slots(Line):
             # call that waits for room: the whole wait is followed there (`pool.inputs`).
             expedite(holder)
             return self._wait(deadline)
-        with waiting_for(Room(self, holder)) as waiting:
-            return any(self._wait(end) for end in waiting.pauses(deadline))
+        in_hand = False
+        try:
+            with waiting_for(Room(self, holder)) as waiting:
+                for end in waiting.pauses(deadline):
+                    if self._wait(end):
+                        in_hand = True
+                        return True
+        except BaseException:  # an interrupt
+            if in_hand:
+                self.give_back()
+            raise
+        return False
 
     def _wait(self, deadline: Deadline) -> bool:
         """Wait until there is a slot and take it; `False` if there was none in time."""
         end = Deadline(shortest(self.timeout, deadline.remaining()))
         wait = parked()
-        # Not told twice: who gives a slot ends no wait that is inside a wait.
-        with contextlib.nullcontext() if self._is_waited_for_here() else wait:
-            return self._wait_parked(end, wait.go_on)
+        # Whether this thread has a slot.
+        in_hand = [False]
+        try:
+            # Not told twice: who gives a slot ends no wait that is inside a wait.
+            with contextlib.nullcontext() if self._is_waited_for_here() else wait:
+                return self._wait_parked(end, wait.go_on, in_hand)
+        except BaseException:  # an interrupt
+            if in_hand[0]:
+                self.give_back()
+            raise
 
     def _is_waited_for_here(self) -> bool:
         """Return whether the worker that runs here has said already that it waits for a slot."""
@@ -182,8 +214,8 @@ class Slots(Line):
         room = workers[-1].waits_for if workers else None
         return isinstance(room, Room) and room.slots is self
 
-    def _wait_parked(self, end: Deadline, go_on: Callable[[], None]) -> bool:
-        """Wait, and call `go_on` now and then; see `parked`."""
+    def _wait_parked(self, end: Deadline, go_on: Callable[[], None], in_hand: list[bool]) -> bool:
+        """Wait, and call `go_on` now and then; see `parked`. `in_hand[0]`: whether it has one."""
         me = threading.get_ident()
         place: tuple[Asker, queue.SimpleQueue[None]] | None = None
         # In a finalizer, or a signal handler, that has come while this thread holds the lock.
@@ -191,7 +223,7 @@ class Slots(Line):
         # Where hardly any thread is left: a thread that is given its slot in the line counts as
         # going on at once.
         in_line = self._in_line or (here.serving is not None and here.serving.starved)
-        own, entered, taken = asker_of_thread(), False, False
+        own, entered = asker_of_thread(), False
         try:
             with self._lock:  # no interrupt comes within
                 if (self.askers or self._given or in_line) and not inside:
@@ -202,7 +234,10 @@ class Slots(Line):
                 self.waiting += 1
                 self.parked[me] = None
                 entered = True
-            taken = self._park(end) if place is None else self._stand(*place, end, go_on)
+            if place is None:
+                self._park(end, in_hand)
+            else:
+                self._stand(*place, end, go_on, in_hand)
         finally:
             try:
                 if entered:
@@ -220,24 +255,30 @@ class Slots(Line):
                         raise
                 elif self.askers:
                     self.tell()
-        return taken or self._not_taken()
+        return in_hand[0] or self._not_taken()
 
     def _take_at_once(self) -> bool:
         """Look once more, for slots that other senders have issued."""
-        try:
-            self.take()
-        except queue.Empty:
-            return self._not_taken()
-        return True
+        return self._take_one() or self._not_taken()
 
-    def _park(self, end: Deadline) -> bool:
+    def _take_one(self) -> bool:
+        """Take a slot that is free; return whether there was one."""
+        try:
+            # No interrupt comes behind the call; see `interrupts`.
+            for _ in after(self.take):
+                return True
+        except queue.Empty:
+            pass
+        return False
+
+    def _park(self, end: Deadline, in_hand: list[bool]) -> None:
         """Wait in the queue."""
         if self.closed:
-            return False
+            return
+        get = _source(self._free, end).get
         with contextlib.suppress(queue.Empty):
-            _source(self._free, end).get(timeout=end.remaining())
-            return True
-        return False
+            for _ in map(get, (True,), (end.remaining(),)):
+                in_hand[0] = True
 
     def _stand(
         self,
@@ -245,7 +286,8 @@ class Slots(Line):
         gate: "queue.SimpleQueue[None]",
         end: Deadline,
         go_on: Callable[[], None],
-    ) -> bool:
+        in_hand: list[bool],
+    ) -> None:
         """Wait in the line."""
         source = _source(gate, end)
         while not self.closed:
@@ -255,12 +297,12 @@ class Slots(Line):
             with contextlib.suppress(queue.Empty):
                 source.get(timeout=shortest(left, _PAUSE))
             with self._lock:
-                if self._given.pop(asker, False):
-                    return True
-            if left == 0:
-                break
+                # No interrupt comes between the two; see `interrupts`.
+                for in_hand[0] in after(self._given.pop, asker, False):  # noqa: FBT003 - `dict.pop`'s
+                    pass
+            if in_hand[0] or left == 0:
+                return
             go_on()
-        return False
 
     def _not_taken(self) -> bool:
         """Return `False`, or raise.

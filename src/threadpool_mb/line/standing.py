@@ -45,7 +45,7 @@ asked before; where the asker has left the line meanwhile, the next one is looke
 import collections
 import queue
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Final
 
 from threadpool_mb.interrupts import after
@@ -198,7 +198,10 @@ class Line:
             return asker
         return None
 
-    def _uses_its_own_locked(self) -> bool:
-        """Use the slot that this thread was given for the task which it delivers for."""
-        asker = self._using.get(threading.get_ident())
-        return asker is not None and self._given.pop(asker, False)
+    def _its_own_locked(self) -> Iterator[bool]:
+        """Use the slot that this thread was given for the task which it delivers for.
+
+        Returns an iterator in C, of whether there was one; see `interrupts`.
+        """
+        asker: object = self._using.get(threading.get_ident())
+        return after(self._given.pop, asker, False)  # noqa: FBT003 - `dict.pop`'s

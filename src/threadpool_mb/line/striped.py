@@ -114,10 +114,11 @@ class StripedSlots(Slots):
         """Take a slot where a stripe has none; return whether there was one."""
         for get in self.sources(stripe):
             try:
-                get(False)
+                # No interrupt comes behind the call; see `interrupts`.
+                for _ in after(get, False):  # noqa: FBT003 - not to wait
+                    return True
             except queue.Empty:
-                continue
-            return True
+                pass
         return False
 
     def move(self, stripe: Stripe) -> None:
@@ -155,17 +156,18 @@ class StripedSlots(Slots):
         gate: "queue.SimpleQueue[None]",
         end: Deadline,
         go_on: Callable[[], None],
-    ) -> bool:
+        in_hand: list[bool],
+    ) -> None:
         self._gather()
-        return super()._stand(asker, gate, end, go_on)
+        super()._stand(asker, gate, end, go_on, in_hand)
 
     @override
-    def _park(self, end: Deadline) -> bool:
+    def _park(self, end: Deadline, in_hand: list[bool]) -> None:
         me = object()
         self._parking_here[me] = None
         try:
             self._gather()
-            return super()._park(end)
+            super()._park(end, in_hand)
         finally:
             self._parking_here.pop(me, None)
 

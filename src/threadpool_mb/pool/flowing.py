@@ -16,6 +16,7 @@ import contextlib
 import functools
 import queue
 from collections.abc import Callable, Iterator
+from types import GeneratorType
 from typing import Any, ClassVar, Final, final, override
 
 from threadpool_mb.arguments import NEVER, Deadline
@@ -101,6 +102,8 @@ class _InRoom(_Flowing):
         base: Any = super()
         base.renew(message)
         lane.direct = None
+        # Before it is pending, perhaps for long: what waits in it frees its room once it begins.
+        lane.common.flow.suspended[self] = None
 
     def _suspend(self) -> None:
         self.common.flow.suspended[self] = None
@@ -109,8 +112,8 @@ class _InRoom(_Flowing):
 
     def _work(self) -> int:
         lane: Any = self
-        # Not for each turn: there is one dict for all lanes.
-        if isinstance(lane._generator, Suspended):  # noqa: SLF001 - its own
+        # Not for each turn: there is one dict for all lanes. It has waited, or begins.
+        if type(lane._generator) is not GeneratorType:  # noqa: SLF001 - its own
             self.common.flow.suspended.pop(self, None)
         base: Any = super()
         goes_on: int = base._work()  # noqa: SLF001 - its own
@@ -150,7 +153,10 @@ class _InRoom(_Flowing):
             if not common.flow.take_room(stripe, common.threads, deadline):
                 return False
         if lane.closed:
-            self._give_back()
+            # No frame is begun before it: there an interrupt would cost the slot.
+            stripe.put(True)  # noqa: FBT003 - a slot
+            if stripe.wanted:
+                stripe.slots.move(stripe)
             refuse(message)
         lane.put(message)
         if lane.unattended:

@@ -13,7 +13,7 @@ import contextlib
 import threading
 import time
 from collections.abc import Callable
-from typing import Final, final
+from typing import Final, Protocol, final
 
 from threadpool_mb.arguments import AT_ONCE, NEVER, Deadline, check_seconds, describe
 from threadpool_mb.errors import Full, MailboxClosed, PoolClosed
@@ -39,6 +39,10 @@ _PAUSE: Final = 0.05
 _LOOKS: Final = 20
 """How often it finds that nothing does, where some threads have nothing to do, until it is told:
 one of those may just have been handed a turn, and not know yet."""
+
+
+class _Lane(Protocol):
+    state: str
 
 
 @final
@@ -75,8 +79,9 @@ class PoolFlow:
         """The room of all messages, if there is a limit."""
         # The waits of workers of this pool.
         self._waiting: Final[dict[object, None]] = {}
-        self.suspended: Final[dict[object, None]] = {}
-        """The lanes that wait in the midst of a message, or for their time."""
+        self.suspended: Final[dict[_Lane, None]] = {}
+        """The lanes that wait in the midst of a message, or for their time, or to begin anew. One
+        that is dropped before it begins stays until a worker finds it here."""
         # When the next message of a key is due: also for its next worker. No thread waits under
         # the lock. Reentrant: a key's methods may dispatch.
         self._due: Final[dict[object, float]] = {}
@@ -130,6 +135,7 @@ class PoolFlow:
         me = object()
         self._waiting[me] = None
         looks = 0
+        in_hand = False
         try:
             with parked() as wait:
                 while looks < _LOOKS:
@@ -138,10 +144,15 @@ class PoolFlow:
                         break
                     left = deadline.remaining()
                     if room.wait(Deadline(_PAUSE if left is None else min(left, _PAUSE))):
+                        in_hand = True
                         return True
                     if left == 0:
                         return False
                     wait.go_on()
+        except BaseException:  # an interrupt
+            if in_hand:
+                room.give_back()
+            raise
         finally:
             del self._waiting[me]
         if room.wait(AT_ONCE):
@@ -153,7 +164,11 @@ class PoolFlow:
 
         And no worker waits for anything else.
         """
-        if self.suspended or any_held(self):
+        for lane in self.suspended.copy():
+            if lane.state != "ended":
+                return False
+            self.suspended.pop(lane, None)
+        if any_held(self):
             return False
         return threads.stuck and len(self._waiting) + threads.unoccupied >= len(threads)
 

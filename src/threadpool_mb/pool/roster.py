@@ -65,6 +65,7 @@ class Roster[K, M](RosterTables[K, M]):
         key = incarnation.key
         with self.lock:
             if self.closed:
+                incarnation.state = "ended"  # what it has in its mailbox is to free its room
                 raise PoolClosed(f"the pool {self.why_closed}: it starts no worker")
             # What re-enters here (a finalizer, a signal handler, the key's own methods) finds the
             # worker among the unfinished from the first, and may close, cancel or remove it.

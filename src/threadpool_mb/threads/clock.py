@@ -100,8 +100,15 @@ class Clock:
         self._launches.forked()
 
     def _run(self) -> None:
+        me = threading.current_thread()
         with self._lock:
-            self._launches.runs_locked(threading.current_thread())
+            self._launches.runs_locked(me)
+            # Its starter may have been interrupted before it could see it run. It is the clock's
+            # then, unless a different one was started meanwhile: the timers are for one alone.
+            if self._thread is None:
+                self._thread = me
+            elif self._thread is not me:
+                return
         while True:
             seconds = self.timers.until_next()
             with contextlib.suppress(queue.Empty):
