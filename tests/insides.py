@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections.abc import Callable
 from typing import Any, Final
 
 from tests.helpers import DEADLINE, until
@@ -69,6 +70,18 @@ def threads_of(pool: Pool[Any, Any]) -> SharedThreads:
 def blocked(threads: SharedThreads) -> int:
     """Return how many of some shared threads wait."""
     return threads._blocked
+
+
+class Calls:
+    """A turn that calls a function."""
+
+    def __init__(self, function: Callable[[], object]) -> None:
+        self._function = function
+
+    def turn(self) -> int:
+        """Call it."""
+        self._function()
+        return 0
 
 
 def ready(threads: SharedThreads) -> ReadyTurns:

@@ -22,6 +22,19 @@ def free(stripe: Stripe) -> None:
         stripe.slots.move(stripe)
 
 
+def stopped_in_line(monkeypatch: pytest.MonkeyPatch) -> Gate:
+    """Stop senders that have got in line, before they look for what is free."""
+    gate = Gate()
+    gather = StripedSlots._gather
+
+    def stop_and_gather(self: StripedSlots) -> None:
+        gate()
+        gather(self)
+
+    monkeypatch.setattr(StripedSlots, "_gather", stop_and_gather)
+    return gate
+
+
 def taken(slots: StripedSlots) -> int:
     """Take as many as there are; return how many that were."""
     count = 0
@@ -47,14 +60,7 @@ def test_a_slot_that_is_freed_as_a_sender_gets_in_line_comes_to_it(
     """The thread that frees it has looked before the stripes were told; the sender looks after."""
     slots = StripedSlots(1, None)
     assert taken(slots) == 1
-    gate = Gate()
-    gather = StripedSlots._gather
-
-    def stop_and_gather(self: StripedSlots) -> None:
-        gate()
-        gather(self)
-
-    monkeypatch.setattr(StripedSlots, "_gather", stop_and_gather)
+    gate = stopped_in_line(monkeypatch)
     sender = Running(slots.wait)
     gate.wait_until_reached()
     assert not slots.stripe(3).wanted
@@ -137,14 +143,7 @@ def test_a_slot_that_shutting_frees_as_a_sender_gets_in_line_ends_the_waits_of_a
     assert taken(slots) == 1
     first = Running(lambda: sent(slots))
     until(lambda: len(slots.askers) == 1)
-    gate = Gate()
-    gather = StripedSlots._gather
-
-    def stop_and_gather(self: StripedSlots) -> None:
-        gate()
-        gather(self)
-
-    monkeypatch.setattr(StripedSlots, "_gather", stop_and_gather)
+    gate = stopped_in_line(monkeypatch)
     last = Running(lambda: sent(slots))
     gate.wait_until_reached()
     slots.free(None)  # as `shut` does, before it tells those in the line

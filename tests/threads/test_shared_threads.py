@@ -3,13 +3,13 @@
 import functools
 import threading
 import types
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from tests.helpers import DEADLINE, RaisingHandler, Running, until
-from tests.insides import ready
+from tests.insides import Calls, ready
 from tests.points import interrupted_at_each_point
 from tests.pool.witness import Gate
 from threadpool_mb import ThreadRefused
@@ -17,18 +17,6 @@ from threadpool_mb.arguments import Deadline
 from threadpool_mb.line.lane import Lane
 from threadpool_mb.threads.shared import SharedThreads
 from threadpool_mb.threads.turns import ServingThread
-
-
-class Calls:
-    """A turn that calls a function."""
-
-    def __init__(self, function: Callable[[], object]) -> None:
-        self._function = function
-
-    def turn(self) -> int:
-        """Call it."""
-        self._function()
-        return 0
 
 
 @pytest.fixture

@@ -6,11 +6,12 @@ import functools
 import sys
 import threading
 import types
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 
 from tests.helpers import DEADLINE, until
+from tests.insides import Calls
 from tests.points import interrupted_at_each_point
 from tests.pool.witness import Gate
 from threadpool_mb.arguments import Deadline
@@ -22,18 +23,6 @@ from threadpool_mb.threads.turns import ReadyTurns, Turn
 from threadpool_mb.threads.waiting import get_patiently
 
 COUNT = 4
-
-
-class Calls:
-    """A turn that calls a function."""
-
-    def __init__(self, function: Callable[[], object]) -> None:
-        self._function = function
-
-    def turn(self) -> int:
-        """Call it."""
-        self._function()
-        return 0
 
 
 def all_idle(threads: SharedThreads) -> bool:
