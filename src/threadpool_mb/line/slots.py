@@ -84,7 +84,7 @@ class Slots(Line):
         self.timeout: Final = timeout
         """How many seconds a sender waits for a slot; `None` for ever."""
         # The rest is under the lock.
-        self._unissued = limit
+        self._unissued: int = limit
         self.waiting: int = 0
         """The number of threads that wait."""
         self.parked: Final[dict[int, None]] = {}

@@ -80,7 +80,7 @@ class Line:
         # finalizer while it is held, and that may deliver.
         self._lock: Final = threading.RLock()
         # How many of the threads that wait do so in the queue, and not in the line.
-        self._parking = 0
+        self._parking: int = 0
         self.closed: bool = False
         self.askers: Final[collections.OrderedDict[Asker, None]] = collections.OrderedDict()
         """The line, the first one first."""
