@@ -251,6 +251,24 @@ def test_a_sender_that_is_interrupted_once_it_has_the_slot_of_a_queue_frees_it(
         assert (slots.waiting, slots._parking, slots.parked) == (0, 0, {})
 
 
+@pytest.mark.parametrize(
+    "free",
+    [StripedSlots.give_back, lambda slots: slots.move(slots.stripes[0])],
+    ids=["give_back", "moved"],
+)
+def test_a_slot_whose_freeing_is_interrupted_does_not_lie_beside_a_sender_in_line(
+    free: Callable[[StripedSlots], object],
+) -> None:
+    def prepare() -> StripedSlots:
+        slots = full()
+        slots.ask(Asker(lambda: True, always))
+        slots.stripes[0].put(True)  # noqa: FBT003 - a slot
+        return slots
+
+    for slots in interrupted_at_each_point(prepare, free):
+        assert not slots._free.qsize() or not slots.askers
+
+
 class InterruptedLock:
     """A lock that is interrupted, once, as a thread waits for it the `number`-th time."""
 

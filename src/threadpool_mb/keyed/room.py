@@ -2,8 +2,8 @@
 
 **Guarantees.** Never more tasks wait than the limit, but for those whose time has come
 (`submit_later`). Senders that wait get room in the order in which they came, but for one that comes
-at the moment at which room is made. A task of the executor itself does not wait for ever: where all
-of its threads wait, and no task can begin, it is told.
+at the moment at which room is made. A task of the executor itself does not wait for ever: where
+none of its threads goes on, and no task can begin, it is told.
 
 **How.** The slots are those of `line.striped`, a stripe for some shards: a task's slot comes from
 its shard's stripe, and is freed there. `keyed.flow` takes and frees it, without a frame of its own;

@@ -253,14 +253,11 @@ class Slots(Line):
                 self._count_out(me, entered, parks=place is None)
                 raise
             finally:
-                if place is not None:
-                    try:
-                        self.leave(place[0])
-                    except BaseException:  # an interrupt, perhaps before it began
-                        self.leave(place[0])
-                        raise
-                elif self.askers:
-                    self.tell()
+                try:
+                    self._make_way(place)
+                except BaseException:  # an interrupt, perhaps before it began
+                    self._make_way(place)
+                    raise
         return in_hand[0] or self._not_taken()
 
     def _count_out(self, me: int, entered: list[bool], *, parks: bool) -> None:
@@ -273,6 +270,13 @@ class Slots(Line):
                 if parks:
                     self._parking -= 1
                 self.parked.pop(me, None)
+
+    def _make_way(self, place: tuple[Asker, queue.SimpleQueue[None]] | None) -> None:
+        """Leave the line, or see to it as a thread that parks no more."""
+        if place is not None:
+            self.leave(place[0])
+        elif self.askers:
+            self.tell()
 
     def _take_at_once(self) -> bool:
         """Look once more, for slots that other senders have issued."""

@@ -91,9 +91,13 @@ class Line:
 
     def give_back(self) -> None:
         """Free a slot that was taken in vain."""
-        self.free(None)
-        if self.askers:
+        try:
+            self.free(None)
+            if self.askers:
+                self.tell()
+        except BaseException:  # an interrupt, perhaps as it was freed
             self.tell()
+            raise
 
     def ask(self, asker: Asker) -> None:
         """Get in line. `asker` is told when it is given a slot, and whenever it is to try again.

@@ -132,6 +132,11 @@ class StripedSlots(Slots):
                     self.tell()
         except queue.Empty:
             pass
+        except (
+            BaseException
+        ):  # an interrupt, perhaps of one that was moved and of which none is told
+            self.tell()
+            raise
         if not self.askers and not self._parking_here:
             self._tell_stripes()
 
