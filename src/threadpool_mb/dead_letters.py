@@ -193,7 +193,8 @@ class DeadLetterOffice[K, M]:
     def counts(self) -> Mapping[DeadLetterReason, int]:
         """Return how many there were of each reason; a snapshot."""
         with self._lock:
-            return {reason: count for reason, count in self._counts.items() if count}
+            counts = self._counts.copy()
+        return {reason: count for reason, count in counts.items() if count}
 
 
 class TakesDisplaced:

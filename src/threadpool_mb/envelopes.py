@@ -44,7 +44,7 @@ def plain[M](message: M) -> M:
 
 
 def again[M](message: M) -> M:
-    """Return a message that is in an envelope in another one."""
+    """Return the message of an envelope in a new envelope."""
     carried: Any = message
     another: Any = Observed(carried.message, carried.sent)
     return cast("M", another)

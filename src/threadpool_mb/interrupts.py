@@ -19,6 +19,12 @@ where a loop jumps back. A `for` asks its iterator for the next item in an instr
 of these, and neither is a `try`. So the call is made by an iterator that is C all through, and the
 first thing of the body is its `try`, or one assignment that another `try` around the loop reads.
 
+**Loops.** Where a loop jumps back on a condition, its end has no handler in CPython (gh-108214): an
+interrupt there passes the `with`, or the `try`, around the loop, and a lock stays held for ever. So
+it is with a `while` that has a condition, an `if` or a `continue` that comes last, a comprehension
+with an `if`. Where a lock is held, such a loop is a function of its own, or a `while True` whose
+last step is no condition (`tests/test_back_edges.py`).
+
 **Assumes.** The function is written in C, as the methods of a lock and of `SimpleQueue` are: in a
 Python function, handlers run where it begins and behind its calls. The points at which handlers run
 are those of CPython (`tests/test_interrupts.py`).

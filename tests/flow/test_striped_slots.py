@@ -1,7 +1,10 @@
 """Slots in stripes: where a sender finds one, and how one that is freed elsewhere comes to it."""
 
+import contextlib
+import itertools
+import threading
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 import pytest
 
@@ -10,6 +13,7 @@ from tests.points import at_each_point, interrupted_at_each_point
 from tests.pool.witness import Gate
 from threadpool_mb.arguments import AT_ONCE, Deadline
 from threadpool_mb.errors import MailboxClosed
+from threadpool_mb.interrupts import is_owned
 from threadpool_mb.line.askers import Asker, always
 from threadpool_mb.line.slots import Slots, refuse
 from threadpool_mb.line.striped import Stripe, StripedSlots
@@ -244,6 +248,64 @@ def test_a_sender_that_is_interrupted_once_it_has_the_slot_of_a_queue_frees_it(
 
     for slots in interrupted_at_each_point(prepare, wait):
         assert slots._free.qsize() + len(got) == len(freed)
+        assert (slots.waiting, slots._parking, slots.parked) == (0, 0, {})
+
+
+@pytest.mark.parametrize(
+    "free",
+    [StripedSlots.give_back, lambda slots: slots.move(slots.stripes[0])],
+    ids=["give_back", "moved"],
+)
+def test_a_slot_whose_freeing_is_interrupted_does_not_lie_beside_a_sender_in_line(
+    free: Callable[[StripedSlots], object],
+) -> None:
+    def prepare() -> StripedSlots:
+        slots = full()
+        slots.ask(Asker(lambda: True, always))
+        slots.stripes[0].put(True)  # noqa: FBT003 - a slot
+        return slots
+
+    for slots in interrupted_at_each_point(prepare, free):
+        assert not slots._free.qsize() or not slots.askers
+
+
+class InterruptedLock:
+    """A lock that is interrupted, once, as a thread waits for it the `number`-th time."""
+
+    def __init__(self, number: int) -> None:
+        self._lock: Final = threading.RLock()
+        self.left = number
+
+    def _is_owned(self) -> bool:
+        return is_owned(self._lock)
+
+    def __enter__(self) -> None:
+        self.left -= 1
+        if self.left == 0:
+            raise KeyboardInterrupt
+        self._lock.acquire()
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.release()
+
+
+@pytest.mark.parametrize("kind", [Slots, StripedSlots])
+def test_a_sender_that_is_interrupted_as_it_waits_for_the_lock_waits_no_more(
+    kind: type[Slots],
+) -> None:
+    for number in itertools.count(1):
+        slots = kind(1, None)
+        assert slots.wait()
+        lock = InterruptedLock(number)
+        slots._lock = lock  # type: ignore[misc, assignment]  # pyright: ignore[reportAttributeAccessIssue]
+
+        with contextlib.suppress(KeyboardInterrupt):
+            assert not slots.wait(Deadline(0.0005))
+
+        assert (slots.waiting, slots._parking, slots.parked) == (0, 0, {})
+        assert not slots.askers
+        if lock.left > 0:
+            break
 
 
 def test_a_slot_that_is_freed_in_the_midst_of_a_wait_comes_to_it_or_stays() -> None:

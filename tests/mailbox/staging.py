@@ -15,7 +15,7 @@ from typing import Final, Self
 import pytest
 
 from tests.helpers import DEADLINE
-from threadpool_mb.line import slots
+from threadpool_mb.line import standing
 from threadpool_mb.line.stores import Store, StoredQueue, unranked
 from threadpool_mb.mailbox import sending
 
@@ -51,7 +51,7 @@ class Stage:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self._stops: Final[dict[str, Stop]] = {}
         self._waits: Final = threading.Event()
-        for module, name in ((sending, ""), (slots, "slot ")):
+        for module, name in ((sending, ""), (standing, "slot ")):
             stand_in = types.SimpleNamespace(
                 SimpleQueue=functools.partial(_StagedQueue, self, name), Empty=queue.Empty
             )

@@ -2,8 +2,8 @@
 
 **Guarantees.** Never more tasks wait than the limit, but for those whose time has come
 (`submit_later`). Senders that wait get room in the order in which they came, but for one that comes
-at the moment at which room is made. A task of the executor itself does not wait for ever: where all
-of its threads wait, and no task can begin, it is told.
+at the moment at which room is made. A task of the executor itself does not wait for ever: where
+none of its threads goes on, and no task can begin, it is told.
 
 **How.** The slots are those of `line.striped`, a stripe for some shards: a task's slot comes from
 its shard's stripe, and is freed there. `keyed.flow` takes and frees it, without a frame of its own;
@@ -99,25 +99,33 @@ class Room:
             return slots.wait(AT_ONCE)
         me = object()
         self._own[me] = None
-        looks = 0
-        in_hand = False
+        in_hand = [False]
         try:
             with parked(threads) as wait:
-                while looks < _LOOKS:
-                    if slots.wait(Deadline(_PAUSE)):
-                        in_hand = True
-                        return True
-                    wait.go_on()
-                    looks = looks + 1 if self._is_stuck(threads) else 0
-                    if looks and len(self._own) >= len(threads.all()):
-                        break
+                if self._wait_until_stuck(threads, wait.go_on, in_hand):
+                    return True
         except BaseException:  # an interrupt
-            if in_hand:
+            if in_hand[0]:
                 slots.give_back()
             raise
         finally:
             del self._own[me]
         return slots.wait(AT_ONCE)
+
+    def _wait_until_stuck(
+        self, threads: SharedThreads, go_on: Callable[[], None], in_hand: list[bool]
+    ) -> bool:
+        # Not in the `with`: an interrupt at the end of a loop may pass it by (`interrupts`).
+        looks = 0
+        while looks < _LOOKS:
+            if self.slots.wait(Deadline(_PAUSE)):
+                in_hand[0] = True
+                return True
+            go_on()
+            looks = looks + 1 if self._is_stuck(threads) else 0
+            if looks and len(self._own) >= len(threads.all()):
+                break
+        return False
 
     def _have_threads(self) -> None:
         """Have threads for what has the room: a sender's start of one may have been interrupted.

@@ -313,7 +313,7 @@ class Shard:
     def has(self, task: Task) -> bool:
         """Return whether a task is here, and has not begun."""
         with self.lock:
-            return any(each is task for each in self.unfinished())
+            return True in [each is task for each in self.unfinished()]
 
     def put_back(self, lane: Task, task: Task) -> None:
         """Have a task that was taken come first of the lane's again, if it does not."""

@@ -35,7 +35,7 @@ and their figures: `docs/performance.md`.
 import contextlib
 import queue
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import ClassVar, Final, Never
 
 from threadpool_mb.arguments import NEVER, Deadline, shortest
@@ -84,7 +84,7 @@ class Slots(Line):
         self.timeout: Final = timeout
         """How many seconds a sender waits for a slot; `None` for ever."""
         # The rest is under the lock.
-        self._unissued = limit
+        self._unissued: int = limit
         self.waiting: int = 0
         """The number of threads that wait."""
         self.parked: Final[dict[int, None]] = {}
@@ -156,10 +156,7 @@ class Slots(Line):
                     issued = self.limit - self._unissued if others else 0
                     self._unissued -= 1
                     in_hand = True
-                    while issued and self._unissued:
-                        self._unissued -= 1
-                        issued -= 1
-                        self.free(None)
+                    self._issue_locked(issued)
                 elif others and self._given:
                     for given in self._its_own_locked():
                         in_hand = given
@@ -168,6 +165,13 @@ class Slots(Line):
             if in_hand:
                 self.give_back()
             raise
+
+    def _issue_locked(self, most: int) -> None:
+        # Not in the `with`: an interrupt at the end of a loop may leave the lock held.
+        while most and self._unissued:
+            self._unissued -= 1
+            most -= 1
+            self.free(None)
 
     def _wait_as_worker(self, holder: Holder, deadline: Deadline) -> bool:
         """Wait as `wait` does, on a thread that runs a worker, for room in a worker's mailbox.
@@ -180,17 +184,21 @@ class Slots(Line):
             # call that waits for room: the whole wait is followed there (`pool.inputs`).
             expedite(holder)
             return self._wait(deadline)
-        in_hand = False
+        in_hand = [False]
         try:
             with waiting_for(Room(self, holder)) as waiting:
-                for end in waiting.pauses(deadline):
-                    if self._wait(end):
-                        in_hand = True
-                        return True
+                return self._wait_until(waiting.pauses(deadline), in_hand)
         except BaseException:  # an interrupt
-            if in_hand:
+            if in_hand[0]:
                 self.give_back()
             raise
+
+    def _wait_until(self, ends: Iterable[Deadline], in_hand: list[bool]) -> bool:
+        # Not in the `with`: an interrupt at the end of a loop may pass it by (`interrupts`).
+        for end in ends:
+            if self._wait(end):
+                in_hand[0] = True
+                return True
         return False
 
     def _wait(self, deadline: Deadline) -> bool:
@@ -223,7 +231,7 @@ class Slots(Line):
         # Where hardly any thread is left: a thread that is given its slot in the line counts as
         # going on at once.
         in_line = self._in_line or (here.serving is not None and here.serving.starved)
-        own, entered = asker_of_thread(), False
+        own, entered = asker_of_thread(), [False]
         try:
             with self._lock:  # no interrupt comes within
                 if (self.askers or self._given or in_line) and not inside:
@@ -233,29 +241,42 @@ class Slots(Line):
                     self._parking += 1
                 self.waiting += 1
                 self.parked[me] = None
-                entered = True
+                entered[0] = True
             if place is None:
                 self._park(end, in_hand)
             else:
                 self._stand(*place, end, go_on, in_hand)
         finally:
             try:
-                if entered:
-                    with self._lock:
-                        self.waiting -= 1
-                        self.parked.pop(me, None)
-                        if place is None:
-                            self._parking -= 1
+                self._count_out(me, entered, parks=place is None)
+            except BaseException:  # an interrupt, perhaps before it began
+                self._count_out(me, entered, parks=place is None)
+                raise
             finally:
-                if place is not None:
-                    try:
-                        self.leave(place[0])
-                    except BaseException:  # an interrupt, perhaps before it began
-                        self.leave(place[0])
-                        raise
-                elif self.askers:
-                    self.tell()
+                try:
+                    self._make_way(place)
+                except BaseException:  # an interrupt, perhaps before it began
+                    self._make_way(place)
+                    raise
         return in_hand[0] or self._not_taken()
+
+    def _count_out(self, me: int, entered: list[bool], *, parks: bool) -> None:
+        """Take note that this thread, `me`, waits no more; once, however often it is called."""
+        with self._lock:
+            if entered[0]:
+                # No call, behind which an interrupt comes, before all is counted.
+                entered[0] = False
+                self.waiting -= 1
+                if parks:
+                    self._parking -= 1
+                self.parked.pop(me, None)
+
+    def _make_way(self, place: tuple[Asker, queue.SimpleQueue[None]] | None) -> None:
+        """Leave the line, or see to it as a thread that parks no more."""
+        if place is not None:
+            self.leave(place[0])
+        elif self.askers:
+            self.tell()
 
     def _take_at_once(self) -> bool:
         """Look once more, for slots that other senders have issued."""

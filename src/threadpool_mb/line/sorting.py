@@ -80,6 +80,12 @@ class _Waiting:
         # they are counted.
         self.markers: Final[collections.deque[list[int]]] = collections.deque()
 
+    def come_past(self, number: int) -> None:
+        """Take note, for the markers behind it, that a message was taken."""
+        for marker in self.markers:
+            if number < marker[0]:
+                marker[1] -= 1
+
     def size(self) -> int:
         """Return how many messages and markers there are."""
         return len(self.heap) + len(self.markers)
@@ -178,9 +184,7 @@ class PriorityStore(Store):
                     return NOTHING
                 if isinstance(taken, list):
                     return Marker
-                for marker in waiting.markers:
-                    if taken[1] < marker[0]:
-                        marker[1] -= 1
+                waiting.come_past(taken[1])
                 return Ranked(taken[2], taken[0]) if prepared else taken[2]
         except IndexError:
             return NOTHING  # a finalizer has taken it

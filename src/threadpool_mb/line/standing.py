@@ -80,7 +80,7 @@ class Line:
         # finalizer while it is held, and that may deliver.
         self._lock: Final = threading.RLock()
         # How many of the threads that wait do so in the queue, and not in the line.
-        self._parking = 0
+        self._parking: int = 0
         self.closed: bool = False
         self.askers: Final[collections.OrderedDict[Asker, None]] = collections.OrderedDict()
         """The line, the first one first."""
@@ -91,9 +91,13 @@ class Line:
 
     def give_back(self) -> None:
         """Free a slot that was taken in vain."""
-        self.free(None)
-        if self.askers:
+        try:
+            self.free(None)
+            if self.askers:
+                self.tell()
+        except BaseException:  # an interrupt, perhaps as it was freed
             self.tell()
+            raise
 
     def ask(self, asker: Asker) -> None:
         """Get in line. `asker` is told when it is given a slot, and whenever it is to try again.
@@ -149,11 +153,9 @@ class Line:
         told: list[Asker] = []
         try:
             with self._lock:
-                for asker in list(self._given):
-                    if not asker.runs():
-                        self._take_back_locked(asker)
-                while self.askers and not self._parking:
-                    self._give_locked(told)
+                # Not loops: an interrupt at the end of one may leave the lock held (`interrupts`).
+                self._take_all_back_locked()
+                self._give_all_locked(told)
         except queue.Empty:
             pass
         finally:
@@ -163,6 +165,17 @@ class Line:
             except BaseException:  # an interrupt, perhaps before it began; to be told twice is fine
                 self._tell(told)
                 raise
+
+    def _take_all_back_locked(self) -> None:
+        """Free the slots of askers that cannot use them now."""
+        for asker in list(self._given):
+            if not asker.runs():
+                self._take_back_locked(asker)
+
+    def _give_all_locked(self, told: list[Asker]) -> None:
+        """Give slots to the line; `queue.Empty` if it is longer than there are slots."""
+        while self.askers and not self._parking:
+            self._give_locked(told)
 
     def _tell(self, told: list[Asker]) -> None:
         for asker in told:
@@ -175,22 +188,27 @@ class Line:
         Raises:
             queue.Empty: if no slot is free.
         """
-        in_hand = False
+        # An entry, as long as there is a slot in hand.
+        in_hand: list[bool] = []
         try:
             for _ in after(self.take):
-                in_hand = True
-            while in_hand and (asker := self._first()) is not None:
-                runs = asker.runs()
-                # No call from here on: see above.
-                if asker in self.askers:
-                    told += [asker]
-                    del self.askers[asker]
-                    if runs:
-                        self._given[asker] = True
-                        in_hand = False
+                in_hand += [True]
+            # Not a loop here: an interrupt at its end would not come to the `finally`.
+            self._hand_on_locked(in_hand, told)
         finally:
             if in_hand:
                 self.free(None)
+
+    def _hand_on_locked(self, in_hand: list[bool], told: list[Asker]) -> None:
+        while in_hand and (asker := self._first()) is not None:
+            runs = asker.runs()
+            # No call from here on: see above.
+            if asker in self.askers:
+                told += [asker]
+                del self.askers[asker]
+                if runs:
+                    self._given[asker] = True
+                    del in_hand[0]
 
     def _first(self) -> Asker | None:
         # Not `next(iter(…))`: a handler may change the line between two calls.

@@ -132,6 +132,11 @@ class StripedSlots(Slots):
                     self.tell()
         except queue.Empty:
             pass
+        except (
+            BaseException
+        ):  # an interrupt, perhaps of one that was moved and of which none is told
+            self.tell()
+            raise
         if not self.askers and not self._parking_here:
             self._tell_stripes()
 
@@ -175,10 +180,13 @@ class StripedSlots(Slots):
         """Issue some slots, into a stripe."""
         with self._lock:
             for _ in range(min(self._unissued, self._at_once)):
-                # Looked at after that call, in which a finalizer may have come here.
-                if self._unissued:
-                    for _ in after(stripe.put, True):  # noqa: FBT003 - a slot
-                        self._unissued -= 1
+                self._issue_into_locked(stripe)
+
+    def _issue_into_locked(self, stripe: Stripe) -> None:
+        # Looked at after a call, in which a finalizer may have come here.
+        if self._unissued:
+            for _ in after(stripe.put, True):  # noqa: FBT003 - a slot
+                self._unissued -= 1
 
     def _gather(self) -> None:
         """Have the slots of all stripes come to the senders that wait; this thread is one."""

@@ -194,7 +194,9 @@ class Claims[T]:
         future = ClaimedMessage(self, take, claim)
         with self.lock:
             # A receiver that polls drops one future after the other, behind a future that lives.
-            while self._open and not self._open[-1].open:
+            while True:  # not of a condition; see `interrupts`
+                if not self._open or self._open[-1].open:
+                    break
                 self._open.pop()
             self._open.append(claim)
         return future
@@ -202,7 +204,9 @@ class Claims[T]:
     def any(self) -> bool:
         """Return whether a living future is unfilled."""
         with self.lock:
-            while self._open and not self._open[0].open:
+            while True:
+                if not self._open or self._open[0].open:
+                    break
                 self._open.popleft()
             return bool(self._open)
 

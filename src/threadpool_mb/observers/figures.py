@@ -111,8 +111,11 @@ class Figures:
         """
         with _listing:
             self._ending.extend(each for each in self._pools if each[0] is owner)
-            self._pools[:] = [each for each in self._pools if each[0] is not owner]
+            self._pools[:] = self._others_locked(owner)
         self._settle()
+
+    def _others_locked(self, owner: object) -> list[_Read]:
+        return [each for each in self._pools if each[0] is not owner]
 
     def _settle(self) -> None:
         """Take what pools have counted in all into the sum, of those that count no more.
@@ -128,9 +131,12 @@ class Figures:
                     self._take_locked(each, now)
         with _listing:
             names = {name for _, name, _ in self._pools}
-            self._ending[:] = [each for each in self._ending if each[1] in names]
+            self._ending[:] = self._ending_locked(names)
             for name in self._ended.keys() - names:
                 del self._ended[name]
+
+    def _ending_locked(self, names: set[str]) -> list[_Read]:
+        return [each for each in self._ending if each[1] in names]
 
     def _take_locked(self, pool: _Read, now: list[tuple[str, Stats]]) -> None:
         left = [each for each in self._ending if each is not pool]
@@ -145,18 +151,21 @@ class Figures:
             ended = self._ended[name] = _Ended()
         return ended
 
+    def _before_locked(self) -> list[tuple[str, Snapshot]]:
+        process = os.getpid()
+        return [
+            (name, _copied(ended))
+            for name, ended in self._ended.items()
+            if ended.process == process
+        ]
+
     def read(self) -> list[tuple[str, Snapshot]]:
         """Return a snapshot of each pool, behind its name."""
         self._settle()
         with _listing:
             pools = [*self._pools, *self._ending]
-            process = os.getpid()
             # Copied in the same hold: a pool is in one of both.
-            before = [
-                (name, _copied(ended))
-                for name, ended in self._ended.items()
-                if ended.process == process
-            ]
+            before = self._before_locked()
         return [*before, *_snapshots(pools)]
 
     @staticmethod

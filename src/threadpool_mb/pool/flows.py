@@ -138,7 +138,9 @@ class PoolFlow:
         in_hand = False
         try:
             with parked() as wait:
-                while looks < _LOOKS:
+                while True:  # not of a condition; see `interrupts`
+                    if looks >= _LOOKS:
+                        break
                     looks = looks + 1 if self._none_goes_on(threads) else 0
                     if looks and not threads.unoccupied:
                         break
@@ -184,6 +186,9 @@ class PoolFlow:
             _logger.exception(_NOT_KEPT, self.name, describe(key))
             return None
 
+    def _over(self, now: float) -> list[object]:
+        return [each for each, its in self._due.items() if its < now - MAKES_UP]
+
     def remember(self, key: object, due: float, now: float) -> None:
         """Take note of when the next message of a key is due. It does not raise.
 
@@ -193,7 +198,7 @@ class PoolFlow:
             with self._lock:
                 self._due[key] = due
                 if len(self._due) > self._looked:
-                    for each in [each for each, its in self._due.items() if its < now - MAKES_UP]:
+                    for each in self._over(now):
                         with contextlib.suppress(Exception):  # one that raises stays
                             self._due.pop(each, None)
                     self._looked = max(_FEW, 2 * len(self._due))

@@ -56,7 +56,7 @@ class Roster[K, M](RosterTables[K, M]):
     started: int
     workers: int
 
-    def enter(self, incarnation: Incarnation[K, M]) -> bool:  # noqa: C901, PLR0912 - one step after the other
+    def enter(self, incarnation: Incarnation[K, M]) -> bool:  # noqa: C901, PLR0912, PLR0915 - one step after the other
         """Make a new incarnation the current worker of its key, unless there is one.
 
         Raises:
@@ -76,15 +76,16 @@ class Roster[K, M](RosterTables[K, M]):
                 # Mostly empty: a look less, of the key's methods, too.
                 if self._leaving:
                     predecessor = self._leaving.get(key)
-                while (current := self.routes.setdefault(key, incarnation)) is not incarnation:
-                    if current.current:
+                while True:  # not of a condition; see `interrupts`
+                    current = self.routes.setdefault(key, incarnation)
+                    if current is incarnation or current.current:
                         break
                     if current.state == "running" and (
                         predecessor is None or predecessor.state == "ended"
                     ):
                         predecessor = current  # it ends just now; see `end`
                     take_out(self.routes, key, current)
-                else:
+                if current is incarnation:
                     self._entered = number = incarnation.number = self._entered + 1
                     if not number & _SELDOM and len(self._unfinished) >= self._look_at:
                         self._ask_for_census_locked()
@@ -102,7 +103,9 @@ class Roster[K, M](RosterTables[K, M]):
             if current is not incarnation:
                 self._not_entered_locked(incarnation)
                 return False
-            while predecessor is not None and predecessor.successor is not None:
+            while True:
+                if predecessor is None or predecessor.successor is None:
+                    break
                 predecessor = predecessor.successor
             # No call stands between here and the last link.
             if incarnation.state == "ended":
@@ -185,8 +188,9 @@ class Roster[K, M](RosterTables[K, M]):
             last = incarnation.predecessor if dropped else incarnation
             if last is not None:
                 # If the key raises here, the worker is still the current one.
-                while (entry := self._leaving.setdefault(key, last)) is not last:
-                    if entry is not incarnation and entry.state != "ended":
+                while True:  # not of a condition; see `interrupts`
+                    entry = self._leaving.setdefault(key, last)
+                    if entry is last or (entry is not incarnation and entry.state != "ended"):
                         break
                     take_out(self._leaving, key, entry)
             # What re-enters has left nothing to do, or changed nothing. No call stands between here
@@ -332,6 +336,9 @@ class Roster[K, M](RosterTables[K, M]):
             self._tell_if_finished_locked()
             return self.unfinished()
 
+    def _pending(self) -> list[Incarnation[K, M]]:
+        return [each for each in self.unfinished() if each.state == "pending"]
+
     def cancel(self) -> list[Incarnation[K, M]]:
         """Let no worker enter any more, and drop those that have not started.
 
@@ -340,7 +347,7 @@ class Roster[K, M](RosterTables[K, M]):
         """
         with self.lock:
             self.closed = self.cancelled = True
-            dropped = [each for each in self.unfinished() if each.state == "pending"]
+            dropped = self._pending()
             for each in dropped:
                 each.leftovers.reason = DeadLetterReason.POOL_CLOSED
                 self._abandon_locked(each)

@@ -113,19 +113,26 @@ class RosterTables[K, M](Census[K, M]):
         if self.in_child:
             return []
         with self.lock:
-            return [each.key for each in list(self.routes.values()) if each.current]
+            return self._current_keys_locked()
+
+    def _current_keys_locked(self) -> list[K]:
+        return [each.key for each in list(self.routes.values()) if each.current]
 
     def line(self, key: K) -> list[Incarnation[K, M]]:
         """Return the workers of a key that have not ended."""
         with self.lock:
-            found: dict[Incarnation[K, M], None] = {}
-            ways: list[Incarnation[K, M] | None] = [self.routes.get(key), self._leaving.get(key)]
-            while ways:
-                worker = ways.pop()
-                if worker is not None and worker not in found and self.is_unfinished(worker):
-                    found[worker] = None
-                    ways += [worker.predecessor, worker.successor]
-            return list(found)
+            # Not a loop here: an interrupt at its end may leave the lock held (`interrupts`).
+            return self._line_locked(key)
+
+    def _line_locked(self, key: K) -> list[Incarnation[K, M]]:
+        found: dict[Incarnation[K, M], None] = {}
+        ways: list[Incarnation[K, M] | None] = [self.routes.get(key), self._leaving.get(key)]
+        while ways:
+            worker = ways.pop()
+            if worker is not None and worker not in found and self.is_unfinished(worker):
+                found[worker] = None
+                ways += [worker.predecessor, worker.successor]
+        return list(found)
 
     def told(self, incarnation: Incarnation[K, M], what: What) -> None:
         """Take note that a mailbox was told `what`.

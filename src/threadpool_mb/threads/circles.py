@@ -160,7 +160,9 @@ def would_wait_for_itself(reply: Awaited) -> Exception | None:
     with _lock:
         chain: list[Holder] = []
         holder = reply.holder
-        while holder is not None and holder not in chain:
+        while True:  # not of a condition; see `interrupts`
+            if holder is None or holder in chain:
+                break
             chain.append(holder)
             if holder.waits_for is reply:
                 return _deadlock([*_with_inline([*chain, chain[0]])], reply, chain[0].key)

@@ -77,11 +77,15 @@ def close_at_exit(owner: Owner) -> None:
         if not exiting:
             if len(_open) >= _keep_at_most:
                 # No call stands between the last look and this: a finalizer may come back here.
-                _open[:] = [reference for reference in _open if reference() is not None]
+                _open[:] = _living()
                 _keep_at_most = 2 * len(_open) + _MOST_DEAD
             _open.append(weakref.ref(owner))
     if exiting:
         owner.close()
+
+
+def _living() -> "list[weakref.ref[Owner]]":
+    return [reference for reference in _open if reference() is not None]
 
 
 def _register() -> None:

@@ -68,8 +68,11 @@ class Launches:
         with self._lock:
             self._started[thread] = None
             self._over_locked(thread)
-            for ended in [each for each in self._started if not each.is_alive()]:
+            for ended in self._ended_locked():
                 del self._started[ended]
+
+    def _ended_locked(self) -> list[threading.Thread]:
+        return [each for each in self._started if not each.is_alive()]
 
     def failed_locked(self, thread: threading.Thread) -> bool:
         """Take note that `thread.start()` has raised; return whether the thread does not run."""
@@ -108,7 +111,8 @@ class Launches:
             # Looked at again each time: a thread that has not ended may have started a new one.
             with self._lock:
                 launching = list(self._launching.values())
-                threads = [thread for thread in self._started if thread not in joined]
+                started = list(self._started)
+            threads = [thread for thread in started if thread not in joined]
             if not all(each.wait(deadline) for each in launching):
                 return False
             if not threads and not launching:

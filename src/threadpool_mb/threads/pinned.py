@@ -47,8 +47,11 @@ class PinnedThreads:
     def deal_to_running(self) -> SharedThreads | None:
         """Do as `deal`, of the homes that have a thread; `None` if none has."""
         with self._lock:
-            running = [home for home in self.homes if home.any]
+            running = self._running()
             return self._deal_locked(running) if running else None
+
+    def _running(self) -> list[SharedThreads]:
+        return [home for home in self.homes if home.any]
 
     def _fewest(self, homes: Iterable[SharedThreads]) -> SharedThreads:
         return min(homes, key=self._load.__getitem__)
@@ -149,7 +152,9 @@ class waiting_upon:  # noqa: N801 - used like a function: `with waiting_upon(thr
             return
         with _lock:
             each: SharedThreads | None = self._upon
-            while each is not None:
+            while True:  # not of a condition; see `interrupts`
+                if each is None:
+                    break
                 if each is home:
                     raise RuntimeError(
                         f"a pinned task cannot wait for {self._what!r}, which needs its thread"

@@ -14,7 +14,8 @@ dict, one gets it. Turns raise nothing; what they raise all the same is logged, 
 on.
 
 A thread is *starting* until it has taken its first turn. One more is *needed* when no thread is
-idle and more turns wait than threads are starting. The sender is (1) and (2), the thread (a) to
+idle and more turns wait than threads are starting; where threads are spare, when no thread is idle
+and a turn waits: one of them is woken then (`spares`). The sender is (1) and (2), the thread (a) to
 (c):
 
 1. `schedule` puts a turn into the queue.

@@ -13,9 +13,9 @@ spare last is woken first: its core is the warmest.
 
 A turn must not wait while a thread is spare and no other one will come to it. One more is *needed*
 where a turn waits, and no thread is idle. One that is starting is not counted on: it may take long,
-as its `prepare` does, or be refused. Threads are woken one after the other, by who has the *permit*
-(an entry of a dict). The sender is (1) to (4), the thread that becomes spare (a) and (b), the woken
-one (i) to (iii):
+as its `prepare` does, or be refused. Threads are woken one after the other, by the thread that has
+the *permit* (an entry of a dict). The sender is (1) to (4), the thread that becomes spare (a) and
+(b), the woken one (i) to (iii):
 
 1. It puts a turn.
 2. It reads whether a thread is idle. If so, it is done.
@@ -42,8 +42,8 @@ does (2) to (4) after that, and so sees the turn.
 *Moved.* A thread that was woken looks for what was moved, too (`turns`). One that becomes spare
 need not: another one is idle, and is nudged.
 
-*Closed.* Who closes takes note of that, under the lock, and then wakes each spare thread. None
-becomes spare after that: (a) looks. A finalizer may close in the midst of (a): so (a) looks once
+*Closed.* `close` takes note of that, under the lock, and then wakes each spare thread. None becomes
+spare after that: (a) looks. A finalizer may close in the midst of (a): so (a) looks once
 more when the thread has entered its bell.
 
 `tests/model/test_spares_model.py` runs through the interleavings.
@@ -68,7 +68,7 @@ class Spares:
         self.bells: Final[dict[queue.SimpleQueue[None], None]] = {}
         """Of each thread that is spare and was not woken; to be read."""
         # Has its one entry while no thread is being woken. It is not the permit to ask for one more
-        # thread: who was asked may take a while, in which threads become spare.
+        # thread: what was asked may take a while, in which threads become spare.
         self._permit: Final[dict[str, bool]] = {"may wake": True}
 
     def __len__(self) -> int:

@@ -298,7 +298,9 @@ class ReadyTurns:
                 return woken
         with self._lock:
             turn = self._take_locked(crowded=crowded)
-            while self._look_whether_moved_locked() and turn is None:
+            while True:  # not of a condition; see `interrupts`
+                if not self._look_whether_moved_locked() or turn is not None:
+                    break
                 turn = self._take_locked(crowded=crowded)
         return turn
 
