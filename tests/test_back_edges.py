@@ -42,8 +42,11 @@ def handlers(code: Any, offset: int) -> set[int]:  # noqa: ANN401 - a `Bytecode`
     return around
 
 
-def bare_ends(source: str) -> set[str]:
-    """Return the names of functions with a loop whose begin is in a `with`, but not its end."""
+def bare_ends(source: str, *, of_try: bool = False) -> set[str]:
+    """Return the names of functions with a loop whose begin is in a `with`, but not its end.
+
+    `of_try`: in a `try`.
+    """
     found = set[str]()
     for code in code_objects(compile(source, "<source>", "exec")):
         bytecode = dis.Bytecode(code)
@@ -51,7 +54,8 @@ def bare_ends(source: str) -> set[str]:
         of_with = {
             first.offset
             for first, second in itertools.pairwise(instructions)
-            if second.opname == "WITH_EXCEPT_START"
+            if first.opname == "PUSH_EXC_INFO"
+            and (second.opname == "WITH_EXCEPT_START") is not of_try
         }
         for each in instructions:
             if each.opname == "JUMP_BACKWARD":
@@ -114,3 +118,10 @@ def test_no_loop_within_a_with_has_a_bare_end(part: pathlib.Path) -> None:
             found[name] = functions
 
     assert found == {}
+
+
+@pytest.mark.parametrize("name", ["aio/life.py", "keyed/standard.py", "line/standing.py"])
+def test_no_loop_within_a_try_has_a_bare_end_where_an_interrupt_would_cost_what_it_does(
+    name: str,
+) -> None:
+    assert not bare_ends((_PACKAGE / name).read_text(), of_try=True)

@@ -269,6 +269,29 @@ def test_a_slot_whose_freeing_is_interrupted_does_not_lie_beside_a_sender_in_lin
         assert not slots._free.qsize() or not slots.askers
 
 
+def test_a_sender_that_parks_no_more_sees_to_the_line_though_it_is_interrupted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    freed = list[bool]()
+
+    def ask_and_free(slots: Slots, *_: object) -> None:
+        slots.ask(Asker(lambda: True, always))  # given nothing as long as a thread parks
+        freed.append(True)
+        slots.free(None)
+
+    monkeypatch.setattr(Slots, "_park", ask_and_free)
+
+    def prepare() -> Slots:
+        freed.clear()
+        slots = Slots(1, None)
+        assert slots.wait()
+        return slots
+
+    for slots in interrupted_at_each_point(prepare, lambda slots: slots.wait(Deadline(DEADLINE))):
+        assert not slots._free.qsize()
+        assert len(slots._given) == len(freed)
+
+
 class InterruptedLock:
     """A lock that is interrupted, once, as a thread waits for it the `number`-th time."""
 

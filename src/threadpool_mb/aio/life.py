@@ -134,7 +134,9 @@ async def await_end(
         if not ends.threads_ended():
             await _reached(loop, ends.ending, deadline)
         pause = _FIRST_PAUSE
-        while not ends.threads_ended() and (left := deadline.remaining()) != 0:
+        while True:  # not of a condition; see `interrupts`
+            if ends.threads_ended() or (left := deadline.remaining()) == 0:
+                break
             await _pause(loop, shortest(pause, left))
             pause = min(2 * pause, _LONGEST_PAUSE)
     except BaseException:

@@ -165,7 +165,9 @@ def results_of[R](
     cancelled; not those of an iterator that has not begun.
     """
     try:
-        while ahead:
+        while True:  # not of a condition; see `interrupts`
+            if not ahead:
+                break
             # In a list, which is empty while this waits to go on: it keeps no result.
             result = [_first_of(ahead, deadline)]
             ahead.extend(itertools.islice(futures, 1))
