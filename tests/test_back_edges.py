@@ -100,8 +100,8 @@ NO_LOCK: Final = {
     "pool/inputs.py": {"_put_with_patience"},
     "threads/waiting.py": {"wait"},
 }
-# The nodes of a cluster, and its client: not looked at.
-LEFT_OUT: Final = frozenset({"cluster", "demo"})
+# A program, which an interrupt ends.
+LEFT_OUT: Final = frozenset({"demo"})
 PARTS: Final = [
     each
     for each in sorted(_PACKAGE.iterdir())

@@ -19,10 +19,11 @@ from threadpool_mb.cluster.figures import summed
 from threadpool_mb.cluster.flushes import Flushes
 from threadpool_mb.cluster.link import Link
 from threadpool_mb.cluster.membership import Membership
+from threadpool_mb.cluster.outbox import again_and_dead
 from threadpool_mb.cluster.own_threads import OwnThreads
 from threadpool_mb.cluster.routing import Router
 from threadpool_mb.cluster.telling import Teller
-from threadpool_mb.cluster.wire import MOVE, Events, loaded_keys
+from threadpool_mb.cluster.wire import Events, loaded_keys
 from threadpool_mb.dead_letters import DeadLetterOffice, DeadLetterReason
 from threadpool_mb.errors import PoolClosed
 from threadpool_mb.forking import MADE_BEFORE_FORK
@@ -265,16 +266,11 @@ class Control:
 
     def _lose(self, link: Link) -> None:
         """See to what was at a node that is lost."""
-        again: list[Entry] = []
-        dead: list[Entry] = []
         # In one step: nothing may be put into the outbox of a link that was stopped.
         with self.router.lock:
             link.is_lost = True
             sent, unsent = link.outbox.stop()
-            for entry in sent:
-                goes_again = self._redeliver and entry.asked is None and entry.kind != MOVE
-                (again if goes_again else dead).append(entry)
-            again += [entry for entry in unsent if entry.kind != MOVE]
+            again, dead = again_and_dead(sent, unsent, redeliver=self._redeliver)
             if self.state == "cancelling":
                 dead += again
                 again = []

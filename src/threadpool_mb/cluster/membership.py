@@ -190,11 +190,12 @@ class Membership:
         """Return the links of nodes that are there no more, if these are the Dask workers."""
         there = set(addresses)
         with self._lock:
-            return [
-                link
-                for address, link in self._links.items()
-                if address not in there or self._futures[address].status != "finished"
-            ]
+            links, futures = self._links.copy(), self._futures.copy()
+        return [
+            link
+            for address, link in links.items()
+            if address not in there or futures[address].status != "finished"
+        ]
 
     def forget(self, link: Link) -> None:
         """Give a node back to Dask."""
@@ -228,9 +229,11 @@ class Membership:
     def wanted(self) -> Mapping[str, Link]:
         """Return the nodes to which keys are to be dealt."""
         with self._lock:
-            return {a: link for a, link in self._links.items() if a not in self._shunned}
+            links, shunned = self._links.copy(), self._shunned.copy()
+        return {address: link for address, link in links.items() if address not in shunned}
 
     def vacating(self) -> list[Link]:
         """Return the nodes that are to get no more keys."""
         with self._lock:
-            return [link for a, link in self._links.items() if a in self._shunned]
+            links, shunned = self._links.copy(), self._shunned.copy()
+        return [link for address, link in links.items() if address in shunned]

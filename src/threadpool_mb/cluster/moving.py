@@ -73,11 +73,11 @@ class Leaving:
             except Exception:  # of a user's class; others are not to wait for it
                 _logger.exception("%s: the end of key %s is not told", self._pool, describe(key))
         # What came back meanwhile, and is leaving again.
-        self._leaving = [each for each in self._leaving if not _is_in(each.key, going)]
+        self._leaving = _without(self._leaving, going)
         self._leaving += going.values()
         with self._lock:
             self._moves.append((number, [each.written for each in going.values()]))
-            self._moved = [each for each in self._moved if not _is_in(each.key, going)]
+            self._moved = _without(self._moved, going)
         self.look()
 
     def _stays(self, key: Any, nodes: tuple[str, ...]) -> bool:
@@ -123,6 +123,10 @@ class Leaving:
             moves, self._moves = self._moves, []
             moved, self._moved = self._moved, []
         return moves, [each.written for each in moved]
+
+
+def _without(some: "Iterable[_Key]", going: Container[object]) -> "list[_Key]":
+    return [each for each in some if not _is_in(each.key, going)]
 
 
 def _is_in(key: object, keys: Container[object]) -> bool:

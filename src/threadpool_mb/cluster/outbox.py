@@ -7,6 +7,7 @@ Each is settled once, or is among what `stop` returns; its credit comes back onc
 acknowledgements and the loss of the node.
 """
 
+import itertools
 import threading
 from collections.abc import Iterable
 from typing import Final, final
@@ -15,7 +16,7 @@ from threadpool_mb.arguments import NEVER, Deadline
 from threadpool_mb.cluster.entries import Entry, Unsettled
 from threadpool_mb.cluster.wire import MOVE
 
-__all__ = ["FULL", "STALE", "TAKEN", "Outbox"]
+__all__ = ["FULL", "STALE", "TAKEN", "Outbox", "again_and_dead", "any_left"]
 
 TAKEN: Final = 0
 """The message is in the outbox."""
@@ -98,14 +99,15 @@ class Outbox:
         with self._lock:
             self._waiters += 1
             try:
-                while self.table is table and self.outstanding >= self._credits:
+                while True:  # see `interrupts` on loops
+                    if self.table is not table or self.outstanding < self._credits:
+                        return True
                     left = deadline.remaining()
                     if left == 0:
                         return False
                     self._room.wait(left)
             finally:
                 self._waiters -= 1
-        return True
 
     def hurry(self) -> None:
         """Send what there is without waiting for more."""
@@ -139,15 +141,12 @@ class Outbox:
 
     def left(self, epoch: int, key: object, *, of_all: bool) -> bool:
         """Return whether a message is left that was sent by then; of one key, or of all."""
-        hashed = 0 if of_all else hash(key)
+        hashed = None if of_all else hash(key)
         with self._lock:
             if not self.outstanding:
                 return False
-            return any(
-                entry.epoch <= epoch and (of_all or entry.is_for(key, hashed))
-                for entries in (self._unsettled, self._outbox)
-                for entry in entries
-            )
+            entries = itertools.chain(self._unsettled, self._outbox)
+            return any_left(entries, epoch, key, hashed)
 
     # For the thread that sends.
 
@@ -158,16 +157,13 @@ class Outbox:
         much as some hundred messages.
         """
         with self._lock:
-            while not self._outbox and not self.stopped and wait:
-                self._ready.wait()
+            self._wait_locked(wait=wait)
             if self.stopped:
                 return None
             if not wait and self._may_grow_locked():
                 return self._number, []
             if wait:
-                deadline = Deadline(self._batch_time, real=True)
-                while self._may_grow_locked() and (left := deadline.remaining()):
-                    self._ready.wait(left)
+                self._wait_for_more_locked()
             if self._is_stopped():
                 return None
             count = _fitting(self._outbox, self._batch)
@@ -177,10 +173,17 @@ class Outbox:
             if entries:
                 self._number += 1
                 self._unsettled.sent(self._number, entries)
-                self.asked.update(
-                    entry.asked.number for entry in entries if entry.asked is not None
-                )
+                self.asked.update(_asked(entries))
             return self._number, entries
+
+    def _wait_locked(self, *, wait: bool) -> None:
+        while not self._outbox and not self.stopped and wait:
+            self._ready.wait()
+
+    def _wait_for_more_locked(self) -> None:
+        deadline = Deadline(self._batch_time, real=True)
+        while self._may_grow_locked() and (left := deadline.remaining()):
+            self._ready.wait(left)
 
     def _is_stopped(self) -> bool:
         return self.stopped
@@ -199,16 +202,20 @@ class Outbox:
         Returns:
             The messages and the reasons; `None` if the outbox was stopped, and has given them out.
         """
-        taken: list[tuple[Entry, str]] = []
         with self._lock:
             if self.stopped:
                 return None
-            for number, index, reason in dead:
-                entry = self._unsettled.take(number, index)
-                if entry is not None:
-                    self.outstanding -= 1
-                    taken.append((entry, reason))
+            taken = self._take_dead_locked(dead)
             self.asked.difference_update(answered)
+        return taken
+
+    def _take_dead_locked(self, dead: Iterable[tuple[int, int, str]]) -> list[tuple[Entry, str]]:
+        taken: list[tuple[Entry, str]] = []
+        for number, index, reason in dead:
+            entry = self._unsettled.take(number, index)
+            if entry is not None:
+                self.outstanding -= 1
+                taken.append((entry, reason))
         return taken
 
     def done(self, done: Iterable[tuple[int, Iterable[int] | None]]) -> None:
@@ -226,6 +233,17 @@ class Outbox:
                 self._room.wait(seconds)
 
 
+def any_left(entries: Iterable[Entry], epoch: int, key: object, hashed: int | None) -> bool:
+    """Return whether one of them was sent by then; of one key, or of all: `hashed` is `None`."""
+    return any(
+        entry.epoch <= epoch and (hashed is None or entry.is_for(key, hashed)) for entry in entries
+    )
+
+
+def _asked(entries: list[Entry]) -> list[int]:
+    return [entry.asked.number for entry in entries if entry.asked is not None]
+
+
 def _fitting(entries: list[Entry], most: int) -> int:
     """Return how many of the first messages are a batch: by their number, and their size."""
     size = 0
@@ -235,3 +253,15 @@ def _fitting(entries: list[Entry], most: int) -> int:
             if size > _MOST_BYTES:
                 return max(count, 1)
     return min(len(entries), most)
+
+
+def again_and_dead(
+    sent: list[Entry], unsent: list[Entry], *, redeliver: bool
+) -> tuple[list[Entry], list[Entry]]:
+    """Return what is sent once more of what was at a node that is lost, and what is dead."""
+    again: list[Entry] = []
+    dead: list[Entry] = []
+    for entry in sent:
+        goes_again = redeliver and entry.asked is None and entry.kind != MOVE
+        (again if goes_again else dead).append(entry)
+    return again + [entry for entry in unsent if entry.kind != MOVE], dead

@@ -24,6 +24,7 @@ runs on.
 """
 
 import contextlib
+import itertools
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from threading import get_ident
@@ -32,7 +33,7 @@ from typing import Any, Final, final
 from threadpool_mb.arguments import Deadline, describe
 from threadpool_mb.cluster.entries import Entry
 from threadpool_mb.cluster.link import Link
-from threadpool_mb.cluster.outbox import FULL, TAKEN
+from threadpool_mb.cluster.outbox import FULL, TAKEN, any_left
 from threadpool_mb.cluster.own_threads import OwnThreads
 from threadpool_mb.cluster.placing import digest_of, owner_of
 from threadpool_mb.cluster.wire import MOVE, dumped, is_plain
@@ -69,9 +70,32 @@ class Table:
             self._known[key] = link
         return link
 
+    def links_but(self, lost: Link) -> dict[str, Link]:
+        """Return all links but one."""
+        return {address: link for address, link in self.links.items() if link is not lost}
+
     def as_settled(self, *, settled: bool) -> "Table":
         """Return one that deals the same, settled or not."""
         return Table(self.links, settled=settled, known=self._known)
+
+
+# Loops that end on a condition, and so do not stand in the `with` of a lock; see `interrupts`.
+
+
+def _any_left_at(links: Iterable[Link], epoch: int, key: object, *, of_all: bool) -> bool:
+    return any(link.outbox.left(epoch, key, of_all=of_all) for link in links)
+
+
+def _any_outstanding(links: Iterable[Link]) -> bool:
+    return any(link.outbox.outstanding for link in links)
+
+
+def _not_in(links: Iterable[Link], unanswered: set[Link]) -> list[Link]:
+    return [link for link in links if link not in unanswered]
+
+
+def _keys_at(ending: Mapping[Any, Link], link: Link) -> list[Any]:
+    return [key for key, where in ending.items() if where is link]
 
 
 def _digest(key: object) -> bytes:
@@ -206,18 +230,17 @@ class Router:
 
         Of one key, or of all. Under the lock, since messages go from one place to another.
         """
-        hashed = 0 if of_all else hash(key)
+        hashed = None if of_all else hash(key)
         with self.lock:
-            return any(
-                entry.epoch <= epoch and (of_all or entry.is_for(key, hashed))
-                for entries in (*self._held.values(), *(each for each, _ in self._unplaceable))
-                for entry in entries
-            ) or any(link.outbox.left(epoch, key, of_all=of_all) for link in links())
+            lists = [*self._held.values(), *(each for each, _ in self._unplaceable)]
+            entries = itertools.chain.from_iterable(lists)
+            here = any_left(entries, epoch, key, hashed)
+            return here or _any_left_at(links(), epoch, key, of_all=of_all)
 
     def outstanding(self, links: Iterable[Link]) -> bool:
         """Return whether any message is held or not settled; under the lock, as `left`."""
         with self.lock:
-            return bool(self._held_count) or any(link.outbox.outstanding for link in links)
+            return bool(self._held_count) or _any_outstanding(links)
 
     def deal(self, links: Mapping[str, Link]) -> bool:
         """Deal keys to other nodes from now on; `False` if nodes are still to say what moves."""
@@ -231,9 +254,8 @@ class Router:
             body = (self._moves, new.addresses)
             for link in old.links.values():
                 link.outbox.use(new, first=Entry(None, None, body, MOVE, -1))
-            for link in new.links.values():
-                if link not in self._unanswered:
-                    link.outbox.use(new)
+            for link in _not_in(new.links.values(), self._unanswered):
+                link.outbox.use(new)
             self._go_on_locked()
         return True
 
@@ -261,9 +283,9 @@ class Router:
         """Deal the keys of a node to others at once; place `again` in front of what is held."""
         with self.lock:
             self._unanswered.discard(link)
-            for key in [key for key, where in self._ending.items() if where is link]:
+            for key in _keys_at(self._ending, link):
                 del self._ending[key]
-            rest = {address: each for address, each in self.table.links.items() if each is not link}
+            rest = self.table.links_but(link)
             self.table = Table(rest, settled=False)
             for each in rest.values():
                 each.outbox.use(self.table)
