@@ -15,6 +15,7 @@ import pytest
 import threadpool_mb as mb
 from tests.cluster.workers import GetAll, GetLock, Raise, collecting
 from tests.helpers import until
+from tests.insides import worker_of
 from threadpool_mb.cluster import link
 from threadpool_mb.cluster.entries import Entry
 from threadpool_mb.cluster.node import NodeActor, VersionMismatch
@@ -445,11 +446,14 @@ def test_a_node_that_is_closed_can_be_cancelled_and_not_the_other_way() -> None:
     with running(staying) as node:
         batch = node.send("key", "in hand", "behind")
         assert _staying.wait(15)
+        worker: Any = worker_of(node.actor._node._pool, "key")
         asyncio.run(node.actor.end("close"))
         until(lambda: node.stats().state == "closing")
         asyncio.run(node.actor.end("cancel"))
         asyncio.run(node.actor.end("close"))
-        until(lambda: node.stats().state == "cancelling")
+        # The pool is told before its workers are.
+        until(lambda: worker.cancelled)
+        assert node.stats().state == "cancelling"
         _let_go.set()
         node.end("close")
 
