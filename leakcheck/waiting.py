@@ -14,7 +14,6 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Final
 
 PATIENCE: Final = 30.0
@@ -23,7 +22,9 @@ PATIENCE: Final = 30.0
 _PAUSE: Final = 0.0005
 _LONGEST_PAUSE: Final = 0.05
 """Seconds between two looks: each time twice as long."""
-_TASKS = Path("/proc/self/task")
+# No `Path`: it interns the names in a path, each thread's number among them, which stay for ever on
+# a free-threaded build.
+_TASKS = "/proc/self/task"
 
 
 class StuckError(AssertionError):
@@ -87,7 +88,7 @@ def _waited() -> float:
 def _others() -> Iterator[tuple[str, bool, int]]:
     """Yield each other thread of this process, whether it wants to run, and how long it has run."""
     own = str(threading.get_native_id())
-    for thread in (each.name for each in _TASKS.iterdir()):
+    for thread in os.listdir(_TASKS):  # noqa: PTH208 - see there
         if thread == own:
             continue
         try:
@@ -99,7 +100,7 @@ def _others() -> Iterator[tuple[str, bool, int]]:
 
 def _read(thread: str, name: str) -> bytes:
     """Return what the kernel tells of a thread, read without a file object, as in `readings`."""
-    file = os.open(_TASKS / thread / name, os.O_RDONLY | os.O_CLOEXEC)
+    file = os.open(f"{_TASKS}/{thread}/{name}", os.O_RDONLY | os.O_CLOEXEC)
     try:
         return os.read(file, 1000)
     finally:

@@ -126,7 +126,9 @@ def test_a_condition_that_a_signal_handler_makes_meanwhile_is_everybodys(
 ) -> None:
     future, seen = new(), list[threading.Condition]()
 
-    class Interrupted(threading.Condition):
+    made = futures._Condition
+
+    class Interrupted(made):
         """Has a handler ask for the future's condition as it is made, once."""
 
         def __init__(self, lock: Any) -> None:  # noqa: ANN401 - of some kind
@@ -134,7 +136,7 @@ def test_a_condition_that_a_signal_handler_makes_meanwhile_is_everybodys(
             monkeypatch.undo()
             seen.append(future._condition)
 
-    monkeypatch.setattr(futures.threading, "Condition", Interrupted)
+    monkeypatch.setattr(futures, "_Condition", Interrupted)
 
     assert future._condition is seen[0]
-    assert type(seen[0]) is threading.Condition
+    assert type(seen[0]) is made
