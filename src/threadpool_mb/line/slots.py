@@ -95,7 +95,7 @@ class Slots(Line):
 
     def shut(self) -> None:
         """Wake every sender that waits."""
-        self.closed = True
+        self.closed: bool = True
         self.holder = None
         self.free(None)
         # A sender that gets in line after this look sees that it is closed; see `ask` and `_stand`.
