@@ -132,9 +132,7 @@ class StripedSlots(Slots):
                     self.tell()
         except queue.Empty:
             pass
-        except (
-            BaseException
-        ):  # an interrupt, perhaps of one that was moved and of which none is told
+        except BaseException:  # an interrupt, perhaps of one that was moved and not told of
             self.tell()
             raise
         if not self.askers and not self._parking_here:

@@ -324,6 +324,7 @@ class SharedThreads(ThreadCount):
                     turn = self._first_turn() if self._resting.rest(bell) else None
                     continue
             try:
+                # `_next_turn`, written out: no frame more for each turn.
                 if (not ready.moved or (turn := ready.take(crowded=self._too_many)) is None) and (
                     turn := get(False)
                 ) is None:
