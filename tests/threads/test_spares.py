@@ -77,6 +77,27 @@ def test_each_turn_that_needs_another_to_go_on_has_a_thread(threads: SharedThrea
         until(lambda: all_idle(threads))
 
 
+def test_no_sender_looks_for_a_spare_thread_where_each_of_them_was_woken(
+    threads: SharedThreads, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = list[None]()
+    monkeypatch.setattr(SharedThreads, "_ask_for_one", lambda _: asked.append(None))
+    gates = [Gate() for _ in range(COUNT)]
+    for gate in gates:
+        threads.schedule(Calls(gate))
+    for gate in gates:
+        gate.wait_until_reached()
+
+    growing = threads.growing
+    del asked[:]
+    threads.schedule(Calls(int))  # no thread is spare, and there may be no further one
+    for gate in gates:
+        gate.open()
+
+    assert not growing
+    assert not asked
+
+
 def test_turns_that_were_put_ahead_wake_as_many(threads: SharedThreads) -> None:
     together = threading.Barrier(COUNT + 1)
     turns: list[Turn] = [Calls(lambda: together.wait(DEADLINE)) for _ in range(COUNT)]

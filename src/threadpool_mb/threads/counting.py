@@ -255,6 +255,13 @@ class ThreadCount:
             self.growing = False
         return None
 
+    def _was_spare(self, bell: "queue.SimpleQueue[None]") -> None:
+        """Take note that this thread, which was woken at its bell, has looked for a turn."""
+        self._spares.has_looked(bell)  # (ii)
+        with self._lock:
+            # It may have been the last one that was spare: then no sender looks for one.
+            self._look_whether_idle_locked()
+
     def _leave(self) -> None:
         """Count this thread as idle no more."""
         with self._lock:

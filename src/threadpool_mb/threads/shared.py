@@ -360,7 +360,7 @@ class SharedThreads(ThreadCount):
             except queue.Empty:
                 pass
             finally:
-                self._spares.has_looked(bell)  # (ii)
+                self._was_spare(bell)
         try:
             return self._await_turn()
         finally:
