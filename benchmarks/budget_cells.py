@@ -81,9 +81,30 @@ def lives(count: int) -> Took:
     return timed(run)
 
 
-def senders(count: int, messages: int) -> Took:
+def all_on() -> dict[str, Any]:
+    """Return a pool's options with which keys live by themselves; none ends, or fails, in a run."""
+    return {
+        "start": "on_demand",
+        "idle_timeout": 60.0,
+        "max_keys": 10**6,
+        "restart": mb.Restart(),
+    }
+
+
+def lives_by_themselves(count: int) -> Took:
+    """The same lives, which their first messages start."""
+
+    def run() -> None:
+        with mb.Pool(_once, max_threads=THREADS, **all_on()) as pool:
+            for key in range(count):
+                pool.dispatch(key, 1)
+
+    return timed(run)
+
+
+def senders(count: int, messages: int, **options: Any) -> Took:  # noqa: ANN401 - a pool's
     """Messages of `dispatch` by so many threads, to 16 keys each."""
-    with mb.Pool(_for_ever, max_threads=THREADS) as pool:
+    with mb.Pool(_for_ever, max_threads=THREADS, **options) as pool:
         for key in range(16 * count):
             pool.initialize(key)
 
@@ -259,6 +280,8 @@ def measure(scale: float) -> dict[str, Took]:
     put("call across, function", calls(_answering_function, few), few)
     put("two hops", hops(few), few)
     if not _OLD:
+        put("life, all on", lives_by_themselves(many), many)
+        put("one sender, all on", senders(1, 5 * many, **all_on()), 5 * many)
         put("aio.call in place", aio_calls(some, inline_calls=True), some)
     put("aio.call across", aio_calls(few, **aio_across), few)
     put("aio, by hand across", aio_by_hand(few), few)

@@ -25,6 +25,7 @@ WALL, CPU = 0, 1
 
 TO_BASE: Final = [
     ("a life: CPU", "life", CPU, "≤ 0.5"),
+    ("`dispatch`, and its turn: CPU", "one sender", CPU, "≤ 1.03"),
     ("`call` in place: time", "call in place", WALL, "≤ 0.6"),
     ("`call` in place: CPU", "call in place", CPU, ""),
     ("`call` across threads: CPU", "call across, generator", CPU, ""),
@@ -49,6 +50,10 @@ TO_OTHERS: Final = [
     ("`aio.call` across, in that by hand: CPU", "aio.call across", "aio, by hand across", CPU, ""),
     ("`submit_keyed`, times as fast as `ThreadPoolExecutor.submit`", "ThreadPoolExecutor.submit",
      "submit_keyed", WALL, "≥ 1.8"),
+    ("a life that its first message starts, in one by hand: CPU", "life, all on", "life", CPU,
+     "≤ 1.1"),
+    ("`dispatch`, all that keys that live by themselves have, in none: CPU", "one sender, all on",
+     "one sender", CPU, "≤ 1.1"),
     ("four senders, times as fast as one", "one sender", "four senders", WALL, "≥ 0.8"),
 ]  # fmt: skip
 """A row's name, what is divided, by what, which of the two figures, the budget."""
