@@ -16,10 +16,10 @@ from tests.mailbox.stepping import each_step, held
 from tests.points import at_each_point, interrupted_at_each_point
 from threadpool_mb.line import askers, slots, standing
 from threadpool_mb.line.askers import Asker
-from threadpool_mb.line.inlet import DONE
+from threadpool_mb.line.inlet import DONE, Marker
 from threadpool_mb.line.sliding import SlidingStore
 from threadpool_mb.line.sorting import PriorityStore
-from threadpool_mb.line.stores import Store
+from threadpool_mb.line.stores import Store, StoredQueue
 from threadpool_mb.mailbox import sending
 from threadpool_mb.mailbox.claims import Claims
 from threadpool_mb.mailbox.receiving import QueueMailbox
@@ -176,6 +176,20 @@ def test_giving_a_message_back_is_not_torn_apart_by_an_interrupt(
     # Before its first step the finalizer itself is what was interrupted.
     assert outcomes == {rest, ("back", *rest)}
     assert len(outcomes) == 2
+
+
+def test_a_marker_comes_after_all_that_was_before_it_whose_taking_was_interrupted() -> None:
+    def prepare() -> StoredQueue[Any]:
+        stored: StoredQueue[Any] = StoredQueue(PriorityStore(int), lambda _: None)
+        for message in (3, 2, 1, Marker, 0):
+            stored.put(message)
+        assert stored.get_nowait() == 0
+        return stored
+
+    for stored in interrupted_at_each_point(prepare, StoredQueue.get_nowait):
+        left = [stored.get_nowait() for _ in range(stored.qsize())]
+
+        assert left in ([1, 2, 3, Marker], [2, 3, Marker])
 
 
 def test_giving_a_message_back_is_interrupted_before_both_steps_or_after_both() -> None:

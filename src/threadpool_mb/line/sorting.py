@@ -210,6 +210,9 @@ class PriorityStore(Store):
         elif taken is not None:
             with self._lock:
                 heapq.heappush(waiting.heap, taken)
+                # It may have been counted out for some of them.
+                for marker in waiting.markers:
+                    marker[1] = -1
 
     def _sort_in(self, waiting: "_Waiting", out_of: Stored[Any]) -> None:
         """Put what has come where it belongs; under the lock."""

@@ -40,9 +40,9 @@ finds no thread that is spare, and one becomes spare after that, (a) has seen an
 does (2) to (4) after that, and so sees the turn.
 
 *Growing.* Whether a sender does (2) to (4) at all is kept in one attribute (`growing`), which is
-worked out under the lock of the count: as the idle thread begins with a turn, and after (ii), as the
-last thread that was spare may have been woken. A thread that pops a bell meanwhile has another one
-do (ii) after that. None adds a bell meanwhile but where a thread is idle, which works it out later.
+worked out under the lock of the count: as the idle thread begins with a turn, and after (ii), as
+the last thread that was spare may have been woken. A thread that pops a bell meanwhile has another
+one do (ii) after that. A bell is added only while a thread is idle, which works it out later.
 
 *Moved.* A thread that was woken looks for what was moved, too (`turns`). One that becomes spare
 need not: another one is idle, and is nudged.
