@@ -91,20 +91,28 @@ def all_on() -> dict[str, Any]:
     }
 
 
-def lives_by_themselves(count: int) -> Took:
-    """The same lives, which their first messages start."""
+def lives_of(messages: int, keys: int, *, by_themselves: bool) -> Took:
+    """Lives of so many messages, which come in turn; by themselves: the first one starts each."""
+
+    def worker(_key: int) -> Generator[None, object]:
+        for _ in range(messages):
+            yield
 
     def run() -> None:
-        with mb.Pool(_once, max_threads=THREADS, **all_on()) as pool:
-            for key in range(count):
-                pool.dispatch(key, 1)
+        options = all_on() if by_themselves else {}
+        with mb.Pool(worker, max_threads=THREADS, **options) as pool:
+            for key in range(0 if by_themselves else keys):
+                pool.initialize(key)
+            for number in range(messages):
+                for key in range(keys):
+                    pool.dispatch(key, number)
 
     return timed(run)
 
 
-def senders(count: int, messages: int, **options: Any) -> Took:  # noqa: ANN401 - a pool's
+def senders(count: int, messages: int) -> Took:
     """Messages of `dispatch` by so many threads, to 16 keys each."""
-    with mb.Pool(_for_ever, max_threads=THREADS, **options) as pool:
+    with mb.Pool(_for_ever, max_threads=THREADS) as pool:
         for key in range(16 * count):
             pool.initialize(key)
 
@@ -280,8 +288,11 @@ def measure(scale: float) -> dict[str, Took]:
     put("call across, function", calls(_answering_function, few), few)
     put("two hops", hops(few), few)
     if not _OLD:
-        put("life, all on", lives_by_themselves(many), many)
-        put("one sender, all on", senders(1, 5 * many, **all_on()), 5 * many)
+        for messages, lives_each in ((1, many), (10, some // 5), (50, some // 10)):
+            for by_themselves in (False, True):
+                name = f"lives of {messages}{', by themselves' if by_themselves else ''}"
+                took = lives_of(messages, lives_each, by_themselves=by_themselves)
+                put(name, took, lives_each)
         put("aio.call in place", aio_calls(some, inline_calls=True), some)
     put("aio.call across", aio_calls(few, **aio_across), few)
     put("aio, by hand across", aio_by_hand(few), few)

@@ -50,10 +50,9 @@ TO_OTHERS: Final = [
     ("`aio.call` across, in that by hand: CPU", "aio.call across", "aio, by hand across", CPU, ""),
     ("`submit_keyed`, times as fast as `ThreadPoolExecutor.submit`", "ThreadPoolExecutor.submit",
      "submit_keyed", WALL, "≥ 1.8"),
-    ("a life that its first message starts, in one by hand: CPU", "life, all on", "life", CPU,
-     "≤ 1.1"),
-    ("`dispatch`, all that keys that live by themselves have, in none: CPU", "one sender, all on",
-     "one sender", CPU, "≤ 1.1"),
+    *((f"a life of {messages} that its first message starts, in one by hand: CPU",
+       f"lives of {messages}, by themselves", f"lives of {messages}", CPU, budget)
+      for messages, budget in ((1, ""), (10, "≤ 1.1"), (50, "≤ 1.1"))),
     ("four senders, times as fast as one", "one sender", "four senders", WALL, "≥ 0.8"),
 ]  # fmt: skip
 """A row's name, what is divided, by what, which of the two figures, the budget."""
