@@ -320,10 +320,13 @@ class ThreadCount:
         self._look_whether_idle_locked()
 
     def _look_whether_idle_locked(self) -> None:
+        # Without a call: so no finalizer closes these in between, and no interrupt comes.
         if self._idle or self._closed:
             self.growing = False
+        elif self._spares.bells:
+            self.growing = True
         else:
-            self.growing = self._may_start or bool(self._spares.bells)
+            self.growing = self._may_start
 
 
 _REST_SECONDS: Final = 0.1
