@@ -3,6 +3,7 @@
 import contextlib
 import sys
 import threading
+import types
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, as_completed, wait
 from types import FrameType
@@ -16,6 +17,9 @@ from tests.points import at_each_point, interrupted_at_each_point
 from tests.pool.witness import Gate
 from tests.strides import STRIDE
 from threadpool_mb import KeyedExecutor
+from threadpool_mb.errors import ThreadRefused
+from threadpool_mb.keyed.released import schedule
+from threadpool_mb.threads.shared import SharedThreads
 
 
 class Busy:
@@ -184,3 +188,63 @@ def test_a_wait_for_several_that_is_interrupted_as_it_ends_does_not_keep_the_loc
 
         assert not entered
         assert not wait([executor.submit(future.cancel)], DEADLINE).not_done
+
+
+def test_a_task_whose_submitting_is_interrupted_has_a_spare_thread_at_once() -> None:
+    """Its future is lost; those behind it, of its key, have it done before."""
+
+    class OneIsSpare:
+        def __init__(self) -> None:
+            self.executor = KeyedExecutor(2)
+            gates = [Gate(), Gate()]
+            self.gate = Gate()
+            for gate in gates:
+                self.executor.submit(gate)
+            for gate in gates:
+                gate.wait_until_reached()
+            for gate in gates:
+                gate.open()
+            until(lambda: table_of(self.executor).threads.idle == 2)
+            self.executor.submit(self.gate)
+            self.gate.wait_until_reached()
+
+        def submit(self) -> None:
+            self.executor.submit_keyed("key", int)
+
+    for scene in interrupted_at_each_point(OneIsSpare, OneIsSpare.submit):
+        until(lambda: table_of(scene.executor).tasks == 1)  # noqa: B023 - in this round
+        scene.gate.open()
+        scene.executor.shutdown()
+
+
+@pytest.mark.parametrize("refused", [False, True])
+def test_a_lane_that_goes_on_has_a_thread_asked_for_wherever_that_is_interrupted(
+    *, refused: bool
+) -> None:
+    asked: list[SharedThreads] = []
+
+    def prepare() -> tuple[SharedThreads, list[Any]]:
+        def ask() -> None:
+            asked.append(threads)
+            if refused:
+                raise ThreadRefused
+
+        threads = SharedThreads("t", 1, ask)
+        return threads, [types.SimpleNamespace(shard=types.SimpleNamespace(threads=threads))]
+
+    interrupted = 0
+
+    def go_on(scene: tuple[SharedThreads, list[Any]]) -> None:
+        nonlocal interrupted
+        try:
+            schedule(scene[1])
+        except KeyboardInterrupt:
+            interrupted += 1
+            raise
+
+    rounds = 0
+    for threads, in_hand in interrupted_at_each_point(prepare, go_on):
+        rounds += 1
+        assert len(in_hand) != len(threads._ready)
+        assert in_hand or threads in asked
+    assert interrupted == rounds - 1

@@ -429,3 +429,65 @@ def test_an_interrupt_between_the_permit_and_the_wake_puts_it_back(
         spares.wake_if_none_is_woken()
 
     assert spares._permit
+
+
+def test_one_that_was_woken_and_is_ended_by_an_error_has_another_one_take_its_turn(
+    threads: SharedThreads, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The one that is ended was to look whether one more is needed, and counts no more."""
+    monkeypatch.setattr(threading, "excepthook", lambda _: None)
+    came, again = Gate(), [Gate() for _ in range(COUNT - 1)]
+
+    def be_ended(self: SharedThreads) -> Turn | None:
+        patch.undo()
+        raise SystemExit
+
+    with blocked(threads):
+        with monkeypatch.context() as patch:
+            patch.setattr(SharedThreads, "_next_turn", be_ended)
+            threads.schedule(Calls(came))
+            came.wait_until_reached()
+        came.open()
+        # There may be a thread in its place.
+        for gate in again:
+            threads.schedule(Calls(gate))
+        for gate in again:
+            gate.wait_until_reached()
+        for gate in again:
+            gate.open()
+
+
+@pytest.mark.parametrize("first", [True, False], ids=["its first turn", "a further turn"])
+def test_where_an_error_ends_the_only_thread_as_it_waits_there_is_another_one(
+    *, first: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(threading, "excepthook", lambda _: None)
+    came = Gate()
+    threads = SharedThreads("t", 1)
+    await_turn = SharedThreads._await_turn
+    waits = iter([first, True])
+
+    def be_ended(self: SharedThreads) -> Turn | None:
+        if next(waits):
+            patch.undo()
+            raise SystemExit
+        return await_turn(self)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(SharedThreads, "_await_turn", be_ended)
+        threads.schedule(Calls(came))
+        if first:
+            until(lambda: threads._await_turn.__func__ is await_turn)
+        else:
+            came.open()
+            until(lambda: threads._await_turn.__func__ is await_turn)
+            until(lambda: not len(threads))
+            came = Gate()
+            threads.schedule(Calls(came))
+
+    came.wait_until_reached()
+    assert (threads._starting, threads._idle, len(threads._threads)) == (0, 0, 1)
+    until(lambda: len(threads.serving) == 1)
+    came.open()
+    threads.close()
+    assert threads.join(Deadline(DEADLINE))

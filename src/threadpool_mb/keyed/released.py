@@ -130,10 +130,14 @@ def take_out(
 def schedule(in_hand: list[Task]) -> None:
     """Schedule the lane in hand, which it is no more then; see `interrupts`."""
     threads = in_hand[0].shard.threads
-    # Without a thread, and where the system starts none, the next sender asks for one again.
-    with contextlib.suppress(ThreadRefused):
-        for _ in map(threads.put, after(in_hand.pop)):
+    for _ in map(threads.put, after(in_hand.pop)):
+        try:
             threads.grow_if_needed()
+        except ThreadRefused:
+            pass  # without a thread, the next sender asks for one again
+        except BaseException:  # an interrupt
+            threads.ask_again()
+            raise
 
 
 def log_lost(lane: Task) -> None:

@@ -144,21 +144,25 @@ class Table:
                 stranded = shard.is_lane(task) and not shard.hold_back(task)
             if stranded:
                 threads.put(task)
+                threads.ask_again()
             raise
-        if is_lane:
-            threads.put(task)
-        # Without a thread also behind others: theirs may have been refused.
-        if threads.growing and (is_lane or not threads.any):
-            try:
+        try:
+            if is_lane:
+                threads.put(task)
+            # Without a thread also behind others: theirs may have been refused.
+            if threads.growing and (is_lane or not threads.any):
                 threads.grow_if_needed()
-            except ThreadRefused:
-                # It cannot be taken back, but it will be left out, unless another thread came.
-                left_out = future is None or future.cancel()
-                if self.closed:
-                    # The thread that closed it may have counted on that thread.
-                    self.close()
-                if left_out:
-                    raise
+        except ThreadRefused:
+            # It cannot be taken back, but it will be left out, unless another thread came.
+            left_out = future is None or future.cancel()
+            if self.closed:
+                # The thread that closed it may have counted on that thread.
+                self.close()
+            if left_out:
+                raise
+        except BaseException:  # an interrupt, which may have come behind the `put`
+            threads.ask_again()
+            raise
 
     def add(self, shard: Shard, task: Task, *, barrier: bool = True) -> bool:
         """Add a task to a shard that may be barred; under its lock; see `Shard.add`.
@@ -189,8 +193,7 @@ class Table:
             return MADE_BEFORE_FORK
         if not self.closed:
             return "running"
-        # The last turn counts what it has done as it ends, after the task has; the clock, what it
-        # drops.
+        # The last turn counts what it has done after the task has ended; the clock, what it drops.
         over = self._ended.is_open and not len(self.threads) and not self.clock.runs
         return "ended" if over else "closing"
 
@@ -208,8 +211,7 @@ class Table:
 
     @property
     def waiting(self) -> int:
-        """How many have not begun, and were not cancelled."""
-        # Of a task of several keys there is something in the lane of each.
+        """How many have not begun, and were not cancelled; one of several keys is one."""
         return len({task.future for task in self.pending()})
 
     @property

@@ -7,12 +7,15 @@ one more thread. It rests instead of ending: the next thread may be needed in a 
 costs 0.3 ms to start.
 """
 
+import contextlib
 import os
 import queue
 import threading
+from collections.abc import Callable
 from typing import Final, Self, final
 
-from threadpool_mb.interrupts import trying
+from threadpool_mb.errors import ThreadRefused
+from threadpool_mb.interrupts import after, trying
 from threadpool_mb.threads.here import Holder
 from threadpool_mb.threads.spares import Spares
 from threadpool_mb.threads.turns import ReadyTurns, ServingThread
@@ -118,7 +121,25 @@ class ThreadCount:
         """Take note that this thread has taken its last turn."""
         self._only = None
         with self._lock:
-            self._handled += self._serving.pop(threading.get_ident()).handled
+            thread = self._serving.pop(threading.get_ident(), None)
+            if thread is not None:
+                self._handled += thread.handled
+
+    def _count_lost(self) -> None:
+        """Take note that an error which was raised into this thread as it waited has ended it.
+
+        There may be another one in its place. The turn that it was to take, or to have another
+        thread take, is for that one, or for those that are spare.
+        """
+        this = threading.current_thread()
+        with self._lock:
+            self._resting.lost_locked(this)
+            if this in self._threads:
+                self._threads.remove(this)
+            self._look_whether_growing_locked()
+        if self._closed:
+            self._ready.put(None)  # the error may have cost the one that it took
+        self.grow_if_needed()
 
     def block(self, thread: ServingThread) -> None:
         """Take note that one of the threads waits for a worker, which may need a thread."""
@@ -168,6 +189,11 @@ class ThreadCount:
     def grow_if_needed(self) -> None:
         """Ask for one more thread, if one is needed."""
         raise NotImplementedError
+
+    def ask_again(self) -> None:
+        """Do as `grow_if_needed` for one that was interrupted: that is what it is to raise."""
+        with contextlib.suppress(ThreadRefused):
+            self.grow_if_needed()
 
     @property
     def starved(self) -> bool:
@@ -239,6 +265,22 @@ class ThreadCount:
         self.grow_if_needed()
         return bell
 
+    def _wake_rested_locked(self) -> bool:
+        """Have a thread that rests count and take turns again; return whether there is one."""
+        try:
+            # No interrupt comes between the pop and the `try`; see `interrupts`.
+            for thread, bell in after(self._resting.take_locked):
+                try:
+                    # No call between the two: both are done, or neither.
+                    self._starting += 1
+                    self._threads.append(thread)
+                    self._look_whether_growing_locked()
+                finally:
+                    bell.put(True)  # noqa: FBT003 - it goes on
+        except KeyError:
+            return False
+        return True
+
     def _one_is_needed(self) -> bool:
         """Whether a turn waits that no thread will take at once."""
         # One that is starting may take long, or be refused: no spare one sleeps on for it.
@@ -278,10 +320,13 @@ class ThreadCount:
         self._look_whether_idle_locked()
 
     def _look_whether_idle_locked(self) -> None:
+        # Without a call: so no finalizer closes these in between, and no interrupt comes.
         if self._idle or self._closed:
             self.growing = False
+        elif self._spares.bells:
+            self.growing = True
         else:
-            self.growing = self._may_start or bool(self._spares.bells)
+            self.growing = self._may_start
 
 
 _REST_SECONDS: Final = 0.1
@@ -296,13 +341,17 @@ class RestingThreads:
     acquires it.
     """
 
-    __slots__ = ("_lock", "_resting")
+    __slots__ = ("_lock", "_resting", "take_locked")
 
     def __init__(self, lock: "threading.RLock") -> None:
         """Be guarded by `lock`; no thread waits under it."""
         self._lock: Final = lock
         # The thread that rested last is woken first: its core is the warmest.
         self._resting: Final[dict[threading.Thread, queue.SimpleQueue[bool]]] = {}
+        self.take_locked: Final[Callable[[], tuple[threading.Thread, queue.SimpleQueue[bool]]]] = (
+            self._resting.popitem
+        )
+        """Take out one that rests, and its bell, which is to be rung; `KeyError` if none does."""
 
     def add_locked(self) -> "queue.SimpleQueue[bool]":
         """Add this thread to those that rest, and return what it has to `rest` with."""
@@ -331,16 +380,16 @@ class RestingThreads:
                 return False
         return bell.get()
 
-    def wake_locked(self) -> threading.Thread | None:
-        """Wake one of the threads that rest, which goes on; `None` if there is none."""
-        if not self._resting:
-            return None
-        thread, bell = self._resting.popitem()
-        bell.put(True)  # noqa: FBT003 - it goes on
-        return thread
+    def lost_locked(self, thread: threading.Thread) -> None:
+        """Take note that a thread has ended in the midst of its rest, if it has."""
+        self._resting.pop(thread, None)
 
     def end_locked(self) -> None:
         """Have all threads that rest end."""
-        while self._resting:
-            _, bell = self._resting.popitem()
-            bell.put(False)  # noqa: FBT003 - it ends
+        try:
+            while True:
+                # No interrupt comes between the two; see `interrupts`.
+                for _, bell in after(self.take_locked):
+                    bell.put(False)  # noqa: FBT003 - it ends
+        except KeyError:
+            pass

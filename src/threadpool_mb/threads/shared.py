@@ -193,25 +193,18 @@ class SharedThreads(ThreadCount):
             self._not_started(thread)
             raise
 
-    def _wake_rested_locked(self) -> bool:
-        """Have a thread that rests count and take turns again; return whether there is one."""
-        rested = self._resting.wake_locked()
-        if rested is None:
-            return False
-        self._starting += 1
-        self._threads.append(rested)
-        self._look_whether_growing_locked()
-        return True
-
     def _not_started(self, thread: threading.Thread | None) -> None:
         """Let there be another thread in the place of one that has not started."""
-        if thread is None:
-            return
         with self._lock:
-            if self._launches.failed_locked(thread) and thread in self._threads:
+            if (
+                thread is not None
+                and self._launches.failed_locked(thread)
+                and thread in self._threads
+            ):
                 self._starting -= 1
                 self._threads.remove(thread)
-                self._look_whether_growing_locked()
+            # Also where one that had rested was being counted.
+            self._look_whether_growing_locked()
 
     def close(self) -> None:
         """Let every thread end once nothing waits for its turn.
@@ -290,8 +283,13 @@ class SharedThreads(ThreadCount):
                 self._look_whether_growing_locked()
             self._launches.runs_locked(me)
             self.any = True
-        self._take_turns()
-        self._count_out()
+        try:
+            self._take_turns()
+        except BaseException:
+            self._count_lost()
+            raise
+        finally:
+            self._count_out()
 
     def _take_turns(self) -> None:
         self._prepare()
@@ -341,10 +339,11 @@ class SharedThreads(ThreadCount):
         while self._too_many and (bell := self._rests(starting=True)) is not None:
             if not self._resting.rest(bell):
                 return None
-        turn = self._await_turn()
-        with self._lock:
-            self._starting -= 1
-        return turn
+        try:
+            return self._await_turn()
+        finally:
+            with self._lock:
+                self._starting -= 1
 
     def _report(self) -> None:
         """Log the error that is being handled, if that can be done."""

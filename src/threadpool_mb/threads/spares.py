@@ -39,10 +39,14 @@ comes to that turn. Or a different sender has it, which does (2) after it has pu
 finds no thread that is spare, and one becomes spare after that, (a) has seen an idle thread: which
 does (2) to (4) after that, and so sees the turn.
 
-*Growing.* Whether a sender does (2) to (4) at all is kept in one attribute (`growing`), which is
-worked out under the lock of the count: as the idle thread begins with a turn, and after (ii), as
-the last thread that was spare may have been woken. A thread that pops a bell meanwhile has another
-one do (ii) after that. A bell is added only while a thread is idle, which works it out later.
+*Growing.* Whether a sender does (2) to (4) at all is kept in an attribute (`growing`). It is worked
+out under the lock of the count: as the idle thread begins with a turn, and after (ii), as the last
+thread that was spare may have been woken. A thread that pops a bell meanwhile has another one do
+(ii) after that. None adds a bell meanwhile but where a thread is idle, which works it out later. So
+it is never out of date where a sender is to look: at worst one looks that need not.
+
+*Lost.* A thread that is ended by an error that is raised into it as it waits, counts no more and
+has `growing` worked out, and then does (2) to (4) for the others.
 
 *Moved.* A thread that was woken looks for what was moved, too (`turns`). One that becomes spare
 need not: another one is idle, and is nudged.
