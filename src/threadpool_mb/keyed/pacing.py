@@ -64,6 +64,7 @@ class Paced(StandIn):
             self._pace.note(task, self.due, has_run=True)
             raise
         context = None
+        task.forget()  # it may be the lane, which may be kept
         self._has_run = not left_out
         return self
 

@@ -33,7 +33,7 @@ import collections
 import contextlib
 import threading
 from collections.abc import Callable, Iterator
-from contextvars import copy_context
+from contextvars import Context, copy_context
 from typing import Any, Final, final
 
 from threadpool_mb.forking import keep
@@ -89,13 +89,12 @@ class Task:
         self._arguments: tuple[object, ...] = arguments
         self._keywords: dict[str, object] | None = keywords
         self.context: RunsTasks | None = context
-        # Of the lane. Guarded by the shard's lock, but for `thread`, which the running thread
-        # writes.
+        # Of the lane. Under the shard's lock, but for `thread`: the running thread writes it.
         self.behind: collections.deque[Task] | None = None
         self.ended: bool = False
         self.thread: int = 0
 
-    def turn(self) -> int:
+    def turn(self) -> int:  # noqa: C901 - a frame more for each task
         """Run some of the lane's tasks, on a shared thread; return how many have run."""
         left = most = _THROUGHPUT  # the second, less what is left out
         left_out: Any
@@ -106,8 +105,9 @@ class Task:
             task = self if self.future is not None else shard.next(self, take=True)
             while task is not None and left:
                 try:
-                    # Released now: the first task doubles as the lane, and lives as long.
-                    context, task.context = task.context, None
+                    context = task.context
+                    if type(context) is not Context:
+                        task.context = None  # a stand-in may put itself back
                     # The plain function: a bound method is one more object for each task.
                     left_out = (copy_context() if context is None else context).run(Task.run, task)
                 except BaseException:
@@ -126,11 +126,15 @@ class Task:
                     most -= not ran
                 left -= 1
                 context = None
+                first = task is self
                 # The one that was run dies here, outside the lock: it may hold users' objects.
                 task = shard.next(self, take=left > 0)
+                if first and task is not None:
+                    self.forget()  # it doubles as the lane, and lives as long
         except Exception:
             # The key's. The lane has ended all the same.
             task = None
+            self.forget()
             _logger.exception(
                 "%s: the entry of key at %#x stays: looking it up failed",
                 shard.table.name,
@@ -161,9 +165,9 @@ class Task:
         """Return a task that has not begun and never will now; `None` if it has, or was cancelled.
 
         1. This reads what is called, then cancels the future.
-        2. The thread that runs it asks the future whether it is to, then forgets what is called.
+        2. The thread that runs it asks the future whether it is to, and forgets nothing before.
 
-        If (1) cancels it, (2) has not asked, and so has not forgotten, when (1) reads.
+        If (1) cancels it, (2) has not asked, and so nothing was forgotten when (1) reads.
         """
         future, function = self.future, self._function
         arguments, keywords = self._arguments, self._keywords
@@ -172,18 +176,15 @@ class Task:
         return withdrawn(future, function, arguments, keywords or {})
 
     def run(self) -> bool | None:
-        """Call the function, and keep nothing of the call; return whether it is left out."""
-        # The call's references are released now: the first task doubles as the lane.
-        future, self.future = self.future, None
-        try:
-            if future is None or not future.set_running_or_notify_cancel():
-                return True
-            function, arguments, keywords = self._function, self._arguments, self._keywords
-        finally:
-            # After that question; see `withdraw`.
-            self._function = MISSING
-            self._keywords = None
-            self._arguments = ()
+        """Call the function; return whether it is left out.
+
+        A task that lives on as a lane forgets the call. What others hold dies with them: taken out,
+        each object would go back to the thread that made it, by a queue whose lock all share.
+        """
+        future = self.future
+        if future is None or not future.set_running_or_notify_cancel():
+            return True
+        function, arguments, keywords = self._function, self._arguments, self._keywords
         try:
             if function is MISSING or self.shard.broken:
                 function = self.shard.table.fail
@@ -191,8 +192,9 @@ class Task:
         except BaseException as error:  # noqa: BLE001 - it is the future's
             self.shard.tally.count_failed()
             future.set_exception(error)
-            # The error's traceback holds this frame, which must hold neither the error's future
-            # nor what the task was called with, among which that may be.
+            # The error's traceback holds this frame, and the turn's, which must hold neither the
+            # error's future nor what the task was called with, among which that may be.
+            self.forget()
             del self, future, function, arguments, keywords
         else:
             future.set_result(result)
@@ -215,15 +217,13 @@ class Shard:
         self.table: Final = table
         self.threads: Final = threads
         """What runs its tasks."""
-        # Copies of the table's, so that a task need not touch it. `closed` is written under the
-        # lock.
+        # Copies of the table's: a task need not touch it. `closed` is written under the lock.
         self.broken: bool = False
         self.closed: bool = False
         # What tasks of all keys have put up, for keys that come after them; the last one last.
         self.barriers: Final[list[Barrier]] = []
         self.barred: bool = False
-        """Whether there is a barrier, or it is closed: a sender looks at this alone. Written under
-        the lock, as both are."""
+        """Whether there is a barrier, or it is closed: what a sender looks at; under the lock."""
         self.in_child: bool = False
         """Whether its tasks are those of the process that has forked this one."""
         # Guards the entries and their lanes. No thread waits under it. Reentrant: a signal handler,
