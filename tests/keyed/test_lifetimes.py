@@ -1,6 +1,7 @@
 """What is kept of a task that is done: nothing, once its lane goes on, or its thread is idle."""
 
 import contextvars
+import threading
 import weakref
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -13,6 +14,7 @@ from tests.insides import table_of
 from tests.pool.doubles import Boom
 from tests.pool.witness import Gate
 from threadpool_mb import KeyedExecutor, Rate
+from threadpool_mb.threads.shared import SharedThreads
 
 VARIABLE: Final = contextvars.ContextVar[object]("VARIABLE")
 
@@ -98,6 +100,29 @@ def test_a_task_is_gone_once_its_thread_is_idle(
         until(lambda: table_of(executor).threads.idle == 1)
 
         until(held.is_gone)
+
+
+def test_a_task_is_gone_while_its_thread_starts_another_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    before, growing = Gate(), Gate()
+    ran: list[object] = []
+
+    def grow(_: SharedThreads) -> None:
+        if ran and threading.current_thread() is not threading.main_thread():
+            growing()
+
+    with KeyedExecutor(2) as executor:
+        executor.submit(before)
+        before.wait_until_reached()
+        monkeypatch.setattr(SharedThreads, "grow_if_needed", grow)
+        held = Held(executor.submit, lambda _: ran.append(None))
+        executor.submit(int)
+        before.open()
+        growing.wait_until_reached()
+
+        until(held.is_gone)
+        growing.open()
 
 
 def test_a_task_is_gone_while_its_lane_waits_for_its_rate() -> None:
