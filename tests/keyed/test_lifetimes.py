@@ -65,7 +65,11 @@ class Held:
         future = contextvars.Context().run(go)
         self.kept: Final = future if kept else None
         self.value: Final = weakref.ref(value)
-        self.all: Final = [weakref.ref(argument), self.value, weakref.ref(future)]
+        self.all: Final[list[weakref.ref[Any]]] = [
+            weakref.ref(argument),
+            self.value,
+            weakref.ref(future),
+        ]
 
     def is_gone(self) -> bool:
         """Return whether nothing of it is left."""
