@@ -12,6 +12,7 @@ from tests.keyed.unthreaded import table_without_threads
 from tests.mailbox.stepping import STEPS, Stepped, each_step, held
 from threadpool_mb.keyed import tasks
 from threadpool_mb.keyed.futures import KeyedFuture
+from threadpool_mb.keyed.looking import look_at
 from threadpool_mb.keyed.tasks import Task
 
 pytestmark = STEPS
@@ -178,3 +179,19 @@ def test_cancelling_wherever_a_turn_is_cancels_or_runs_each_task() -> None:
         assert scene._last.done()
         assert scene._last.cancelled() == ("b" not in scene.ran)
         assert scene.entries == {}
+
+
+def test_a_look_wherever_a_turn_is_counts_none_that_has_begun() -> None:
+    for scene, stepped in stepping(lambda: Scene("a", "b", "c", cancelled="b"), Scene.turn):
+        if not scene.locked:
+            pending = sum(not (each.running() or each.done()) for each in scene.futures)
+            ready = [scene.table.waiting, scene.table.not_begun, look_at(scene.table).waiting]
+            found = len(list(scene.table.pending()))
+            # The thread may have one in hand, that has not begun. One that was cancelled may count.
+            assert pending - 1 <= found == ready[0] <= pending
+            assert pending - 1 <= ready[1] <= pending + 1
+            assert pending - 1 <= ready[2] <= pending + 1
+        stepped.result()
+        scene.finish()
+        assert scene.ran == ["a", "c"]
+        assert [scene.table.waiting, scene.table.not_begun, look_at(scene.table).waiting] == [0] * 3

@@ -168,7 +168,8 @@ def _waiting(lane: Task) -> int:
     waiting = len(behind or ())
     future = lane.future
     if future is not None:
-        # It came first, and was not taken. If it has begun, it is a gate: see `keyed.several`.
+        # It came first, and none behind it was taken. If it has begun, it runs, or is a gate: see
+        # `keyed.several`.
         return waiting + _is_pending(future)
     try:
         # What was taken is behind no more, but for a gate.

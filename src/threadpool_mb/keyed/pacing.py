@@ -62,6 +62,7 @@ class Paced(StandIn):
         except BaseException:
             # A callback's. The lane will not ask for what comes next.
             self._pace.note(task, self.due, has_run=True)
+            task.forget()
             raise
         context = None
         task.forget()  # it may be the lane, which may be kept

@@ -79,7 +79,8 @@ def pass_gate(lane: Task, several: RunsTasks) -> Task | None:
     """
     shard = lane.shard
     with shard.lock:
-        if shard.closed and shard.entries.get(lane.key) is not lane:
+        # Not looked up: the key may raise, and its lane would be lost. It has its entry until then.
+        if shard.closed and not shard.entries:
             return None  # all were left out
         behind = lane.behind
         if not behind:
@@ -141,7 +142,8 @@ def schedule(in_hand: list[Task]) -> None:
 
 
 def log_lost(lane: Task) -> None:
-    """Log the error that is being handled: a key's, whose entry stays."""
+    """Log the error that is being handled: a key's, whose entry stays, and keeps no task."""
+    lane.forget()
     _logger.exception(  # noqa: LOG004 - it is in a handler
         "%s: the entry of key at %#x stays: looking it up failed",
         lane.shard.table.name,

@@ -288,7 +288,7 @@ class Several(StandIn):
         except BaseException:
             _logger.exception("%s: a task's end raised", self._shard.table.name)
         self._thread = 0
-        context = None  # the traceback of the task's error refers back to this frame
+        call = context = None  # the traceback of an error of the task refers back to this frame
         return not left_out
 
     def end(self, *, goes_on: bool) -> "Several | None":
@@ -311,7 +311,7 @@ class Several(StandIn):
                         # Its threads are looked at here alone: all of them count references to it.
                         threads = self.threads if goes_on else None
                         then = _go_on_with(lane, task, then, threads)
-                except Exception:  # noqa: BLE001 - the key's
+                except BaseException:  # noqa: BLE001 - the key's
                     log_lost(lane)
         except IndexError:
             pass  # the thread that has put up the gates takes lanes out, too

@@ -6,6 +6,7 @@ under them; but none of its insides: `__init__` is not called, and no method of 
 """
 
 import concurrent.futures
+import functools
 import itertools
 import queue
 import threading
@@ -34,8 +35,12 @@ class WaitingTasks:
     def __init__(self, pending: Callable[[], Iterator[Task]]) -> None:
         """Look at what `pending()` yields, which does not refer to the executor: it has this."""
         self._pending: Final = pending
-        # What `get` has found and not taken yet, so that to take n tasks is to look at each once.
-        self._found: Final[deque[Task]] = deque()
+        # What `get` has found and not taken yet, by number, so that to take n tasks is to look at
+        # each once; and these numbers, in order. What is done takes itself out: a task has what it
+        # was called with, and its result.
+        self._found: Final[dict[int, Task]] = {}
+        self._numbers: Final[deque[int]] = deque()
+        self._next_number: Final = itertools.count()
 
     def qsize(self) -> int:
         """Return how many wait."""
@@ -55,14 +60,29 @@ class WaitingTasks:
         """
         while True:
             try:
-                task = self._found.popleft()
+                number = self._numbers.popleft()
             except IndexError:
-                self._found.extend(self._pending())
-                if not self._found:
+                if not self._look():
                     raise queue.Empty from None
                 continue
-            if (withdrawn := task.withdraw()) is not None:
+            task = self._found.pop(number, None)
+            if task is not None and (withdrawn := task.withdraw()) is not None:
                 return withdrawn
+
+    def _look(self) -> bool:
+        """Find what waits; return whether there is something."""
+        found = False
+        for task, future in [(task, task.future) for task in self._pending()]:
+            if future is None:
+                continue  # it has run meanwhile
+            found = True
+            number = next(self._next_number)
+            self._numbers.append(number)
+            self._found[number] = task
+            # Of the dict alone: futures outlive executors. What is called has the future for what
+            # `pop` returns if the task was taken. If it is done already, it is called at once.
+            future.add_done_callback(functools.partial(self._found.pop, number))
+        return found
 
     def get_nowait(self) -> Withdrawn:
         """Take a task back; see `get`."""

@@ -100,9 +100,8 @@ class Task:
         left_out: Any
         shard = self.shard
         self.thread = threading.get_ident()
-        task: Task | None = None
         try:
-            task = self if self.future is not None else shard.next(self, take=True)
+            task: Task | None = self if self.future is not None else shard.next(self, take=True)
             while task is not None and left:
                 try:
                     context = task.context
@@ -120,6 +119,7 @@ class Task:
                         self.thread = 0
                         kept, ran = left_out.keep(self, task)
                         if kept:
+                            task = None  # as at the end
                             return most - left + int(ran)
                         left_out = None
                         self.thread = threading.get_ident()
@@ -131,8 +131,7 @@ class Task:
                 task = shard.next(self, take=left > 0)
                 if first and task is not None:
                     self.forget()  # it doubles as the lane, and lives as long
-        except Exception:
-            # The key's. The lane has ended all the same.
+        except BaseException:  # the key's: no interrupt comes here; the lane has ended all the same
             task = None
             self.forget()
             _logger.exception(
@@ -145,6 +144,7 @@ class Task:
             shard.threads.schedule(self)
         elif shard.closed and shard.table.closed:
             shard.table.end_if_done()
+        del self, task  # an error that a task keeps refers back to this frame
         return most - left
 
     def runs_on(self) -> int:
@@ -192,12 +192,13 @@ class Task:
         except BaseException as error:  # noqa: BLE001 - it is the future's
             self.shard.tally.count_failed()
             future.set_exception(error)
-            # The error's traceback holds this frame, and the turn's, which must hold neither the
-            # error's future nor what the task was called with, among which that may be.
+            # Its traceback holds this frame, and the turn's: neither may hold its future, nor what
+            # the task was called with, among which that may be.
             self.forget()
             del self, future, function, arguments, keywords
         else:
             future.set_result(result)
+            del self  # one that the task has kept does so, too: not the context
         return None
 
 
@@ -245,8 +246,7 @@ class Shard:
             self.entries[task.key] = task
             return True
         if lane.behind is None:
-            # Not `deque[Task]()`, which takes five times as long.
-            fresh: collections.deque[Task] = collections.deque()
+            fresh: collections.deque[Task] = collections.deque()  # `deque[Task]()` takes longer
             # Looked at after that call, in which a signal handler may have submitted, or cancelled.
             if lane.ended:
                 return self.add(task)

@@ -300,6 +300,8 @@ class SharedThreads(ThreadCount):
         handled = 0  # adding to an attribute takes four times as long
         turn = self._first_turn()
         while turn is not None:
+            # Before a thread is started, which takes time: the turn before holds users' objects.
+            serving.turn = turn
             try:
                 try:
                     if ready.moved and (self._idle or self._starting):
@@ -307,7 +309,6 @@ class SharedThreads(ThreadCount):
                     if self.growing:
                         self.grow_if_needed()
                 finally:
-                    serving.turn = turn
                     handled += turn.turn()
                     serving.handled = handled
             except BaseException:  # noqa: BLE001 - a thread is for all lanes; it goes on
