@@ -46,17 +46,27 @@ def blocked(threads: SharedThreads) -> Iterator[None]:
         over.set()
 
 
-@pytest.fixture
-def threads() -> Iterator[SharedThreads]:
-    """Return threads of which one waits in the queue, and all others are spare."""
-    threads = SharedThreads("t", COUNT)
-    gates = [Gate() for _ in range(COUNT)]
+@contextlib.contextmanager
+def at_once(threads: SharedThreads, count: int) -> Iterator[None]:
+    """Have so many turns run at once, each on a thread of its own, for as long as it takes."""
+    gates = [Gate() for _ in range(count)]
     for gate in gates:
         threads.schedule(Calls(gate))
     for gate in gates:
         gate.wait_until_reached()
-    for gate in gates:
-        gate.open()
+    try:
+        yield
+    finally:
+        for gate in gates:
+            gate.open()
+
+
+@pytest.fixture
+def threads() -> Iterator[SharedThreads]:
+    """Return threads of which one waits in the queue, and all others are spare."""
+    threads = SharedThreads("t", COUNT)
+    with at_once(threads, COUNT):
+        pass
     until(lambda: all_idle(threads))
     yield threads
     threads.close()
@@ -82,17 +92,10 @@ def test_no_sender_looks_for_a_spare_thread_where_each_of_them_was_woken(
 ) -> None:
     asked = list[None]()
     monkeypatch.setattr(SharedThreads, "_ask_for_one", lambda _: asked.append(None))
-    gates = [Gate() for _ in range(COUNT)]
-    for gate in gates:
-        threads.schedule(Calls(gate))
-    for gate in gates:
-        gate.wait_until_reached()
-
-    growing = threads.growing
-    del asked[:]
-    threads.schedule(Calls(int))  # no thread is spare, and there may be no further one
-    for gate in gates:
-        gate.open()
+    with at_once(threads, COUNT):
+        growing = threads.growing
+        del asked[:]
+        threads.schedule(Calls(int))  # no thread is spare, and there may be no further one
 
     assert not growing
     assert not asked
@@ -436,7 +439,7 @@ def test_one_that_was_woken_and_is_ended_by_an_error_has_another_one_take_its_tu
 ) -> None:
     """The one that is ended was to look whether one more is needed, and counts no more."""
     monkeypatch.setattr(threading, "excepthook", lambda _: None)
-    came, again = Gate(), [Gate() for _ in range(COUNT - 1)]
+    came = Gate()
 
     def be_ended(self: SharedThreads) -> Turn | None:
         patch.undo()
@@ -449,12 +452,8 @@ def test_one_that_was_woken_and_is_ended_by_an_error_has_another_one_take_its_tu
             came.wait_until_reached()
         came.open()
         # There may be a thread in its place.
-        for gate in again:
-            threads.schedule(Calls(gate))
-        for gate in again:
-            gate.wait_until_reached()
-        for gate in again:
-            gate.open()
+        with at_once(threads, COUNT - 1):
+            pass
 
 
 @pytest.mark.parametrize("first", [True, False], ids=["its first turn", "a further turn"])
