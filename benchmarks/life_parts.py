@@ -26,7 +26,7 @@ from time import process_time
 from typing import Final
 
 import threadpool_mb as mb
-from benchmarks.instructions import collected
+from benchmarks.instructions import FEW, MANY, collected
 from benchmarks.machine import build
 from benchmarks.processes import CHECKOUT, LONGEST, checkout_of, run_module
 
@@ -233,7 +233,7 @@ def main(words: Sequence[str]) -> int:
         ],
     }
     if arguments.instructions:
-        found["instructions"] = [instructions(library, 300, 1300) for library in libraries]
+        found["instructions"] = [instructions(library, FEW, MANY) for library in libraries]
     print("\n".join(table(found)))
     return 0
 
