@@ -112,7 +112,7 @@ def test_a_pinned_worker_takes_room_that_has_come_since_it_looked(
         def take_nothing_at_first(slots: StripedSlots, stripe: Stripe) -> bool:
             looked.append(take(slots, stripe))
             if len(looked) == 1:
-                lane.stripe.put(True)  # noqa: FBT003 - the slot
+                lane.stripe.free(True)  # noqa: FBT003 - the slot
             return looked[-1]
 
         monkeypatch.setattr(StripedSlots, "take_from", take_nothing_at_first)

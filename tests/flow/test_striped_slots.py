@@ -21,9 +21,9 @@ from threadpool_mb.line.striped import Stripe, StripedSlots
 
 def free(stripe: Stripe) -> None:
     """Free a slot as a receiver does."""
-    stripe.put(True)  # noqa: FBT003 - a slot
-    if stripe.wanted:
-        stripe.slots.move(stripe)
+    stripe.free(True)  # noqa: FBT003 - a slot
+    if stripe.askers:
+        stripe.tell()
 
 
 def stopped_in_line(monkeypatch: pytest.MonkeyPatch) -> Gate:
@@ -67,7 +67,7 @@ def test_a_slot_that_is_freed_as_a_sender_gets_in_line_comes_to_it(
     gate = stopped_in_line(monkeypatch)
     sender = Running(slots.wait)
     gate.wait_until_reached()
-    assert not slots.stripe(3).wanted
+    assert not slots.stripe(3).askers
     free(slots.stripe(3))
     gate.open()
 
@@ -79,14 +79,14 @@ def test_a_slot_that_is_freed_while_a_sender_waits_comes_to_it_and_the_next_one_
     assert taken(slots) == 2
     sender = Running(slots.wait)
     stripe = slots.stripe(5)
-    until(lambda: bool(stripe.wanted) and slots.askers)
+    until(lambda: bool(stripe.askers) and slots.askers)
 
     free(stripe)
 
     assert sender.result()
     free(stripe)
     assert stripe.qsize() == 1
-    assert not any(each.wanted for each in slots.stripes)
+    assert not any(each.askers for each in slots.stripes)
 
 
 def test_a_thread_that_has_its_slot_holds_no_other_up_until_it_wakes() -> None:
@@ -95,13 +95,13 @@ def test_a_thread_that_has_its_slot_holds_no_other_up_until_it_wakes() -> None:
     told: list[Asker] = []
     asker = Asker(lambda: told.append(asker) or True, always)  # type: ignore[func-returns-value]
     slots.ask(asker)
-    assert all(each.wanted for each in slots.stripes)
+    assert all(each.askers for each in slots.stripes)
 
     free(slots.stripe(1))
 
     assert told
     # It has not used its slot.
-    assert not any(each.wanted for each in slots.stripes)
+    assert not any(each.askers for each in slots.stripes)
     free(slots.stripe(1))
     assert taken(slots) == 1
     slots.leave(asker)
@@ -262,7 +262,7 @@ def test_a_slot_whose_freeing_is_interrupted_does_not_lie_beside_a_sender_in_lin
     def prepare() -> StripedSlots:
         slots = full()
         slots.ask(Asker(lambda: True, always))
-        slots.stripes[0].put(True)  # noqa: FBT003 - a slot
+        slots.stripes[0].free(True)  # noqa: FBT003 - a slot
         return slots
 
     for slots in interrupted_at_each_point(prepare, free):
@@ -354,6 +354,6 @@ def test_what_is_free_is_found_though_a_sender_has_waited_in_vain() -> None:
     asker = Asker(lambda: True, always)
     slots.ask(asker)
     slots.leave(asker)
-    assert slots.stripe(0).wanted
-    slots.stripe(3).put(True)  # noqa: FBT003 - a slot, and its thread has not looked yet
+    assert slots.stripe(0).askers
+    slots.stripe(3).free(True)  # noqa: FBT003 - a slot, and its thread has not looked yet
     assert slots.take_from(slots.stripe(0))

@@ -56,10 +56,10 @@ class FlowFuture[R](KeyedFuture[R]):
         with self._mutex:
             if self.in_room:
                 # No interrupt comes between the two; see `interrupts`.
-                for self.in_room in map(stripe.put, SLOT):
+                for self.in_room in map(stripe.free, SLOT):
                     pass
         if stripe.wanted:
-            stripe.slots.move(stripe)
+            stripe.tell()
 
     @override
     def cancel(self) -> bool:
@@ -80,13 +80,13 @@ class FlowFuture[R](KeyedFuture[R]):
         stripe = self.stripe
         with self._mutex:
             if self.in_room and stripe is not None:
-                for self.in_room in map(stripe.put, SLOT):
+                for self.in_room in map(stripe.free, SLOT):
                     pass
             if self._state == PENDING:
                 self._state = RUNNING
                 runs = True
         if stripe is not None and stripe.wanted:
-            stripe.slots.move(stripe)
+            stripe.tell()
         return runs or super().set_running_or_notify_cancel()
 
 

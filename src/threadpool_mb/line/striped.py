@@ -25,6 +25,7 @@ does (1), and (b) sees it.
 A thread writes `wanted` under the lock, of all stripes, by what it reads of the line there. A
 sender gets in the line before it writes. So the thread that writes last has read of every sender in
 the line. `wanted` may stay set when the line is empty: the next thread that frees a slot clears it.
+It is written twice, as a bool and as a list, for two kinds of readers; each one is argued alike.
 `tests/model/test_room_model.py` runs through the interleavings.
 """
 
@@ -48,32 +49,38 @@ _MOST: Final = 16
 NOT_TO_WAIT: Final = (False,)
 """The arguments of `Stripe.get`, for a `map`; see `interrupts`."""
 SLOT: Final = (True,)
-"""The arguments of `Stripe.put`, for a `map`."""
+"""The arguments of `Stripe.free`, for a `map`."""
 
 
 @final
-class Stripe:
-    """Slots that are free; to take one is `get(False)`, to free one is `put(True)`.
+class Stripe(queue.SimpleQueue[bool]):
+    """Slots that are free; to take one is `get(False)`, to free one is `free(True)`.
 
-    The thread that has freed one calls `StripedSlots.move`, if slots are `wanted`.
+    The thread that has freed one calls `tell`, if slots are `wanted`, or there are `askers`: as
+    with `Slots`.
+
+    It is a queue, and has none: a method of it that were kept in an attribute would be one object
+    more whose references all threads count, which they do under a lock where it is in a slot of a
+    class and another thread has made it (`docs/performance.md`). So a slot is `True`, too.
     """
 
-    __slots__ = ("get", "put", "qsize", "slots", "wanted")
+    __slots__ = ("askers", "slots", "wanted")
 
     def __init__(self, slots: "StripedSlots") -> None:
         """Hold none."""
-        free = queue.SimpleQueue[bool]()
-        # A slot is `True`: an object that all threads had in their hands would be one place more.
-        self.get: Final[Callable[[bool], bool]] = free.get
-        """Take a slot, `get(False)`: `True`; `queue.Empty` if none is free here."""
-        self.put: Final[Callable[[bool], None]] = free.put
-        """Free a slot, `put(True)`."""
-        self.qsize: Final[Callable[[], int]] = free.qsize
-        """How many slots are free here."""
+        super().__init__()
         self.slots: Final = slots
         """All of them."""
         self.wanted: bool = False
         """Whether a sender waits for a slot; not of the slots, which all threads would look at."""
+        self.askers: Final[list[bool]] = []
+        """Not empty if they are `wanted`: for a thread that looks many times."""
+
+    free = queue.SimpleQueue[bool].put
+
+    def tell(self) -> None:
+        """Have its slots come to senders that wait, if there are any. Blocks: never."""
+        self.slots.move(self)
 
 
 @final
@@ -183,7 +190,7 @@ class StripedSlots(Slots):
     def _issue_into_locked(self, stripe: Stripe) -> None:
         # Looked at after a call, in which a finalizer may have come here.
         if self._unissued:
-            for _ in after(stripe.put, True):  # noqa: FBT003 - a slot
+            for _ in after(stripe.free, True):  # noqa: FBT003 - a slot
                 self._unissued -= 1
 
     def _gather(self) -> None:
@@ -196,4 +203,5 @@ class StripedSlots(Slots):
         with self._lock:
             for stripe in self.stripes:
                 # Asked for each: a finalizer may come here as the loop goes on. No call in between.
+                stripe.askers[:] = SLOT if self.askers or self._parking_here else ()
                 stripe.wanted = True if self.askers or self._parking_here else False  # noqa: SIM210 - no call

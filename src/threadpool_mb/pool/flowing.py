@@ -89,6 +89,10 @@ class _InRoom(_Flowing):
     __slots__ = ()
 
     stripe: Stripe
+    closed: bool
+    put: Callable[[Any], None]
+    attend: Callable[[], None]
+    unattended: int
 
     def __init__(self, common: Any, key: Any, slots: Slots | None) -> None:  # noqa: ANN401 - as there
         lane: Any = self
@@ -119,20 +123,13 @@ class _InRoom(_Flowing):
         goes_on: int = base._work()  # noqa: SLF001 - its own
         return goes_on
 
-    def get(self, block: bool = True, timeout: float | None = None) -> Any:  # noqa: ANN401, FBT001, FBT002 - as there
-        """Take the next message; never waits."""
-        del block, timeout
+    def _take(self) -> Any:  # noqa: ANN401 - what is in the queue
+        """Take what comes next, and free its slot, which `get` leaves to the turn: see `freed`."""
         lane: Any = self
         message: Any = _get_nowait(lane)
         if message is not Marker:
-            # `_give_back`, written out.
-            stripe = self.stripe
-            stripe.put(True)  # noqa: FBT003 - a slot
-            if stripe.wanted:
-                stripe.slots.move(stripe)
+            self._give_back()
         return message
-
-    _take = get  # what a lane that looks at times, too, takes its entries with
 
     def get_nowait(self) -> Any:  # noqa: ANN401 - an M, or the marker
         """Take what comes next; for `sweep`."""
@@ -140,35 +137,34 @@ class _InRoom(_Flowing):
 
     def deliver(self, message: Any, /, deadline: Deadline = NEVER) -> bool:  # noqa: ANN401 - an M
         """Put one message in, and wait for room in the pool; see `Inlet.deliver`."""
-        lane: Any = self
         stripe = self.stripe
-        # Not in the handler: what interrupts the wait must not have `queue.Empty` as its context.
-        empty = False
-        try:
-            stripe.get(False)
-        except queue.Empty:
-            empty = True
-        if empty:
-            common = self.common
-            if not common.flow.take_room(stripe, common.threads, deadline):
-                return False
-        if lane.closed:
+        # Not a loop, and no wait in the handler: as in `Inlet.deliver`.
+        while True:
+            try:
+                stripe.get(False)
+                break
+            except queue.Empty:
+                pass
+            if self.common.flow.take_room(stripe, self.common.threads, deadline):
+                break
+            return False
+        if self.closed:
             # No frame is begun before it: there an interrupt would cost the slot.
-            stripe.put(True)  # noqa: FBT003 - a slot
+            stripe.free(True)  # noqa: FBT003 - a slot
             if stripe.wanted:
-                stripe.slots.move(stripe)
+                stripe.tell()
             refuse(message)
-        lane.put(message)
-        if lane.unattended:
-            lane.attend()
+        self.put(message)
+        if self.unattended:
+            self.attend()
         return True
 
     def _give_back(self) -> None:
         """Free a slot."""
         stripe = self.stripe
-        stripe.put(True)  # noqa: FBT003 - a slot
+        stripe.free(True)  # noqa: FBT003 - a slot
         if stripe.wanted:
-            stripe.slots.move(stripe)
+            stripe.tell()
 
     @property
     def room(self) -> Slots:
@@ -280,7 +276,9 @@ def _kind(kind: Any, *, timed: bool, in_room: bool) -> type[GeneratorWorkers[Any
     bases: tuple[type, ...] = (_Timed,) * timed + (_InRoom,) * in_room
     slots = ("due", "early", "fresh") * timed + ("stripe",) * in_room
     members: dict[str, Any] = {"__slots__": slots}
-    of_lane = type(f"Flowing{lane.__name__.lstrip('_')}", (*bases, lane), members)
+    of_lane: Any = type(f"Flowing{lane.__name__.lstrip('_')}", (*bases, lane), members)
+    if in_room and not timed:
+        of_lane.freed = of_lane.stripe  # the turn frees the slot: see `freed`
     return type(f"Flowing{kind.__name__}", (kind,), {"__slots__": (), "_lane": of_lane})
 
 

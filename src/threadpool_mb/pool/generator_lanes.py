@@ -26,7 +26,7 @@ from threadpool_mb.arguments import make_generator
 from threadpool_mb.dead_letters import DeadLetterReason
 from threadpool_mb.errors import Cancelled
 from threadpool_mb.line.inlet import IDLE, TAKEN, Inlet, Marker
-from threadpool_mb.line.lane import INIT_MAKES_QUEUE
+from threadpool_mb.line.lane import INIT_MAKES_QUEUE, Lane
 from threadpool_mb.line.slots import Slots
 from threadpool_mb.pool.called_here import CalledHere
 from threadpool_mb.pool.common import Common
@@ -107,6 +107,10 @@ class GeneratorLane[K, M](CalledHere[K, M]):
     waits_for: Awaited | None
     watchers: dict[Awaited, None] | None
     _busy: threading.Lock | None
+
+    freed: Any = Lane.slots
+    """Where the turn frees the slot of a message that it has taken, or `None`: `slots`, by an alias
+    of the descriptor, which takes as long; of a subclass a stripe (`pool.flowing`)."""
 
     def __init__(self, common: Common[K, M], key: K, slots: Slots | None) -> None:
         # What `Lane` and `_be_new` do, written out: each call costs a life one part in fifty.
@@ -293,7 +297,7 @@ class GeneratorLane[K, M](CalledHere[K, M]):
                             return "suspended"
                     message = Marker
             send, get, marker = generator.send, self.get, Marker
-            slots: Any = self.slots
+            slots: Any = self.freed
             free = askers = slots
             if slots is not None:
                 free, askers = slots.free, slots.askers
@@ -320,7 +324,7 @@ class GeneratorLane[K, M](CalledHere[K, M]):
                         self._marker_was_taken()
                         continue
                     if free is not None:
-                        free(None)
+                        free(True)  # noqa: FBT003 - a slot
                         if askers:
                             slots.tell()  # pyright: ignore[reportOptionalMemberAccess] - of slots
                     if (value := send(message)) is not None:
