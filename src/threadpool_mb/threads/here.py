@@ -303,11 +303,13 @@ def _look_for_asyncio() -> object:
     """
     global _loop_of_asyncio  # noqa: PLW0603 - one for the process
     # Not `get`, which waits for itself on 3.13t, each time (`pool.routes`): it was more than half
-    # of a call.
+    # of a call. And no `KeyError` where asyncio was never imported: one part in twelve.
+    if "asyncio.events" not in _modules:
+        return None
     try:
         find: Any = getattr(_modules["asyncio.events"], "_get_running_loop", None)
     except KeyError:
-        return None
+        return None  # another thread has made the interpreter forget the module
     if type(find) is types.BuiltinFunctionType:
         _loop_of_asyncio = find
     return None if find is None else find()
