@@ -16,6 +16,7 @@ from time import perf_counter, process_time
 from typing import Any, Final
 
 import threadpool_mb as mb
+from benchmarks.held_lives import LIVES, ON_TWO, taken
 
 THREADS: Final = 2
 
@@ -77,35 +78,6 @@ def lives(count: int) -> Took:
             for key in range(count):
                 pool.initialize(key)
                 pool.dispatch(key, 1)
-
-    return timed(run)
-
-
-def all_on() -> dict[str, Any]:
-    """Return a pool's options with which keys live by themselves; none ends, or fails, in a run."""
-    return {
-        "start": "on_demand",
-        "idle_timeout": 60.0,
-        "max_keys": 10**6,
-        "restart": mb.Restart(),
-    }
-
-
-def lives_of(messages: int, keys: int, *, by_themselves: bool) -> Took:
-    """Lives of so many messages, which come in turn; by themselves: the first one starts each."""
-
-    def worker(_key: int) -> Generator[None, object]:
-        for _ in range(messages):
-            yield
-
-    def run() -> None:
-        options = all_on() if by_themselves else {}
-        with mb.Pool(worker, max_threads=THREADS, **options) as pool:
-            for key in range(0 if by_themselves else keys):
-                pool.initialize(key)
-            for number in range(messages):
-                for key in range(keys):
-                    pool.dispatch(key, number)
 
     return timed(run)
 
@@ -288,11 +260,9 @@ def measure(scale: float) -> dict[str, Took]:
     put("call across, function", calls(_answering_function, few), few)
     put("two hops", hops(few), few)
     if not _OLD:
-        for messages, lives_each in ((1, many), (10, some // 5), (50, some // 10)):
-            for by_themselves in (False, True):
-                name = f"lives of {messages}{', by themselves' if by_themselves else ''}"
-                took = lives_of(messages, lives_each, by_themselves=by_themselves)
-                put(name, took, lives_each)
+        for each in (*LIVES, *ON_TWO):
+            for by_themselves, took in taken(each, scale).items():
+                found[f"{each.name}{', by themselves' * by_themselves}"] = took
         put("aio.call in place", aio_calls(some, inline_calls=True), some)
     put("aio.call across", aio_calls(few, **aio_across), few)
     put("aio, by hand across", aio_by_hand(few), few)

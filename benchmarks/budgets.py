@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from benchmarks.budget_peers import IDEAL, ORIGINAL, OURS, cell
+from benchmarks.held_lives import LIVES, ON_TWO
 from benchmarks.machine import build
 from benchmarks.peers.installed import CASTY, NIGRAINS, PACKAGES, TONIO, Package
 from benchmarks.processes import CHECKOUT, checkout_of, run_module
@@ -50,9 +51,10 @@ TO_OTHERS: Final = [
     ("`aio.call` across, in that by hand: CPU", "aio.call across", "aio, by hand across", CPU, ""),
     ("`submit_keyed`, times as fast as `ThreadPoolExecutor.submit`", "ThreadPoolExecutor.submit",
      "submit_keyed", WALL, "≥ 1.8"),
-    *((f"a life of {messages} that its first message starts, in one by hand: CPU",
-       f"lives of {messages}, by themselves", f"lives of {messages}", CPU, budget)
-      for messages, budget in ((1, ""), (10, "≤ 1.1"), (50, "≤ 1.1"))),
+    *((f"{lives.name} that their first messages start, in those by hand: CPU",
+       f"{lives.name}, by themselves", lives.name, CPU, budget)
+      for lives, budget in (*zip(LIVES, ("", *("≤ 1.1",) * 4), strict=True),
+                            *zip(ON_TWO, ("",) * 5, strict=True))),
     ("four senders, times as fast as one", "one sender", "four senders", WALL, "≥ 0.8"),
 ]  # fmt: skip
 """A row's name, what is divided, by what, which of the two figures, the budget."""

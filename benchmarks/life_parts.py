@@ -11,6 +11,7 @@ some processes. The garbage collector is off: when it runs depends on what was t
 """
 
 import argparse
+import contextlib
 import gc
 import itertools
 import json
@@ -20,7 +21,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from pathlib import Path
 from time import process_time
 from typing import Final
@@ -115,8 +116,9 @@ def seconds(count: int) -> list[float]:
     return _parts(live(count, process_time))
 
 
-def bytecodes(count: int) -> list[float]:
-    """Return the bytecodes of each part, of all threads."""
+@contextlib.contextmanager
+def counting() -> Iterator[Callable[[], int]]:
+    """Lend what tells how many bytecodes all threads have taken so far."""
     monitoring, counts = sys.monitoring, dict[int, int]()
 
     def one_more(*_: object) -> None:
@@ -127,11 +129,17 @@ def bytecodes(count: int) -> list[float]:
     monitoring.register_callback(_MONITOR, _INSTRUCTION, one_more)
     try:
         monitoring.set_events(_MONITOR, _INSTRUCTION)
-        return _parts(live(count, lambda: sum(counts.values())))
+        yield lambda: sum(counts.values())
     finally:
         monitoring.set_events(_MONITOR, 0)
         monitoring.register_callback(_MONITOR, _INSTRUCTION, None)
         monitoring.free_tool_id(_MONITOR)
+
+
+def bytecodes(count: int) -> list[float]:
+    """Return the bytecodes of each part, of all threads."""
+    with counting() as look:
+        return _parts(live(count, look))
 
 
 def _here(words: Sequence[str]) -> None:

@@ -17,7 +17,7 @@ from threadpool_mb.pool.lives import (
     next_restart,
     still_counted,
 )
-from threadpool_mb.pool.ticking import TickingWorkers
+from threadpool_mb.pool.ticking import ticking
 
 NOW: Final = 1000.0
 
@@ -138,8 +138,11 @@ def test_nothing_said_is_what_was_before() -> None:
     assert not Lives(idle_timeout=1.0).plain
 
 
-def test_an_idle_worker_is_bigger_by_one_slot_where_it_is_known_since_when_it_is_idle() -> None:
+@pytest.mark.parametrize("ordered", [True, False])
+def test_an_idle_worker_is_bigger_by_one_slot_where_it_is_known_since_when_it_is_idle(
+    ordered: bool,  # noqa: FBT001 - a parameter of the test
+) -> None:
     plain = GeneratorWorkers._lane
-    ticking = TickingWorkers._lane
+    ticks = ticking(GeneratorWorkers, ordered=ordered)._lane
 
-    assert ticking.__basicsize__ == plain.__basicsize__ + 8
+    assert ticks.__basicsize__ == plain.__basicsize__ + 8

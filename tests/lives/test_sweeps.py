@@ -2,13 +2,15 @@
 
 import threading
 from collections.abc import Generator
+from typing import Any
 
 import pytest
 
 from tests.helpers import DEADLINE, in_thread, until
 from tests.insides import dispatcher_of
-from threadpool_mb import Pool, WorkerExit
+from threadpool_mb import Pool, Restart, WorkerExit
 from threadpool_mb.pool import keeping
+from threadpool_mb.pool.incarnation import Incarnation
 from threadpool_mb.testing import SeededPool
 
 
@@ -134,3 +136,62 @@ def test_a_worker_whose_key_raises_is_not_evicted_again_and_again(
         until(lambda: pool.keys() == [busy])
         free.set()
     assert not kept._raised
+
+
+def until_last(_key: str) -> Generator[None, str]:
+    """Take messages until the last one."""
+    while True:
+        message = yield
+        if message == "fail":
+            raise ValueError
+        if message == "last":
+            return
+
+
+@pytest.mark.parametrize("ends_first", [True, False])
+def test_what_is_noted_of_a_worker_that_could_not_be_evicted_is_forgotten_with_it(
+    ends_first: bool,  # noqa: FBT001 - a parameter of the test
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with Pool(until_last, start="on_demand", max_keys=1) as pool:
+        pool.dispatch("a", "hello")
+        until(lambda: [each.state for each in pool.workers()] == ["idle"])
+        kept = dispatcher_of(pool).keeping
+        assert kept is not None
+
+        def not_removed(_worker: Incarnation[str, Any], _reason: object) -> bool:
+            if ends_first:
+                pool.dispatch("a", "last")
+                until(lambda: "a" not in pool)
+            return False
+
+        monkeypatch.setattr(kept, "remove", not_removed)
+        pool.dispatch("b", "hello")
+        assert bool(kept._raised) != ends_first
+        assert kept.roster.quiet == ends_first
+
+        left = pool.keys()
+        for key in left:
+            pool.dispatch(key, "last")
+        until(lambda: not list(pool.workers()))
+        assert not kept._raised
+        assert kept.roster.quiet
+
+
+def test_what_is_noted_of_a_worker_that_was_restarted_is_forgotten_with_it() -> None:
+    with Pool(until_last, start="on_demand", restart=Restart(delay=0)) as pool:
+        kept = dispatcher_of(pool).keeping
+        assert kept is not None
+        pool.dispatch("a", "fail")
+        pool.dispatch("b", "hello")
+        until(lambda: pool.stats().restarted == 1)
+        assert not kept.roster.quiet
+
+        # The end of another one is told, and changes nothing.
+        pool.dispatch("b", "last")
+        until(lambda: len(list(pool.workers())) == 1)
+        assert not kept.roster.quiet
+        pool.dispatch("a", "last")
+        until(lambda: not list(pool.workers()))
+        assert not kept._restarts
+        assert kept.roster.quiet

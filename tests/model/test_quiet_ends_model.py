@@ -3,7 +3,8 @@
 Beside it a sender that has found the worker in the table, a caller that begins to watch the worker,
 a removal that has taken it out of the table and now closes its mailbox, a thread that starts the
 next worker of the key, and a finalizer that does so in the midst of the end, on its thread. None of
-the first three takes the roster's lock.
+the first three takes the roster's lock. In a pool whose keys live by themselves there may also be a
+thread that could not evict the worker, as its key has raised, and notes that (`pool.keeping`).
 """
 
 from collections.abc import Callable
@@ -35,6 +36,8 @@ class Memory:
     taken: tuple[str, ...] = ()
     refused: tuple[str, ...] = ()
     dead: tuple[str, ...] = ()
+    quiet: bool = True
+    noted: bool = False
 
 
 def step(goto: str, **changes: Callable[[Memory], Any]) -> Step[Memory]:
@@ -60,7 +63,8 @@ def ender(*bugs: str) -> Process[Memory]:
         return [] if m.locked else [(replace(m, locked=True), "look for watchers first")]
 
     def first(m: Memory) -> Outcomes[Memory]:
-        return [(m, "unlock" if m.watched else "leave")]
+        loud = not m.quiet and "it is quiet beside a note" not in bugs
+        return [(m, "unlock" if m.watched or loud else "leave")]
 
     def look(m: Memory) -> Outcomes[Memory]:
         if "the size before the marker" in bugs:
@@ -71,6 +75,9 @@ def ender(*bugs: str) -> Process[Memory]:
 
     def look_for_watchers(m: Memory) -> Outcomes[Memory]:
         return [(m, "end it" if not m.watched or "no second look" in bugs else "take back")]
+
+    def locking(goto: str, **changes: object) -> Step[Memory]:
+        return lambda m: [] if m.locked else [(replace(m, **changes), goto)]  # type: ignore[arg-type]
 
     early = "it looks before it is done" in bugs
     return Process(
@@ -90,12 +97,13 @@ def ender(*bugs: str) -> Process[Memory]:
             "end it": step(END, ended=lambda _: True, locked=lambda _: False),
             "take back": step("unlock", current=lambda _: True),
             "unlock": step("leave slowly", locked=lambda _: False),
-            "leave slowly": step("refuse slowly", current=lambda _: False),
+            "leave slowly": locking("refuse slowly", current=False),
             "refuse slowly": step("be done slowly", open=lambda _: False),
             "be done slowly": step("sweep", done=lambda _: True),
             "sweep": step("gone slowly", dead=_bury_all, queue=_nothing),
             "gone slowly": step("tell", gone=lambda _: True),
-            "tell": step("end slowly", told=lambda m: m.told or m.watched),
+            "tell": step("forget", told=lambda m: m.told or m.watched),
+            "forget": locking("end slowly", noted=False, quiet=True),
             "end slowly": step(END, ended=lambda _: True),
         },
     )
@@ -179,6 +187,27 @@ def finalizer(*bugs: str) -> Process[Memory]:
     return Process("finalizer", {"enter": enter, "begin": begin})
 
 
+def noter(*bugs: str) -> Process[Memory]:
+    """Return a thread that was to evict the worker, and notes that its key has raised."""
+
+    def lock(m: Memory) -> Outcomes[Memory]:
+        return [] if m.locked else [(replace(m, locked=True), "look")]
+
+    def look(m: Memory) -> Outcomes[Memory]:
+        return [(m, "be loud" if m.current or "no look at the worker" in bugs else "unlock")]
+
+    return Process(
+        "noter",
+        {
+            "lock": lock,
+            "look": look,
+            "be loud": step("note", quiet=lambda _: False),
+            "note": step("unlock", noted=lambda _: True),
+            "unlock": step(END, locked=lambda _: False),
+        },
+    )
+
+
 def one_after_the_other(m: Memory) -> str | None:
     """The next worker begins when all is accounted for that this one was sent before."""
     if m.next_began and not m.ended:
@@ -192,20 +221,26 @@ def all_accounted_for(m: Memory) -> str | None:
         return f"lost or doubled: taken {m.taken}, dead {m.dead}"
     if m.watched and not m.told:
         return "a caller waits for ever"
+    if m.noted:
+        return "noted for ever"
     return None
 
 
-def run(*bugs: str) -> Explored[Memory]:
+def run(*bugs: str, noting: bool = False) -> Explored[Memory]:
+    beside = [caller(), noter(*bugs)] if noting else [caller(), starter(), finalizer(*bugs)]
     return explore(
         Memory(),
-        [ender(*bugs), sender(), closer(), caller(), starter(), finalizer(*bugs)],
+        [ender(*bugs), sender(), closer(), *beside],
         always=one_after_the_other,
         finally_=all_accounted_for,
     )
 
 
-def test_no_message_and_no_caller_is_forgotten() -> None:
-    explored = run()
+@pytest.mark.parametrize("noting", [False, True])
+def test_no_message_and_no_caller_is_forgotten_and_each_note_is(
+    noting: bool,  # noqa: FBT001 - a parameter of the test
+) -> None:
+    explored = run(noting=noting)
 
     assert explored.counter_example is None, str(explored.counter_example)
     assert explored.states > 300
@@ -226,3 +261,11 @@ def test_a_step_that_is_left_out_is_missed(bug: str, claim: str) -> None:
 
     assert found is not None
     assert found.claim.startswith(claim), str(found)
+
+
+@pytest.mark.parametrize("bug", ["it is quiet beside a note", "no look at the worker"])
+def test_a_note_that_would_outlive_its_worker_is_found(bug: str) -> None:
+    found = run(bug, noting=True).counter_example
+
+    assert found is not None
+    assert found.claim.startswith("noted for ever"), str(found)

@@ -15,6 +15,7 @@ class Memory:
 
     suspended: bool = False
     token: bool = False
+    locked: bool = False
     stopping: bool = False
     answered: bool = False
     callback: bool = False
@@ -26,13 +27,28 @@ def step(goto: str, **changes: Callable[[Memory], Any]) -> Step[Memory]:
     return lambda m: [(replace(m, **{name: of(m) for name, of in changes.items()}), goto)]
 
 
-def waking(goto: str, *bugs: str) -> Step[Memory]:
-    """Return the step that ends the wait: who takes the token schedules the lane."""
+def waking(name: str, *bugs: str) -> dict[str, Step[Memory]]:
+    """Return the steps that end the wait: who takes the token, the lane, schedules the lane."""
     if "no token" in bugs:
-        return step(goto, scheduled=lambda m: m.scheduled + 1)
-    return lambda m: [
-        (replace(m, token=False, scheduled=m.scheduled + m.token), goto),
-    ]
+        return {name: step(END, scheduled=lambda m: m.scheduled + 1)}
+
+    def lock(m: Memory) -> Outcomes[Memory]:
+        return [] if m.locked else [(replace(m, locked=True), f"{name}: look")]
+
+    def look(m: Memory) -> Outcomes[Memory]:
+        if m.token:
+            return [(m, f"{name}: take")]
+        writes = "a thread that finds no token writes that" in bugs
+        return [(m, f"{name}: write" if writes else f"{name}: unlock")]
+
+    return {
+        name: lock,
+        f"{name}: look": look,
+        f"{name}: take": step(f"{name}: schedule", token=lambda _: False),
+        f"{name}: write": step(f"{name}: unlock", token=lambda _: False),
+        f"{name}: unlock": step(END, locked=lambda _: False),
+        f"{name}: schedule": step(END, locked=lambda _: False, scheduled=lambda m: m.scheduled + 1),
+    }
 
 
 def turn(*bugs: str) -> Process[Memory]:
@@ -46,7 +62,9 @@ def turn(*bugs: str) -> Process[Memory]:
         return [(replace(m, callback=True), "wake for the answer" if m.answered else END)]
 
     first: dict[str, Step[Memory]] = {
-        "suspend": step("look", suspended=lambda _: True, token=lambda _: True),
+        "suspend": step("give the token", suspended=lambda _: True),
+        # Without the lock.
+        "give the token": step("look", token=lambda _: True),
         "look": look,
     }
     if "it looks before it is suspended" in bugs:
@@ -59,9 +77,9 @@ def turn(*bugs: str) -> Process[Memory]:
         "turn",
         {
             **first,
-            "wake": waking(END, *bugs),
+            **waking("wake", *bugs),
             "watch": watch,
-            "wake for the answer": waking(END, *bugs),
+            **waking("wake for the answer", *bugs),
         },
     )
 
@@ -76,7 +94,7 @@ def answerer(*bugs: str) -> Process[Memory]:
             "answer": lambda m: [
                 (replace(m, answered=True), "wake" if m.callback else END),
             ],
-            "wake": waking(END, *bugs),
+            **waking("wake", *bugs),
         },
     )
 
@@ -88,7 +106,7 @@ def stopper(*bugs: str) -> Process[Memory]:
         {
             "say so": step("look", stopping=lambda _: True),
             "look": lambda m: [(m, "wake" if m.suspended else END)],
-            "wake": waking(END, *bugs),
+            **waking("wake", *bugs),
         },
     )
 
@@ -116,7 +134,13 @@ def test_whatever_ends_a_wait_the_lane_is_scheduled_once(
 
 
 @pytest.mark.parametrize(
-    "bug", ["no token", "no look at the flag", "it looks before it is suspended"]
+    "bug",
+    [
+        "no token",
+        "no look at the flag",
+        "it looks before it is suspended",
+        "a thread that finds no token writes that",
+    ],
 )
 def test_the_model_finds_waits_that_never_end_or_end_twice(bug: str) -> None:
     found = [waits(bug, answers=answers).counter_example is not None for answers in (True, False)]

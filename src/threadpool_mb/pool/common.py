@@ -39,6 +39,7 @@ class Common[K, M]:
         "rouse",
         "threads",
         "throughput",
+        "tick",
         "timers",
         "worker",
     )
@@ -67,6 +68,10 @@ class Common[K, M]:
         self.threads: Final = threads
         self.timers: Final = timers
         self.keeping: Final = keeping
+        self.tick: int = 0
+        """The tick of the last sweep, where there are any; see `pool.ticks`."""
+        if keeping is not None:
+            keeping.ticks.show(self)
         self.throughput: Final = throughput
         self.ended: Final = ended
         self.flow: Any = None

@@ -60,7 +60,7 @@ class WorkerEnds[K, M]:
     @property
     def quiet(self) -> Roster[K, M] | None:
         """The roster, if a worker that has ended well may be told to it alone, for a start."""
-        return self.roster if self._on_worker_exit is None and self.keeping is None else None
+        return self.roster if self._on_worker_exit is None else None
 
     def report(  # noqa: C901 - one step after the other
         self,

@@ -282,7 +282,7 @@ class FunctionWorkers[K, M]:
         mailbox: Mailbox[M] = self._config.create(on_dead_letter=leftovers)
         own = own_mailbox(mailbox)
         if own is not None and keeping is not None:
-            own.next_tick = lambda: keeping.next_tick()  # noqa: PLW0108 - another one each time
+            own.next_tick = keeping.ticks.take
         slots = None if own is None else own.slots
         # Without a limit, and without a `CatchAll` around it, senders put into it themselves.
         if own is not None and own is mailbox and slots is None:

@@ -25,13 +25,14 @@ under the roster's lock, and hands the message to the next worker under it. So (
 even where a different thread has swept the sender's message: the sender has waited for the lock.
 `tests/model/test_late_messages_model.py` runs through every interleaving of it.
 
-**Ticks.** A worker knows since when it is idle: the end of its last turn writes a *tick*, a number
-that grows: a new one each, where `max_keys` asks which is idle longest; otherwise the dispatcher
-makes one with each of its sweeps, and all workers share it.
+What is *noted* of a worker: that it was restarted, or that its key has raised as it was to be
+evicted. Its end forgets that. An end of which nobody is to be told is one step under the roster's
+lock, and does not look for notes: as long as there are any, no end is quiet (`Roster.quiet`). Both
+are written together, under that lock: by the thread that ends the worker, or of one that is
+current. So a quiet end comes before the note, which is not written then, or finds that it is none.
 """
 
 import functools
-import itertools
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, cast, final, override
@@ -45,6 +46,7 @@ from threadpool_mb.logs import Logger
 from threadpool_mb.pool.incarnation import Incarnation
 from threadpool_mb.pool.lives import Lives, idle_longest, next_restart, still_counted
 from threadpool_mb.pool.routes import found
+from threadpool_mb.pool.ticks import Ticks
 from threadpool_mb.threads.entries import Entry
 from threadpool_mb.threads.timers import Timers
 from threadpool_mb.values import MISSING
@@ -80,24 +82,23 @@ class Keeping[K, M]:
         "_asleep",
         "_candidates",
         "_left_over",
-        "_marks",
         "_not_before",
         "_office",
         "_raised",
         "_restarts",
         "_spent",
-        "_ticks",
         "_timers",
         "_trims",
         "drop",
+        "limit",
         "lives",
         "look_at_restarts",
         "new_incarnation",
-        "next_tick",
         "remove",
         "roster",
         "start",
         "thread_time",
+        "ticks",
     )
 
     roster: "Roster[K, M]"
@@ -115,15 +116,12 @@ class Keeping[K, M]:
     def __init__(self, lives: Lives, timers: Timers, office: DeadLetterOffice[K, M]) -> None:
         """Keep lives as a user has said."""
         self.lives: Final = lives
+        self.limit: Final = lives.max_keys
         self._timers: Final = timers
         self._office: Final = office
         self.thread_time: Callable[[], float] = time.thread_time
         """Says how long looking at workers has taken."""
-        self._ticks: Final = itertools.count(1)
-        self.next_tick: Callable[[], int] = self._ticks.__next__
-        """Returns the tick that a turn writes at its end; in C."""
-        # When the last sweeps were, and from which ticks on workers had a turn after them.
-        self._marks: Final[list[tuple[float, int]]] = []
+        self.ticks: Final = Ticks(ordered=lives.max_keys is not None)
         # Whether nobody sweeps, as there is no worker.
         self._asleep = True
         # What a sweep has yet to look at.
@@ -139,8 +137,6 @@ class Keeping[K, M]:
         self._trims = False
         # When the workers that have failed were restarted.
         self._restarts: Final[dict[Incarnation[K, M], tuple[float, ...]]] = {}
-        if lives.max_keys is None:
-            self._new_tick()
 
     @property
     def on_demand(self) -> bool:
@@ -149,8 +145,8 @@ class Keeping[K, M]:
 
     def entered(self) -> None:
         """Take note that a worker has entered: end another one, if there are too many."""
-        if self.lives.max_keys is not None:
-            self._make_room(self.lives.max_keys)
+        if self.limit is not None and self.roster.workers > self.limit:
+            self._make_room(self.limit)
         # Read after the worker was counted; see `sweep`.
         if self._asleep and self.lives.idle_timeout is not None:
             self._wake_sweep(self.lives.idle_timeout / _SWEEPS)
@@ -162,20 +158,16 @@ class Keeping[K, M]:
         now = self._timers.now()
         start = self.thread_time()
         if not self._left_over:
-            self._marks.append((now, self._new_tick()))
+            self.ticks.sweep(now)
             self._spent = 0.0
             self._left_over = self.roster.unfinished()
-        while len(self._marks) > 1 and self._marks[1][0] <= now - timeout:
-            del self._marks[0]
-        time_of_mark, idle_before = self._marks[0]
         some, self._left_over = self._left_over[:_IN_A_SLICE], self._left_over[_IN_A_SLICE:]
-        if time_of_mark <= now - timeout:
+        if idle_before := self.ticks.idle_before(now - timeout):
             for worker in some:
                 since = worker.idle_since
                 if since is not None and since < idle_before:
                     self.remove(worker, DeadLetterReason.WORKER_IDLE)
-        if self.lives.max_keys is not None:
-            self._make_room(self.lives.max_keys)
+        self._make_room(self.limit)
         self._spent += self.thread_time() - start
         if self._left_over:
             self._sweep_later(0)
@@ -196,18 +188,12 @@ class Keeping[K, M]:
     def _sweep_later(self, seconds: float) -> None:
         self._timers.add(_Call(self._timers.now() + seconds, self.sweep))
 
-    def _new_tick(self) -> int:
-        tick = next(self._ticks)
-        if self.lives.max_keys is None:
-            self.next_tick = itertools.repeat(tick).__next__
-        return tick
-
-    def _make_room(self, limit: int) -> None:
+    def _make_room(self, limit: int | None) -> None:
         """End the workers that are idle longest, as long as there are too many.
 
         Where none is idle, the dispatcher tries again soon.
         """
-        while self.roster.workers > limit:
+        while limit is not None and self.roster.workers > limit:
             if (idlest := self._idle_longest()) is None:
                 if not self._trims:
                     self._trims = True
@@ -216,14 +202,13 @@ class Keeping[K, M]:
                 return
             since, worker = idlest
             if not self.remove(worker, DeadLetterReason.WORKER_EVICTED):
-                self._raised[worker] = since
-                if not worker.current:  # read after that: its end writes this, then calls `forget`
-                    self._raised.pop(worker, None)
+                with self.roster.lock:
+                    if worker.current:
+                        self._note(self._raised, worker, since)
 
     def _trim(self) -> None:
         self._trims = False
-        if self.lives.max_keys is not None:
-            self._make_room(self.lives.max_keys)
+        self._make_room(self.limit)
 
     def _idle_longest(self) -> tuple[int, Incarnation[K, M]] | None:
         """Return the worker that is idle longest and may be ended, behind its tick, or `None`.
@@ -276,7 +261,8 @@ class Keeping[K, M]:
         assert policy is not None  # noqa: S101 - it has decided
         roster, now = self.roster, self._timers.now()
         # Before it is pending: a thread that removes it then forgets this.
-        self._restarts[worker] = still_counted(policy, found(self._restarts, worker, ()), now)
+        counted = still_counted(policy, found(self._restarts, worker, ()), now)
+        self._note(self._restarts, worker, counted)
         if not roster.again(worker, message, "failed"):
             return False
         self._timers.add(_Call(now + delay, functools.partial(self.start, worker), worker))
@@ -304,10 +290,23 @@ class Keeping[K, M]:
         """Make a dead letter of a message that was to be tried again and will not be."""
         self._office.take(key, cast("M", message), DeadLetterReason.WORKER_FAILED, error)
 
+    def _note(self, notes: dict[Any, Any], worker: Incarnation[K, M], note: object) -> None:
+        """Note something of a worker, until its end."""
+        with self.roster.lock:
+            try:
+                notes[worker] = note
+            finally:  # last: what re-enters, and forgets, may have found no note
+                self.roster.quiet = False
+
     def forget(self, worker: Incarnation[K, M]) -> None:
-        """Take note that a worker has ended, or was dropped."""
-        self._raised.pop(worker, None)
-        if self._restarts.pop(worker, None) is not None:
+        """Forget what is noted of a worker that has ended, or was dropped."""
+        if self.roster.quiet:
+            return  # nothing is noted of any
+        with self.roster.lock:
+            self._raised.pop(worker, None)
+            restarted = self._restarts.pop(worker, None) is not None
+            self.roster.quiet = not (self._raised or self._restarts or self.roster.in_child)
+        if restarted:
             self._timers.cancelled()
 
     # What is left when a worker has ended well.

@@ -272,13 +272,13 @@ class Roster[K, M](RosterTables[K, M]):
         this one gets where it has left messages.
 
         Returns:
-            `False` if a caller is to be told, or a message has come: only if `quietly`. Then (1) is
-            taken back, and (4) is not done.
+            `False` if a caller is to be told, or a message has come, or no end is `quiet`: only if
+            `quietly`. Then (1) is taken back, and (4) is not done.
         """
         with self.lock:
             current, entered = incarnation.current, self._entered
             if quietly:
-                if self.in_child or incarnation.watchers:
+                if not self.quiet or incarnation.watchers:
                     return False
                 incarnation.current = False
                 if not incarnation.end_if_empty():  # a message that came just now, say

@@ -27,6 +27,7 @@ class RosterTables[K, M](Census[K, M]):
         "cancelled",
         "closed",
         "in_child",
+        "quiet",
         "restarted",
         "routes",
         "started",
@@ -66,6 +67,9 @@ class RosterTables[K, M](Census[K, M]):
         """Whether no worker may enter any more."""
         self.in_child: bool = False
         """Whether the workers' threads are those of the process that has forked this one."""
+        self.quiet: bool = True
+        """Whether a worker that has ended well may end quietly; see `Roster.end`. Written under the
+        lock."""
         self.cancelled: bool = False
         """Whether those that have entered are to stop."""
         self.workers: int = 0
@@ -90,6 +94,7 @@ class RosterTables[K, M](Census[K, M]):
         if self._told:
             return False
         self.closed = self.in_child = True
+        self.quiet = False
         # Not `routes`, which senders read; see `forking`. The workers in it refuse all that is
         # sent.
         self.workers = 0

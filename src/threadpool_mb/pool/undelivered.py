@@ -26,13 +26,18 @@ type Overflow = Literal["refuse", "remove_worker"]
 class Undelivered[K, M]:
     """Sees to the messages that a pool could not deliver at once. Threads: any."""
 
-    __slots__ = ("_dispatcher", "_office", "_overflow")
+    __slots__ = ("_dispatcher", "_new_incarnation", "_office", "_overflow", "_roster", "_starts")
 
     def __init__(
         self, dispatcher: Dispatcher[K, M], office: DeadLetterOffice[K, M], overflow: Overflow
     ) -> None:
         """Use the pool's own."""
         self._dispatcher: Final = dispatcher
+        self._roster: Final = dispatcher.roster
+        self._new_incarnation: Final = dispatcher.new_incarnation
+        keeping = dispatcher.keeping
+        # Where a key's first message starts a worker: what keeps its life.
+        self._starts: Final = keeping if keeping is not None and keeping.on_demand else None
         self._office: Final = office
         self._overflow: Final[Overflow] = overflow
 
@@ -44,6 +49,22 @@ class Undelivered[K, M]:
         Raises:
             PoolClosed: if the pool is closed and nobody has taken the message.
         """
+        keeping = self._starts
+        if keeping is not None and tried is None and not self._roster.closed:
+            # `_start`, written out for the usual first message: the key is unknown, and its
+            # worker's mailbox has no limit. A worker that was entered meanwhile is found below.
+            incarnation: Any = self._new_incarnation(key)
+            if incarnation.direct is incarnation:
+                incarnation.put(message)
+                try:
+                    entered = self._roster.enter(incarnation)
+                except BaseException:
+                    incarnation.not_entered(message)
+                    raise
+                if entered:
+                    keeping.entered()
+                    return True
+                incarnation.unseen()
 
         def deliver(incarnation: Incarnation[K, M]) -> bool:
             return incarnation.input.deliver(message) or self.refused(incarnation, message)

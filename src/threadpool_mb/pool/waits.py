@@ -21,7 +21,8 @@ c. It reads the lane's wait, and wakes the lane if there is one.
 
 (2) and (b) are operations on one queue: one of them comes first. If (2) does, so does (1), and (c)
 finds the wait. If (b) does, (3) finds the flag. If both wake it, or the answer comes as well, or
-its time does, one does: each takes the lane out of the wait, under one lock of all waits.
+its time does, one does: each takes the lane out of the wait, under one lock of all waits. (1) does
+not take it: so a thread that has found no lane in the wait writes nothing to it.
 
 Very many may sleep until the same time. So the timers fire such waits in one loop, and schedule
 their lanes together. A lane that was taken out of its wait, and is not scheduled yet, still counts
@@ -57,9 +58,8 @@ _LONGEST_PAUSE: Final = 10.0
 _LONGEST: Final = threading.TIMEOUT_MAX
 
 _claiming: Final = remade_in_children(threading.RLock())
-"""Guards the lanes of all waits. The thread that takes a lane out of its wait wakes the lane. No
-thread waits under the lock. A list of one entry for each wait would do as well; it would be one
-more object that the garbage collector counts."""
+"""Guards the lanes of all waits; no thread waits under it. A list of one entry for each wait would
+do as well; it would be one more object that the garbage collector counts."""
 
 
 class Wait:
@@ -160,13 +160,13 @@ class Suspended(Entry):
         lane: _Lane | None = None
         turns: Iterator[_Lane] | None = None
         try:
-            # Not `with`: an interrupt may come as that is entered, and leave the lock held on 3.14,
-            # by which no wait of any pool would end.
+            # Not `with`: an interrupt as that is entered may leave the lock held on 3.14.
             for _ in after(_claiming.acquire):
                 try:
-                    lane, self._lane = self._lane, None
-                    if lane is not None and lane.waits_for is not None:
-                        lane.waits_for = None
+                    if (lane := self._lane) is not None:
+                        self._lane = None
+                        if lane.waits_for is not None:
+                            lane.waits_for = None
                 finally:
                     _claiming.release()
             if lane is None:

@@ -24,7 +24,7 @@ from threadpool_mb.pool.generators import GeneratorFunction
 from threadpool_mb.pool.lives import ALWAYS, Lives
 from threadpool_mb.pool.observed import observed, observed_function, observed_worker
 from threadpool_mb.pool.pinned_workers import PinnedWorkers
-from threadpool_mb.pool.ticking import TickingPinnedWorkers, TickingWorkers
+from threadpool_mb.pool.ticking import ticking
 from threadpool_mb.pool.workers import MakeKind
 from threadpool_mb.protocols import Mailbox, MailboxConfig
 from threadpool_mb.threads.counting import default_max_threads, shared_name
@@ -97,9 +97,8 @@ def worker_kind[K, M](  # noqa: PLR0917 - what a user gives a pool
     if around is not _as_it_is:
         config = observed_priorities(config)
     threads = max_threads or default_max_threads()
-    ticks = lives.idle_timeout is not None or lives.max_keys is not None
     if pinned:
-        pinned_kind: Any = TickingPinnedWorkers if ticks else PinnedWorkers
+        pinned_kind: Any = _that_lives(PinnedWorkers, lives)
         pinned_kind = around(pinned_kind if flow is None else flowing(pinned_kind, flow))
         if flow is not None:
             pinned_kind = _with_flow(pinned_kind, flow)
@@ -119,7 +118,7 @@ def worker_kind[K, M](  # noqa: PLR0917 - what a user gives a pool
             throughput=throughput or _THROUGHPUT,
             ended=ended,
         )
-    kind: Any = TickingWorkers if ticks else GeneratorWorkers
+    kind: Any = _that_lives(GeneratorWorkers, lives)
     kind = around(kind if flow is None else flowing(kind, flow))
     if flow is not None:
         kind = _with_flow(kind, flow)
@@ -134,6 +133,11 @@ def worker_kind[K, M](  # noqa: PLR0917 - what a user gives a pool
         throughput=throughput or _THROUGHPUT,
         ended=ended,
     )
+
+
+def _that_lives(kind: type[GeneratorWorkers[Any, Any]], lives: Lives) -> Any:  # noqa: ANN401 - a kind of workers
+    """Return workers of a kind as keys live."""
+    return ticking(kind, ordered=lives.max_keys is not None) if lives.end_idle else kind
 
 
 def _check_function(worker: object) -> None:
