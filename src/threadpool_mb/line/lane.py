@@ -107,6 +107,13 @@ class Lane[M](queue.SimpleQueue[M], Inlet[M]):
         # Made by the thread that lets go of the lane first: until then only that thread has it.
         self._busy: threading.Lock | None = None
 
+    if INIT_MAKES_QUEUE:  # pragma: no cover - with gevent or eventlet alone
+
+        @override
+        def get_nowait(self) -> M:
+            """Take what comes next; theirs calls `get`, and that of some lanes calls this."""
+            return queue.SimpleQueue.get(self, False)
+
     @override
     def attend(self) -> None:
         """Schedule the lane, if it is idle; sweep, if it has ended."""
