@@ -151,9 +151,13 @@ class _InRoom(_Flowing):
             return False
         if self.closed:
             # No frame is begun before it: there an interrupt would cost the slot.
-            stripe.free(True)  # noqa: FBT003 - a slot
-            if stripe.wanted:
+            try:
+                stripe.free(True)  # noqa: FBT003 - a slot
+                if stripe.wanted:
+                    stripe.tell()
+            except BaseException:  # an interrupt, perhaps as it was freed
                 stripe.tell()
+                raise
             refuse(message)
         self.put(message)
         if self.unattended:
@@ -163,9 +167,13 @@ class _InRoom(_Flowing):
     def _give_back(self) -> None:
         """Free a slot."""
         stripe = self.stripe
-        stripe.free(True)  # noqa: FBT003 - a slot
-        if stripe.wanted:
+        try:
+            stripe.free(True)  # noqa: FBT003 - a slot
+            if stripe.wanted:
+                stripe.tell()
+        except BaseException:  # as in `deliver`
             stripe.tell()
+            raise
 
     @property
     def room(self) -> Slots:
