@@ -150,6 +150,26 @@ def a_call_that_times_out() -> None:
             raise AssertionError("nobody has answered")
 
 
+def bounds_and_rates() -> None:
+    """Senders wait for room, of a pool and of an executor; a rate, and ages, are looked at."""
+    kinds: list[dict[str, Any]] = [
+        {"max_waiting": 3},
+        {"max_waiting": 3, "rate": mb.Rate(1e6)},
+        {"message_ttl": 3600},
+    ]
+    for options in kinds:
+        workers = Workers()
+        for _, pool in _with(workers, mb.Pool(workers.generator, max_threads=2, **options)):
+            for number in range(100):
+                for key in workers.seen:
+                    assert pool.dispatch(key, number)
+            assert pool.flush(timeout=PATIENCE)
+            assert workers.seen == {key: list(range(100)) for key in workers.seen}, workers.seen
+    with mb.KeyedExecutor(max_workers=2, max_waiting=3) as executor:
+        futures = [executor.submit_keyed(number % 5, abs, -number) for number in range(100)]
+        assert [future.result(PATIENCE) for future in futures] == list(range(100))
+
+
 def tasks() -> None:
     """Tasks of a key run in order, one at a time; views, maps and callbacks work."""
     for max_workers in (1, 3):
@@ -232,6 +252,7 @@ SCENARIOS: list[Callable[[], None]] = [
     senders,
     calls,
     a_call_that_times_out,
+    bounds_and_rates,
     tasks,
     a_thread_that_sleeps_holds_nobody_up,
     mailboxes_by_hand,

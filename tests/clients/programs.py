@@ -11,6 +11,7 @@ SCENARIOS = [
     "senders",
     "calls",
     "a_call_that_times_out",
+    "bounds_and_rates",
     "tasks",
     "a_thread_that_sleeps_holds_nobody_up",
     "mailboxes_by_hand",

@@ -1,5 +1,6 @@
 """Flow of pools, at its edges: workers that fill their own pool, and what is kept of times."""
 
+import contextlib
 import functools
 import threading
 from collections.abc import Callable, Generator
@@ -10,11 +11,13 @@ import pytest
 from tests.forks import run
 from tests.helpers import DEADLINE, Running, until
 from tests.insides import dispatcher_of, threads_of, worker_of
+from tests.points import interrupted_at_each_point
 from tests.pool.witness import Gate
 from threadpool_mb import (
     CallTimedOut,
     Command,
     Full,
+    MailboxClosed,
     Pool,
     PoolClosed,
     Rate,
@@ -23,6 +26,7 @@ from threadpool_mb import (
     sleep,
 )
 from threadpool_mb.arguments import AT_ONCE
+from threadpool_mb.line.askers import Asker, always
 from threadpool_mb.line.striped import Stripe, StripedSlots
 from threadpool_mb.pool import flows
 from threadpool_mb.pool.flows import PoolFlow
@@ -360,6 +364,41 @@ def test_a_pool_that_is_closed_as_a_first_message_has_its_room_wakes_others_and_
     # Shutting frees one more.
     assert sum(each.qsize() for each in (room._free, *room.stripes)) == room.limit + 1
     assert not dead
+
+
+@pytest.mark.parametrize("refused", ["deliver", "force"])
+def test_what_a_worker_refuses_frees_its_room_for_a_sender_in_line_though_it_is_interrupted(
+    refused: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The worker is removed, and the other sender gets in line, as this one has its room."""
+
+    def take_and_let_ask(room: StripedSlots) -> None:
+        assert room.take_from(room.stripes[0])
+        room.ask(Asker(lambda: True, always))
+
+    def take_room(_: PoolFlow, stripe: Stripe, *__: object) -> bool:
+        take_and_let_ask(stripe.slots)
+        return True
+
+    monkeypatch.setattr(PoolFlow, "take_room", take_room)
+    monkeypatch.setattr(StripedSlots, "overdraw", take_and_let_ask)
+
+    def prepare() -> tuple[Pool[str, Any], Any]:
+        pool = Pool[str, Any](worker, max_waiting=1)
+        pool.initialize("a")
+        lane = worker_of(pool, "a")
+        pool.remove("a", drain=True)
+        return pool, lane
+
+    def send(scene: tuple[Pool[str, Any], Any]) -> None:
+        with contextlib.suppress(MailboxClosed):
+            assert not getattr(scene[1], refused)(int)
+
+    for pool, lane in interrupted_at_each_point(prepare, send):
+        room = lane.room
+        assert not (room.askers and any(each.qsize() for each in (room._free, *room.stripes)))
+        pool.close()
+        assert pool.join(timeout=DEADLINE).finished
 
 
 def test_what_a_worker_leaves_to_the_next_one_takes_room_until_it_is_handled() -> None:

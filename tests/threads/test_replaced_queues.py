@@ -9,7 +9,9 @@ import subprocess
 import sys
 import textwrap
 
-PROGRAM = """
+import pytest
+
+BEGIN = """
     import queue
     queue.SimpleQueue = queue._PySimpleQueue
 
@@ -17,7 +19,9 @@ PROGRAM = """
     from threadpool_mb.line.lane import Lane
 
     assert queue._PySimpleQueue in Lane.__mro__
+"""
 
+PROGRAM = """
     class Double(mb.Command[int]):
         def __init__(self, number):
             self.number = number
@@ -52,9 +56,60 @@ PROGRAM = """
 """
 
 
-def test_pools_and_executors_work_over_a_queue_that_is_made_by_its_init() -> None:
+# Lanes whose `get` is their own: the `get_nowait` of such a queue calls it.
+OWN_GET = """
+    import threading
+
+    from tests.flow.test_pool_flow import unused
+    from tests.pool.doubles import Intercepting
+
+    handled = {}
+
+    def worker(key):
+        while True:
+            handled.setdefault(key, []).append((yield))
+
+    for options in (
+        {"max_waiting": 3},
+        {"max_waiting": 3, "pinned": True},
+        {"max_waiting": 3, "rate": mb.Rate(1e6)},
+        {"message_ttl": 3600},
+        {"mailbox": Intercepting()},
+    ):
+        handled.clear()
+        with mb.Pool(worker, start="on_demand", max_threads=2, **options) as pool:
+
+            def send(sender):
+                for number in range(50):
+                    for key in "ab":
+                        assert pool.dispatch(key, (sender, number))
+
+            senders = [threading.Thread(target=send, args=(sender,)) for sender in range(3)]
+            for sender in senders:
+                sender.start()
+            for sender in senders:
+                sender.join()
+            assert pool.flush(timeout=60)
+            if "max_waiting" in options:
+                assert unused(pool._dispatcher._flow.room) == 3
+            pool.remove("a", drain=False)
+        for key in "ab":
+            for sender in range(3):
+                mine = [number for whose, number in handled[key] if whose == sender]
+                assert mine == list(range(50)), options
+
+    with mb.KeyedExecutor(max_workers=2, max_waiting=3) as executor:
+        futures = [executor.submit_keyed(number % 3, abs, -number) for number in range(100)]
+        assert [future.result(60) for future in futures] == list(range(100))
+        assert unused(executor._flow.room.slots) == 3
+    print("done")
+"""
+
+
+@pytest.mark.parametrize("program", [PROGRAM, OWN_GET], ids=["plain", "own get"])
+def test_pools_and_executors_work_over_a_queue_that_is_made_by_its_init(program: str) -> None:
     done = subprocess.run(  # noqa: S603 - this very interpreter
-        [sys.executable, "-W", "error", "-c", textwrap.dedent(PROGRAM)],
+        [sys.executable, "-W", "error", "-c", textwrap.dedent(BEGIN + program)],
         capture_output=True,
         text=True,
         check=False,

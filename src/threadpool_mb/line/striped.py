@@ -59,9 +59,9 @@ class Stripe(queue.SimpleQueue[bool]):
     The thread that has freed one calls `tell`, if slots are `wanted`, or there are `askers`: as
     with `Slots`.
 
-    It is a queue, and has none: a method of it that were kept in an attribute would be one object
-    more whose references all threads count, which they do under a lock where it is in a slot of a
-    class and another thread has made it (`docs/performance.md`). So a slot is `True`, too.
+    It is a queue, and keeps none. A method that it kept would be one object more whose references
+    all threads count, and do so under the stripe's lock (`docs/performance.md`). So a slot is
+    `True`, too, which nobody counts.
     """
 
     __slots__ = ("askers", "slots", "wanted")

@@ -22,6 +22,7 @@ from typing import Any, ClassVar, Final, final, override
 from threadpool_mb.arguments import NEVER, Deadline
 from threadpool_mb.dead_letters import DeadLetterReason
 from threadpool_mb.line.inlet import Marker
+from threadpool_mb.line.lane import Lane
 from threadpool_mb.line.slots import Slots, refuse
 from threadpool_mb.line.striped import Stripe
 from threadpool_mb.pool.flows import PoolFlow
@@ -34,7 +35,7 @@ from threadpool_mb.values import MISSING
 __all__ = ["flowing"]
 
 # Of the queue that the lane is: its own are those below.
-_get_nowait: Final[Callable[[Any], Any]] = queue.SimpleQueue[Any].get_nowait
+_get_nowait: Final[Callable[[Any], Any]] = Lane[Any].get_nowait
 
 
 @final
@@ -150,9 +151,13 @@ class _InRoom(_Flowing):
             return False
         if self.closed:
             # No frame is begun before it: there an interrupt would cost the slot.
-            stripe.free(True)  # noqa: FBT003 - a slot
-            if stripe.wanted:
+            try:
+                stripe.free(True)  # noqa: FBT003 - a slot
+                if stripe.wanted:
+                    stripe.tell()
+            except BaseException:  # an interrupt, perhaps as it was freed
                 stripe.tell()
+                raise
             refuse(message)
         self.put(message)
         if self.unattended:
@@ -162,9 +167,13 @@ class _InRoom(_Flowing):
     def _give_back(self) -> None:
         """Free a slot."""
         stripe = self.stripe
-        stripe.free(True)  # noqa: FBT003 - a slot
-        if stripe.wanted:
+        try:
+            stripe.free(True)  # noqa: FBT003 - a slot
+            if stripe.wanted:
+                stripe.tell()
+        except BaseException:  # as in `deliver`
             stripe.tell()
+            raise
 
     @property
     def room(self) -> Slots:

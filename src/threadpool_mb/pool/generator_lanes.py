@@ -57,8 +57,7 @@ type _Outcome = _Failure | _WellEnded | Retry | Literal["suspended"]
 """How a worker has ended, a `Retry` if it was not given that; or that it waits within a message."""
 
 type _Over[M] = tuple[_Failure | Literal["returned"], WorkerGenerator[M]]
-"""A generator that ended, or was interrupted, in a call on its caller's thread, behind its outcome;
-the next turn ends the worker."""
+"""A generator that ended, or was interrupted, in a call in place, behind its outcome."""
 
 
 _ENDED: Final[Any] = ()  # in the place of a generator, once the worker has ended
@@ -109,8 +108,7 @@ class GeneratorLane[K, M](CalledHere[K, M]):
     _busy: threading.Lock | None
 
     freed: Any = Lane.slots
-    """Where the turn frees the slot of a message that it has taken, or `None`: `slots`, by an alias
-    of the descriptor, which takes as long; of a subclass a stripe (`pool.flowing`)."""
+    """Where a turn frees slots, or `None`: an alias of `slots`, in `pool.flowing` of `stripe`."""
 
     def __init__(self, common: Common[K, M], key: K, slots: Slots | None) -> None:
         # What `Lane` and `_be_new` do, written out: each call costs a life one part in fifty.
@@ -127,8 +125,7 @@ class GeneratorLane[K, M](CalledHere[K, M]):
         self._busy = self.reason = None
         # `_ENDED` from the end on, also if it has never begun.
         self._generator: WorkerGenerator[M] | _Over[M] | Suspended | Retry | None = None
-        # The worker's; `None` while there is nothing in it. Written by the thread that has the
-        # lane in hand, before it lets go of it.
+        # `None` while there is nothing in it. Written by a thread before it lets go of the lane.
         self._context: contextvars.Context | None = None
         if slots is None:
             self.direct = self  # a cycle, which the end breaks
