@@ -366,6 +366,36 @@ def test_a_pool_that_is_closed_as_a_first_message_has_its_room_wakes_others_and_
     assert not dead
 
 
+@pytest.mark.parametrize("point", ["put", "enter"])
+@pytest.mark.parametrize("send", [Pool.dispatch, Pool.initialize])
+def test_a_first_message_keeps_no_room_where_its_sender_is_interrupted(
+    send: Callable[[Pool[str, Any], str, Any], bool], point: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once the message is in its worker's queue, or as the worker is about to be entered."""
+    with Pool[str, Any](worker, start="on_demand", max_waiting=1, when_full="raise") as pool:
+        pool.dispatch("known", int)
+        assert pool.flush(timeout=DEADLINE)
+        lane = type(worker_of(pool, "known"))
+        at: Any = lane if point == "put" else Roster
+        as_before = getattr(lane, "put")  # noqa: B009 - of a queue
+
+        def interrupted(self: Any, *arguments: Any) -> None:  # noqa: ANN401 - as there
+            if point == "put":
+                as_before(self, *arguments)
+            raise KeyboardInterrupt
+
+        with monkeypatch.context() as patched:
+            patched.setattr(at, point, interrupted)
+            with pytest.raises(KeyboardInterrupt):
+                send(pool, "first", int)
+
+        assert "first" not in pool
+        assert pool.dispatch("second", int)
+        assert pool.flush(timeout=DEADLINE)
+
+    assert not pool.stats().dead_letters
+
+
 @pytest.mark.parametrize("refused", ["deliver", "force"])
 def test_what_a_worker_refuses_frees_its_room_for_a_sender_in_line_though_it_is_interrupted(
     refused: str, monkeypatch: pytest.MonkeyPatch

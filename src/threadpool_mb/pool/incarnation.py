@@ -176,7 +176,7 @@ class Incarnation[K, M]:
         """Take note that it was not entered, and that nobody has seen it, nor its message."""
 
     def not_entered(self, message: object) -> None:
-        """Take note that entering it has raised: an interrupt, or its key.
+        """Take note that entering it has raised, or what comes before: an interrupt, or its key.
 
         It may have entered all the same. Otherwise it may have been in the table for a moment: what
         others have sent is dead letters. `message` is its first one, whose sender is told by what
@@ -185,6 +185,8 @@ class Incarnation[K, M]:
         # Not of one that lives. Of one that has ended, nothing is left.
         if self.state == "ended":
             self.bury_others(message)
+        elif not self.number:
+            self.unseen()  # it was in no table yet
 
     def bury_others(self, message: object) -> None:
         """Make dead letters of what is in its mailbox, but of `message`; nobody will receive it."""

@@ -240,8 +240,8 @@ class Pool[K, M](PoolLife[K, M], Uncopied):
             raise
         if not taken:
             incarnation = self._new_incarnation(key)
-            refused = message is not MISSING and not incarnation.deliver_first(message)
             try:
+                refused = message is not MISSING and not incarnation.deliver_first(message)
                 entered = roster.enter(incarnation)
             except BaseException:
                 incarnation.not_entered(message)

@@ -174,15 +174,15 @@ class Undelivered[K, M]:
                 answer.holder = incarnation
                 if answer.move is not None:
                     answer.watch()  # see `inputs`
-            if incarnation.first_may_wait:
-                try:
-                    if (taken := deliver(incarnation)) is not True:
-                        return taken
-                except MailboxClosed:
-                    continue  # it has waited for room of the pool, which was closed
-            elif not incarnation.deliver_first(message):
-                return self.refused(incarnation, message)
             try:
+                if incarnation.first_may_wait:
+                    try:
+                        if (taken := deliver(incarnation)) is not True:
+                            return taken
+                    except MailboxClosed:
+                        continue  # it has waited for room of the pool, which was closed
+                elif not incarnation.deliver_first(message):
+                    return self.refused(incarnation, message)
                 entered = roster.enter(incarnation)
             except BaseException:
                 incarnation.not_entered(message)
