@@ -228,6 +228,8 @@ def test_all_tests_that_cover_a_module_are_among_those_that_are_counted() -> Non
     assert paths == {
         (on, path) for on in (FREE, GIL) for path in ("tests/observers", "tests", "tests/cluster")
     }
+    # Each by itself: pytest leaves out what is inside another argument.
+    assert [sum(word.startswith("tests") for word in step.words) for step in steps] == [1] * 6
     assert {page for page in pages if page.endswith(".html")} == {page for _, page in tests.links}
 
 
