@@ -9,17 +9,29 @@ from typing import Final
 from tests import helpers
 
 PRELUDE: Final = """
-import asyncio, itertools, os, signal, sys, threading, traceback, warnings
+import asyncio, contextlib, itertools, os, signal, sys, threading, traceback, warnings
 import threadpool_mb as mb
 from tests.helpers import DEADLINE, Running, until
 
 warnings.simplefilter("ignore", DeprecationWarning)  # of a fork beside threads
 
+def counting():
+    \"\"\"Hold what counts lines, if anything does: its lock is not free in a child (coverage 7.17).\"\"\"
+    coverage = sys.modules.get("coverage")
+    counts = coverage and coverage.Coverage.current()
+    held = contextlib.ExitStack()
+    for tracer in counts._collector.tracers if counts else ():
+        if type(tracer.lock) is not type(threading.RLock()):
+            tracer.lock = threading.RLock()  # what runs at a fork is counted, too
+        held.enter_context(tracer.lock)
+    return held
+
 def fork():
     \"\"\"Fork; a child that hangs is killed.\"\"\"
     sys.stdout.flush()
     sys.stderr.flush()
-    pid = os.fork()
+    with counting():
+        pid = os.fork()
     if not pid:
         signal.signal(signal.SIGALRM, signal.SIG_DFL)
         signal.alarm(round(DEADLINE * 2 / 3))

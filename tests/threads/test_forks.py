@@ -710,6 +710,80 @@ def test_a_child_that_a_throttled_task_has_forked_ends_whatever_another_thread_h
     assert lines == ["0", "done"]
 
 
+@pytest.mark.parametrize("ends", ["", "1 / 0", "future.cancel()"])
+@pytest.mark.parametrize(
+    "submits",
+    [
+        "submit_keyed('a', forks)",
+        "submit_multi(['a', 'b'], forks)",
+        "submit_exclusive(forks)",
+        "submit(forks)",
+    ],
+)
+@pytest.mark.parametrize("options", ["", "rate=mb.Rate(1000)", "max_waiting=4"])
+def test_a_child_that_a_task_has_forked_ends_whoever_had_its_future_in_hand(
+    options: str, submits: str, ends: str
+) -> None:
+    """As a thread does that begins to wait for it."""
+    lines = run(f"""
+        def forks():
+            submitted.wait()
+            thread.start()
+            held.wait()
+            pid = fork()
+            if pid:
+                print(status(pid), flush=True)
+                go.set()
+            {ends or "pass"}
+
+        def hold():
+            with future._mutex:
+                held.set()
+                go.wait()
+
+        submitted, held, go = threading.Event(), threading.Event(), threading.Event()
+        thread = threading.Thread(target=hold)
+        executor = mb.KeyedExecutor(1, {options})
+        future = executor.{submits}
+        submitted.set()
+        print(type(future.exception()).__name__)
+        thread.join()
+        executor.shutdown()
+    """)
+
+    assert lines == ["0", "ZeroDivisionError" if ends == "1 / 0" else "NoneType"]
+
+
+def test_a_child_in_which_a_call_is_answered_ends_whoever_had_its_future_in_hand() -> None:
+    lines = run("""
+        def worker(key):
+            asked = yield
+            held.wait()
+            pid = fork()
+            if pid:
+                print(status(pid), flush=True)
+                go.set()
+            asked.reply_box.reply("answered")
+            yield
+
+        def hold():
+            with future._condition:
+                held.set()
+                go.wait()
+
+        held, go = threading.Event(), threading.Event()
+        with mb.Pool(worker) as pool:
+            pool.initialize("a")
+            future = mb.ask(pool.ref("a"), Ask()).as_future()
+            thread = threading.Thread(target=hold)
+            thread.start()
+            print(future.result())
+            thread.join()
+    """)
+
+    assert lines == ["0", "answered"]
+
+
 @pytest.mark.parametrize("method", ["fork", "forkserver", "spawn"])
 def test_a_module_level_pool_beside_multiprocessing(method: str, tmp_path: object) -> None:
     (module := tmp_path / "pooled.py").write_text(  # type: ignore[operator]

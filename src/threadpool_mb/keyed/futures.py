@@ -146,7 +146,7 @@ class KeyedFuture[R](Uncopied, Future[R]):
     @property
     def _condition(self) -> threading.Condition:  # type: ignore[override]  # pyright: ignore[reportIncompatibleVariableOverride]
         if self._lanes.in_child:
-            self._free()
+            self.forked()
         return self._own_condition()
 
     def _own_condition(self) -> threading.Condition:
@@ -164,14 +164,14 @@ class KeyedFuture[R](Uncopied, Future[R]):
     @property
     def _waiters(self) -> list[Any]:  # type: ignore[override]  # pyright: ignore[reportIncompatibleVariableOverride]
         if self._lanes.in_child:
-            self._free()
+            self.forked()
         with self._mutex:
             if self._listeners is None:
                 self._listeners = Waiters(self._lanes.threads)
             return self._listeners
 
-    def _free(self) -> None:
-        """Let go of what threads that are not in this child may hold."""
+    def forked(self) -> None:
+        """Let go of what threads that are not in this child of `os.fork` may hold."""
         with _freeing:
             if self._freed != forks():
                 remake(self._mutex)
@@ -202,7 +202,7 @@ class KeyedFuture[R](Uncopied, Future[R]):
         """Cancel it if its task does not run yet; return whether it is cancelled."""
         in_child = self._lanes.in_child
         if in_child:
-            self._free()
+            self.forked()
         with self._mutex:
             if self._state != PENDING:
                 return self.cancelled()
@@ -278,7 +278,7 @@ class KeyedFuture[R](Uncopied, Future[R]):
         Blocks: as long as `fn` does, if it is done.
         """
         if self._lanes.in_child:
-            self._free()
+            self.forked()
         with self._mutex:
             if self._state in _UNDONE:
                 if self._callbacks is None:

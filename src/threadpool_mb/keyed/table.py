@@ -16,6 +16,7 @@ from threadpool_mb.arguments import AT_ONCE, NEVER, Deadline, counted, some_keys
 from threadpool_mb.errors import ThreadRefused
 from threadpool_mb.forking import MADE_BEFORE_FORK, keep, remake
 from threadpool_mb.keyed.delays import Delays
+from threadpool_mb.keyed.forked import free_running
 from threadpool_mb.keyed.standins import StandIn
 from threadpool_mb.keyed.tasks import Shard, Task
 from threadpool_mb.logs import Logger
@@ -247,8 +248,7 @@ class Table:
         self.end_if_done()
         for threads in dict.fromkeys(shard.threads for shard in self.shards):
             if not self._ended.is_open and not threads.any:
-                # A sender counts on the thread that a different sender asks for. The system may
-                # have refused that thread.
+                # The system may have refused the thread that a sender counts on.
                 try:
                     threads.grow()
                 except ThreadRefused:
@@ -266,7 +266,7 @@ class Table:
         if self.in_child:
             return
         self.check_not_own_thread()
-        # First: the thread of a task that was just submitted may not have been started yet.
+        # First: the thread of a new task may not have been started yet.
         self._ended.wait(NEVER)
         self._join(NEVER)
 
@@ -305,8 +305,7 @@ class Table:
             remake(shard.lock)
             shard.tally.forked()
         used = any(shard.lanes() for shard in self.shards)
-        # Also one of several keys, or of all, that is just being submitted: its thread, which has
-        # the lock of those that put up gates, is not here.
+        # Also one of several keys, or of all, that a thread which is not here was just submitting.
         used = used or self.clock.started or self.gated
         self.clock.forked()
         usable = self.threads.forked(usable=not (used or needed or self._ended.is_open))
@@ -317,6 +316,7 @@ class Table:
         for shard in self.shards:
             shard.forked()
             shard.stripe = None  # a sender is refused, and looks for no room before
+        free_running()
         # For a thread that waits in `join`, and has forked in a signal handler.
         self._ended.open()
         keep(self)

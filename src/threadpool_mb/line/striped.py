@@ -31,7 +31,7 @@ It is written twice, as a bool and as a list, for two kinds of readers; each one
 
 import queue
 from collections.abc import Callable
-from typing import Final, final, override
+from typing import TYPE_CHECKING, Final, final, override
 
 from threadpool_mb.arguments import Deadline
 from threadpool_mb.interrupts import after
@@ -76,7 +76,12 @@ class Stripe(queue.SimpleQueue[bool]):
         self.askers: Final[list[bool]] = []
         """Not empty if they are `wanted`: for a thread that looks many times."""
 
-    free = queue.SimpleQueue[bool].put
+    if TYPE_CHECKING:
+
+        def free(self, slot: bool, /) -> None:  # noqa: FBT001 - the slot
+            """Free a slot."""
+    else:
+        free = queue.SimpleQueue.put
 
     def tell(self) -> None:
         """Have its slots come to senders that wait, if there are any. Blocks: never."""
