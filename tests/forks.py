@@ -16,7 +16,7 @@ from tests.helpers import DEADLINE, Running, until
 warnings.simplefilter("ignore", DeprecationWarning)  # of a fork beside threads
 
 def counting():
-    \"\"\"Hold what counts lines, if anything does: its lock is not free in a child (coverage 7.17).\"\"\"
+    \"\"\"Hold what counts lines, if anything does: coverage 7.17 has a lock that a child needs.\"\"\"
     coverage = sys.modules.get("coverage")
     counts = coverage and coverage.Coverage.current()
     held = contextlib.ExitStack()
