@@ -16,7 +16,7 @@ from tests.helpers import DEADLINE, Running, until
 warnings.simplefilter("ignore", DeprecationWarning)  # of a fork beside threads
 
 def counting():
-    \"\"\"Hold what counts lines, if anything does: coverage 7.17 has a lock that a child needs.\"\"\"
+    \"\"\"Hold what counts lines, if anything does: a child needs its lock (coverage 7.17).\"\"\"
     coverage = sys.modules.get("coverage")
     counts = coverage and coverage.Coverage.current()
     held = contextlib.ExitStack()
