@@ -21,6 +21,16 @@ DEADLINE: Final = float(os.environ.get("TESTS_DEADLINE", "15"))
 """
 
 
+def told_of_ended_threads(monkeypatch: pytest.MonkeyPatch) -> list[type[BaseException]]:
+    """Have what ends threads told nobody; return of what kind it was, of each that has ended.
+
+    A test waits for these: what ends a thread is told last of all that the thread does.
+    """
+    told: list[type[BaseException]] = []
+    monkeypatch.setattr(threading, "excepthook", lambda args: told.append(args.exc_type))
+    return told
+
+
 def until(condition: Callable[[], object]) -> None:
     """Wait until `condition()` holds, looking again and again; fail if it never does.
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.helpers import DEADLINE, until
+from tests.helpers import DEADLINE, told_of_ended_threads, until
 from tests.insides import Calls
 from tests.points import interrupted_at_each_point
 from tests.pool.witness import Gate
@@ -371,7 +371,7 @@ def test_an_error_raised_into_the_thread_that_waits_leaves_the_others_awake(
     threads: SharedThreads, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It loses the turn that it was just handed; the next ones need it no more."""
-    monkeypatch.setattr(threading, "excepthook", lambda _: None)
+    ended = told_of_ended_threads(monkeypatch)
     came = Gate()
     idents = [
         ident
@@ -388,6 +388,7 @@ def test_an_error_raised_into_the_thread_that_waits_leaves_the_others_awake(
 
     came.wait_until_reached()
     came.open()
+    until(lambda: ended == [SystemExit])
 
 
 def _is_in(frame: types.FrameType | None, name: str) -> bool:
@@ -438,7 +439,7 @@ def test_one_that_was_woken_and_is_ended_by_an_error_has_another_one_take_its_tu
     threads: SharedThreads, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The one that is ended was to look whether one more is needed, and counts no more."""
-    monkeypatch.setattr(threading, "excepthook", lambda _: None)
+    ended = told_of_ended_threads(monkeypatch)
     came = Gate()
 
     def be_ended(self: SharedThreads) -> Turn | None:
@@ -454,13 +455,14 @@ def test_one_that_was_woken_and_is_ended_by_an_error_has_another_one_take_its_tu
         # There may be a thread in its place.
         with at_once(threads, COUNT - 1):
             pass
+    until(lambda: ended == [SystemExit])
 
 
 @pytest.mark.parametrize("first", [True, False], ids=["its first turn", "a further turn"])
 def test_where_an_error_ends_the_only_thread_as_it_waits_there_is_another_one(
     *, first: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(threading, "excepthook", lambda _: None)
+    ended = told_of_ended_threads(monkeypatch)
     came = Gate()
     threads = SharedThreads("t", 1)
     await_turn = SharedThreads._await_turn
@@ -488,5 +490,6 @@ def test_where_an_error_ends_the_only_thread_as_it_waits_there_is_another_one(
     assert (threads._starting, threads._idle, len(threads._threads)) == (0, 0, 1)
     until(lambda: len(threads.serving) == 1)
     came.open()
+    until(lambda: ended == [SystemExit])
     threads.close()
     assert threads.join(Deadline(DEADLINE))
