@@ -25,7 +25,7 @@ import os
 import sys
 import threading
 from collections.abc import Callable
-from typing import Any, Final, NoReturn
+from typing import Any, Final, NoReturn, Protocol
 
 from threadpool_mb.logs import Logger
 
@@ -35,6 +35,7 @@ __all__ = [
     "end_child",
     "end_own_thread",
     "forks",
+    "free_once",
     "in_children",
     "keep",
     "log_in_child",
@@ -71,6 +72,23 @@ def remake(lock: Any) -> None:  # noqa: ANN401 - an `RLock`, by its private name
     """Free an `RLock` that a thread of the parent may hold; called in a child."""
     if not lock._is_owned():  # noqa: SLF001 - see above
         lock._at_fork_reinit()  # noqa: SLF001
+
+
+_freeing: Final = remade_in_children(threading.RLock())
+"""Guards what `free_once` writes. No thread waits under it. Reentrant: a finalizer may cancel."""
+
+
+class _Freed(Protocol):
+    freed: int
+    """After how many forks it has let go of what threads of the parent may hold."""
+
+
+def free_once(owner: _Freed, free: Callable[[], object]) -> None:
+    """Call `free()`, which lets go of what the parent's threads may hold; once in a child."""
+    with _freeing:
+        if owner.freed != _forks:
+            free()
+            owner.freed = _forks
 
 
 def in_children(function: Callable[[], object]) -> Callable[[], object]:

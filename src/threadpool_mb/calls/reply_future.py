@@ -5,20 +5,16 @@ Imported when it is first asked for, as `concurrent.futures` is with the first o
 
 import concurrent.futures
 import contextlib
-import threading
-from typing import Any, Final, final, override
+from typing import Any, final, override
 
 from threadpool_mb.arguments import Deadline
 from threadpool_mb.calls import unanswered
 from threadpool_mb.calls.answer import Answer
-from threadpool_mb.forking import forks, remade_in_children, remake
+from threadpool_mb.forking import forks, free_once, remake
 from threadpool_mb.threads.waiting import Waiters, parked
 from threadpool_mb.values import Uncopied
 
 __all__ = ["ReplyFuture", "future_of"]
-
-_freeing: Final = remade_in_children(threading.RLock())
-"""Guards `ReplyFuture._freed`. No thread waits under it. Reentrant: a finalizer may answer."""
 
 
 @final
@@ -35,7 +31,7 @@ class ReplyFuture[R](Uncopied, concurrent.futures.Future[R]):
         """What it waits for; `None` once the answer is there."""
         self._waiters = Waiters()
         # After how many forks it was let go of what threads of the parent may hold.
-        self._freed: int = forks()
+        self.freed: int = forks()
         self.set_running_or_notify_cancel()
 
     @override
@@ -84,8 +80,8 @@ class ReplyFuture[R](Uncopied, concurrent.futures.Future[R]):
         outcome = None if answer is None else answer.outcome()
         if answer is None or outcome is None:
             return
-        if self._freed != forks():
-            self._free()
+        if self.freed != forks():
+            free_once(self, self._let_go)
         value: Any
         value, error, from_box = outcome
         # Another thread may have filled it.
@@ -99,13 +95,9 @@ class ReplyFuture[R](Uncopied, concurrent.futures.Future[R]):
         # Last: what raises before this leaves it to the thread that waits.
         self.answer = None
 
-    def _free(self) -> None:
-        """Let go of what threads that are not in this child of `os.fork` may hold."""
-        with _freeing:
-            if self._freed != forks():
-                condition: Any = self._condition
-                remake(condition._lock)  # noqa: SLF001 - an `RLock`
-                self._freed = forks()
+    def _let_go(self) -> None:
+        condition: Any = self._condition
+        remake(condition._lock)  # noqa: SLF001 - an `RLock`
 
 
 def future_of[R](answer: Answer[R]) -> ReplyFuture[R]:

@@ -26,7 +26,7 @@ and no final state becomes an unfinished one again.
 
 In a child of `os.fork`, a thread that is not there may hold `_mutex`, and the locks of those in
 `_waiters`, which are all other threads'. So what may be called there lets go of both first, once
-for each future, before it takes the lock (`_freed`).
+for each future, before it takes the lock (`freed`).
 """
 
 import operator
@@ -36,7 +36,7 @@ from concurrent.futures import CancelledError, Future, InvalidStateError
 from typing import Any, Final, Protocol, cast, final, override
 
 from threadpool_mb.arguments import NEVER, Deadline, describe
-from threadpool_mb.forking import MADE_BEFORE_FORK, forks, remade_in_children, remake
+from threadpool_mb.forking import MADE_BEFORE_FORK, free_once, remake
 from threadpool_mb.keyed.tally import Tally
 from threadpool_mb.logs import Logger
 from threadpool_mb.threads.here import here
@@ -62,10 +62,6 @@ _LATER: Final = ("_state", "_result", "_exception", "_made", "_listeners", "_cal
 
 _make_mutex: Final[Callable[[], Any]] = getattr(threading, "_CRLock", None) or threading.RLock
 """`threading.RLock` without its frame of Python: each task has one. Under gevent there is none."""
-
-
-_freeing: Final = remade_in_children(threading.RLock())
-"""Guards `KeyedFuture._freed`. No thread waits under it. Reentrant: a finalizer may cancel."""
 
 
 class _Lanes(Protocol):
@@ -130,7 +126,7 @@ class KeyedFuture[R](Uncopied, Future[R]):
     _listeners: Waiters | None = None
     _callbacks: list[Callable[[Future[R]], object]] | None = None
     # After how many forks it was let go of what threads of the parent may hold.
-    _freed: int = 0
+    freed: int = 0
 
     def __init__(self, lanes: _Lanes, key: object) -> None:  # pyright: ignore[reportMissingSuperCall]
         """Make a pending future of a task of `key`."""
@@ -172,11 +168,11 @@ class KeyedFuture[R](Uncopied, Future[R]):
 
     def forked(self) -> None:
         """Let go of what threads that are not in this child of `os.fork` may hold."""
-        with _freeing:
-            if self._freed != forks():
-                remake(self._mutex)
-                self._listeners = None
-                self._freed = forks()
+        free_once(self, self._let_go)
+
+    def _let_go(self) -> None:
+        remake(self._mutex)
+        self._listeners = None
 
     @override
     def cancelled(self) -> bool:
