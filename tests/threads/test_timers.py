@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.helpers import DEADLINE, until
+from tests.helpers import DEADLINE, run_together, until
 from tests.points import at_each_point, interrupted_at_each_point
 from threadpool_mb.arguments import Deadline
 from threadpool_mb.threads import clock, timers
@@ -236,6 +236,13 @@ def test_very_many_new_entries_wake_the_thread_though_none_is_the_first() -> Non
     assert 1 < scene.woken < 10
 
 
+def cancel(scene: Scene, notes: list[Note]) -> None:
+    """Cancel entries."""
+    for note in notes:
+        note.is_cancelled = True
+        scene.timers.cancelled()
+
+
 def test_cancelled_entries_are_let_go_of_before_their_time() -> None:
     scene = Scene()
     kept = scene.add(1000)
@@ -244,10 +251,8 @@ def test_cancelled_entries_are_let_go_of_before_their_time() -> None:
     scene.timers.until_next()
     references = [weakref.ref(entry) for entry in entries]
 
-    for entry in entries:
-        entry.is_cancelled = True
-        scene.timers.cancelled()
-    del entry, entries
+    cancel(scene, entries)
+    del entries
     woken = scene.woken
     scene.timers.until_next()
     gc.collect()
@@ -265,23 +270,66 @@ def test_cancelled_entries_are_let_go_of_before_their_time() -> None:
 
 def test_what_was_cancelled_later_is_let_go_of_too() -> None:
     scene = Scene()
-
-    def cancel(entries: list[Note]) -> None:
-        for entry in entries:
-            entry.is_cancelled = True
-            scene.timers.cancelled()
-
     first = [scene.add(1000) for _ in range(130)]
     scene.timers.until_next()
-    cancel(first[:66])
+    cancel(scene, first[:66])
     more = [scene.add(1001) for _ in range(3000)]
     scene.timers.until_next()
     woken = scene.woken
-    cancel(more)
+    cancel(scene, more)
     assert scene.woken > woken
     scene.timers.until_next()
 
     assert len(scene.timers) < 1700
+
+
+@pytest.mark.parametrize("new", [False, True])
+def test_wherever_the_thread_is_what_is_cancelled_there_is_let_go_of(*, new: bool) -> None:
+    """As if a different thread did it; the thread that has the heap may be letting go just then."""
+    kept, few = 20, 64
+
+    def prepare() -> tuple[Scene, list[Note]]:
+        scene = Scene()
+        for _ in range(kept):
+            scene.add(1000)
+        first = [scene.add(1000 + number % 2) for number in range(100)]
+        second = [scene.add(1001 - number % 2) for number in range(200)]
+        scene.timers.until_next()
+        cancel(scene, first)
+        scene.add(1002).is_cancelled = True
+        return scene, second
+
+    def look(prepared: tuple[Scene, list[Note]]) -> None:
+        prepared[0].timers.until_next()
+
+    def another(prepared: tuple[Scene, list[Note]]) -> None:
+        scene, second = prepared
+        more = [scene.add(1002) for _ in range(300)] if new else []
+        cancel(scene, second + more)
+        second.clear()
+
+    for scene, second in at_each_point(prepare, look, another):
+        if second:  # it was not called any more
+            another((scene, second))
+        woken = 0
+        while woken < scene.woken:
+            woken = scene.woken
+            scene.timers.until_next()
+        assert len(scene.timers) <= kept + few
+
+
+def test_each_is_counted_however_many_threads_cancel() -> None:
+    threads, each = 4, 2000
+    scene = Scene()
+    kept = [scene.add(1000) for _ in range(threads * each - 1)]
+    cancelled = [[scene.add(1001) for _ in range(each)] for _ in range(threads)]
+    scene.timers.until_next()
+
+    run_together(*(functools.partial(cancel, scene, notes) for notes in cancelled))
+    scene.timers.until_next()
+
+    # Each of them is needed, for it to be more than half.
+    assert len(scene.timers) == len(kept)
 
 
 def test_what_is_dropped_is_told_in_the_order_of_the_times_and_the_rest_stays() -> None:

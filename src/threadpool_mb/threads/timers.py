@@ -3,7 +3,7 @@
 **Guarantees.** What was added is *fired* once, not before its time, in the order of the times, and
 of being added where these are equal; unless it is dropped: then it is told that it was dropped,
 once. What was cancelled is neither, and is let go of soon: of more than 128, it never makes up more
-than half of them for long.
+than half of them for long (`threads.cancels`).
 
 **Assumes.** Of `SimpleQueue`, what `line.inlet` assumes. One thread calls `until_next` and `drop`.
 
@@ -45,6 +45,7 @@ from collections.abc import Callable
 from typing import Final, final
 
 from threadpool_mb.interrupts import after
+from threadpool_mb.threads.cancels import Cancels
 from threadpool_mb.threads.entries import Entry, do, log_raised
 from threadpool_mb.threads.turns import Turn
 
@@ -77,9 +78,6 @@ _SHORT: Final = 8
 
 _when: Final = operator.attrgetter("when")
 
-_FEW: Final = 64
-"""How many cancelled entries are no reason to make the heap anew."""
-
 
 def _nothing(turns: list[Turn], /) -> None:
     """Schedule no turns: there are none."""
@@ -91,8 +89,8 @@ class Timers:
 
     # fmt: off
     __slots__ = (
-        "_asked", "_cancelled", "_due", "_heap", "_may_wake", "_new", "_next", "_number", "_over",
-        "_row", "_schedule_all", "_turns", "_wake", "_wakes_at", "now",
+        "_cancels", "_due", "_heap", "_may_wake", "_new", "_next", "_number", "_over", "_row",
+        "_schedule_all", "_turns", "_wake", "_wakes_at", "now",
     )
     # fmt: on
 
@@ -118,10 +116,7 @@ class Timers:
         # With time and number: so what is compared are these, without a call.
         self._heap: list[tuple[float, int, Entry]] = []
         self._number = 0
-        # How many were cancelled and are still here: a guess, as nothing guards it.
-        self._cancelled = 0
-        # Whether the thread was woken to let go of them.
-        self._asked = False
+        self._cancels: Final = Cancels()
         self._wakes_at = _LAST
         # The leave to wake the thread: has its one entry while nobody has taken it.
         self._may_wake: Final[dict[str, bool]] = {"may wake": True}
@@ -162,10 +157,9 @@ class Timers:
                 raise
 
     def cancelled(self) -> None:
-        """Take note that an entry was cancelled."""
-        self._cancelled += 1
-        if not self._asked and self._too_many_cancelled():
-            self._asked = True
+        """Take note that an entry was cancelled; it says so already. Blocks: never."""
+        # No interrupt comes between the two: it would keep all others from waking the thread.
+        if self._cancels.ask(len(self._row) + len(self._heap)):
             self._wake()
 
     def again(self, entry: Entry) -> None:
@@ -189,7 +183,7 @@ class Timers:
         while True:
             if not self._may_wake:
                 self._may_wake["may wake"] = True
-            if self._new.qsize() or self._cancelled:
+            if self._new.qsize() or self._cancels.any:
                 self._sort_in()
             fired = self._fire_due(self.now())
             first = self._wakes_at = self._first()
@@ -274,13 +268,15 @@ class Timers:
         return len(self._row) + len(self._heap)
 
     def _sort_in(self) -> None:
-        row, number, cancelled = self._row, self._number, self._cancelled
+        row, number, cancels = self._row, self._number, self._cancels
+        # Before what is new is taken. What is being fired is seen to there.
+        cancelled = cancels.look() if cancels.any and not self._due else 0
         last = row[-1].when if row else _FIRST
         try:
             # What is added meanwhile does not keep it from firing what is due. It does not wait.
             for entry in map(self._next, itertools.repeat(False, self._new.qsize())):  # noqa: FBT003
                 if cancelled and entry.cancelled:
-                    self._cancelled = max(0, self._cancelled - 1)
+                    cancels.gone += 1
                     continue
                 entry.number = number = number + 1
                 if (when := entry.when) >= last:
@@ -293,9 +289,7 @@ class Timers:
             pass
         finally:
             self._number = number
-        self._asked = False
-        if self._too_many_cancelled():
-            self._cancelled = 0
+        if cancelled and cancels.too_many(cancelled, self._sorted()):
             self._row = collections.deque(each for each in row if not each.cancelled)
             self._heap = [each for each in self._heap if not each[2].cancelled]
             heapq.heapify(self._heap)
@@ -311,9 +305,6 @@ class Timers:
             self._push(each)
         row.clear()
         row.append(entry)
-
-    def _too_many_cancelled(self) -> bool:
-        return self._cancelled > _FEW and self._cancelled > self._sorted() // 2
 
     def _fire_due(self, now: float) -> int:
         """Fire what is due, so much of it at most; return how much it was."""
@@ -347,13 +338,13 @@ class Timers:
 
     def _fire_all(self, due: list[Entry]) -> None:
         """Fire what is due; it is in order, and some of it may be cancelled."""
-        turns, new = self._turns, self._new
+        turns, new, cancels = self._turns, self._new, self._cancels
         self._due = due
         left = iter(due)
         for entry in left:
             quick = entry.quick
-            if (not quick or self._cancelled) and entry.cancelled:
-                self._cancelled = max(0, self._cancelled - 1)
+            if (not quick or cancels.any) and entry.cancelled:
+                cancels.gone += 1
                 continue
             if turns and not quick:
                 self._schedule()
