@@ -4,12 +4,15 @@
 seconds. With a file, memray writes into it what is allocated once everything is imported.
 """
 
+import ctypes
+import gc
 import itertools
 import sys
 import threading
 import time
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
+from types import CodeType, FunctionType
 from typing import Final
 
 import threadpool_mb as mb
@@ -124,8 +127,26 @@ PROGRAMS: Final[dict[str, Callable[[int], None]]] = {
 }
 
 
+def name_for_perf() -> int:
+    """Have CPython write down for perf where each function is; return how many there are.
+
+    By itself it does so as a function is first called, and lets two threads that do so at once
+    write into each other's lines on a free-threaded build (`findings/perf_jit_mixes_threads.sh`).
+    """
+    compile_code = ctypes.pythonapi.PyUnstable_PerfTrampoline_CompileCode
+    compile_code.argtypes = [ctypes.py_object]
+    codes = [each.__code__ for each in gc.get_objects() if isinstance(each, FunctionType)]
+    for code in codes:  # it grows
+        codes += [each for each in code.co_consts if isinstance(each, CodeType)]
+        if compile_code(code):
+            raise SystemExit(f"there is no name for perf for {code}")
+    return len(codes)
+
+
 def main(name: str, count: str, *files: str) -> None:
     """Run a program, its allocations traced if there is a file for them."""
+    if sys.is_stack_trampoline_active():
+        name_for_perf()
     if not files:
         PROGRAMS[name](int(count))
         return

@@ -4,6 +4,8 @@ import concurrent.futures
 import json
 import re
 import signal
+import struct
+import subprocess
 import sys
 import threading
 import typing
@@ -18,6 +20,7 @@ from reports.exclusions import exclusions, patterns
 from reports.flame import folded
 from reports.imports import PACKAGE, ROOT
 from reports.parts import FREE, GIL, NEEDS, PARTS, Part, Step
+from tests.helpers import DEADLINE
 
 PROJECT: Final = (ROOT / "pyproject.toml").read_text("utf-8")
 
@@ -344,3 +347,31 @@ python   71
         "python;turn (profiled.py);Pool.dispatch (pool/pool.py);_PyEval_EvalFrameDefault 2",
         "pool-1 shared;_run (threads/launching.py);_queue_SimpleQueue_get 1",
     ]
+
+
+def _names_for_perf(dump: bytes) -> list[str]:
+    """Return the functions that CPython has written down for perf (`jitdump-specification.txt`)."""
+    names: list[str] = []
+    _, _, at = struct.unpack_from("<3I", dump)
+    while at < len(dump):
+        kind, size = struct.unpack_from("<2I", dump, at)
+        if kind == 0:  # a function: its name is behind the head, and two and four numbers
+            name, _, _ = dump[at + 16 + 40 : at + size].partition(b"\0")
+            names.append(name.decode())
+        assert kind in {0, 4}
+        at += size
+    return names
+
+
+def test_perf_is_told_of_all_functions_before_two_threads_call_new_ones() -> None:
+    words = ["-X", "perf_jit", "-m", "reports.profiled", "dispatch", "0"]
+    with subprocess.Popen([sys.executable, *words], cwd=ROOT) as program:  # noqa: S603 - our own
+        returned = program.wait(DEADLINE)
+    dump = Path(f"/tmp/jit-{program.pid}.dump")  # noqa: S108 - CPython chooses the folder
+    names = _names_for_perf(dump.read_bytes())
+    dump.unlink()
+
+    assert returned == 0
+    # It is in the module, and `dispatch` does not call it.
+    assert sum(name.startswith("py::turn:") for name in names) == 1
+    assert sum(name.startswith("py::Pool.dispatch:") for name in names) == 1
