@@ -130,8 +130,10 @@ PROGRAMS: Final[dict[str, Callable[[int], None]]] = {
 def name_for_perf() -> int:
     """Have CPython write down for perf where each function is; return how many there are.
 
-    By itself it does so as a function is first called, and lets two threads that do so at once
-    write into each other's lines on a free-threaded build (`findings/perf_jit_mixes_threads.sh`).
+    By itself it does so as a function is first called. On a free-threaded build nothing guards that
+    (`perf_map_jit_write_entry` in Python/perf_jit_trampoline.c of 3.14.7). Of two threads that do
+    so at once, one spoils what the other writes, and perf misses what comes behind it; or CPython
+    crashes.
     """
     compile_code = ctypes.pythonapi.PyUnstable_PerfTrampoline_CompileCode
     compile_code.argtypes = [ctypes.py_object]
