@@ -11,7 +11,7 @@ h1 { font-size: 1.5rem } h2 { font-size: 1.15rem; margin: 2rem 0 .2rem }
 p, ul { margin: .3rem 0 } dl { display: grid; grid-template-columns: max-content 1fr; gap: 0 1rem }
 dt { opacity: .7 } dd { margin: 0; overflow-wrap: anywhere }
 code, pre { font-size: .85rem; overflow-wrap: anywhere } pre, .wide { overflow-x: auto }
-.failed { color: #c22f2f; font-weight: 600 }
+.failed { color: #c22f2f; font-weight: 600; overflow-wrap: anywhere }
 .wide svg { max-width: 100%; height: auto; background: white }
 .code pre { line-height: 1.3 }
 """
