@@ -54,7 +54,7 @@ def canceller(index: int, *bugs: str) -> Process[Memory]:
 
     def count(m: Memory) -> Outcomes[Memory]:
         here = (*m.here[:index], m.counter + 1 - m.gone, *m.here[index + 1 :])
-        return [(replace(m, counter=m.counter + 1, here=here), "write")]
+        return [(replace(m, counter=m.counter + 1, here=here), "any?")]
 
     def asked(m: Memory) -> Outcomes[Memory]:
         enough = m.here[index] >= TOO_MANY
@@ -63,6 +63,7 @@ def canceller(index: int, *bugs: str) -> Process[Memory]:
     counting: dict[str, Step[Memory]] = {
         "mark": mark,
         "count": count,
+        "any?": lambda m: [(m, "asked?" if m.any else "write")],
         "write": step("asked?", any=lambda _: True),
     }
     if "it is written before it is counted" in bugs:
@@ -74,7 +75,7 @@ def canceller(index: int, *bugs: str) -> Process[Memory]:
     if "it is counted before it is marked" in bugs:
         counting = {
             "count": count,
-            "write": step("mark", any=lambda _: True),
+            "any?": step("mark", any=lambda _: True),
             "mark": lambda m: ((after, "asked?") for after, _ in mark(m)),
         }
     first = next(iter(counting))

@@ -7,7 +7,7 @@ Who cancels one marks it first, and then *counts* it: takes a number. The thread
 knows how many of these are gone; the rest is still here. If that is too much, it is to look, and so
 may have to be woken. The one who cancels is (1) to (4), the thread (a) to (c):
 
-1. The one who cancels takes a number, and then writes that there may be `any`.
+1. The one who cancels takes a number. Then it writes that there may be `any`, if nobody has.
 2. It reads `asked`. If the thread was asked already, it goes.
 3. If there are too many, it writes that the thread was `asked`.
 4. It wakes the thread, which then begins with (a).
@@ -37,13 +37,13 @@ _FEW: Final = 64
 
 @final
 class Cancels:
-    """Counts them. Threads: any calls `ask`; the rest is for the one that keeps them."""
+    """Counts them. Threads: any calls `count` and asks; the rest is for the one that keeps them."""
 
-    __slots__ = ("_count", "any", "asked", "gone")
+    __slots__ = ("_number", "any", "asked", "gone")
 
     def __init__(self) -> None:
         """Have counted none."""
-        self._count: Final[Callable[[], int]] = itertools.count(1).__next__
+        self._number: Final[Callable[[], int]] = itertools.count(1).__next__
         self.gone: int = 0
         """How many of those that were counted are not kept any more."""
         self.any: bool = False
@@ -51,23 +51,18 @@ class Cancels:
         self.asked: bool = False
         """Whether the thread is to look."""
 
-    def ask(self, kept: int) -> bool:
-        """Count one that was marked; return whether the caller is to wake the thread.
-
-        `kept`: how many are kept, with those that were cancelled.
-        """
-        here = self._count() - self.gone  # (1)
-        self.any = True
-        if here <= _FEW or here <= kept // 2 or self.asked:  # (2)
-            return False
-        self.asked = True  # (3)
-        return True
+    def count(self) -> int:
+        """Count one that was marked; return how many are here, 0 if that is no reason to look."""
+        here = self._number() - self.gone  # (1)
+        if not self.any:
+            self.any = True
+        return 0 if here <= _FEW or self.asked else here  # (2)
 
     def look(self) -> int:
         """Return a number that is greater than those of all that were counted."""
         self.asked = self.any = False  # (a)
         self.gone += 1  # the number that is taken here
-        return self._count()  # (b)
+        return self._number()  # (b)
 
     def too_many(self, number: int, kept: int) -> bool:
         """Return whether too many are kept that had a number when `look` has returned `number`.

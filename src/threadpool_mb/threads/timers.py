@@ -158,8 +158,11 @@ class Timers:
 
     def cancelled(self) -> None:
         """Take note that an entry was cancelled; it says so already. Blocks: never."""
-        # No interrupt comes between the two: it would keep all others from waking the thread.
-        if self._cancels.ask(len(self._row) + len(self._heap)):
+        cancels = self._cancels
+        here = cancels.count()
+        if here and here > (len(self._row) + len(self._heap)) // 2:
+            # No interrupt comes between the two: it would keep all others from waking the thread.
+            cancels.asked = True
             self._wake()
 
     def again(self, entry: Entry) -> None:
