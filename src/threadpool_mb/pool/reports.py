@@ -113,7 +113,7 @@ class PoolStats:
     """The most keys that were asked for, if they were; `keys` is more where none was idle."""
     timers: int
     """Messages, waits of workers and restarts whose time has not come; some of them may have been
-    cancelled."""
+    cancelled. Those that the dispatcher moves just then may be left out."""
     dead_letters: Mapping[DeadLetterReason, int]
     """Messages that were not handled, by reason, since the pool was made."""
     threads: int
