@@ -62,7 +62,8 @@ class DeadLetterReason(enum.StrEnum):
     NOT_DUE = "not due yet"
     """The pool was closed before the time at which the message was to be dispatched."""
     POOL_CLOSED = "pool closed"
-    """The pool or broker was cancelled, or ended, before the message was taken."""
+    """The pool or broker was cancelled, or ended, before the message was taken; or was closed as
+    one of `dispatch_later` came due, or waited for room."""
     DUPLICATE_INITIALIZE = "duplicate initialize"
     """The message came with an `initialize` of a key that has a worker."""
     DISPLACED = "displaced"

@@ -3,7 +3,7 @@
 import collections
 import math
 import threading
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from typing import Any
 
 import pytest
@@ -143,6 +143,33 @@ def test_what_is_not_due_when_the_pool_closes_is_a_dead_letter_that_says_so(how:
     ]
     with pytest.raises(PoolClosed, match="takes no message for key 'a'"):
         pool.dispatch_later(1, "a", 1)
+
+
+class ClosingKey:
+    """A key that closes its pool when the dispatcher's thread looks it up."""
+
+    def __init__(self, close: Callable[[], object]) -> None:
+        self._close = close
+
+    def __hash__(self) -> int:
+        """Close the pool."""
+        if threading.current_thread() is not threading.main_thread():
+            self._close()
+        return 1
+
+
+def test_what_comes_due_in_the_moment_in_which_the_pool_closes_is_a_dead_letter() -> None:
+    letters: list[DeadLetter[ClosingKey, int]] = []
+
+    def worker(_key: ClosingKey) -> Generator[None, int]:
+        while True:
+            yield
+
+    with Pool(worker, start="on_demand", on_dead_letter=letters.append) as pool:
+        pool.dispatch_later(0, ClosingKey(pool.close), 1)
+        until(lambda: pool.stats().state == "ended")
+
+    assert [(letter.message, letter.reason) for letter in letters] == [(1, "pool closed")]
 
 
 def test_a_timer_that_is_set_as_the_pool_closes_is_dispatched_dead_or_refused() -> None:

@@ -328,7 +328,8 @@ class Pool[K, M](PoolLife[K, M], Uncopied):
 
         It is dispatched on the pool's dispatcher thread, as `dispatch` does it; where that would
         wait for room, it waits in the mailbox's line. Messages for one key are dispatched in the
-        order of their times. What is not due when the pool closes is a dead letter.
+        order of their times. What is not due when the pool closes is a dead letter, and so may be
+        what comes due just then, or waits for room.
 
         Blocks: never; O(log n) on the dispatcher's thread. Threads: any.
 
