@@ -37,7 +37,7 @@ def _part(name: str, code: str, *, on: str = FREE) -> Part:
 
 
 def _good(name: str) -> Part:
-    return _part(name, "print('done'); open(f'{out}/page.html', 'w')")
+    return _part(name, "print('done'); open(f'{out}/page.html', 'w').close()")
 
 
 def _run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, parts: list[Part], *words: str) -> int:

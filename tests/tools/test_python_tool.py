@@ -134,7 +134,8 @@ def test_the_answer_is_all_that_goes_to_stdout(
 def test_the_running_interpreter_is_recognised_as_what_it_is(tool: ModuleType) -> None:
     minor = f"{sys.version_info.major}.{sys.version_info.minor}"
     free = bool(sysconfig.get_config_var("Py_GIL_DISABLED"))
-    same, other = (f"{minor}t", minor) if free else (minor, f"{minor}t")
+    debug = "d" if hasattr(sys, "gettotalrefcount") else ""
+    same, other = (f"{minor}t{debug}", minor) if free else (minor + debug, f"{minor}t")
 
     found = tool.probe(Path(sys.executable), same)
 
