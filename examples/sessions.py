@@ -11,6 +11,10 @@ reply without blocking the loop. `start="on_demand"` starts the session at its f
 `__enter__` and saves it in `__exit__`. A request that comes while the state is being saved is
 handled by the next worker of the session, after that: no request is lost, none sees an old state.
 
+Only a clean end saves. Ctrl-C cancels the block's task, so the pool, and what a session has not
+saved is gone: let `loop.add_signal_handler` start a task that awaits `adrain` instead, or save with
+each request.
+
 Read: `Cart`; `Shop`; `handle`, which stands for a request handler; `visit`.
 """
 

@@ -181,7 +181,7 @@ def ask[R](target: Input[Call[Any]], command: Command[R], /) -> Reply[R]:
     Threads: any thread, workers included.
 
     Returns:
-        The reply. If the call was not delivered it says so: `CallNotDelivered`.
+        The reply, which raises `CallNotDelivered` if the call was not delivered.
 
     Raises:
         TypeError: if it is no `Command`, or the target no input.

@@ -183,7 +183,7 @@ class ClusterPool[K, M](ClusterLife[K], Uncopied):
         none; not for the message to arrive.
 
         Returns:
-            `True`: the message was taken. What becomes of it is told by `on_dead_letter`.
+            `True`, as the message was taken. What becomes of it is told by `on_dead_letter`.
 
         Raises:
             PoolClosed: if the pool is closed, before or during the wait; it was not taken.

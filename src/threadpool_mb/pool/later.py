@@ -80,7 +80,7 @@ class Timer(Uncopied, Entry):
         Of one that is dispatched each interval, a time that comes just now may still be on its way.
 
         Returns:
-            `False` if nothing was left to cancel: it was dispatched, was a dead letter, or was
+            `False` if nothing was left to cancel, as it was dispatched, was a dead letter, or was
             cancelled before.
         """
         if self._take() is _Taken:
